@@ -1,0 +1,60 @@
+package artifacts
+
+import (
+	"encoding/json"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// File is a handle to a file or directory tree: what a stage takes and returns
+// for content too large for a value. In JSON it is its digest, size and kind;
+// the path is where this machine can read it, and is never part of a result.
+type File struct {
+	Path   string // where the content can be read; empty until fetched
+	Digest Digest // of the file's content, or of the tree's manifest
+	Size   int64  // bytes; of a tree: of all its files
+	Tree   bool   // a directory
+}
+
+// Local returns a handle to what is at path, not yet in any store. Stages use
+// it to return a file that they wrote, and tests to hand one in.
+func Local(path string) File { return File{Path: path} }
+
+// Open opens the file for reading.
+func (f File) Open() (io.ReadCloser, error) { return os.Open(f.Path) }
+
+// ReadFile reads the whole file.
+func (f File) ReadFile() ([]byte, error) { return os.ReadFile(f.Path) }
+
+// FS returns the tree's files.
+func (f File) FS() fs.FS { return os.DirFS(f.Path) }
+
+// Join returns the path of a file in the tree.
+func (f File) Join(elem ...string) string {
+	return filepath.Join(append([]string{f.Path}, elem...)...)
+}
+
+// handle is a File in JSON. Its one field with a name of its own marks it as a
+// handle in any JSON tree.
+type handle struct {
+	Object Digest `json:"$object"`
+	Size   int64  `json:"size"`
+	Tree   bool   `json:"tree,omitempty"`
+}
+
+// MarshalJSON encodes the handle: {"$object": digest, "size": bytes, "tree": true}.
+func (f File) MarshalJSON() ([]byte, error) {
+	return json.Marshal(handle{f.Digest, f.Size, f.Tree})
+}
+
+// UnmarshalJSON decodes what MarshalJSON wrote.
+func (f *File) UnmarshalJSON(b []byte) error {
+	var h handle
+	if err := json.Unmarshal(b, &h); err != nil {
+		return err
+	}
+	*f = File{Digest: h.Object, Size: h.Size, Tree: h.Tree}
+	return nil
+}

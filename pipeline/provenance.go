@@ -1,0 +1,28 @@
+package pipeline
+
+// Provenance says how a number came about.
+type Provenance string
+
+// The kinds of provenance. Two kinds never share a column unmarked.
+const (
+	Measured  Provenance = "measured"  // observed: an accuracy on test images, a time on a board
+	Modelled  Provenance = "modelled"  // computed by a model of the hardware
+	Predicted Provenance = "predicted" // estimated by a predictor trained on measurements
+	Published Provenance = "published" // printed in a source, which is named
+	Given     Provenance = "given"     // written in the recipe
+)
+
+// Origin is one place that a value came from.
+type Origin struct {
+	Kind   Provenance `json:"kind,omitempty"`
+	Step   string     `json:"step,omitempty"`   // the step's ID
+	Output string     `json:"output,omitempty"` // which of its outputs, as a path: "best.latency"
+	Source string     `json:"source,omitempty"` // of a published value: the citation
+}
+
+// Traced is a value with its origins. Config fields of this type receive from
+// the recipe where every value came from.
+type Traced struct {
+	Value   any      `json:"value"` // nil, bool, float64, string, []any, map[string]any
+	Origins []Origin `json:"origins,omitempty"`
+}

@@ -1,0 +1,59 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Recipe is what was written, with for_each and when already expanded: plain
+// steps in the order of the text.
+type Recipe struct {
+	Name    string // the file's or directory's base name
+	Steps   []*Step
+	Outputs []*Output
+}
+
+// Step is one use of a stage.
+type Step struct {
+	ID    string // `space`, or `raptornet["70ms"]` for an instance of for_each
+	Stage *Stage
+	Pos   string   // "paper.hcl:41": where its block begins
+	Deps  []string // IDs of the steps that it refers to or depends_on, in order, without repeats
+	Attrs Eval[map[string]Attr]
+	Policy
+}
+
+// Policy says how a step is run; it never changes the result.
+type Policy struct {
+	Retries   int                // further attempts after a failure
+	Timeout   time.Duration      // of one attempt; 0 for none
+	Resources map[string]float64 // what it takes of the machine: "cpus", "gpus", "memory" (bytes)
+}
+
+// Output is a named result of the recipe.
+type Output struct {
+	Name string
+	Doc  string
+	Pos  string
+	Deps []string
+	Attr Eval[Attr]
+}
+
+// Eval evaluates an expression with the results that exist. It calls known for
+// each step that it refers to; what refers to a step that is not known
+// yet is unknown itself. An error is a mistake in the recipe, with its
+// position, that showed only now.
+type Eval[T any] func(known Known) (T, error)
+
+// Known returns the output of a step, if there is one yet.
+type Known func(stepID string) (output json.RawMessage, ok bool)
+
+// Attr is an evaluated attribute.
+type Attr struct {
+	Value     any      // a tree of nil, bool, float64, string, []any, map[string]any, artifacts.File, Traced
+	Unknown   []string // the steps it waits for; when there are any, Value means nothing
+	Sensitive bool     // must not be shown; its digest stands for it in the preimage
+	Origins   []Origin // what the value came from
+	Pos       string   // "paper.hcl:43"
+	Type      string   // the type in HCL's words, for outputs
+}

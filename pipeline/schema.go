@@ -1,0 +1,184 @@
+package pipeline
+
+import (
+	"encoding"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"eyrie/artifacts"
+)
+
+// Kind is the kind of a Type.
+type Kind int
+
+// The kinds of values that recipes and stages exchange.
+const (
+	Any     Kind = iota // whatever the expression yields
+	Bool                //
+	Number              // float64
+	Integer             // int
+	String              //
+	File                // artifacts.File: a path in a recipe, or another step's output
+	Cell                // Traced: any value, with its origins
+	List                // of Elem
+	Map                 // of Elem, by string
+	Object              // of Fields
+)
+
+var kindNames = [...]string{"any", "bool", "number", "integer", "string", "file", "any", "list", "map", "object"}
+
+// Type describes what an attribute or output can hold. It is derived from a
+// Go type, see [Define].
+type Type struct {
+	Kind     Kind
+	Elem     *Type   // of a List or Map
+	Fields   []Field // of an Object, in the struct's order
+	Nullable bool    // a pointer in Go: null is a value
+}
+
+// Field is one attribute of a stage, or one field of an Object.
+type Field struct {
+	Name     string
+	Doc      string
+	Type     *Type
+	Required bool       // must be written: it has no default and is not omitempty
+	Default  any        // the Go value used when it is not written
+	Unit     string     // "s", "bytes", "Hz", "J", "W", "cycles" …: a quantity such as "87ms" may be written
+	Min, Max *float64   // limits of a number, inclusive; of each number in a list
+	OneOf    []string   // the strings that are allowed
+	Key      bool       // part of the action's key; false for what cannot change the result
+	Kind     Provenance // how the numbers in an output came about
+}
+
+// String names the type as a recipe's author would, such as "list of number".
+func (t *Type) String() string {
+	switch t.Kind {
+	case List, Map:
+		return kindNames[t.Kind] + " of " + t.Elem.String()
+	case Object:
+		names := make([]string, len(t.Fields))
+		for i, f := range t.Fields {
+			names[i] = f.Name
+		}
+		return "object {" + strings.Join(names, ", ") + "}"
+	}
+	return kindNames[t.Kind]
+}
+
+// Field returns the field of this name, or nil.
+func (t *Type) Field(name string) *Field {
+	for i := range t.Fields {
+		if t.Fields[i].Name == name {
+			return &t.Fields[i]
+		}
+	}
+	return nil
+}
+
+var (
+	fileType   = reflect.TypeFor[artifacts.File]()
+	tracedType = reflect.TypeFor[Traced]()
+	rawType    = reflect.TypeFor[json.RawMessage]()
+	anyType    = reflect.TypeFor[any]()
+	textType   = reflect.TypeFor[encoding.TextMarshaler]()
+)
+
+// typeOf derives the Type of a Go type. It panics where a stage's author used
+// a type that has no JSON form, naming where.
+func typeOf(t reflect.Type, def reflect.Value, where string) *Type {
+	switch {
+	case t == fileType:
+		return &Type{Kind: File}
+	case t == tracedType:
+		return &Type{Kind: Cell}
+	case t == anyType || t == rawType:
+		return &Type{Kind: Any}
+	case t.Kind() != reflect.Pointer && t.Implements(textType):
+		return &Type{Kind: String}
+	}
+	switch t.Kind() {
+	case reflect.Bool:
+		return &Type{Kind: Bool}
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64, reflect.Uint8, reflect.Uint16, reflect.Uint32:
+		return &Type{Kind: Integer}
+	case reflect.Float32, reflect.Float64:
+		return &Type{Kind: Number}
+	case reflect.String:
+		return &Type{Kind: String}
+	case reflect.Slice, reflect.Array:
+		return &Type{Kind: List, Elem: typeOf(t.Elem(), reflect.Value{}, where+"[]")}
+	case reflect.Map:
+		if t.Key().Kind() == reflect.String {
+			return &Type{Kind: Map, Elem: typeOf(t.Elem(), reflect.Value{}, where+"{}")}
+		}
+	case reflect.Pointer:
+		if def.IsValid() {
+			def = def.Elem()
+		}
+		elem := *typeOf(t.Elem(), def, where)
+		elem.Nullable = true
+		return &elem
+	case reflect.Struct:
+		return &Type{Kind: Object, Fields: fieldsOf(t, def, where, "")}
+	}
+	panic(fmt.Sprintf("pipeline: %s: a %s cannot be an attribute or output", where, t))
+}
+
+// fieldsOf derives the fields of a struct, flattening embedded ones as
+// encoding/json does. Provenance is inherited by fields that do not state it.
+func fieldsOf(t reflect.Type, def reflect.Value, where string, kind Provenance) []Field {
+	var fields []Field
+	for i := range t.NumField() {
+		sf := t.Field(i)
+		var fdef reflect.Value
+		if def.IsValid() {
+			fdef = def.Field(i)
+		}
+		name, opts, _ := strings.Cut(sf.Tag.Get("json"), ",")
+		if sf.Anonymous && name == "" {
+			fields = append(fields, fieldsOf(sf.Type, fdef, where, kind)...)
+			continue
+		}
+		if !sf.IsExported() || name == "-" {
+			continue
+		}
+		if name == "" {
+			panic(fmt.Sprintf("pipeline: %s.%s has no json name", where, sf.Name))
+		}
+		at := where + "." + name
+		f := Field{
+			Name: name,
+			Doc:  sf.Tag.Get("doc"),
+			Type: typeOf(sf.Type, fdef, at),
+			Unit: sf.Tag.Get("unit"),
+			Min:  limit(sf, "min", at),
+			Max:  limit(sf, "max", at),
+			Key:  sf.Tag.Get("key") != "-",
+			Kind: Provenance(sf.Tag.Get("provenance")),
+		}
+		if s := sf.Tag.Get("oneof"); s != "" {
+			f.OneOf = strings.Split(s, ",")
+		}
+		if fdef.IsValid() && !fdef.IsZero() {
+			f.Default = fdef.Interface()
+		}
+		f.Required = f.Default == nil && !strings.Contains(opts, "omitempty") && !strings.Contains(opts, "omitzero") && !f.Type.Nullable
+		fields = append(fields, f)
+	}
+	return fields
+}
+
+func limit(sf reflect.StructField, tag, where string) *float64 {
+	s, ok := sf.Tag.Lookup(tag)
+	if !ok {
+		return nil
+	}
+	v, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		panic(fmt.Sprintf("pipeline: %s: %s:%q is not a number", where, tag, s))
+	}
+	return &v
+}

@@ -1,0 +1,101 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"reflect"
+
+	"eyrie/artifacts"
+)
+
+// Stage is a kind of computation: a plain function of its configuration, with
+// a name, a version and a schema that are derived from two structs.
+type Stage struct {
+	Name    string
+	Version int    // bumped whenever the same attributes give another result
+	Doc     string // one sentence, then details
+	Config  *Type  // an Object: what a recipe may write in the block
+	Output  *Type  // an Object: what the block's references yield
+
+	decode func(attrs []byte) (any, error)
+	run    func(ctx context.Context, config any) (any, error)
+}
+
+// reserved are the attributes and blocks that every stage takes.
+var reserved = map[string]bool{
+	"for_each": true, "when": true, "depends_on": true, "retry": true, "timeout": true, "resources": true,
+}
+
+// Define makes a stage of a function. C and O are structs whose json tags name
+// the attributes and outputs. Further tags of a field:
+//
+//	doc:"…"         what it means, for runner stages
+//	unit:"s"        a quantity: a recipe may write "87ms"
+//	min:"0" max:"1" limits, inclusive; of every number in a list
+//	oneof:"a,b"     the strings that are allowed
+//	key:"-"         cannot change the result, and is not part of the key
+//	provenance:"…"  how an output's numbers came about, inherited inwards
+//
+// A field must be written in the recipe unless defaults holds a value for it,
+// or it is a pointer or omitempty. If C has a method Validate() error it is
+// called once all attributes are known; an [AttrError] names the culprit.
+//
+// Define panics on a struct that cannot be a schema: that is a mistake of the
+// stage's author.
+func Define[C, O any](name string, version int, doc string, defaults C, run func(context.Context, C) (O, error)) *Stage {
+	config := typeOf(reflect.TypeFor[C](), reflect.ValueOf(defaults), name)
+	output := typeOf(reflect.TypeFor[O](), reflect.Value{}, name+" output")
+	if config.Kind != Object || output.Kind != Object {
+		panic(fmt.Sprintf("pipeline: %s: configuration and output must be structs", name))
+	}
+	for _, f := range config.Fields {
+		if reserved[f.Name] {
+			panic(fmt.Sprintf("pipeline: %s: attribute %q belongs to every stage", name, f.Name))
+		}
+	}
+	return &Stage{
+		Name: name, Version: version, Doc: doc, Config: config, Output: output,
+		decode: func(attrs []byte) (any, error) {
+			c, err := clone(defaults)
+			if err != nil {
+				return nil, err
+			}
+			if err := json.Unmarshal(attrs, &c); err != nil {
+				return nil, err
+			}
+			if v, ok := any(c).(interface{ Validate() error }); ok {
+				if err := v.Validate(); err != nil {
+					return nil, err
+				}
+			}
+			return c, nil
+		},
+		run: func(ctx context.Context, config any) (any, error) { return run(ctx, config.(C)) },
+	}
+}
+
+// clone copies v deeply, so that decoding over it leaves the defaults alone.
+func clone[T any](v T) (c T, err error) {
+	b, err := json.Marshal(v)
+	if err == nil {
+		err = json.Unmarshal(b, &c)
+	}
+	return c, err
+}
+
+// AttrError is a mistake in one attribute's value.
+type AttrError struct {
+	Attr string // a path such as "limit.latency"
+	Err  error
+}
+
+func (e *AttrError) Error() string { return e.Attr + ": " + e.Err.Error() }
+func (e *AttrError) Unwrap() error { return e.Err }
+
+// Badf returns an AttrError for the attribute.
+func Badf(attr, format string, args ...any) error {
+	return &AttrError{attr, fmt.Errorf(format, args...)}
+}
+
+var _ = artifacts.File{}
