@@ -1,42 +1,13 @@
 // Package arch is the vocabulary of networks: layers, MobileNetV2 and its
 // scalings, and the elastic space whose subnets a supernet holds.
+//
+// Three values describe the same kind of network at growing freedom: a
+// [Backbone] at [Widths] is one network at each resolution, a [Space] is all
+// the subnets that a supernet of that backbone holds, and a [Network] is the
+// plain list of layers to which each of them comes down.
 package arch
 
-// Op is the kind of a layer.
-type Op string
-
-// The operations of the networks that Eyrie knows.
-const (
-	Conv      Op = "conv"      // k×k convolution over all channels
-	Depthwise Op = "depthwise" // k×k convolution of each channel
-	Pointwise Op = "pointwise" // 1×1 convolution
-	Linear    Op = "linear"    // fully connected
-	Pool      Op = "pool"      // average or max pooling; global when Kernel covers the input
-	Add       Op = "add"       // residual addition
-)
-
-// Shape is the shape of an activation map.
-type Shape struct {
-	C int `json:"c"` // channels
-	H int `json:"h"` // rows
-	W int `json:"w"` // columns
-}
-
-// Size returns the number of elements.
-func (s Shape) Size() int { return s.C * s.H * s.W }
-
-// Layer is one operation of a network.
-type Layer struct {
-	Name   string `json:"name"`
-	Block  string `json:"block"` // the block it belongs to, as in figure 1 of the paper
-	Op     Op     `json:"op"`
-	In     Shape  `json:"in"`
-	Out    Shape  `json:"out"`
-	Kernel int    `json:"kernel"`
-	Stride int    `json:"stride"`
-	Pad    int    `json:"pad"`
-	Inputs []int  `json:"inputs"` // indices of the layers it reads; -1 is the network's input; an Add has two
-}
+import "fmt"
 
 // Network is a feed-forward network: layers in an order in which each comes
 // after those it reads.
@@ -44,4 +15,168 @@ type Network struct {
 	Name   string  `json:"name"`
 	Input  Shape   `json:"input"`
 	Layers []Layer `json:"layers"`
+}
+
+// MACs returns the multiply-accumulate operations of one inference.
+func (n Network) MACs() int64 { return n.sum(Layer.MACs) }
+
+// Params returns the number of parameters, as published counts have them.
+func (n Network) Params() int64 { return n.sum(Layer.Params) }
+
+// WeightBytes returns the bytes of all int8 weights and int32 biases.
+func (n Network) WeightBytes() int64 { return n.sum(Layer.WeightBytes) }
+
+func (n Network) sum(f func(Layer) int64) (total int64) {
+	for _, l := range n.Layers {
+		total += f(l)
+	}
+	return total
+}
+
+// Blocks returns the names of its blocks, in order.
+func (n Network) Blocks() []string {
+	var names []string
+	for i, l := range n.Layers {
+		if i == 0 || l.Block != n.Layers[i-1].Block {
+			names = append(names, l.Block)
+		}
+	}
+	return names
+}
+
+// Validate checks that every layer reads what exists before it, in the shape
+// that it expects. The error names the layer.
+func (n Network) Validate() error {
+	if len(n.Layers) == 0 {
+		return fmt.Errorf("network %q has no layers", n.Name)
+	}
+	for i, l := range n.Layers {
+		if err := n.check(i, l); err != nil {
+			return fmt.Errorf("layer %q: %w", l.Name, err)
+		}
+	}
+	return nil
+}
+
+func (n Network) check(i int, l Layer) error {
+	want := 1
+	if l.Op == Add {
+		want = 2
+	}
+	if len(l.Inputs) != want {
+		return fmt.Errorf("%s reads %d maps, want %d", l.Op, len(l.Inputs), want)
+	}
+	for _, j := range l.Inputs {
+		if j < -1 || j >= i {
+			return fmt.Errorf("reads layer %d, which does not come before it", j)
+		}
+		if got := n.shape(j); got != l.In {
+			return fmt.Errorf("expects %v but reads %v", l.In, got)
+		}
+	}
+	if out, err := l.result(); err != nil {
+		return err
+	} else if out != l.Out {
+		return fmt.Errorf("writes %v, its window gives %v", l.Out, out)
+	}
+	return nil
+}
+
+// shape returns the shape of what layer i writes; -1 is the input.
+func (n Network) shape(i int) Shape {
+	if i < 0 {
+		return n.Input
+	}
+	return n.Layers[i].Out
+}
+
+// result derives the output's shape from the input's and the window.
+func (l Layer) result() (Shape, error) {
+	if l.In.C < 1 || l.In.H < 1 || l.In.W < 1 || l.Out.C < 1 {
+		return Shape{}, fmt.Errorf("shapes %v to %v: every extent must be at least 1", l.In, l.Out)
+	}
+	s := Shape{C: l.In.C}
+	switch l.Op {
+	case Add:
+		return l.In, nil
+	case Linear:
+		return Shape{C: l.Out.C, H: 1, W: 1}, nil
+	case Conv, Pointwise:
+		s.C = l.Out.C
+	case Depthwise, Pool:
+	default:
+		return s, fmt.Errorf("unknown operation %q", l.Op)
+	}
+	if l.Kernel < 1 || l.Stride < 1 || l.Pad < 0 || l.Pad >= l.Kernel {
+		return s, fmt.Errorf("kernel %d, stride %d, pad %d: want kernel ≥ 1, stride ≥ 1, 0 ≤ pad < kernel", l.Kernel, l.Stride, l.Pad)
+	}
+	if small := min(l.In.H, l.In.W) + 2*l.Pad; small < l.Kernel {
+		return s, fmt.Errorf("a %d×%d window does not fit in its padded input of %v", l.Kernel, l.Kernel, l.In)
+	}
+	s.H = OutSize(l.In.H, l.Kernel, l.Stride, l.Pad)
+	s.W = OutSize(l.In.W, l.Kernel, l.Stride, l.Pad)
+	return s, nil
+}
+
+// builder appends layers, each reading the one before unless said otherwise.
+type builder struct {
+	Network
+	block string
+	at    int   // the layer whose output is current; -1 is the input
+	cur   Shape // its shape
+}
+
+func newBuilder(name string, input Shape) *builder {
+	return &builder{Network: Network{Name: name, Input: input}, at: -1, cur: input}
+}
+
+// window appends a layer with a window and "same" padding, k/2 on each side.
+func (b *builder) window(name string, op Op, channels, kernel, stride int) {
+	pad := kernel / 2
+	b.push(Layer{Name: name, Op: op, Kernel: kernel, Stride: stride, Pad: pad, Inputs: []int{b.at},
+		Out: Shape{channels, OutSize(b.cur.H, kernel, stride, pad), OutSize(b.cur.W, kernel, stride, pad)}})
+}
+
+func (b *builder) globalPool(name string) {
+	b.push(Layer{Name: name, Op: Pool, Kernel: max(b.cur.H, b.cur.W), Stride: 1, Inputs: []int{b.at}, Out: Shape{b.cur.C, 1, 1}})
+}
+
+func (b *builder) linear(name string, classes int) {
+	b.push(Layer{Name: name, Op: Linear, Kernel: 1, Stride: 1, Inputs: []int{b.at}, Out: Shape{classes, 1, 1}})
+}
+
+// add appends the sum of layer from's output and the current one.
+func (b *builder) add(name string, from int) {
+	b.push(Layer{Name: name, Op: Add, Kernel: 1, Stride: 1, Inputs: []int{from, b.at}, Out: b.cur})
+}
+
+func (b *builder) push(l Layer) {
+	l.Block, l.In = b.block, b.cur
+	b.at, b.cur = len(b.Layers), l.Out
+	b.Layers = append(b.Layers, l)
+}
+
+// bottleneck appends an inverted bottleneck: expand (unless t = 1),
+// depthwise, project, and a residual add where the shapes allow it.
+func (b *builder) bottleneck(name string, t, kernel, channels, stride int) {
+	b.block = name
+	from, in := b.at, b.cur
+	if t != 1 {
+		b.window(name+".expand", Pointwise, Middle(in.C, t), 1, 1)
+	}
+	b.window(name+".depthwise", Depthwise, b.cur.C, kernel, stride)
+	b.window(name+".project", Pointwise, channels, 1, 1)
+	if stride == 1 && in.C == channels {
+		b.add(name+".add", from)
+	}
+}
+
+// tail appends the head, the pooling and the classifier.
+func (b *builder) tail(head, classes int) Network {
+	b.block = "head"
+	b.window("head", Pointwise, head, 1, 1)
+	b.block = "classifier"
+	b.globalPool("pool")
+	b.linear("classifier", classes)
+	return b.Network
 }
