@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 )
 
@@ -23,6 +24,12 @@ type Step struct {
 	Policy
 }
 
+// Name returns the name of the step's block: the ID without an instance's key.
+func (s *Step) Name() string {
+	name, _, _ := strings.Cut(s.ID, "[")
+	return name
+}
+
 // Policy says how a step is run; it never changes the result.
 type Policy struct {
 	Retries   int                // further attempts after a failure
@@ -42,7 +49,7 @@ type Output struct {
 // Eval evaluates an expression with the results that exist. It calls known for
 // each step that it refers to; what refers to a step that is not known
 // yet is unknown itself. An error is a mistake in the recipe, with its
-// position, that showed only now.
+// position, that showed only now. What it returns belongs to the caller.
 type Eval[T any] func(known Known) (T, error)
 
 // Known returns the output of a step, if there is one yet.

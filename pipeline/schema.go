@@ -137,7 +137,7 @@ func fieldsOf(t reflect.Type, def reflect.Value, where string, kind Provenance) 
 		if def.IsValid() {
 			fdef = def.Field(i)
 		}
-		name, opts, _ := strings.Cut(sf.Tag.Get("json"), ",")
+		name := jsonName(sf)
 		if sf.Anonymous && name == "" {
 			fields = append(fields, fieldsOf(sf.Type, fdef, where, kind)...)
 			continue
@@ -165,10 +165,20 @@ func fieldsOf(t reflect.Type, def reflect.Value, where string, kind Provenance) 
 		if fdef.IsValid() && !fdef.IsZero() {
 			f.Default = fdef.Interface()
 		}
-		f.Required = f.Default == nil && !strings.Contains(opts, "omitempty") && !strings.Contains(opts, "omitzero") && !f.Type.Nullable
+		f.Required = f.Default == nil && !omittable(sf) && !f.Type.Nullable
 		fields = append(fields, f)
 	}
 	return fields
+}
+
+func jsonName(sf reflect.StructField) string {
+	name, _, _ := strings.Cut(sf.Tag.Get("json"), ",")
+	return name
+}
+
+func omittable(sf reflect.StructField) bool {
+	_, opts, _ := strings.Cut(sf.Tag.Get("json"), ",")
+	return strings.Contains(opts, "omitempty") || strings.Contains(opts, "omitzero")
 }
 
 func limit(sf reflect.StructField, tag, where string) *float64 {
@@ -181,4 +191,14 @@ func limit(sf reflect.StructField, tag, where string) *float64 {
 		panic(fmt.Sprintf("pipeline: %s: %s:%q is not a number", where, tag, s))
 	}
 	return &v
+}
+
+// fieldNames returns the JSON names of a struct's fields, in their order.
+func fieldNames[T any]() []string {
+	t := reflect.TypeFor[T]()
+	names := make([]string, t.NumField())
+	for i := range names {
+		names[i] = jsonName(t.Field(i))
+	}
+	return names
 }

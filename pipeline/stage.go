@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
-
-	"eyrie/artifacts"
 )
 
 // Stage is a kind of computation: a plain function of its configuration, with
@@ -18,8 +16,8 @@ type Stage struct {
 	Config  *Type  // an Object: what a recipe may write in the block
 	Output  *Type  // an Object: what the block's references yield
 
-	decode func(attrs []byte) (any, error)
-	run    func(ctx context.Context, config any) (any, error)
+	decode func(attrs []byte) (config any, err error)
+	run    func(ctx context.Context, config any) (output any, err error)
 }
 
 // reserved are the attributes and blocks that every stage takes.
@@ -54,34 +52,81 @@ func Define[C, O any](name string, version int, doc string, defaults C, run func
 			panic(fmt.Sprintf("pipeline: %s: attribute %q belongs to every stage", name, f.Name))
 		}
 	}
+	base, err := json.Marshal(defaults)
+	if err != nil {
+		panic(fmt.Sprintf("pipeline: %s: defaults: %v", name, err))
+	}
 	return &Stage{
 		Name: name, Version: version, Doc: doc, Config: config, Output: output,
-		decode: func(attrs []byte) (any, error) {
-			c, err := clone(defaults)
-			if err != nil {
-				return nil, err
-			}
-			if err := json.Unmarshal(attrs, &c); err != nil {
-				return nil, err
-			}
-			if v, ok := any(c).(interface{ Validate() error }); ok {
-				if err := v.Validate(); err != nil {
-					return nil, err
-				}
-			}
-			return c, nil
-		},
-		run: func(ctx context.Context, config any) (any, error) { return run(ctx, config.(C)) },
+		decode: func(attrs []byte) (any, error) { return decode[C](base, attrs) },
+		run:    func(ctx context.Context, config any) (any, error) { return run(ctx, config.(C)) },
 	}
 }
 
-// clone copies v deeply, so that decoding over it leaves the defaults alone.
-func clone[T any](v T) (c T, err error) {
-	b, err := json.Marshal(v)
-	if err == nil {
-		err = json.Unmarshal(b, &c)
+// decode lays attrs over the defaults and validates the result. Written
+// objects are merged with their defaults field by field; lists and maps
+// replace theirs.
+func decode[C any](defaults, attrs []byte) (any, error) {
+	var c C
+	if err := json.Unmarshal(defaults, &c); err != nil {
+		return nil, err
 	}
-	return c, err
+	var written any
+	if err := json.Unmarshal(attrs, &written); err != nil {
+		return nil, err
+	}
+	clearWritten(reflect.ValueOf(&c).Elem(), written)
+	if err := json.Unmarshal(attrs, &c); err != nil {
+		return nil, err
+	}
+	if v, ok := any(&c).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// clearWritten empties the lists and maps of v that are about to be decoded, as
+// encoding/json would mix old and new elements.
+func clearWritten(v reflect.Value, written any) {
+	switch v.Kind() {
+	case reflect.Slice, reflect.Map:
+		v.SetZero()
+	case reflect.Pointer:
+		if !v.IsNil() {
+			clearWritten(v.Elem(), written)
+		}
+	case reflect.Struct:
+		fields, ok := written.(map[string]any)
+		if !ok {
+			return
+		}
+		for i := range v.NumField() {
+			sf := v.Type().Field(i)
+			name := jsonName(sf)
+			if sf.Anonymous && name == "" {
+				clearWritten(v.Field(i), written)
+			} else if w, ok := fields[name]; ok && sf.IsExported() {
+				clearWritten(v.Field(i), w)
+			}
+		}
+	}
+}
+
+// Decode makes the stage's configuration of attribute values: it lays them over
+// the defaults and validates. It fails with an [AttrError] where it can
+// tell which attribute is wrong.
+func (s *Stage) Decode(values map[string]any) (config any, err error) {
+	b, err := json.Marshal(values)
+	if err != nil {
+		return nil, err
+	}
+	config, err = s.decode(b)
+	if mismatch, ok := err.(*json.UnmarshalTypeError); ok {
+		return nil, Badf(mismatch.Field, "a %s cannot be a %s", mismatch.Value, mismatch.Type)
+	}
+	return config, err
 }
 
 // AttrError is a mistake in one attribute's value.
@@ -97,5 +142,3 @@ func (e *AttrError) Unwrap() error { return e.Err }
 func Badf(attr, format string, args ...any) error {
 	return &AttrError{attr, fmt.Errorf(format, args...)}
 }
-
-var _ = artifacts.File{}

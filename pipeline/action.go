@@ -1,0 +1,217 @@
+package pipeline
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"reflect"
+	"slices"
+
+	"eyrie/artifacts"
+)
+
+// formatVersion is part of every preimage: a change of how preimages are made
+// must never hit an old record.
+const formatVersion = 1
+
+// action is a step with every attribute known: ready to be looked up or run.
+type action struct {
+	id       artifacts.ActionID
+	preimage []byte
+	config   any
+	inputs   map[artifacts.Digest]string // local files that the recipe names, by content
+}
+
+// preimage is what an ActionID is the hash of.
+type preimage struct {
+	Format     int            `json:"format"`
+	Stage      string         `json:"stage"`
+	Version    int            `json:"version"`
+	Attributes map[string]any `json:"attributes"`
+}
+
+// newAction makes the action of a step from its attributes, all of them known.
+func newAction(ctx context.Context, store artifacts.Store, s *Step, attrs map[string]Attr) (*action, error) {
+	a := &action{inputs: map[artifacts.Digest]string{}}
+	values := make(map[string]any, len(attrs))
+	for _, name := range slices.Sorted(maps.Keys(attrs)) {
+		value := attrs[name].Value
+		err := eachFile(reflect.ValueOf(&value).Elem(), func(f *artifacts.File) error {
+			return a.identify(ctx, store, f)
+		})
+		if err != nil {
+			return nil, stepError(attrs[name].Pos, s, name, err)
+		}
+		values[name] = value
+	}
+	var err error
+	if a.config, err = s.Stage.Decode(values); err != nil {
+		return nil, decodeError(s, attrs, err)
+	}
+	if a.preimage, err = s.Stage.preimage(a.config, attrs); err != nil {
+		return nil, stepError(s.Pos, s, "", err)
+	}
+	a.id = artifacts.NewActionID(a.preimage)
+	return a, nil
+}
+
+// identify gives a local file its digest.
+func (a *action) identify(ctx context.Context, store artifacts.Store, f *artifacts.File) error {
+	if !f.Digest.IsZero() || f.Path == "" {
+		return nil
+	}
+	path := f.Path
+	hashed, err := store.Hash(ctx, path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no file %s", path)
+	} else if err != nil {
+		return err
+	}
+	*f = hashed
+	f.Path = path
+	a.inputs[f.Digest] = path
+	return nil
+}
+
+// unchanged fails if a local file is no longer what it was when it was hashed.
+func (a *action) unchanged(ctx context.Context, store artifacts.Store) error {
+	for digest, path := range a.inputs {
+		now, err := store.Hash(ctx, path)
+		if err != nil {
+			return err
+		}
+		if now.Digest != digest {
+			return fmt.Errorf("%s changed while the step read it; run again", path)
+		}
+	}
+	return nil
+}
+
+// fetch returns the configuration with every file readable on this machine.
+func (a *action) fetch(ctx context.Context, store artifacts.Store) (any, error) {
+	config := settable(a.config)
+	err := eachFile(config, func(f *artifacts.File) (err error) {
+		if f.Digest.IsZero() {
+			return nil
+		}
+		if path, ok := a.inputs[f.Digest]; ok {
+			f.Path = path
+			return nil
+		}
+		*f, err = store.Fetch(ctx, *f)
+		return err
+	})
+	return config.Interface(), err
+}
+
+// preimage returns the canonical JSON that names the action: no insignificant
+// space, keys sorted, files as handles, fields that cannot change the result
+// left out, sensitive attributes as their digest.
+func (s *Stage) preimage(config any, attrs map[string]Attr) ([]byte, error) {
+	b, err := json.Marshal(config)
+	if err != nil {
+		return nil, err
+	}
+	var tree map[string]any
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	if err := d.Decode(&tree); err != nil {
+		return nil, err
+	}
+	keyOnly(tree, s.Config)
+	for name, v := range tree {
+		if attrs[name].Sensitive {
+			b, err := canonical(v)
+			if err != nil {
+				return nil, err
+			}
+			tree[name] = map[string]any{"$sensitive": artifacts.Sum(b)}
+		}
+	}
+	return canonical(preimage{formatVersion, s.Name, s.Version, tree})
+}
+
+// keyOnly removes the fields that are not part of the key.
+func keyOnly(tree any, t *Type) {
+	switch t.Kind {
+	case Object:
+		m, ok := tree.(map[string]any)
+		if !ok {
+			return
+		}
+		for i := range t.Fields {
+			f := &t.Fields[i]
+			if !f.Key {
+				delete(m, f.Name)
+			} else if v, ok := m[f.Name]; ok {
+				keyOnly(v, f.Type)
+			}
+		}
+	case List:
+		l, _ := tree.([]any)
+		for _, v := range l {
+			keyOnly(v, t.Elem)
+		}
+	case Map:
+		m, _ := tree.(map[string]any)
+		for _, v := range m {
+			keyOnly(v, t.Elem)
+		}
+	}
+}
+
+// canonical encodes v as JSON with sorted keys and no HTML escapes.
+func canonical(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// StepError is a step's failure, with its place in the recipe.
+type StepError struct {
+	Pos  string // "paper.hcl:41"
+	Step string
+	Attr string // the attribute at fault, or ""
+	Err  error
+}
+
+func (e *StepError) Error() string {
+	msg := e.Pos + ": step " + e.Step + ": "
+	if e.Attr != "" {
+		msg += e.Attr + ": "
+	}
+	return msg + e.Err.Error()
+}
+
+func (e *StepError) Unwrap() error { return e.Err }
+
+func stepError(pos string, s *Step, attr string, err error) error {
+	if pos == "" {
+		pos = s.Pos
+	}
+	return &StepError{pos, s.ID, attr, err}
+}
+
+// decodeError places an error of Decode at the attribute that it names.
+func decodeError(s *Step, attrs map[string]Attr, err error) error {
+	var bad *AttrError
+	if !errors.As(err, &bad) {
+		return stepError(s.Pos, s, "", err)
+	}
+	top := bad.Attr
+	for i, r := range top {
+		if r == '.' || r == '[' {
+			top = top[:i]
+			break
+		}
+	}
+	return stepError(attrs[top].Pos, s, bad.Attr, bad.Err)
+}

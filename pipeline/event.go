@@ -1,0 +1,84 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// EventVersion is the version of the event stream's format. Fields may be
+// added to a version; a field never changes its meaning.
+const EventVersion = 1
+
+// EventType tells what changed.
+type EventType string
+
+// The types of events, in the order in which a step can meet them.
+const (
+	RunStarted   EventType = "run-started"
+	StepCached   EventType = "step-cached"   // the result was in the store
+	StepStarted  EventType = "step-started"  //
+	StepWaiting  EventType = "step-waiting"  // for another run that does the same action
+	StepProgress EventType = "step-progress" // not kept in the journal
+	StepLog      EventType = "step-log"      // what the stage wrote to its log
+	StepRetry    EventType = "step-retry"    // an attempt failed, another follows
+	StepDone     EventType = "step-done"     //
+	StepFailed   EventType = "step-failed"   //
+	StepStopped  EventType = "step-stopped"  // interrupted while it ran
+	StepSkipped  EventType = "step-skipped"  // not started: what it needs failed, or the run was interrupted
+	RunFinished  EventType = "run-finished"  //
+)
+
+// Event is a change in a run.
+type Event struct {
+	Version int       `json:"v"`
+	Time    time.Time `json:"time"`
+	Run     string    `json:"run"`
+	Type    EventType `json:"event"`
+
+	Recipe   string          `json:"recipe,omitempty"`   // of RunStarted
+	Steps    int             `json:"steps,omitempty"`    // of RunStarted: how many there are
+	Step     string          `json:"step,omitempty"`     // the step's ID
+	Stage    string          `json:"stage,omitempty"`    // of StepStarted
+	Pos      string          `json:"pos,omitempty"`      // of StepStarted, StepFailed: in the recipe
+	Action   string          `json:"action,omitempty"`   // the ActionID, once known
+	Reasons  []Reason        `json:"reasons,omitempty"`  // of StepStarted
+	Resumed  bool            `json:"resumed,omitempty"`  // of StepStarted: there is a checkpoint to go on from
+	Progress *Progress       `json:"progress,omitempty"` // of StepProgress
+	Log      json.RawMessage `json:"log,omitempty"`      // of StepLog: {"level", "message", …}
+	Holder   string          `json:"holder,omitempty"`   // of StepWaiting: who does it
+	Attempt  int             `json:"attempt,omitempty"`  // of StepRetry: the one that failed, from 1
+	Error    string          `json:"error,omitempty"`    //
+	Stack    string          `json:"stack,omitempty"`    // of StepFailed by a panic
+	After    []string        `json:"after,omitempty"`    // of StepSkipped: the steps that failed
+	Elapsed  float64         `json:"elapsed,omitempty"`  // s
+	Status   Status          `json:"status,omitempty"`   // of RunFinished
+	Done     int             `json:"done,omitempty"`     // of RunFinished: steps run
+	Cached   int             `json:"cached,omitempty"`   // of RunFinished: steps cached
+	Failed   int             `json:"failed,omitempty"`   // of RunFinished
+	Skipped  int             `json:"skipped,omitempty"`  // of RunFinished
+}
+
+// MarshalZerologObject writes the event's fields, so that any zerolog.Logger
+// can carry the stream: logger.Log().EmbedObject(event).Send().
+func (e Event) MarshalZerologObject(z *zerolog.Event) {
+	b, err := json.Marshal(e)
+	if err != nil {
+		z.Err(err)
+		return
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(b, &fields); err != nil {
+		z.Err(err)
+		return
+	}
+	for _, name := range eventFields {
+		if raw, ok := fields[name]; ok {
+			z.RawJSON(name, raw)
+		}
+	}
+}
+
+// eventFields are the names of an event's fields, in the struct's order.
+var eventFields = fieldNames[Event]()

@@ -1,0 +1,199 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"eyrie/artifacts"
+)
+
+// Verdict is what a plan says of a step.
+type Verdict string
+
+// The verdicts.
+const (
+	Cached  Verdict = "cached"  // its result is in the store
+	MustRun Verdict = "run"     // it must be run, for the reasons given
+	Unknown Verdict = "unknown" // known after other steps have run
+)
+
+// Plan is a recipe checked, ordered and held against a store: every step with
+// its verdict.
+type Plan struct {
+	Recipe *Recipe
+	Steps  []*Planned // each after those it needs, otherwise in the recipe's order
+
+	byID map[string]*Planned
+}
+
+// Planned is a step with its verdict.
+type Planned struct {
+	*Step
+	Verdict Verdict
+	Reasons []Reason           // of Run
+	After   []string           // of Unknown: the steps that must run first
+	Action  artifacts.ActionID // zero while unknown
+	Record  *artifacts.Record  // of Cached
+	Attrs   map[string]Attr    // evaluated as far as known
+
+	action *action
+	rerun  bool
+}
+
+// PlanOptions restrict or widen what a plan does.
+type PlanOptions struct {
+	Targets []string // only these steps and what they need; none for all
+	Rerun   []string // steps to run though their result is cached
+}
+
+// NewPlan orders the recipe's steps and gives each its verdict. It reads the
+// store and the files that the recipe names, and changes nothing.
+func NewPlan(ctx context.Context, r *Recipe, store artifacts.Store, opt PlanOptions) (*Plan, error) {
+	p := &Plan{Recipe: r, byID: make(map[string]*Planned, len(r.Steps))}
+	sorted, err := Order(r.Steps)
+	if err != nil {
+		return nil, err
+	}
+	wanted, err := closure(sorted, opt.Targets)
+	if err != nil {
+		return nil, err
+	}
+	rerun, err := match(sorted, opt.Rerun)
+	if err != nil {
+		return nil, err
+	}
+	var mistakes []error
+	for _, s := range sorted {
+		if !wanted[s.ID] {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, context.Cause(ctx)
+		}
+		planned, err := p.judge(ctx, store, s, rerun[s.ID])
+		if err != nil {
+			mistakes = append(mistakes, err)
+			planned = &Planned{Step: s, Verdict: Unknown}
+		}
+		p.Steps = append(p.Steps, planned)
+		p.byID[s.ID] = planned
+	}
+	return p, errors.Join(mistakes...)
+}
+
+// Step returns the step with this ID, or nil.
+func (p *Plan) Step(id string) *Planned { return p.byID[id] }
+
+// Count returns how many steps have the verdict.
+func (p *Plan) Count(v Verdict) int {
+	n := 0
+	for _, s := range p.Steps {
+		if s.Verdict == v {
+			n++
+		}
+	}
+	return n
+}
+
+// Known returns the output of a step that is cached.
+func (p *Plan) Known(id string) (json.RawMessage, bool) {
+	s := p.byID[id]
+	if s == nil || s.Verdict != Cached {
+		return nil, false
+	}
+	return s.Record.Output, true
+}
+
+// judge gives a step, whose dependencies have been judged, its verdict.
+func (p *Plan) judge(ctx context.Context, store artifacts.Store, s *Step, rerun bool) (*Planned, error) {
+	attrs, err := s.Attrs(p.Known)
+	if err != nil {
+		return nil, err
+	}
+	j := &Planned{Step: s, Attrs: attrs, rerun: rerun}
+	if j.After = waitsFor(attrs); len(j.After) > 0 {
+		j.Verdict = Unknown
+		return j, nil
+	}
+	if j.action, err = newAction(ctx, store, s, attrs); err != nil {
+		return nil, err
+	}
+	j.Action = j.action.id
+	record, err := store.Lookup(j.Action)
+	switch {
+	case rerun:
+		j.Verdict, j.Reasons = MustRun, []Reason{{Why: "asked for"}}
+	case err == nil:
+		j.Verdict, j.Record = Cached, &record
+	case errors.Is(err, artifacts.ErrNotFound):
+		j.Verdict, j.Reasons = MustRun, because(store, p.Recipe.lastName(s.ID), j.action)
+	default:
+		return nil, stepError(s.Pos, s, "", err)
+	}
+	return j, nil
+}
+
+// waitsFor returns the steps that unknown attributes wait for, in a stable order.
+func waitsFor(attrs map[string]Attr) []string {
+	var ids []string
+	for _, a := range attrs {
+		ids = append(ids, a.Unknown...)
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// lastName is the name under which the store remembers what a step did last.
+func (r *Recipe) lastName(step string) string { return r.Name + "/" + step }
+
+// closure returns the IDs of the targets and of all they need; of all steps
+// when there are no targets. The steps must be in order.
+func closure(sorted []*Step, targets []string) (map[string]bool, error) {
+	wanted, err := match(sorted, targets)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range slices.Backward(sorted) {
+		if len(targets) == 0 {
+			wanted[s.ID] = true
+		}
+		if wanted[s.ID] {
+			for _, d := range s.Deps {
+				wanted[d] = true
+			}
+		}
+	}
+	return wanted, nil
+}
+
+// match returns the IDs that the names stand for: a step's own, or all
+// instances of a step with for_each.
+func match(steps []*Step, names []string) (map[string]bool, error) {
+	ids := make(map[string]bool)
+	for _, name := range names {
+		found := false
+		for _, s := range steps {
+			if s.ID == name || s.Name() == name {
+				ids[s.ID] = true
+				found = true
+			}
+		}
+		if !found {
+			return nil, &NoStepError{Name: name, Steps: steps}
+		}
+	}
+	return ids, nil
+}
+
+// NoStepError reports a name that no step of the recipe has.
+type NoStepError struct {
+	Name  string
+	Steps []*Step
+}
+
+func (e *NoStepError) Error() string {
+	return fmt.Sprintf("the recipe has no step %q", e.Name)
+}

@@ -1,0 +1,135 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"unicode/utf8"
+
+	"eyrie/artifacts"
+)
+
+// Reason is one difference between what a step is to do and what it did last.
+type Reason struct {
+	Why  string `json:"why,omitempty"`  // in words, when it is not an attribute
+	Attr string `json:"attr,omitempty"` // the path of the attribute that differs
+	Old  string `json:"old,omitempty"`  // its values, as JSON, abbreviated
+	New  string `json:"new,omitempty"`
+}
+
+func (r Reason) String() string {
+	if r.Attr == "" {
+		return r.Why
+	}
+	return fmt.Sprintf("%s: %s → %s", r.Attr, r.Old, r.New)
+}
+
+// because tells why an action that is not in the store must be run: how it
+// differs from what the step did last.
+func because(store artifacts.Store, name string, a *action) []Reason {
+	last, err := store.Last(name)
+	if err != nil {
+		return []Reason{{Why: "never run before"}}
+	}
+	if last == a.id {
+		return []Reason{{Why: "its result is no longer in the store"}}
+	}
+	old, err := store.Lookup(last)
+	if err != nil {
+		return []Reason{{Why: "what it did last is no longer in the store"}}
+	}
+	return differences(old.Preimage, a.preimage)
+}
+
+// differences compares two preimages.
+func differences(old, new []byte) []Reason {
+	var was, is preimage
+	if json.Unmarshal(old, &was) != nil || json.Unmarshal(new, &is) != nil {
+		return []Reason{{Why: "what it did last is not readable"}}
+	}
+	var rs []Reason
+	switch {
+	case was.Format != is.Format:
+		rs = append(rs, Reason{Why: "the runner's key format changed"})
+	case was.Stage != is.Stage:
+		return []Reason{{Attr: "stage", Old: was.Stage, New: is.Stage}}
+	case was.Version != is.Version:
+		rs = append(rs, Reason{Attr: "version of stage " + is.Stage, Old: strconv.Itoa(was.Version), New: strconv.Itoa(is.Version)})
+	}
+	return append(rs, diff("", was.Attributes, is.Attributes)...)
+}
+
+// diff descends into both trees as far as they have the same shape.
+func diff(path string, old, new any) []Reason {
+	if reflect.DeepEqual(old, new) {
+		return nil
+	}
+	if o, n, ok := both[map[string]any](old, new); ok && o["$object"] == nil && n["$object"] == nil {
+		var rs []Reason
+		for _, k := range slices.Sorted(maps.Keys(union(o, n))) {
+			at := k
+			if path != "" {
+				at = path + "." + k
+			}
+			ov, was := o[k]
+			nv, is := n[k]
+			switch {
+			case !was:
+				rs = append(rs, Reason{Attr: at, Old: "(not set)", New: brief(nv)})
+			case !is:
+				rs = append(rs, Reason{Attr: at, Old: brief(ov), New: "(not set)"})
+			default:
+				rs = append(rs, diff(at, ov, nv)...)
+			}
+		}
+		return rs
+	}
+	if o, n, ok := both[[]any](old, new); ok && len(o) == len(n) {
+		var rs []Reason
+		for i := range o {
+			rs = append(rs, diff(fmt.Sprintf("%s[%d]", path, i), o[i], n[i])...)
+		}
+		return rs
+	}
+	return []Reason{{Attr: path, Old: brief(old), New: brief(new)}}
+}
+
+func both[T any](a, b any) (x, y T, ok bool) {
+	x, okX := a.(T)
+	y, okY := b.(T)
+	return x, y, okX && okY
+}
+
+func union(a, b map[string]any) map[string]any {
+	u := maps.Clone(a)
+	maps.Copy(u, b)
+	return u
+}
+
+// brief is a value as JSON, cut to a length that fits a line.
+func brief(v any) string {
+	if m, ok := v.(map[string]any); ok {
+		if object, ok := m["$object"].(string); ok && len(object) >= 12 {
+			return "content " + object[:12]
+		}
+		if _, ok := m["$sensitive"]; ok {
+			return "(sensitive)"
+		}
+	}
+	b, err := canonical(v)
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	const most = 60 // bytes
+	if len(b) <= most {
+		return string(b)
+	}
+	cut := most
+	for cut > 0 && !utf8.RuneStart(b[cut]) {
+		cut--
+	}
+	return string(b[:cut]) + "…"
+}

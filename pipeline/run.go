@@ -1,0 +1,327 @@
+package pipeline
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"runtime"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"eyrie/artifacts"
+)
+
+// Status is how a run, or a step in it, ended.
+type Status string
+
+// The ways to end.
+const (
+	Succeeded   Status = "succeeded"   // every step is done or cached
+	Failed      Status = "failed"      // at least one step failed
+	Interrupted Status = "interrupted" // the context was cancelled
+)
+
+// Run is what happened.
+type Run struct {
+	ID     string
+	Status Status
+	Steps  []*Ended // in the plan's order
+
+	byID map[string]*Ended
+}
+
+// Ended is how one step of a run ended.
+type Ended struct {
+	*Planned
+	Type   EventType // StepCached, StepDone, StepFailed, StepStopped or StepSkipped
+	Record artifacts.Record
+	Err    error    // of StepFailed
+	After  []string // of StepSkipped: the steps that failed
+}
+
+// Known returns the output of a step that is done or cached.
+func (r *Run) Known(id string) (json.RawMessage, bool) {
+	s := r.byID[id]
+	if s == nil || (s.Type != StepDone && s.Type != StepCached) {
+		return nil, false
+	}
+	return s.Record.Output, true
+}
+
+// RunOptions say how to execute a plan.
+type RunOptions struct {
+	Jobs      int                // how many steps run at once; 0 for one per CPU
+	Resources map[string]float64 // what the machine has; "cpus" defaults to its threads
+	FailFast  bool               // start nothing more after a failure
+	Backoff   time.Duration      // before the first retry, doubled for each further one; 0 for 1 s
+	LogLevel  zerolog.Level      // of the stages' logs
+	Observe   func(Event)        // called by one goroutine, in order; nil for nobody
+}
+
+// Execute runs what the plan says must run, and what follows from it. When ctx
+// is cancelled, running steps are told to stop, and it returns when they have.
+// The error is a failure of the run itself, such as a store that cannot be
+// written; steps' failures are in the Run.
+func Execute(ctx context.Context, p *Plan, store artifacts.Store, opt RunOptions) (*Run, error) {
+	x, err := newExecution(p, store, opt)
+	if err != nil {
+		return nil, err
+	}
+	x.dispatch(ctx)
+	return x.run, errors.Join(x.journalErr, x.close())
+}
+
+// execution is the state of a run. It belongs to the goroutine that called
+// Execute; workers only send messages.
+type execution struct {
+	plan  *Plan
+	store artifacts.Store
+	opt   RunOptions
+	run   *Run
+	start time.Time
+
+	pool       *pool
+	claims     []map[string]float64 // by step, as the plan's order
+	needs      []int                // by step: how many dependencies are not done
+	dependents [][]int
+	ready      []int // steps that could start, in order
+	running    int
+	stopping   bool // after a failure with FailFast
+
+	messages   chan message
+	journal    io.WriteCloser
+	log        zerolog.Logger // to the journal
+	journalErr error
+}
+
+// message is what a worker sends: an event and, as its last one, how it ended.
+type message struct {
+	step  int
+	event Event
+	ended *Ended
+}
+
+func newExecution(p *Plan, store artifacts.Store, opt RunOptions) (*execution, error) {
+	if opt.Jobs <= 0 {
+		opt.Jobs = runtime.GOMAXPROCS(0)
+	}
+	if opt.Backoff <= 0 {
+		opt.Backoff = time.Second
+	}
+	total := map[string]float64{"cpus": float64(runtime.GOMAXPROCS(0))}
+	for name, n := range opt.Resources {
+		total[name] = n
+	}
+	x := &execution{
+		plan: p, store: store, opt: opt, start: time.Now(), pool: newPool(total),
+		run:        &Run{ID: newRunID(), Steps: make([]*Ended, len(p.Steps)), byID: make(map[string]*Ended, len(p.Steps))},
+		claims:     make([]map[string]float64, len(p.Steps)),
+		needs:      make([]int, len(p.Steps)),
+		dependents: make([][]int, len(p.Steps)),
+		messages:   make(chan message, 64),
+	}
+	index := make(map[string]int, len(p.Steps))
+	var refused []error
+	for i, s := range p.Steps {
+		index[s.ID] = i
+		for _, d := range s.Deps {
+			x.needs[i]++
+			x.dependents[index[d]] = append(x.dependents[index[d]], i)
+		}
+		if s.Verdict != Cached {
+			var err error
+			x.claims[i], err = x.pool.claim(s.Step)
+			refused = append(refused, err)
+		}
+	}
+	if err := errors.Join(refused...); err != nil {
+		return nil, err
+	}
+	var err error
+	if x.journal, err = store.Journal(x.run.ID); err != nil {
+		return nil, err
+	}
+	x.log = zerolog.New(journalWriter{x})
+	return x, nil
+}
+
+// newRunID returns an ID that sorts by time.
+func newRunID() string {
+	var b [3]byte
+	rand.Read(b[:])
+	return time.Now().UTC().Format("20060102T150405Z") + "-" + hex.EncodeToString(b[:])
+}
+
+// journalWriter keeps the first error of the journal.
+type journalWriter struct{ x *execution }
+
+func (w journalWriter) Write(b []byte) (int, error) {
+	if _, err := w.x.journal.Write(b); err != nil && w.x.journalErr == nil {
+		w.x.journalErr = err
+	}
+	return len(b), nil
+}
+
+func (x *execution) close() error { return x.journal.Close() }
+
+// dispatch is the run's only loop.
+func (x *execution) dispatch(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	x.emit(Event{Type: RunStarted, Recipe: x.plan.Recipe.Name, Steps: len(x.plan.Steps)})
+	for i, s := range x.plan.Steps {
+		if s.Verdict == Cached {
+			x.end(i, &Ended{Planned: s, Type: StepCached, Record: *s.Record}, Event{Action: s.Action.String()})
+		} else if x.needs[i] == 0 {
+			x.queue(i)
+		}
+	}
+	for {
+		x.launch(ctx)
+		if x.running == 0 {
+			break
+		}
+		m := <-x.messages
+		if m.ended == nil {
+			x.emit(m.event)
+			continue
+		}
+		x.running--
+		x.pool.release(x.claims[m.step])
+		x.end(m.step, m.ended, m.event)
+		if m.ended.Type == StepFailed && x.opt.FailFast {
+			x.stopping = true
+		}
+	}
+	x.finish(ctx)
+}
+
+// launch starts, in the plan's order, every ready step that there is room for.
+func (x *execution) launch(ctx context.Context) {
+	for k := 0; k < len(x.ready) && x.running < x.opt.Jobs; {
+		if ctx.Err() != nil || x.stopping {
+			return
+		}
+		i := x.ready[k]
+		if !x.pool.fits(x.claims[i]) {
+			k++
+			continue
+		}
+		x.ready = append(x.ready[:k], x.ready[k+1:]...)
+		x.startStep(ctx, i)
+	}
+}
+
+func (x *execution) startStep(ctx context.Context, i int) {
+	s := x.plan.Steps[i]
+	attrs := s.Attrs
+	if s.action == nil {
+		var err error
+		if attrs, err = s.Step.Attrs(x.run.Known); err != nil {
+			x.end(i, &Ended{Planned: s, Type: StepFailed, Err: err}, Event{Pos: s.Pos, Error: err.Error()})
+			return
+		}
+	}
+	x.running++
+	x.pool.take(x.claims[i])
+	w := &worker{store: x.store, opt: x.opt, step: i, planned: s, attrs: attrs, lastName: x.plan.Recipe.lastName(s.ID), run: x.run.ID, send: x.messages}
+	go w.work(ctx)
+}
+
+// end notes how a step ended, and what follows for its dependents.
+func (x *execution) end(i int, ended *Ended, e Event) {
+	x.run.Steps[i] = ended
+	x.run.byID[ended.ID] = ended
+	e.Type, e.Step, e.After = ended.Type, ended.ID, ended.After
+	x.emit(e)
+	for _, d := range x.dependents[i] {
+		if x.run.Steps[d] != nil || x.plan.Steps[d].Verdict == Cached {
+			continue
+		}
+		switch ended.Type {
+		case StepCached, StepDone:
+			if x.needs[d]--; x.needs[d] == 0 {
+				x.queue(d)
+			}
+		case StepFailed:
+			x.skip(d, ended.ID)
+		}
+	}
+}
+
+// skip ends everything behind a failed step, without recursion.
+func (x *execution) skip(first int, failed string) {
+	stack := []int{first}
+	for len(stack) > 0 {
+		i := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		if x.run.Steps[i] != nil || x.plan.Steps[i].Verdict == Cached {
+			continue
+		}
+		s := x.plan.Steps[i]
+		x.run.Steps[i] = &Ended{Planned: s, Type: StepSkipped, After: []string{failed}}
+		x.run.byID[s.ID] = x.run.Steps[i]
+		x.emit(Event{Type: StepSkipped, Step: s.ID, After: []string{failed}})
+		stack = append(stack, x.dependents[i]...)
+	}
+}
+
+// queue adds a step to the ready ones, keeping the plan's order.
+func (x *execution) queue(i int) {
+	k := len(x.ready)
+	for k > 0 && x.ready[k-1] > i {
+		k--
+	}
+	x.ready = append(x.ready, 0)
+	copy(x.ready[k+1:], x.ready[k:])
+	x.ready[k] = i
+}
+
+// finish ends the steps that never started, and the run.
+func (x *execution) finish(ctx context.Context) {
+	e := Event{Type: RunFinished, Elapsed: time.Since(x.start).Seconds()}
+	interrupted := false
+	for i, s := range x.plan.Steps {
+		if x.run.Steps[i] == nil {
+			x.end(i, &Ended{Planned: s, Type: StepSkipped}, Event{})
+		}
+		switch x.run.Steps[i].Type {
+		case StepDone:
+			e.Done++
+		case StepCached:
+			e.Cached++
+		case StepFailed:
+			e.Failed++
+		case StepStopped:
+			interrupted = true
+			e.Skipped++
+		case StepSkipped:
+			e.Skipped++
+		}
+	}
+	switch {
+	case interrupted || (ctx.Err() != nil && e.Skipped > 0):
+		e.Status = Interrupted
+	case e.Failed > 0:
+		e.Status = Failed
+	default:
+		e.Status = Succeeded
+	}
+	x.run.Status = e.Status
+	x.emit(e)
+}
+
+// emit completes an event, writes it to the journal and shows it.
+func (x *execution) emit(e Event) {
+	e.Version, e.Time, e.Run = EventVersion, time.Now().UTC(), x.run.ID
+	if e.Type != StepProgress {
+		x.log.Log().EmbedObject(e).Send()
+	}
+	if x.opt.Observe != nil {
+		x.opt.Observe(e)
+	}
+}
