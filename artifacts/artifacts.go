@@ -78,7 +78,7 @@ type Record struct {
 	Action   ActionID        `json:"action"`
 	Preimage json.RawMessage `json:"preimage"` // canonical JSON whose SHA-256 is Action
 	Output   json.RawMessage `json:"output"`   // canonical JSON; files are handles (File)
-	Objects  []Digest        `json:"objects"`  // every object that Output refers to
+	Objects  []File          `json:"objects"`  // every file and tree that Output refers to
 	Step     string          `json:"step"`     // the step that did it first
 	Run      string          `json:"run"`      // the run that did it
 	Started  time.Time       `json:"started"`
@@ -88,11 +88,22 @@ type Record struct {
 // Store keeps objects by digest and records by action. Its methods may be
 // called by many goroutines and many processes at once; readers take no lock.
 type Store interface {
-	// Hash returns the handle of the file or directory tree at path without
-	// storing it. A stat cache spares hashing what has not changed.
+	Objects
+	Actions
+	Workspace
+}
+
+// Objects keeps immutable content by its digest.
+type Objects interface {
+	// Hash returns the handle of the file or directory tree at path, with its
+	// Path, without storing it. A stat cache spares hashing what has not
+	// changed. Symbolic links are followed: the digest is of what a reader of
+	// path reads.
 	Hash(ctx context.Context, path string) (File, error)
 	// Import stores the file or directory tree at path and returns its handle,
-	// which can be read from the store from then on.
+	// without a Path, which can be read from the store from then on. What lies
+	// in a directory of Temp becomes read-only: the store may share it instead
+	// of copying it. Anything else is copied and left as it is.
 	Import(ctx context.Context, path string) (File, error)
 	// Open reads an object. The reader verifies: it returns ErrDamaged
 	// instead of io.EOF where the content does not match the digest.
@@ -101,18 +112,27 @@ type Store interface {
 	// where its content, verified, can be read. The content must not be
 	// changed. It fails with ErrNotFound or ErrDamaged.
 	Fetch(ctx context.Context, f File) (File, error)
+}
 
-	// Record keeps r, whose objects must be in the store, under r.Action.
-	// It is all or nothing.
+// Actions keeps what was done.
+type Actions interface {
+	// Record keeps r under r.Action, which must be its preimage's hash; its
+	// objects must be in the store. It is all or nothing.
 	Record(r Record) error
-	// Lookup returns the record of an action, or ErrNotFound.
+	// Lookup returns the record of an action, or ErrNotFound. Where the record
+	// is there but one of its objects is missing or damaged it returns both
+	// the record and an error that is ErrNotFound and names the object.
 	Lookup(id ActionID) (Record, error)
 
 	// SetLast remembers that name (a step of a recipe) was last done as id.
+	// Name may hold any characters.
 	SetLast(name string, id ActionID) error
 	// Last returns what SetLast remembered, or ErrNotFound.
 	Last(name string) (ActionID, error)
+}
 
+// Workspace is what actions need while they are done.
+type Workspace interface {
 	// Lock waits until no other goroutine or process holds id, then holds it.
 	// The lock dies with its process. While it waits it calls waiting (when
 	// not nil), once, with a description of the holder.
