@@ -1,0 +1,195 @@
+package search
+
+import (
+	"cmp"
+	"math"
+	"slices"
+)
+
+// Graph is an acyclic graph of choices, whose paths from the first node to the
+// last are what there is to choose from. A node's edges lead to later nodes.
+// Where a network's cost couples only neighbours, the nodes are the choices for
+// each block, and an edge holds what the next block costs after this one.
+type Graph [][]Edge
+
+// Edge is a step of a path.
+type Edge struct {
+	To    int     // a later node
+	Cost  float64 // what is limited; not negative
+	Value float64 // what is wanted
+}
+
+// Path is a way from a graph's first node to its last.
+type Path struct {
+	Nodes []int
+	Cost  float64
+	Value float64
+}
+
+// Cheapest returns a path of the least cost. ok is false where no path leads
+// to the last node.
+func (g Graph) Cheapest() (p Path, ok bool) {
+	return g.longest(0, -1).path(g)
+}
+
+// Best returns the path of the most value among those that cost no more than
+// the limit, and of several such the cheapest. ok is false where there is none.
+//
+// It is dynamic programming over labels (cost, value), of which a node keeps
+// those that no other dominates. A label is dropped when the cheapest way on
+// exceeds the limit, or when its Lagrangian bound, the most of
+// value − λ·(cost − limit) over all ways on, is below a path already known:
+// with the λ of the tightest bound only the core of the problem is left.
+func (g Graph) Best(limit float64) (p Path, ok bool) {
+	known, ok := g.Cheapest()
+	if !ok || known.Cost > limit {
+		return Path{}, false
+	}
+	lambda, known := g.relax(limit, known)
+	cheapest, bound := g.longest(0, -1).most, g.longest(1, -lambda).most
+	slack := 1e-9 * (math.Abs(known.Value) + lambda*limit) // sums in another order differ in their last digits
+	labels := g.label(func(node int, l label) bool {
+		return l.cost-cheapest[node] <= limit &&
+			l.value-lambda*(l.cost-limit)+bound[node] >= known.Value-slack
+	})
+	last := len(g) - 1
+	if len(labels[last]) == 0 { // the limit is met only in the other order of summation
+		return known, true
+	}
+	return g.trace(labels, len(labels[last])-1), true
+}
+
+// Front returns the paths within a limit on the cost that no other dominates,
+// by ascending cost and value.
+func (g Graph) Front(limit float64) []Path {
+	cheapest := g.longest(0, -1).most
+	labels := g.label(func(node int, l label) bool { return l.cost-cheapest[node] <= limit })
+	paths := make([]Path, len(labels[len(g)-1]))
+	for i := range paths {
+		paths[i] = g.trace(labels, i)
+	}
+	return paths
+}
+
+// relax returns the λ that bounds the value under the limit most tightly, and
+// the best path within the limit that it met on its way there.
+func (g Graph) relax(limit float64, known Path) (lambda float64, best Path) {
+	best = known
+	within := func(lambda float64) bool {
+		p, _ := g.longest(1, -lambda).path(g)
+		if p.Cost > limit {
+			return false
+		}
+		if p.Value > best.Value {
+			best = p
+		}
+		return true
+	}
+	if within(0) {
+		return 0, best
+	}
+	low, high := 0.0, 1.0
+	for !within(high) && high < math.MaxFloat64/2 {
+		low, high = high, 2*high
+	}
+	for range 64 {
+		mid := low + (high-low)/2
+		if within(mid) {
+			high = mid
+		} else {
+			low = mid
+		}
+	}
+	return high, best
+}
+
+// ways holds, for each node, the most of a weighted sum that a way to the last
+// node collects (−Inf where none leads there), and that way's first edge.
+type ways struct {
+	most []float64
+	next []int
+}
+
+// longest weighs each edge by value·Value + cost·Cost.
+func (g Graph) longest(value, cost float64) ways {
+	w := ways{make([]float64, len(g)), make([]int, len(g))}
+	for node := len(g) - 2; node >= 0; node-- {
+		w.most[node] = math.Inf(-1)
+		for i, e := range g[node] {
+			if m := value*e.Value + cost*e.Cost + w.most[e.To]; m > w.most[node] {
+				w.most[node], w.next[node] = m, i
+			}
+		}
+	}
+	return w
+}
+
+// path follows the ways from the first node.
+func (w ways) path(g Graph) (p Path, ok bool) {
+	if math.IsInf(w.most[0], -1) {
+		return p, false
+	}
+	p.Nodes = []int{0}
+	for node := 0; node < len(g)-1; {
+		e := g[node][w.next[node]]
+		p.Cost += e.Cost
+		p.Value += e.Value
+		node = e.To
+		p.Nodes = append(p.Nodes, node)
+	}
+	return p, true
+}
+
+// label is a way from the first node to some node.
+type label struct {
+	cost, value float64
+	node, index int32 // the label it goes on from
+}
+
+// label returns for each node the labels, of those kept, that no other one
+// there dominates, by ascending cost and value.
+func (g Graph) label(keep func(node int, l label) bool) [][]label {
+	labels := make([][]label, len(g))
+	labels[0] = []label{{}}
+	for node, edges := range g {
+		labels[node] = undominated(labels[node])
+		for _, e := range edges {
+			for i, l := range labels[node] {
+				l = label{l.cost + e.Cost, l.value + e.Value, int32(node), int32(i)}
+				if keep(e.To, l) {
+					labels[e.To] = append(labels[e.To], l)
+				}
+			}
+		}
+	}
+	return labels
+}
+
+// undominated sorts the labels and keeps those that are worth more than
+// every cheaper one.
+func undominated(labels []label) []label {
+	slices.SortStableFunc(labels, func(a, b label) int {
+		return cmp.Or(cmp.Compare(a.cost, b.cost), cmp.Compare(b.value, a.value))
+	})
+	kept := labels[:0]
+	for _, l := range labels {
+		if len(kept) == 0 || l.value > kept[len(kept)-1].value {
+			kept = append(kept, l)
+		}
+	}
+	return kept
+}
+
+// trace returns the path that ends in one of the last node's labels.
+func (g Graph) trace(labels [][]label, index int) Path {
+	node := len(g) - 1
+	p := Path{Cost: labels[node][index].cost, Value: labels[node][index].value}
+	for node != 0 {
+		p.Nodes = append(p.Nodes, node)
+		l := labels[node][index]
+		node, index = int(l.node), int(l.index)
+	}
+	p.Nodes = append(p.Nodes, 0)
+	slices.Reverse(p.Nodes)
+	return p
+}
