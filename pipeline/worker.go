@@ -227,8 +227,9 @@ func (w *worker) keep(ctx context.Context, f *artifacts.File, r *artifacts.Recor
 			return err
 		}
 	}
-	if !f.Digest.IsZero() && !slices.Contains(r.Objects, f.Digest) {
-		r.Objects = append(r.Objects, f.Digest)
+	object := artifacts.File{Digest: f.Digest, Size: f.Size, Tree: f.Tree}
+	if !f.Digest.IsZero() && !slices.Contains(r.Objects, object) {
+		r.Objects = append(r.Objects, object)
 	}
 	return nil
 }
