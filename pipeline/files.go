@@ -19,7 +19,7 @@ func eachFile(v reflect.Value, f func(*artifacts.File) error) error {
 		}
 	case reflect.Struct:
 		for i := range v.NumField() {
-			if v.Type().Field(i).IsExported() {
+			if sf := v.Type().Field(i); sf.IsExported() || sf.Anonymous {
 				if err := eachFile(v.Field(i), f); err != nil {
 					return err
 				}

@@ -1,5 +1,7 @@
 package pipeline
 
+import "fmt"
+
 // Provenance says how a number came about.
 type Provenance string
 
@@ -11,6 +13,15 @@ const (
 	Published Provenance = "published" // printed in a source, which is named
 	Given     Provenance = "given"     // written in the recipe
 )
+
+// provenance checks what a struct tag says.
+func provenance(s, where string) Provenance {
+	switch p := Provenance(s); p {
+	case Measured, Modelled, Predicted, Published, Given:
+		return p
+	}
+	panic(fmt.Sprintf("pipeline: %s: %q is no provenance", where, s))
+}
 
 // Origin is one place that a value came from.
 type Origin struct {

@@ -67,7 +67,7 @@ func diff(path string, old, new any) []Reason {
 	if reflect.DeepEqual(old, new) {
 		return nil
 	}
-	if o, n, ok := both[map[string]any](old, new); ok && o["$object"] == nil && n["$object"] == nil {
+	if o, n, ok := both[map[string]any](old, new); ok && !special(o) && !special(n) {
 		var rs []Reason
 		for _, k := range slices.Sorted(maps.Keys(union(o, n))) {
 			at := k
@@ -96,6 +96,9 @@ func diff(path string, old, new any) []Reason {
 	}
 	return []Reason{{Attr: path, Old: brief(old), New: brief(new)}}
 }
+
+// special tells an object or a sensitive value, which is shown as a whole.
+func special(m map[string]any) bool { return m["$object"] != nil || m["$sensitive"] != nil }
 
 func both[T any](a, b any) (x, y T, ok bool) {
 	x, okX := a.(T)

@@ -87,8 +87,9 @@ var (
 )
 
 // typeOf derives the Type of a Go type. It panics where a stage's author used
-// a type that has no JSON form, naming where.
-func typeOf(t reflect.Type, def reflect.Value, where string) *Type {
+// a type that has no JSON form, naming where. Provenance is inherited by what
+// does not state its own.
+func typeOf(t reflect.Type, def reflect.Value, where string, kind Provenance) *Type {
 	switch {
 	case t == fileType:
 		return &Type{Kind: File}
@@ -109,26 +110,26 @@ func typeOf(t reflect.Type, def reflect.Value, where string) *Type {
 	case reflect.String:
 		return &Type{Kind: String}
 	case reflect.Slice, reflect.Array:
-		return &Type{Kind: List, Elem: typeOf(t.Elem(), reflect.Value{}, where+"[]")}
+		return &Type{Kind: List, Elem: typeOf(t.Elem(), reflect.Value{}, where+"[]", kind)}
 	case reflect.Map:
 		if t.Key().Kind() == reflect.String {
-			return &Type{Kind: Map, Elem: typeOf(t.Elem(), reflect.Value{}, where+"{}")}
+			return &Type{Kind: Map, Elem: typeOf(t.Elem(), reflect.Value{}, where+"{}", kind)}
 		}
 	case reflect.Pointer:
 		if def.IsValid() {
 			def = def.Elem()
 		}
-		elem := *typeOf(t.Elem(), def, where)
+		elem := *typeOf(t.Elem(), def, where, kind)
 		elem.Nullable = true
 		return &elem
 	case reflect.Struct:
-		return &Type{Kind: Object, Fields: fieldsOf(t, def, where, "")}
+		return &Type{Kind: Object, Fields: fieldsOf(t, def, where, kind)}
 	}
 	panic(fmt.Sprintf("pipeline: %s: a %s cannot be an attribute or output", where, t))
 }
 
 // fieldsOf derives the fields of a struct, flattening embedded ones as
-// encoding/json does. Provenance is inherited by fields that do not state it.
+// encoding/json does.
 func fieldsOf(t reflect.Type, def reflect.Value, where string, kind Provenance) []Field {
 	var fields []Field
 	for i := range t.NumField() {
@@ -149,15 +150,19 @@ func fieldsOf(t reflect.Type, def reflect.Value, where string, kind Provenance) 
 			panic(fmt.Sprintf("pipeline: %s.%s has no json name", where, sf.Name))
 		}
 		at := where + "." + name
+		fkind := kind
+		if own := sf.Tag.Get("provenance"); own != "" {
+			fkind = provenance(own, at)
+		}
 		f := Field{
 			Name: name,
 			Doc:  sf.Tag.Get("doc"),
-			Type: typeOf(sf.Type, fdef, at),
+			Type: typeOf(sf.Type, fdef, at, fkind),
 			Unit: sf.Tag.Get("unit"),
 			Min:  limit(sf, "min", at),
 			Max:  limit(sf, "max", at),
 			Key:  sf.Tag.Get("key") != "-",
-			Kind: Provenance(sf.Tag.Get("provenance")),
+			Kind: fkind,
 		}
 		if s := sf.Tag.Get("oneof"); s != "" {
 			f.OneOf = strings.Split(s, ",")

@@ -42,8 +42,8 @@ var reserved = map[string]bool{
 // Define panics on a struct that cannot be a schema: that is a mistake of the
 // stage's author.
 func Define[C, O any](name string, version int, doc string, defaults C, run func(context.Context, C) (O, error)) *Stage {
-	config := typeOf(reflect.TypeFor[C](), reflect.ValueOf(defaults), name)
-	output := typeOf(reflect.TypeFor[O](), reflect.Value{}, name+" output")
+	config := typeOf(reflect.TypeFor[C](), reflect.ValueOf(defaults), name, "")
+	output := typeOf(reflect.TypeFor[O](), reflect.Value{}, name+" output", "")
 	if config.Kind != Object || output.Kind != Object {
 		panic(fmt.Sprintf("pipeline: %s: configuration and output must be structs", name))
 	}
