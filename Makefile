@@ -1,0 +1,40 @@
+# Two commands for a fresh machine: make paper, make test. CONTRIBUTING.md explains the others.
+
+.PHONY: all paper test lint bench fuzz clean
+all: bin/runner
+
+bin/runner: FORCE
+	@go build -trimpath -o $@ ./cmd/runner
+FORCE:
+
+# Everything the paper shows, from examples/paper.hcl.
+paper: bin/runner
+	@scripts/fashion-mnist data/fashion-mnist
+	bin/runner run examples/paper.hcl
+
+# All tests, with what they need.
+test:
+	@scripts/test-needs
+	@scripts/fashion-mnist data/fashion-mnist
+	go vet ./...
+	go test -timeout 12m ./...
+
+lint:
+	golangci-lint run
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
+
+# For benchstat: make bench >old; …; make bench >new; benchstat old new
+bench:
+	go test -run '^$$' -bench . -count 6 ./...
+
+# Each fuzz target for a while: make fuzz FOR=2m
+FOR ?= 20s
+fuzz:
+	@for p in $$(go list ./...); do \
+		for f in $$(go test -list '^Fuzz' $$p | grep ^Fuzz); do \
+			echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FOR) $$p || exit 1; \
+		done; \
+	done
+
+clean:
+	rm -rf bin
