@@ -1,0 +1,112 @@
+package raptor
+
+import (
+	"eyrie/stages/arch"
+)
+
+// Estimate is what a network costs on a platform.
+type Estimate struct {
+	Network     string      `json:"network" doc:"name"`
+	Platform    string      `json:"platform" doc:"name"`
+	Resolution  int         `json:"resolution" doc:"input rows in pixels"`
+	Latency     float64     `json:"latency" unit:"s" provenance:"modelled" doc:"time of one inference"`
+	Energy      float64     `json:"energy" unit:"J" provenance:"modelled" doc:"power × latency"`
+	Mu          float64     `json:"mu" provenance:"modelled" doc:"NPU cycles / SYS cycles (equation 1); 0 where nothing is moved"`
+	NPUCycles   float64     `json:"npu_cycles" unit:"cycles" provenance:"modelled" doc:"cycles that compute"`
+	SYSCycles   float64     `json:"sys_cycles" unit:"cycles" provenance:"modelled" doc:"cycles that move data"`
+	MACs        int64       `json:"macs" provenance:"modelled" doc:"multiply-accumulate operations, counted"`
+	Params      int64       `json:"params" provenance:"modelled" doc:"parameters, counted"`
+	PeakMemory  int         `json:"peak_memory" unit:"bytes" provenance:"modelled" doc:"most local memory occupied"`
+	Traffic     int         `json:"traffic" unit:"bytes" provenance:"modelled" doc:"bytes moved: activations, weights, partial sums"`
+	Unsupported []string    `json:"unsupported" doc:"layers whose weights are beyond the platform's limit"`
+	Layers      []LayerCost `json:"layers" provenance:"modelled" doc:"each layer's share, and how it runs"`
+}
+
+// LayerCost is one layer's share of an Estimate.
+type LayerCost struct {
+	Name      string  `json:"name"`
+	Block     string  `json:"block"`
+	Op        arch.Op `json:"op"`
+	MACs      int64   `json:"macs"`
+	NPUCycles float64 `json:"npu_cycles" unit:"cycles"`
+	SYSCycles float64 `json:"sys_cycles" unit:"cycles"`
+	Latency   float64 `json:"latency" unit:"s"`
+	Schedule
+	Held        int  `json:"held" unit:"bytes" doc:"maps in the local memory that other layers wait for"`
+	InResident  bool `json:"in_resident" doc:"every operand was in the local memory already"`
+	OutResident bool `json:"out_resident" doc:"the result stays in the local memory for its readers"`
+	Supported   bool `json:"supported" doc:"its weights are within the platform's limit"`
+}
+
+// sys returns the SYS cycles of a schedule.
+func (p *Platform) sys(s *Schedule) float64 {
+	return p.ActivationCost*float64(s.Activations()) + p.WeightCost*float64(s.Weights) + p.TileCost*float64(s.Tiles)
+}
+
+// npu returns the NPU cycles of a layer.
+func (p *Platform) npu(l *arch.Layer) float64 {
+	macs := l.MACs()
+	if macs == 0 {
+		return 0
+	}
+	return float64(macs) / p.rate(l.Op)
+}
+
+// cycles returns how long a layer of so many tiles takes: one thing after the
+// other, or with transfers of equal tiles overlapping the computing.
+func (p *Platform) cycles(npu, sys float64, tiles int) float64 {
+	if !p.DoubleBuffer || tiles < 2 {
+		return npu + sys
+	}
+	n := float64(tiles)
+	return (npu+sys)/n + (n-1)/n*max(npu, sys)
+}
+
+// Estimate prices a network on the platform. It fails with an
+// [InfeasibleError] where a layer's smallest tile does not fit.
+func (p Platform) Estimate(net arch.Network) (Estimate, error) {
+	pl, path, err := p.plan(&net)
+	if err != nil {
+		return Estimate{}, err
+	}
+	e := Estimate{
+		Network: net.Name, Platform: p.Name, Resolution: net.Input.H,
+		MACs: net.MACs(), Params: net.Params(),
+		Unsupported: []string{}, Layers: make([]LayerCost, len(net.Layers)),
+	}
+	for i := range net.Layers {
+		c := p.layerCost(pl, i, path[i])
+		e.Layers[i] = c
+		e.NPUCycles += c.NPUCycles
+		e.SYSCycles += c.SYSCycles
+		e.Latency += c.Latency
+		e.PeakMemory = max(e.PeakMemory, c.Memory+c.Held)
+		e.Traffic += c.Activations() + c.Weights
+		if !c.Supported {
+			e.Unsupported = append(e.Unsupported, c.Name)
+		}
+	}
+	e.Energy = p.Power * e.Latency
+	if e.SYSCycles > 0 {
+		e.Mu = e.NPUCycles / e.SYSCycles
+	}
+	return e, nil
+}
+
+func (p *Platform) layerCost(pl *planner, i int, m move) LayerCost {
+	l := &pl.net.Layers[i]
+	c := LayerCost{
+		Name: l.Name, Block: l.Block, Op: l.Op, MACs: l.MACs(),
+		NPUCycles: p.npu(l), Schedule: pl.schedules[m.how],
+		Held:        m.held,
+		InResident:  m.in == 1<<len(l.Inputs)-1,
+		OutResident: m.out&onChip != 0,
+		Supported:   p.Supports(*l),
+	}
+	c.SYSCycles = p.sys(&c.Schedule)
+	if !c.Supported {
+		c.SYSCycles += p.OversizeCost
+	}
+	c.Latency = p.cycles(c.NPUCycles, c.SYSCycles, c.Tiles) / p.Clock
+	return c
+}

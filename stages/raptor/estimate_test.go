@@ -1,0 +1,119 @@
+package raptor
+
+import (
+	"encoding/json"
+	"math"
+	"testing"
+
+	"eyrie/stages/arch"
+)
+
+func tinyraptor(t testing.TB) Platform {
+	t.Helper()
+	p, err := Preset("tinyraptor")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func mobilenet(width float64, resolution int) arch.Network {
+	b := arch.MobileNetV2()
+	return b.Scale(b.Uniform(width), resolution, arch.Rounding{})
+}
+
+// The preset agrees with the paper's measurements: table 1's μ within 6 % rms,
+// table 3's latencies of MobileNetV2 within 6 % each.
+func TestPresetAgreesWithPaper(t *testing.T) {
+	p := tinyraptor(t)
+	sum := 0.0
+	for _, e := range []struct {
+		width      float64
+		resolution int
+		mu         float64
+	}{
+		{0.4, 96, 0.174}, {0.5, 96, 0.166}, {0.6, 96, 0.14},
+		{0.4, 160, 0.112}, {0.5, 160, 0.115}, {0.6, 160, 0.102},
+		{0.4, 224, 0.07}, {0.5, 224, 0.08}, {0.6, 224, 0.071},
+	} {
+		got, err := p.Estimate(mobilenet(e.width, e.resolution))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := math.Log(got.Mu / e.mu)
+		sum += d * d
+		if want := map[bool]int{true: 1}[e.width > 0.5]; len(got.Unsupported) != want {
+			t.Errorf("width %v: unsupported %v, want %d layers", e.width, got.Unsupported, want)
+		}
+	}
+	if rms := math.Sqrt(sum / 9); rms > 0.06 {
+		t.Errorf("table 1: rms log error of μ %.3f", rms)
+	}
+	for _, e := range []struct {
+		width      float64
+		resolution int
+		latency    float64
+	}{{0.5, 160, 0.0871}, {0.35, 192, 0.106}} {
+		got, err := p.Estimate(mobilenet(e.width, e.resolution))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := got.Latency / e.latency; math.Abs(r-1) > 0.06 {
+			t.Errorf("width %v at %d: %.1f ms, published %.1f", e.width, e.resolution, 1e3*got.Latency, 1e3*e.latency)
+		}
+	}
+}
+
+// A recipe may start from a preset and replace values; what comes out is
+// complete, and the same after another round through JSON.
+func TestPlatformJSON(t *testing.T) {
+	var p Platform
+	if err := json.Unmarshal([]byte(`{"preset":"tinyraptor","memory":65536,"tile_cost":0,"rates":{"linear":1}}`), &p); err != nil {
+		t.Fatal(err)
+	}
+	want := tinyraptor(t)
+	want.Memory, want.TileCost, want.Rates.Linear = 65536, 0, 1
+	if p != want {
+		t.Errorf("got %+v, want %+v", p, want)
+	}
+	b, err := json.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var again Platform
+	if err := json.Unmarshal(b, &again); err != nil || again != p {
+		t.Errorf("after JSON: %+v, %v", again, err)
+	}
+	if err := json.Unmarshal([]byte(`{"preset":"tinyrapter"}`), &p); err == nil {
+		t.Error("an unknown preset was accepted")
+	}
+}
+
+// Every preset is valid and says for each value where it comes from.
+func TestPresets(t *testing.T) {
+	for _, name := range Presets() {
+		p, err := Preset(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Validate(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for value := range presets()[name].Values {
+			if presets()[name].Source[value] == "" {
+				t.Errorf("%s: %s has no source", name, value)
+			}
+		}
+	}
+}
+
+func BenchmarkEstimateNetwork(b *testing.B) {
+	p, net := tinyraptor(b), mobilenet(0.5, 160)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := p.Estimate(net); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "networks/s")
+}

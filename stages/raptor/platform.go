@@ -1,0 +1,143 @@
+// Package raptor is the cost model of a memory-constrained NPU such as
+// TinyRAPTOR: an accelerator with a small local memory beside an MCU that
+// moves the data. It answers what a network costs in latency, energy and data
+// transfers, and why.
+//
+// A [Platform] holds the numbers of a chip. [Platform.Estimate] prices a
+// network: for every layer the best tile that fits in the local memory
+// ([Schedule]), and over the whole network which maps stay there between
+// layers. NPU cycles are MACs by rate, SYS cycles are bytes and tiles by cost,
+// and the paper's metric is μ = NPU cycles / SYS cycles (equation 1).
+//
+// Everything here is a pure function of its arguments.
+package raptor
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"strings"
+
+	"eyrie/stages/arch"
+)
+
+// Platform is an NPU with its local memory, and what it takes to move data
+// into it. In JSON, and so in a recipe, it is either complete or names a
+// preset whose values the other fields replace:
+//
+//	platform = { preset = "tinyraptor", memory = "64KiB" }
+type Platform struct {
+	Preset         string  `json:"preset,omitempty" doc:"start from this preset; what else is written replaces its values"`
+	Name           string  `json:"name,omitempty" doc:"what reports call it"`
+	Clock          float64 `json:"clock,omitempty" unit:"Hz" doc:"clock of NPU and MCU"`
+	PEs            int     `json:"pes,omitempty" doc:"processing elements: the most MAC per cycle"`
+	Rates          Rates   `json:"rates,omitzero" doc:"MAC per cycle that each kind of layer reaches"`
+	Memory         int64   `json:"memory,omitempty" unit:"bytes" doc:"local memory; for activations alone if there is a weight_memory"`
+	WeightMemory   int64   `json:"weight_memory,omitempty" unit:"bytes" doc:"local memory for weights alone; 0 if they share memory"`
+	WeightLimit    int64   `json:"weight_limit,omitempty" unit:"bytes" doc:"a layer with more weights is not supported (fully connected ones are streamed); 0 for no limit"`
+	ActivationCost float64 `json:"activation_cost,omitempty" doc:"SYS cycles per byte of activations moved"`
+	WeightCost     float64 `json:"weight_cost,omitempty" doc:"SYS cycles per byte of weights moved"`
+	TileCost       float64 `json:"tile_cost,omitempty" doc:"SYS cycles per tile"`
+	OversizeCost   float64 `json:"oversize_cost,omitempty" doc:"SYS cycles to run a layer beyond weight_limit all the same"`
+	DoubleBuffer   bool    `json:"double_buffer,omitempty" doc:"two buffers per operand: transfers overlap with computing"`
+	Power          float64 `json:"power,omitempty" unit:"W" doc:"power while it runs"`
+	Policy         string  `json:"policy,omitempty" oneof:"layerwise,resident,mixed" doc:"layerwise: every map travels; resident: maps stay between layers that run untiled; mixed: also where a layer is tiled"`
+	Scope          string  `json:"scope,omitempty" oneof:"block,group,network" doc:"how far a map may stay: within a block, a group of blocks, the whole network"`
+}
+
+// Rates holds the MAC per cycle of each kind of layer.
+type Rates struct {
+	Conv      float64 `json:"conv,omitempty" doc:"k×k convolutions"`
+	Depthwise float64 `json:"depthwise,omitempty" doc:"depthwise convolutions"`
+	Pointwise float64 `json:"pointwise,omitempty" doc:"1×1 convolutions"`
+	Linear    float64 `json:"linear,omitempty" doc:"fully connected layers"`
+}
+
+// The values of Platform.Policy.
+const (
+	Layerwise = "layerwise" // every map travels
+	Resident  = "resident"  // maps stay between layers that run untiled
+	Mixed     = "mixed"     // maps stay wherever there is room
+)
+
+// The values of Platform.Scope.
+const (
+	BlockScope   = "block"
+	GroupScope   = "group"
+	NetworkScope = "network"
+)
+
+// UnmarshalJSON decodes a platform; a preset is resolved, so that the result
+// is complete and names none.
+func (p *Platform) UnmarshalJSON(b []byte) error {
+	type plain Platform
+	var named struct {
+		Preset string `json:"preset"`
+	}
+	if err := json.Unmarshal(b, &named); err != nil {
+		return err
+	}
+	base := *p
+	if named.Preset != "" {
+		var err error
+		if base, err = Preset(named.Preset); err != nil {
+			return err
+		}
+	}
+	if err := json.Unmarshal(b, (*plain)(&base)); err != nil {
+		return err
+	}
+	base.Preset = ""
+	*p = base
+	return nil
+}
+
+// Validate checks that the platform is complete and possible. The error begins
+// with the attribute.
+func (p Platform) Validate() error {
+	for _, c := range []struct {
+		name  string
+		value float64
+		zero  bool // allowed to be zero
+	}{
+		{"clock", p.Clock, false}, {"pes", float64(p.PEs), false},
+		{"rates.conv", p.Rates.Conv, false}, {"rates.depthwise", p.Rates.Depthwise, false},
+		{"rates.pointwise", p.Rates.Pointwise, false}, {"rates.linear", p.Rates.Linear, false},
+		{"memory", float64(p.Memory), false}, {"weight_memory", float64(p.WeightMemory), true}, {"weight_limit", float64(p.WeightLimit), true},
+		{"activation_cost", p.ActivationCost, true}, {"weight_cost", p.WeightCost, true},
+		{"tile_cost", p.TileCost, true}, {"oversize_cost", p.OversizeCost, true}, {"power", p.Power, true},
+	} {
+		switch {
+		case math.IsNaN(c.value) || math.IsInf(c.value, 0) || c.value < 0:
+			return fmt.Errorf("%s: %v is not a quantity", c.name, c.value)
+		case c.value == 0 && !c.zero:
+			return fmt.Errorf("%s: must be above 0; write it, or start from a preset: one of %s", c.name, strings.Join(Presets(), ", "))
+		}
+	}
+	if p.Policy != Layerwise && p.Policy != Resident && p.Policy != Mixed {
+		return fmt.Errorf("policy: %q, want layerwise, resident or mixed", p.Policy)
+	}
+	if p.Scope != BlockScope && p.Scope != GroupScope && p.Scope != NetworkScope {
+		return fmt.Errorf("scope: %q, want block, group or network", p.Scope)
+	}
+	return nil
+}
+
+// rate returns the MAC per cycle of an operation.
+func (p *Platform) rate(op arch.Op) float64 {
+	switch op {
+	case arch.Depthwise:
+		return p.Rates.Depthwise
+	case arch.Pointwise:
+		return p.Rates.Pointwise
+	case arch.Linear:
+		return p.Rates.Linear
+	}
+	return p.Rates.Conv
+}
+
+// Supports tells whether the weights of a layer are within the limit. Fully
+// connected layers are streamed and always supported.
+func (p *Platform) Supports(l arch.Layer) bool {
+	return p.WeightLimit == 0 || l.Op == arch.Linear || l.Weights() <= p.WeightLimit
+}
