@@ -1,0 +1,106 @@
+package arch
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Spec says in a recipe which network is meant, in one of three ways:
+//
+//	network = { width = 0.5, resolution = 160 }               # MobileNetV2, scaled
+//	network = { space = stage.s.space, subnet = stage.e.best.subnet }
+//	network = { input = {c = 3, h = 32, w = 32}, layers = […] }
+type Spec struct {
+	Name       string    `json:"name,omitempty" doc:"what reports call it; derived when not written"`
+	Width      float64   `json:"width,omitempty" min:"0" max:"100" doc:"scale a backbone by one multiplier"`
+	Widths     Widths    `json:"widths,omitempty" min:"0" max:"100" doc:"scale a backbone by a multiplier for the stem, each group, the head"`
+	Scaling    string    `json:"scaling,omitempty" oneof:"uniform,published,all" doc:"what width applies to: uniform: the groups, as in the paper; published: all but a head never below its base, as the networks that were trained; all"`
+	Rounding   Rounding  `json:"rounding,omitzero" doc:"how scaled widths become channels"`
+	Backbone   *Backbone `json:"backbone,omitempty" doc:"what is scaled; MobileNetV2 when not written"`
+	Resolution int       `json:"resolution,omitempty" min:"1" max:"4096" doc:"input size of a scaled backbone in pixels"`
+	Space      *Space    `json:"space,omitempty" doc:"the elastic space of a subnet"`
+	Subnet     *Subnet   `json:"subnet,omitempty" doc:"a subnet of the space"`
+	Input      Shape     `json:"input,omitzero" doc:"input of a network given by its layers"`
+	Layers     []Layer   `json:"layers,omitempty" doc:"a network given by its layers, each after those it reads"`
+}
+
+// Validate checks that the spec describes a network, in one way only. The error
+// begins with the attribute at fault.
+func (s Spec) Validate() error {
+	_, err := s.Network()
+	return err
+}
+
+// Network returns the network that is meant.
+func (s Spec) Network() (n Network, err error) {
+	switch {
+	case (s.Width != 0 || len(s.Widths) > 0) && s.Subnet == nil && len(s.Layers) == 0:
+		n, err = s.scaled()
+	case s.Subnet != nil && s.Width == 0 && len(s.Widths) == 0 && len(s.Layers) == 0:
+		n, err = s.subnet()
+	case len(s.Layers) > 0 && s.Width == 0 && len(s.Widths) == 0 && s.Subnet == nil:
+		n = Network{Name: fmt.Sprintf("%d layers", len(s.Layers)), Input: s.Input, Layers: s.Layers}
+		err = n.Validate()
+	default:
+		err = errors.New("write one of: width (or widths) and resolution; space and subnet; input and layers")
+	}
+	if s.Name != "" {
+		n.Name = s.Name
+	}
+	return n, err
+}
+
+// scaled returns a scaled backbone.
+func (s Spec) scaled() (n Network, err error) {
+	b := MobileNetV2()
+	name := "MobileNetV2"
+	if s.Backbone != nil {
+		b, name = *s.Backbone, "backbone"
+		if err := b.Validate(); err != nil {
+			return n, fmt.Errorf("backbone: %w", err)
+		}
+	}
+	w := s.Widths
+	if len(w) == 0 {
+		switch s.Scaling {
+		case "", "uniform":
+			w = b.Uniform(s.Width)
+		case "published":
+			w = b.Published(s.Width)
+		case "all":
+			w = b.Scaled(s.Width)
+		default:
+			return n, fmt.Errorf("scaling: %q, want uniform, published or all", s.Scaling)
+		}
+		name = fmt.Sprintf("%s %v@%d", name, s.Width, s.Resolution)
+	} else if s.Width != 0 {
+		return n, errors.New("widths: width is written, too: want one of them")
+	} else {
+		name = fmt.Sprintf("%s %v@%d", name, []float64(w), s.Resolution)
+	}
+	if err := b.CheckWidths(w); err != nil {
+		return n, fmt.Errorf("widths: %w", err)
+	}
+	if s.Resolution < 1 {
+		return n, errors.New("resolution: must be written: the input size in pixels, such as 160")
+	}
+	n = b.Scale(w, s.Resolution, s.Rounding)
+	n.Name = name
+	return n, n.Validate()
+}
+
+// subnet returns a subnet of a space.
+func (s Spec) subnet() (n Network, err error) {
+	if s.Space == nil {
+		return n, errors.New("space: must be written: the space that the subnet is of")
+	}
+	if err := s.Space.Validate(); err != nil {
+		return n, fmt.Errorf("space: %w", err)
+	}
+	if err := s.Space.Contains(*s.Subnet); err != nil {
+		return n, fmt.Errorf("subnet: %w", err)
+	}
+	n = s.Space.Network(*s.Subnet)
+	n.Name = fmt.Sprintf("subnet@%d", s.Subnet.Resolution)
+	return n, n.Validate()
+}
