@@ -1,0 +1,157 @@
+// Package dataset is the stage that makes a labelled image set: Fashion-MNIST
+// or another set of IDX files, read from a directory or downloaded; or the
+// shapes that Eyrie draws itself. What comes out is a [data.Set], the handle that
+// training and search take.
+package dataset
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"eyrie/artifacts"
+	"eyrie/pipeline"
+	"eyrie/stages/data"
+)
+
+// Stage is the dataset stage.
+var Stage = pipeline.Define("dataset", 1,
+	`Makes a labelled image set for training and search.
+
+source = "fashion-mnist": Zalando's Fashion-MNIST (60,000 + 10,000 grey images of
+28×28 pixels, 10 classes), from its four IDX files in the directory path, or
+downloaded, from url or its home, where the SHA-256 of each file is known.
+
+source = "idx": any set in MNIST's four files, from path, or from url with
+sha256 naming each file's digest.
+
+source = "shapes": discs, triangles and squares, small and large, warm and cool
+(12 classes), drawn from a seed at any size; needs no data.`,
+	Config{}, run)
+
+// Config is what a recipe may write in the block.
+type Config struct {
+	Source     string            `json:"source" oneof:"fashion-mnist,idx,shapes" doc:"where the images come from"`
+	Name       string            `json:"name,omitempty" doc:"what to call the set; the source by default"`
+	Train      int               `json:"train,omitempty" min:"0" doc:"how many training images: at most, evenly spaced over the files (0 for all); of shapes, how many to draw (0 for 6000)"`
+	Test       int               `json:"test,omitempty" min:"0" doc:"how many test images: as train (of shapes, 0 for 1200)"`
+	Path       *artifacts.File   `json:"path" doc:"files: the directory in which they lie"`
+	URL        string            `json:"url,omitempty" key:"-" doc:"files: the address (http or https) under which to download them instead"`
+	SHA256     map[string]string `json:"sha256,omitempty" doc:"idx with url: file name → SHA-256 of the file as it is downloaded, in hexadecimal"`
+	ClassNames []string          `json:"class_names,omitempty" doc:"idx: name of each class, in the order of the labels; by default their numbers"`
+	Size       int               `json:"size,omitempty" min:"0" max:"4096" doc:"shapes: side of the images in pixels (0 for 32)"`
+	Noise      *float64          `json:"noise" min:"0" max:"1" doc:"shapes: amplitude of the noise in parts of white (0.1 by default)"`
+	Seed       uint32            `json:"seed,omitempty" doc:"shapes: another seed draws other images"`
+}
+
+// The sources.
+const (
+	fashion = "fashion-mnist"
+	idx     = "idx"
+	shapes  = "shapes"
+)
+
+// Output is what the block's references yield.
+type Output struct {
+	Dataset data.Set       `json:"dataset" doc:"the handle that train-supernet and evolve take"`
+	Preview artifacts.File `json:"preview" doc:"a PNG to look at: a row of training images for each class"`
+}
+
+// Validate checks that the attributes belong to the source.
+func (c Config) Validate() error {
+	files, drawn := []string{fashion, idx}, []string{shapes}
+	for _, a := range []struct {
+		name    string
+		written bool
+		sources []string
+	}{
+		{"path", c.Path != nil, files},
+		{"url", c.URL != "", files},
+		{"sha256", len(c.SHA256) > 0, []string{idx}},
+		{"class_names", len(c.ClassNames) > 0, []string{idx}},
+		{"size", c.Size != 0, drawn},
+		{"noise", c.Noise != nil, drawn},
+		{"seed", c.Seed != 0, drawn},
+	} {
+		if a.written && !slices.Contains(a.sources, c.Source) {
+			return pipeline.Badf(a.name, "belongs to source = %s, not to %q: remove it or change the source", quoted(a.sources), c.Source)
+		}
+	}
+	if c.Path != nil && c.URL != "" {
+		return pipeline.Badf("url", "write either path (files that are there) or url (files to download), not both")
+	}
+	switch {
+	case c.Source == idx:
+		return c.validateIDX()
+	case c.Source == fashion && c.URL != "":
+		return validateDownload(c.URL, fashionSums)
+	case c.Size != 0 && c.Size < 8:
+		return pipeline.Badf("size", "shapes cannot be told apart in %d pixels: want 8 or more", c.Size)
+	}
+	return nil
+}
+
+func (c Config) validateIDX() error {
+	switch {
+	case c.Path == nil && c.URL == "":
+		return pipeline.Badf("path", `source = "idx" needs the directory with the files here, or url to download them`)
+	case c.URL == "" && len(c.SHA256) > 0:
+		return pipeline.Badf("sha256", "is for downloads; files at path are known by their content anyway")
+	case c.URL != "":
+		return validateDownload(c.URL, c.SHA256)
+	}
+	return nil
+}
+
+func quoted(names []string) string {
+	var q []string
+	for _, n := range names {
+		q = append(q, fmt.Sprintf("%q", n))
+	}
+	return strings.Join(q, " or ")
+}
+
+func run(ctx context.Context, c Config) (Output, error) {
+	set, err := makeSet(ctx, c)
+	if err != nil {
+		return Output{}, err
+	}
+	if c.Name != "" {
+		set.Name = c.Name
+	}
+	preview, err := drawPreview(ctx, set)
+	return Output{Dataset: set, Preview: preview}, err
+}
+
+func makeSet(ctx context.Context, c Config) (data.Set, error) {
+	switch c.Source {
+	case shapes:
+		return drawShapes(ctx, c)
+	case fashion:
+		c.ClassNames = fashionClasses
+		if c.Path == nil {
+			c.SHA256 = fashionSums
+			if c.URL == "" {
+				c.URL = fashionURL
+			}
+		}
+		fallthrough
+	case idx:
+		if c.Path == nil {
+			dir, err := download(ctx, c.URL, c.SHA256)
+			if err != nil {
+				return data.Set{}, err
+			}
+			c.Path = &artifacts.File{Path: dir, Tree: true}
+		}
+		return readIDX(ctx, c)
+	}
+	return data.Set{}, pipeline.Badf("source", "unknown source %q", c.Source)
+}
+
+// picked tells whether image i of n is among the limit that are kept, evenly
+// spaced, so that a few images of a sorted set are of all classes.
+func picked(i, n, limit int) bool {
+	return limit == 0 || limit >= n || (i+1)*limit/n > i*limit/n
+}

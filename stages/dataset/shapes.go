@@ -1,0 +1,78 @@
+package dataset
+
+import (
+	"context"
+	"sync"
+
+	"eyrie/pipeline"
+	"eyrie/stages/data"
+)
+
+// drawShapes draws the shapes set. Test images are those after the training
+// images of the same seed.
+func drawShapes(ctx context.Context, c Config) (data.Set, error) {
+	g := data.Shapes{Seed: uint64(c.Seed), Size: or(c.Size, 32), Noise: 0.1}
+	if c.Noise != nil {
+		g.Noise = *c.Noise
+	}
+	names := data.ShapeClasses()
+	set := data.Set{Name: shapes, Classes: len(names), ClassNames: names, Channels: 3, Size: g.Size}
+	train, test := or(c.Train, 6000), or(c.Test, 1200)
+	var stats data.Stats
+	var err error
+	if set.Train, stats, err = drawPart(ctx, g, "train", 0, train); err != nil {
+		return set, err
+	}
+	if set.Test, _, err = drawPart(ctx, g, "test", testShapes, test); err != nil {
+		return set, err
+	}
+	set.Mean, set.Std = stats.MeanStd()
+	return set, nil
+}
+
+// testShapes is the number of the first test image: the test images are the
+// same however many training images there are. A multiple of the classes.
+const testShapes = 12 << 26
+
+// drawPart draws the images first … first+n-1, a chunk at a time on all
+// threads.
+func drawPart(ctx context.Context, g data.Shapes, name string, first, n int) (part data.Part, stats data.Stats, err error) {
+	w, err := data.Create(pipeline.Path(ctx, name), g.Size, g.Size, 3, len(data.ShapeClasses()))
+	if err != nil {
+		return part, stats, err
+	}
+	defer w.Abort()
+	size, threads := g.Size*g.Size*3, pipeline.CPUs(ctx)
+	chunk := max(threads, 1<<22/size) // images: some 4 MiB
+	pixels, labels := make([]byte, chunk*size), make([]int, chunk)
+	for at := 0; at < n; at += chunk {
+		if err := ctx.Err(); err != nil {
+			return part, stats, err
+		}
+		m := min(chunk, n-at)
+		var wg sync.WaitGroup
+		for t := range threads {
+			wg.Go(func() {
+				for i := t; i < m; i += threads {
+					labels[i] = g.Render(first+at+i, pixels[i*size:(i+1)*size])
+				}
+			})
+		}
+		wg.Wait()
+		for i := range m {
+			if err := w.Add(pixels[i*size:(i+1)*size], labels[i]); err != nil {
+				return part, stats, err
+			}
+		}
+		pipeline.Report(ctx, pipeline.Progress{Done: float64(at + m), Total: float64(n), Unit: "images", Note: "drawing " + name})
+	}
+	part, err = w.Close()
+	return part, w.Stats, err
+}
+
+func or(v, otherwise int) int {
+	if v == 0 {
+		return otherwise
+	}
+	return v
+}

@@ -1,0 +1,12 @@
+// Package stages lists the stages that a recipe can use.
+package stages
+
+import (
+	"eyrie/pipeline"
+	"eyrie/stages/dataset"
+)
+
+// All is every stage, in the order in which a pipeline uses them.
+var All = []*pipeline.Stage{
+	dataset.Stage,
+}
