@@ -1,0 +1,160 @@
+package deploy
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+
+	"eyrie/pipeline"
+	"eyrie/stages/arch"
+	"eyrie/stages/raptor"
+)
+
+func platform(t testing.TB, name string) raptor.Platform {
+	t.Helper()
+	p, err := raptor.Preset(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func estimate(t testing.TB, c Config) Output {
+	t.Helper()
+	if err := c.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := run(pipeline.With(context.Background(), pipeline.Env{Work: t.TempDir()}), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// The figures of table 3's baseline agree with one another and with its
+// measured latency.
+func TestBaseline(t *testing.T) {
+	p := platform(t, "tinyraptor")
+	out := estimate(t, Config{Network: arch.Spec{Width: 0.5, Resolution: 160}, Platform: p})
+	e := out.Estimate
+	if e.Name != "MobileNetV2 0.5@160" || e.Platform != "tinyraptor" || e.Resolution != 160 || !e.Supported {
+		t.Errorf("estimate is %+v", e)
+	}
+	if math.Abs(e.Latency/0.0871-1) > 0.06 {
+		t.Errorf("latency %v s, published 0.0871", e.Latency)
+	}
+	if math.Abs(e.Energy-p.Power*e.Latency) > 1e-12 {
+		t.Errorf("energy %v J is not power × latency", e.Energy)
+	}
+	r := out.Roofline
+	if r.Bound != "transfers" || r.Attained > r.Roof || r.Roof > r.Peak || r.Intensity > *r.Ridge {
+		t.Errorf("roofline %+v", r)
+	}
+	if want := e.Utilisation * r.Peak; math.Abs(r.Attained/want-1) > 1e-9 {
+		t.Errorf("attained %v, utilisation × peak is %v", r.Attained, want)
+	}
+}
+
+// The schedule file holds every layer, and its shares add up to the estimate.
+func TestScheduleAddsUp(t *testing.T) {
+	c := Config{Network: arch.Spec{Width: 0.35, Resolution: 192}, Platform: platform(t, "tinyraptor")}
+	out := estimate(t, c)
+	b, err := out.Schedule.ReadFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var e raptor.Estimate
+	if err := json.Unmarshal(b, &e); err != nil {
+		t.Fatal(err)
+	}
+	net, _ := c.Network.Network()
+	latency, traffic := 0.0, 0
+	for i, l := range e.Layers {
+		if l.Name != net.Layers[i].Name {
+			t.Errorf("layer %d is %q, want %q", i, l.Name, net.Layers[i].Name)
+		}
+		latency += l.Latency
+		traffic += l.In + l.Out + l.Weights + l.Partial
+	}
+	if len(e.Layers) != len(net.Layers) || math.Abs(latency/out.Estimate.Latency-1) > 1e-9 || traffic != out.Estimate.Traffic {
+		t.Errorf("%d of %d layers, %v of %v s, %d of %d bytes", len(e.Layers), len(net.Layers), latency, out.Estimate.Latency, traffic, out.Estimate.Traffic)
+	}
+}
+
+// Where moving data costs nothing, nothing divides by it.
+func TestFreeTransfers(t *testing.T) {
+	out := estimate(t, Config{Network: arch.Spec{Width: 0.35, Resolution: 48}, Platform: platform(t, "mcu")})
+	if out.Roofline.Bound != "computing" || out.Roofline.Bandwidth != nil || out.Estimate.Mu != 0 {
+		t.Errorf("roofline %+v, μ %v", out.Roofline, out.Estimate.Mu)
+	}
+	if _, err := json.Marshal(out); err != nil {
+		t.Error(err)
+	}
+}
+
+// The summary says in words what the figures say.
+func TestSummary(t *testing.T) {
+	out := estimate(t, Config{Network: arch.Spec{Width: 0.6, Resolution: 96}, Platform: platform(t, "tinyraptor")})
+	text := strings.Join(out.Summary, "\n")
+	t.Log("\n" + text)
+	for _, want := range []string{
+		"MobileNetV2 0.6@96 takes ", " on tinyraptor at 200 MHz: ", "Transfers are the limit", "The costliest layers: ",
+		"head: more weights than the platform supports in a layer (208 KiB)",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the summary does not say %q:\n%s", want, text)
+		}
+	}
+}
+
+// A network that does not fit is the network attribute's mistake, with the
+// layer and the bytes that lack.
+func TestInfeasible(t *testing.T) {
+	p := platform(t, "tinyraptor")
+	p.Memory = 64
+	_, err := run(context.Background(), Config{Network: arch.Spec{Width: 0.5, Resolution: 160}, Platform: p})
+	if err == nil || !strings.HasPrefix(err.Error(), `network: MobileNetV2 0.5@160 does not run on tinyraptor: layer "stem": `) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Wrong attributes are found at plan time.
+func TestValidate(t *testing.T) {
+	p := platform(t, "tinyraptor")
+	for want, c := range map[string]Config{
+		"network: write one of: width (or widths) and resolution; space and subnet; input and layers": {Platform: p},
+		"platform: clock: must be above 0": {Network: arch.Spec{Width: 1, Resolution: 96}},
+	} {
+		if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
+// golden is the digest of the outputs on a small input. If it changes, the
+// stage's results did: bump its version and write the new digest here.
+const golden = "v1 d5768e6f7fe2bd2b4a8323846e2231577aab6ebc971fe7546a49ab1748869920"
+
+func TestGolden(t *testing.T) {
+	p := raptor.Platform{
+		Name: "small", Clock: 1e8, PEs: 64, Rates: raptor.Rates{Conv: 64, Depthwise: 4, Pointwise: 64, Linear: 32},
+		Memory: 64 << 10, WeightLimit: 64 << 10, ActivationCost: 4, WeightCost: 2, TileCost: 100, OversizeCost: 1e6,
+		Power: 0.01, Policy: raptor.Resident, Scope: raptor.GroupScope,
+	}
+	out := estimate(t, Config{Network: arch.Spec{Width: 0.5, Resolution: 64}, Platform: p})
+	schedule, err := out.Schedule.ReadFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.Marshal(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprintf("v%d %x", Stage.Version, sha256.Sum256(append(b, schedule...))); got != golden {
+		t.Errorf("the outputs' digest is\n%s, want\n%s\n%s", got, golden, b)
+	}
+}

@@ -1,0 +1,82 @@
+package deploy
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+
+	"eyrie/stages/raptor"
+)
+
+// summary says in words what an engineer would read out of the figures.
+func summary(p raptor.Platform, e raptor.Estimate, r Roofline) []string {
+	s := []string{
+		fmt.Sprintf("%s takes %s and %s on %s at %s: %s MACs, %.1f per cycle (%.1f %% of the peak %d).",
+			e.Network, si(e.Latency, "s"), si(e.Energy, "J"), e.Platform, si(p.Clock, "Hz"),
+			si(float64(e.MACs), ""), r.Attained/p.Clock, 100*r.Attained/r.Peak, p.PEs),
+		transfers(e, r),
+		memory(p, e),
+		costliest(e),
+	}
+	if len(e.Unsupported) > 0 {
+		s = append(s, fmt.Sprintf("%s: more weights than the platform supports in a layer (%s); what it costs all the same is a guess of the model.",
+			strings.Join(e.Unsupported, ", "), bytes(int(p.WeightLimit))))
+	}
+	return s
+}
+
+func transfers(e raptor.Estimate, r Roofline) string {
+	if e.SYSCycles == 0 {
+		return "Moving data costs nothing on this platform."
+	}
+	s := fmt.Sprintf("%s are moved, %.1f MACs per byte; moving takes %.0f %% of the cycles (μ = %.3f). ",
+		bytes(e.Traffic), r.Intensity, 100*e.SYSCycles/(e.NPUCycles+e.SYSCycles), e.Mu)
+	if r.Bound == "transfers" {
+		return s + fmt.Sprintf("Transfers are the limit: only from %.1f MACs per byte on would the NPU's peak be.", *r.Ridge)
+	}
+	return s + "Computing is the limit."
+}
+
+func memory(p raptor.Platform, e raptor.Estimate) string {
+	peak := slices.MaxFunc(e.Layers, func(a, b raptor.LayerCost) int { return cmp.Compare(a.Memory+a.Held, b.Memory+b.Held) })
+	tiled, resident := 0, 0
+	for _, l := range e.Layers {
+		if l.Tiles > 1 {
+			tiled++
+		}
+		if l.OutResident {
+			resident++
+		}
+	}
+	return fmt.Sprintf("%d of %d layers are cut into tiles; %d leave their result in the local memory for the next. The most memory, %s of %s, is occupied by %s.",
+		tiled, len(e.Layers), resident, bytes(e.PeakMemory), bytes(int(p.Memory+p.WeightMemory)), peak.Name)
+}
+
+// costliest names the three layers that take the most time.
+func costliest(e raptor.Estimate) string {
+	layers := slices.Clone(e.Layers)
+	slices.SortStableFunc(layers, func(a, b raptor.LayerCost) int { return cmp.Compare(b.Latency, a.Latency) })
+	var s []string
+	for _, l := range layers[:min(3, len(layers))] {
+		why := "computing"
+		if l.SYSCycles > l.NPUCycles {
+			why = fmt.Sprintf("moving %s", bytes(l.Activations()+l.Weights))
+			if l.Tiles > 1 {
+				why += fmt.Sprintf(" in %d tiles", l.Tiles)
+			}
+		}
+		s = append(s, fmt.Sprintf("%s (%s, %.0f %%: %s)", l.Name, si(l.Latency, "s"), 100*l.Latency/e.Latency, why))
+	}
+	return "The costliest layers: " + strings.Join(s, "; ") + "."
+}
+
+// si writes a quantity with three digits and a prefix.
+func si(v float64, unit string) string {
+	v, prefix := humanize.ComputeSI(v)
+	return fmt.Sprintf("%.3g %s%s", v, prefix, unit)
+}
+
+func bytes(n int) string { return humanize.IBytes(uint64(n)) }
