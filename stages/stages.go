@@ -4,9 +4,11 @@ package stages
 import (
 	"eyrie/pipeline"
 	"eyrie/stages/dataset"
+	"eyrie/stages/deploy"
 )
 
 // All is every stage, in the order in which a pipeline uses them.
 var All = []*pipeline.Stage{
 	dataset.Stage,
+	deploy.Stage,
 }
