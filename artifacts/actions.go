@@ -1,0 +1,164 @@
+package artifacts
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+func (d *Dir) actionPath(id ActionID) string { return d.shard("actions", id.String()) }
+
+// Record implements Store.
+func (d *Dir) Record(r Record) error {
+	b, err := encodeRecord(r)
+	if err != nil {
+		return err
+	}
+	for _, f := range r.Objects {
+		if _, err := os.Lstat(d.objectPath(f.Digest)); err != nil {
+			return fmt.Errorf("record of %s: object %s: %w", r.Step, f.Digest, missing(err))
+		}
+	}
+	return d.replace(d.actionPath(r.Action), b, true)
+}
+
+// Lookup implements Store.
+func (d *Dir) Lookup(id ActionID) (Record, error) {
+	b, err := os.ReadFile(d.actionPath(id))
+	if err != nil {
+		return Record{}, missing(err)
+	}
+	r, err := decodeRecord(b, id)
+	if err != nil {
+		return Record{}, fmt.Errorf("%w: the record of %s is damaged", ErrNotFound, id)
+	}
+	for _, f := range r.Objects {
+		if err := d.check(context.Background(), f); err != nil {
+			if !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrDamaged) {
+				return Record{}, err
+			}
+			return r, fmt.Errorf("%w: %w", ErrNotFound, err)
+		}
+	}
+	return r, nil
+}
+
+// last is what a step did last.
+type last struct {
+	Name   string   `json:"name"`
+	Action ActionID `json:"action"`
+}
+
+// check fails with ErrNotFound or ErrDamaged if not all of f is in the store.
+func (d *Dir) check(ctx context.Context, f File) error {
+	if !f.Tree {
+		return d.verify(ctx, f.Digest)
+	}
+	m, err := readManifest(d.Open, f.Digest)
+	if err != nil {
+		return err
+	}
+	return each(ctx, len(m), func(ctx context.Context, i int) error {
+		if m[i].kind == 'd' {
+			return nil
+		}
+		return d.verify(ctx, m[i].digest)
+	})
+}
+
+func (d *Dir) lastPath(name string) string { return d.shard("last", Sum([]byte(name)).String()) }
+
+// SetLast implements Store. It is fast if nothing changes.
+func (d *Dir) SetLast(name string, id ActionID) error {
+	if was, err := d.Last(name); err == nil && was == id {
+		return nil
+	}
+	body, err := json.Marshal(last{strings.ToValidUTF8(name, "\uFFFD"), id})
+	if err != nil {
+		return err
+	}
+	return d.replace(d.lastPath(name), seal("last 1", body), false)
+}
+
+// Last implements Store.
+func (d *Dir) Last(name string) (ActionID, error) {
+	b, err := os.ReadFile(d.lastPath(name))
+	if err != nil {
+		return ActionID{}, missing(err)
+	}
+	body, err := unseal("last 1", b)
+	if err != nil {
+		return ActionID{}, ErrNotFound
+	}
+	var l last
+	if json.Unmarshal(body, &l) != nil {
+		return ActionID{}, ErrNotFound
+	}
+	return l.Action, nil
+}
+
+func (d *Dir) checkpointPath(id ActionID) string { return d.path("checkpoints", id.String()) }
+
+// Checkpoint implements Store.
+func (d *Dir) Checkpoint(id ActionID) (string, error) {
+	dir := d.checkpointPath(id)
+	if _, err := d.begin(); err != nil {
+		return "", err
+	}
+	return dir, d.disk.mkdir(dir)
+}
+
+// DropCheckpoint implements Store. The directory leaves its place at once, so
+// that a part of it is never taken for a checkpoint.
+func (d *Dir) DropCheckpoint(id ActionID) error {
+	dir := d.checkpointPath(id)
+	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	tmp, err := d.temp()
+	if err != nil {
+		return err
+	}
+	if err := d.disk.rename(dir, tmp); err != nil {
+		return err
+	}
+	return d.disk.remove(tmp)
+}
+
+// checkRun fails if the name of a run cannot be a file's.
+func checkRun(run string) error {
+	if run == "" || filepath.Base(run) != run || run[0] == '.' {
+		return fmt.Errorf("run %q cannot be a file's name", run)
+	}
+	return nil
+}
+
+// Journal implements Store.
+func (d *Dir) Journal(run string) (io.WriteCloser, error) {
+	if err := checkRun(run); err != nil {
+		return nil, err
+	}
+	if _, err := d.begin(); err != nil {
+		return nil, err
+	}
+	if err := d.disk.mkdir(d.path("runs")); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(d.path("runs", run+".jsonl"), os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return nil, err
+	}
+	return journal{f}, nil
+}
+
+// journal is a file that lasts once it is closed.
+type journal struct{ *os.File }
+
+// Close syncs the file and closes it.
+func (j journal) Close() error { return errors.Join(j.Sync(), j.File.Close()) }
