@@ -1,0 +1,78 @@
+package nn
+
+import (
+	"fmt"
+	"strings"
+)
+
+// kernels is a set of the innermost loops, for one kind of processor. All
+// sets compute the same up to rounding; each set alone always rounds the same
+// way, whatever the position of an element within a block.
+//
+// Blocks are rows × cols of float32 with a leading dimension (ld…), the
+// distance between rows. Vectors (scale, shift, sum …) have one element per
+// column.
+type kernels struct {
+	name  string
+	lanes int // channels that a strip of a depthwise convolution holds
+
+	// panel computes C = A·B for one panel of B: C is m × n with n ≤ panelCols,
+	// A(i,p) is a[i·ars+p·acs], B(p,j) is b[p·ldb+j] and readable up to
+	// panelCols. With acc it adds to C, it adds bias (when not nil), and
+	// with relu6 it clamps the result.
+	panel func(m, n, k int, a []float32, ars, acs int, b []float32, ldb int, c []float32, ldc int, bias []float32, acc, relu6 bool)
+
+	// affine computes dst = scale·src + shift, clamped with relu6.
+	affine func(rows, cols int, dst []float32, ldd int, src []float32, lds int, scale, shift []float32, relu6 bool)
+	// affineAdd computes dst = scale·src + shift + res, all dense.
+	affineAdd func(rows, cols int, dst, src, res, scale, shift []float32)
+	// add computes dst += src.
+	add func(dst, src []float32)
+	// moments adds to sum and sq each column's Σy and Σy².
+	moments func(rows, cols int, y []float32, ld int, sum, sq []float32)
+	// gradMoments adds to sum and dot each column's Σg and Σg·y.
+	gradMoments func(rows, cols int, g []float32, ldg int, y []float32, ldy int, sum, dot []float32)
+	// reluGrad is gradMoments after zeroing g where scale·y + shift is not within (0, 6).
+	reluGrad func(rows, cols int, g []float32, ldg int, y []float32, ldy int, scale, shift, sum, dot []float32)
+	// normGrad computes dst = ga·g + gb·y + gc.
+	normGrad func(rows, cols int, dst []float32, ldd int, g []float32, ldg int, y []float32, ldy int, ga, gb, gc []float32)
+
+	// dwConv convolves a strip: dst(y,x,c) = bias(c) + Σ w(i,j,c)·src(y·stride+i, x·stride+j, c), clamped with relu6.
+	// Pixels of src follow each other at a distance of lanes, its rows at srcRow; pixels of
+	// dst, of which cols channels are written, at dstPix and dstRow. w holds k·k·lanes.
+	dwConv func(k, stride, h, w int, dst []float32, dstRow, dstPix, cols int, src []float32, srcRow int, weight, bias []float32, relu6 bool)
+	// dwGrad adds to dw(i,j,c) the Σ over y, x of src(y·stride+i, x·stride+j, c)·dy(y,x,c).
+	// Pixels of both follow each other at a distance of lanes.
+	dwGrad func(k, stride, h, w int, dw []float32, src []float32, srcRow int, dy []float32, dyRow int)
+
+	// sgd updates w by its gradient g and momentum m, and clears g: g += decay·w; m = momentum·m + g;
+	// w -= rate·(nesterov ? g + momentum·m : m).
+	sgd func(w, g, m []float32, rate, momentum, decay float32, nesterov bool)
+}
+
+// panelCols is the width of a panel of the right-hand matrix.
+const panelCols = 32
+
+// Kernels returns the names of the kernel sets that run on this machine, the
+// fastest first. "go" is always there: it rounds the same on every machine.
+func Kernels() []string {
+	var names []string
+	for _, k := range sets() {
+		names = append(names, k.name)
+	}
+	return names
+}
+
+// pick returns the kernels of a name; "auto" and "" mean the fastest.
+func pick(name string) (*kernels, error) {
+	all := sets()
+	if name == "" || name == "auto" {
+		return all[0], nil
+	}
+	for _, k := range all {
+		if k.name == name {
+			return k, nil
+		}
+	}
+	return nil, fmt.Errorf("kernels %q do not run on this machine, which has %s", name, strings.Join(Kernels(), ", "))
+}

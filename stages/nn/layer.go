@@ -1,0 +1,189 @@
+package nn
+
+import (
+	"math"
+
+	"eyrie/stages/arch"
+)
+
+// layer is a convolution with the batch normalisation and, for most, the ReLU6
+// after it. It keeps its output as the convolution left it: whoever reads it
+// normalises and clamps on the fly (see view), which saves two passes
+// over memory in each direction.
+type layer struct {
+	name   string
+	op     arch.Op // Conv, Pointwise or Depthwise
+	stride int
+	relu   bool
+	maxK   int // largest kernel
+	maxIn  int // most input channels
+	maxOut int // most output channels
+
+	weight, gamma, beta *param
+	transforms          []transform // of a depthwise layer: from each kernel to the next smaller one
+
+	shape           // as it is used now
+	src   view      // what it reads
+	y     []float32 // n·outH·outW × out, before normalisation
+
+	mean, variance  []float32 // of y, per channel
+	runMean, runVar []float32 // the same, of the largest subnet over many images; kept with the weights
+	scale, shift    []float32 // what normalises: scale·y + shift
+	parts           []float64 // per chunk: two sums per channel
+
+	g          []float32 // gradient of the loss by the normalised and clamped output
+	ga, gb, gc []float32 // ga·g + gb·y + gc is the gradient by y
+	dst        sink      // where the gradient by the input goes
+
+	forward, transposed []float32 // packed weights; of a depthwise layer, strips, and strips turned around
+	partial             []float32 // per chunk: gradient of the weights
+}
+
+// shape is the extent of a layer's maps: those of the subnet that runs.
+type shape struct {
+	n               int // images
+	inH, inW, in    int
+	outH, outW, out int
+	kernel          int
+	inLen, outLen   int // elements per image
+	inRows, outRows int // pixels per image
+}
+
+// view is an activation map as its reader sees it: x itself, or, with a layer
+// whose output x is, ReLU6 of its normalisation.
+type view struct {
+	x    []float32
+	norm *layer
+}
+
+// sink is where a gradient goes.
+type sink struct {
+	g    []float32 // nil: nowhere
+	add  []float32 // added to it: the gradient that comes over the residual connection
+	norm *layer    // the layer whose normalised output this is the gradient of
+}
+
+func newLayer(ps *params, name string, op arch.Op, k, stride, in, out int, relu bool) *layer {
+	l := &layer{name: name, op: op, stride: stride, relu: relu, maxK: k, maxIn: in, maxOut: out}
+	switch op {
+	case arch.Conv:
+		l.weight = ps.add(name+".weight", k*k*in, out, true, conv(k, in))
+	case arch.Pointwise:
+		l.weight = ps.add(name+".weight", in, out, true, conv(1, in))
+	case arch.Depthwise:
+		l.weight = ps.add(name+".weight", k*k, out, true, conv(k, 1))
+	}
+	l.gamma = ps.add(name+".bn.weight", 1, out, false, vector)
+	l.beta = ps.add(name+".bn.bias", 1, out, false, vector)
+	for _, v := range []*[]float32{&l.mean, &l.variance, &l.runMean, &l.runVar, &l.scale, &l.shift, &l.ga, &l.gb, &l.gc} {
+		*v = aligned(pad16(out))
+	}
+	l.parts = make([]float64, 2*maxChunks*out)
+	return l
+}
+
+// bind sets the extents: n images of h × w × in, out channels, a k × k kernel.
+func (l *layer) bind(n, h, w, in, out, k int, src view) {
+	p := k / 2
+	oh, ow := arch.OutSize(h, k, l.stride, p), arch.OutSize(w, k, l.stride, p)
+	l.shape = shape{
+		n: n, inH: h, inW: w, in: in, outH: oh, outW: ow, out: out, kernel: k,
+		inRows: h * w, outRows: oh * ow, inLen: h * w * in, outLen: oh * ow * out,
+	}
+	l.src = src
+	l.y = grow(l.y, n*l.outLen)
+}
+
+// Eps is what is added to a variance before its root is taken.
+const eps = 1e-5
+
+// normalise turns the chunks' moments of y into mean, variance, scale and shift.
+func (l *layer) normalise() {
+	m := float64(l.n * l.outRows)
+	for c := range l.out {
+		sum, sq := l.total(c)
+		mean := sum / m
+		variance := max(0, sq/m-mean*mean)
+		if math.IsNaN(sq) {
+			variance = sq
+		}
+		l.mean[c], l.variance[c] = float32(mean), float32(variance)
+	}
+	l.affine()
+}
+
+// affine derives scale and shift from mean and variance.
+func (l *layer) affine() {
+	for c := range l.out {
+		scale := float64(l.gamma.value[c]) / math.Sqrt(float64(l.variance[c])+eps)
+		l.scale[c] = float32(scale)
+		l.shift[c] = float32(float64(l.beta.value[c]) - scale*float64(l.mean[c]))
+	}
+}
+
+// normaliseGrad turns the chunks' moments of g into the gradients of gamma and
+// beta and into what turns g into the gradient by y.
+func (l *layer) normaliseGrad() {
+	m := float64(l.n * l.outRows)
+	for c := range l.out {
+		sum, dot := l.total(c)
+		mean, invStd := float64(l.mean[c]), 1/math.Sqrt(float64(l.variance[c])+eps)
+		dgamma := invStd * (dot - mean*sum)
+		l.beta.grad[c] += float32(sum)
+		l.gamma.grad[c] += float32(dgamma)
+		a := float64(l.gamma.value[c]) * invStd
+		b := -a * invStd * dgamma / m
+		l.ga[c], l.gb[c], l.gc[c] = float32(a), float32(b), float32(-a*sum/m-b*mean)
+	}
+}
+
+// total adds the chunks' pairs of sums of channel c, in their order.
+func (l *layer) total(c int) (a, b float64) {
+	for i := range chunks(l.n) {
+		p := l.parts[2*i*l.maxOut:]
+		a += p[2*c]
+		b += p[2*c+1]
+	}
+	return a, b
+}
+
+// clearPart sets a chunk's sums to zero and returns them.
+func (l *layer) clearPart(chunk int) []float64 {
+	p := l.parts[2*chunk*l.maxOut:][:2*l.out]
+	clear(p)
+	return p
+}
+
+// flush adds single-precision sums of a block to a chunk's, and clears them.
+func flush(part []float64, a, b []float32) {
+	for c := range len(part) / 2 {
+		part[2*c] += float64(a[c])
+		part[2*c+1] += float64(b[c])
+		a[c], b[c] = 0, 0
+	}
+}
+
+// finish completes a block of the gradient by a map: it adds what comes over
+// the residual connection, clears what ReLU6 held back, and takes the moments
+// that the normalisation's gradient needs. The block has rows × cols elements,
+// with cols of the map's channels from c on, the first at offset off.
+func (d *sink) finish(k *kernels, rows, cols, off, ld, c int, sum, dot []float32) {
+	l := d.norm
+	g := d.g[off:]
+	switch {
+	case d.add == nil:
+	case cols == ld:
+		k.add(g[:rows*cols], d.add[off:][:rows*cols])
+	default:
+		for r := range rows {
+			k.add(g[r*ld:][:cols], d.add[off+r*ld:][:cols])
+		}
+	}
+	switch {
+	case l == nil:
+	case l.relu:
+		k.reluGrad(rows, cols, g, ld, l.y[off:], ld, l.scale[c:], l.shift[c:], sum, dot)
+	default:
+		k.gradMoments(rows, cols, g, ld, l.y[off:], ld, sum, dot)
+	}
+}

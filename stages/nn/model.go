@@ -1,0 +1,224 @@
+package nn
+
+import (
+	"eyrie/stages/arch"
+	"eyrie/stages/data"
+)
+
+// Model is a subnet for inference: batch normalisation is folded into the
+// convolutions. It keeps what it needs of the weights.
+type Model struct {
+	*Engine
+	stem, head folded
+	blocks     []foldedBlock
+	classes    int
+	weight     []float32 // classifier, packed
+	bias       []float32
+	one, zero  []float32 // neutral scale and shift
+
+	narrow  int // floats per image of the largest map between blocks
+	group   int // images that run through the layers together
+	batch   *data.Batch
+	logits  []float32 // image × class
+	correct []bool
+}
+
+// folded is a layer with its normalisation folded in.
+type folded struct {
+	*layer
+	weight []float32 // packed; of a depthwise layer, in strips
+	bias   []float32
+}
+
+type foldedBlock struct {
+	expand, depthwise, project folded
+	residual                   bool
+}
+
+// groupFloats is how much of its widest map a group of images may take: what
+// fits in a core's cache.
+const groupFloats = 1 << 17
+
+// model folds the bound subnet, whose layers' scale and shift have been set,
+// into m.
+func (r *runner) model(m *Model) *Model {
+	n := r.net
+	if m == nil {
+		m = &Model{}
+	}
+	m.Engine = r.Engine
+	m.stem.fold(n.stem, r.k)
+	m.head.fold(n.head, r.k)
+	for len(m.blocks) < len(n.active) {
+		m.blocks = append(m.blocks, foldedBlock{})
+	}
+	m.blocks = m.blocks[:len(n.active)]
+	wide := max(n.stem.outLen, n.head.outLen)
+	m.narrow = n.stem.outLen
+	for i, b := range n.active {
+		f := &m.blocks[i]
+		f.residual = b.residual
+		f.expand.layer = nil
+		if b.expand != nil {
+			f.expand.fold(b.expand, r.k)
+		}
+		f.depthwise.fold(b.depthwise, r.k)
+		f.project.fold(b.project, r.k)
+		wide = max(wide, b.depthwise.inLen, b.depthwise.outLen)
+		m.narrow = max(m.narrow, b.project.outLen)
+	}
+	m.group = min(16, max(1, groupFloats/wide))
+	c := n.out
+	m.classes = c.classes
+	m.weight = grow(m.weight, packedLen(c.features, c.classes))
+	pack(m.weight, c.weight.value, c.features, c.classes, c.classes)
+	m.bias = append(m.bias[:0], c.bias.value...)
+	for len(m.one) < wide {
+		m.one, m.zero = append(m.one, 1), append(m.zero, 0)
+	}
+	return m
+}
+
+// fold scales the layer's weights as the normalisation after it would.
+func (f *folded) fold(src *layer, k *kernels) {
+	l := *src // the extents may change while the model lives
+	f.layer = &l
+	f.bias = append(f.bias[:0], l.shift[:l.out]...)
+	if l.op == arch.Depthwise {
+		w, ld := src.kernelTaps(k)
+		l.forward, l.transposed = f.weight, nil
+		l.depthwisePack(w, ld, k.lanes)
+		f.weight = l.forward
+		taps := l.kernel * l.kernel
+		for i := range f.weight {
+			if c := i/(taps*k.lanes)*k.lanes + i%k.lanes; c < l.out {
+				f.weight[i] *= l.scale[c]
+			}
+		}
+		return
+	}
+	depth := l.depth(l.in)
+	f.weight = grow(f.weight, packedLen(depth, l.out))
+	pack(f.weight, l.weight.value, depth, l.out, l.maxOut)
+	for i := range f.weight {
+		if c := i/(panelCols*depth)*panelCols + i%panelCols; c < l.out {
+			f.weight[i] *= l.scale[c]
+		}
+	}
+}
+
+// Logits returns the logits of a batch, image × class. They are valid until
+// the next call.
+func (m *Model) Logits(b *data.Batch) []float32 {
+	m.batch = b
+	m.logits = grow(m.logits, b.N*m.classes)
+	m.run((b.N+m.group-1)/m.group, (*inference)(m))
+	return m.logits
+}
+
+// Correct returns how many of the batch's images have their label's logit as
+// the largest.
+func (m *Model) Correct(b *data.Batch) int {
+	z := m.Logits(b)
+	correct := 0
+	for i, label := range b.Labels {
+		if argmax(z[i*m.classes:(i+1)*m.classes]) == int(label) {
+			correct++
+		}
+	}
+	return correct
+}
+
+// argmax returns the index of the largest value; the first of equal ones.
+func argmax(z []float32) int {
+	best := 0
+	for j, v := range z {
+		if v > z[best] {
+			best = j
+		}
+	}
+	return best
+}
+
+// inference runs a group of images through all layers: its maps stay in the
+// cache.
+type inference Model
+
+func (t *inference) run(part int, s *scratch) {
+	m := (*Model)(t)
+	lo := part * m.group
+	n := min(m.group, m.batch.N-lo)
+	x, next := s.floats(n*m.narrow), s.floats(n*m.narrow)
+	m.stem.patchwork(s, m.batch.X[lo*m.stem.inLen:], n, x)
+	mark := s.used
+	for i := range m.blocks {
+		b := &m.blocks[i]
+		s.used = mark
+		y := x
+		if b.expand.layer != nil {
+			y = s.floats(n * b.expand.outLen)
+			b.expand.pointwise(s, x, n, y, false)
+		}
+		y = b.depthwise.depthwise(s, m, y, n)
+		if b.residual {
+			b.project.pointwise(s, y, n, x, true)
+			continue
+		}
+		b.project.pointwise(s, y, n, next, false)
+		x, next = next, x
+	}
+	s.used = mark
+	y := s.floats(n * m.head.outLen)
+	m.head.pointwise(s, x, n, y, false)
+	features := m.head.out
+	pooled, sq := s.zeros(n*features), s.floats(features)
+	for i := range n {
+		sum := pooled[i*features : (i+1)*features]
+		s.moments(m.head.outRows, features, y[i*m.head.outLen:], features, sum, sq)
+		for j := range sum {
+			sum[j] /= float32(m.head.outRows)
+		}
+	}
+	s.gemm(n, m.classes, features, pooled, features, 1, packed(m.weight, features), m.logits[lo*m.classes:], m.classes, epilogue{bias: m.bias})
+}
+
+// patchwork runs the stem on n images.
+func (f *folded) patchwork(s *scratch, x []float32, n int, y []float32) {
+	l := *f.layer
+	l.src = view{x: x}
+	mark := s.used
+	block := blockRows(l.depth(l.in), l.out)
+	for r := 0; r < n*l.outRows; r += block {
+		s.used = mark
+		rows := min(block, n*l.outRows-r)
+		a, lda := l.patches(s, r, rows)
+		s.gemm(rows, l.out, l.depth(l.in), a, lda, 1, packed(f.weight, l.depth(l.in)), y[r*l.out:], l.out, epilogue{bias: f.bias, relu6: l.relu})
+	}
+	s.used = mark
+}
+
+// pointwise runs the layer on n images and writes y, or adds to it.
+func (f *folded) pointwise(s *scratch, x []float32, n int, y []float32, acc bool) {
+	s.gemm(n*f.outRows, f.out, f.in, x, f.in, 1, packed(f.weight, f.in), y, f.out, epilogue{acc: acc, bias: f.bias, relu6: f.relu})
+}
+
+// depthwise runs the layer on n images.
+func (f *folded) depthwise(s *scratch, m *Model, x []float32, n int) []float32 {
+	y := s.floats(n * f.outLen)
+	mark := s.used
+	size, row := f.frame(s.lanes)
+	frame := s.zeros(size)
+	taps := f.kernel * f.kernel * s.lanes
+	p := f.border()
+	for i := range n {
+		for c := 0; c < f.out; c += s.lanes {
+			cols := min(s.lanes, f.out-c)
+			for r := range f.inH {
+				s.affine(f.inW, cols, frame[(r+p)*row+p*s.lanes:], s.lanes, x[i*f.inLen+r*f.inW*f.in+c:], f.in, m.one, m.zero, false)
+			}
+			s.dwConv(f.kernel, f.stride, f.outH, f.outW, y[i*f.outLen+c:], f.outW*f.out, f.out, cols, frame, row, f.weight[c/s.lanes*taps:], f.bias[c:], true)
+		}
+	}
+	s.used = mark
+	return y
+}

@@ -1,0 +1,106 @@
+package nn
+
+import (
+	"math"
+	"math/rand/v2"
+)
+
+// param is one trained tensor. Matrices are stored with the input channel (or
+// tap) as row and the output channel as column, so that the first channels
+// of either are a slice with a leading dimension.
+type param struct {
+	name       string
+	rows, cols int
+	value      []float32 // rows × cols
+	grad       []float32 // same shape
+	momentum   []float32 // same shape
+	decay      bool      // takes part in weight decay: not normalisation, not biases
+	order      order     // how it is laid out in a weights file
+}
+
+// params holds all tensors in three arenas, so that they are updated and saved
+// in one sweep. Every tensor begins at a multiple of 16.
+type params struct {
+	list                  []*param
+	value, grad, momentum []float32
+}
+
+// add declares a tensor. Its memory comes with alloc.
+func (ps *params) add(name string, rows, cols int, decay bool, o order) *param {
+	p := &param{name: name, rows: rows, cols: cols, decay: decay, order: o}
+	ps.list = append(ps.list, p)
+	return p
+}
+
+// alloc gives the declared tensors their memory.
+func (ps *params) alloc() {
+	n := 0
+	for _, p := range ps.list {
+		n += pad16(p.rows * p.cols)
+	}
+	// Kernels read whole panels: the last tensor is followed by readable memory.
+	ps.value, ps.grad, ps.momentum = aligned(n + panelCols)[:n], aligned(n), aligned(n)
+	off := 0
+	for _, p := range ps.list {
+		size := p.rows * p.cols
+		p.value = ps.value[off : off+size]
+		p.grad = ps.grad[off : off+size]
+		p.momentum = ps.momentum[off : off+size]
+		off += pad16(size)
+	}
+}
+
+// fill sets every element to v.
+func (p *param) fill(v float32) {
+	for i := range p.value {
+		p.value[i] = v
+	}
+}
+
+// normal draws every element from a normal distribution around 0.
+func (p *param) normal(rng *rand.Rand, std float64) {
+	for i := range p.value {
+		p.value[i] = float32(rng.NormFloat64() * std)
+	}
+}
+
+// uniform draws every element from [-limit, limit).
+func (p *param) uniform(rng *rand.Rand, limit float64) {
+	for i := range p.value {
+		p.value[i] = float32((2*rng.Float64() - 1) * limit)
+	}
+}
+
+// identity makes a square matrix the identity.
+func (p *param) identity() {
+	p.fill(0)
+	for i := range p.rows {
+		p.value[i*p.cols+i] = 1
+	}
+}
+
+// heStd is the deviation of He initialisation for so many outputs per input.
+func heStd(fanOut int) float64 { return math.Sqrt(2 / float64(fanOut)) }
+
+// SGD is stochastic gradient descent with momentum.
+type SGD struct {
+	Rate     float64
+	Momentum float64
+	Nesterov bool
+	Decay    float64 // weight decay; not of normalisation and biases
+}
+
+// sgdTask updates tensors; each is one part.
+type sgdTask struct {
+	*params
+	SGD
+}
+
+func (t *sgdTask) run(i int, s *scratch) {
+	p := t.list[i]
+	decay := float32(0)
+	if p.decay {
+		decay = float32(t.Decay)
+	}
+	s.sgd(p.value, p.grad, p.momentum, float32(t.Rate), float32(t.Momentum), decay, t.Nesterov)
+}

@@ -1,0 +1,128 @@
+package nn
+
+import "eyrie/stages/arch"
+
+// Pointwise convolutions and the stem, whose patches are laid out as rows, are
+// products of a tall matrix (pixels × channels) with a small one. They go over
+// the pixels in blocks of rows that stay in the cache: normalised, multiplied
+// and summed up while they are there.
+
+// blockRows returns how many rows a block has. It depends on the shape alone.
+func blockRows(in, out int) int {
+	return min(192, max(24, 32768/(in+out)/24*24))
+}
+
+// pointwiseForward computes a chunk of y.
+type pointwiseForward layer
+
+func (t *pointwiseForward) run(chunkNo int, s *scratch) {
+	l := (*layer)(t)
+	lo, hi := chunk(chunkNo, l.n)
+	part := l.clearPart(chunkNo)
+	sum, sq := s.zeros(l.out), s.zeros(l.out)
+	w := packed(l.forward, l.depth(l.maxIn))
+	block := blockRows(l.depth(l.in), l.out)
+	mark := s.used
+	for r := lo * l.outRows; r < hi*l.outRows; r += block {
+		s.used = mark
+		rows := min(block, hi*l.outRows-r)
+		a, lda := l.input(s, r, rows)
+		y := l.y[r*l.out:]
+		s.gemm(rows, l.out, l.depth(l.in), a, lda, 1, w, y, l.out, epilogue{})
+		s.moments(rows, l.out, y, l.out, sum, sq)
+		flush(part, sum, sq)
+	}
+}
+
+// depth returns over how many elements a dot product goes.
+func (l *layer) depth(in int) int {
+	if l.op == arch.Conv {
+		return l.kernel * l.kernel * in
+	}
+	return in
+}
+
+// input returns a block of rows of the left operand and its leading dimension.
+func (l *layer) input(s *scratch, r, rows int) ([]float32, int) {
+	if l.op == arch.Conv {
+		return l.patches(s, r, rows)
+	}
+	x := l.src.x[r*l.in:]
+	p := l.src.norm
+	if p == nil {
+		return x, l.in
+	}
+	ld := pad16(l.in)
+	a := s.floats(rows * ld)
+	s.affine(rows, l.in, a, ld, x, l.in, p.scale, p.shift, true)
+	return a, ld
+}
+
+// patches lays out the windows of a block of output pixels as rows: kernel row,
+// kernel column, channel.
+func (l *layer) patches(s *scratch, r, rows int) ([]float32, int) {
+	depth := l.depth(l.in)
+	a := s.zeros(rows * depth)
+	span := l.kernel * l.in
+	for i := range rows {
+		img, pix := (r+i)/l.outRows, (r+i)%l.outRows
+		y, x := pix/l.outW*l.stride-l.kernel/2, pix%l.outW*l.stride-l.kernel/2
+		from, to := max(0, -x), min(l.kernel, l.inW-x)
+		for ky := range l.kernel {
+			if iy := y + ky; iy >= 0 && iy < l.inH && from < to {
+				src := l.src.x[img*l.inLen+(iy*l.inW+x+from)*l.in:]
+				copy(a[i*depth+ky*span+from*l.in:][:(to-from)*l.in], src)
+			}
+		}
+	}
+	return a, depth
+}
+
+// pointwiseBackward computes a chunk of the gradient by the input and the
+// chunk's part of the gradient by the weights.
+type pointwiseBackward layer
+
+func (t *pointwiseBackward) run(chunkNo int, s *scratch) {
+	l := (*layer)(t)
+	lo, hi := chunk(chunkNo, l.n)
+	depth := l.depth(l.in)
+	ld := pad16(l.out)
+	dw := l.partial[chunkNo*depth*ld:][:depth*ld]
+	sum, dot := s.zeros(l.in), s.zeros(l.in)
+	var part []float64
+	if p := l.dst.norm; p != nil {
+		part = p.clearPart(chunkNo)
+	}
+	block := blockRows(depth, l.out)
+	dy := s.floats(block*ld + panelCols)
+	mark := s.used
+	for r := lo * l.outRows; r < hi*l.outRows; r += block {
+		s.used = mark
+		rows := min(block, hi*l.outRows-r)
+		s.normGrad(rows, l.out, dy, ld, l.g[r*l.out:], l.out, l.y[r*l.out:], l.out, l.ga, l.gb, l.gc)
+		a, lda := l.input(s, r, rows)
+		s.gemm(depth, l.out, rows, a, 1, lda, plainRight(dy, ld), dw, ld, epilogue{acc: r > lo*l.outRows})
+		if l.dst.g == nil {
+			continue
+		}
+		s.gemm(rows, l.in, l.out, dy, ld, 1, packed(l.transposed, l.maxOut), l.dst.g[r*l.in:], l.in, epilogue{})
+		l.dst.finish(s.kernels, rows, l.in, r*l.in, l.in, 0, sum, dot)
+		flush(part, sum, dot)
+	}
+}
+
+// reduceParts is into how many parts the sum over chunks is cut.
+const reduceParts = 8
+
+// pointwiseReduce adds the chunks' gradients of the weights, in their order.
+type pointwiseReduce layer
+
+func (t *pointwiseReduce) run(i int, s *scratch) {
+	l := (*layer)(t)
+	depth, ld := l.depth(l.in), pad16(l.out)
+	for r := i * depth / reduceParts; r < (i+1)*depth/reduceParts; r++ {
+		for c := range chunks(l.n) {
+			s.add(l.weight.grad[r*l.maxOut:][:l.out], l.partial[(c*depth+r)*ld:][:l.out])
+		}
+	}
+}

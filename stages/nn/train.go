@@ -1,0 +1,72 @@
+package nn
+
+import (
+	"fmt"
+	"math"
+
+	"eyrie/stages/arch"
+	"eyrie/stages/data"
+)
+
+// Trainer trains a supernet.
+type Trainer struct {
+	runner
+	sgd     sgdTask
+	teacher []float32
+}
+
+// NewTrainer returns a trainer of s on the engine.
+func NewTrainer(e *Engine, s *Supernet) *Trainer {
+	return &Trainer{runner: runner{Engine: e, net: s}, sgd: sgdTask{params: &s.ps}}
+}
+
+// Result is what a pass over a batch gave.
+type Result struct {
+	Loss    float64 // mean over the images
+	Correct int     // images whose largest logit is the label's
+}
+
+// Grad runs the subnet on the batch and adds the gradient of the loss to what
+// Step will use. With a soft loss, teacher holds the predictions to learn from,
+// one probability per image and class.
+func (t *Trainer) Grad(n arch.Subnet, b *data.Batch, loss Loss, teacher []float32) Result {
+	res := t.pass(n, b, loss, teacher)
+	t.backward()
+	return res
+}
+
+// pass runs the subnet forward with the batch's own statistics.
+func (t *runner) pass(n arch.Subnet, b *data.Batch, loss Loss, teacher []float32) Result {
+	if len(b.Labels) != b.N {
+		panic(fmt.Sprintf("nn: %d labels for %d images", len(b.Labels), b.N))
+	}
+	t.net.bind(n, b)
+	t.net.out.set(loss, b.Labels, teacher)
+	t.forward()
+	var res Result
+	for i, l := range t.net.out.loss {
+		res.Loss += l
+		if t.net.out.correct[i] {
+			res.Correct++
+		}
+	}
+	res.Loss /= float64(b.N)
+	return res
+}
+
+// Predictions returns the probabilities of the last batch, image × class. They
+// are valid until Predictions is called again.
+func (t *Trainer) Predictions() []float32 {
+	t.teacher = append(t.teacher[:0], t.net.out.probs...)
+	return t.teacher
+}
+
+// Step updates the weights by the gradients, and clears these.
+func (t *Trainer) Step(o SGD) {
+	t.sgd.SGD = o
+	t.run(len(t.net.ps.list), &t.sgd)
+	t.net.fresh = false
+}
+
+// Diverged tells whether a loss is not a finite number.
+func (r Result) Diverged() bool { return math.IsNaN(r.Loss) || math.IsInf(r.Loss, 0) }
