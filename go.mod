@@ -44,3 +44,5 @@ require (
 	gonum.org/v1/plot v0.17.0
 	google.golang.org/protobuf v1.36.12
 )
+
+require github.com/google/go-cmp v0.7.0 // indirect

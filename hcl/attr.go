@@ -1,0 +1,205 @@
+package hcl
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"eyrie/pipeline"
+)
+
+// attr evaluates an attribute: nil where it is null, as if it were not written,
+// or after a mistake.
+func (s *scope) attr(a *attribute) (*pipeline.Attr, hcl.Diagnostics) {
+	v, diags := s.value(a.expr)
+	if diags.HasErrors() || isBroken(v) {
+		return nil, diags
+	}
+	if plain, _ := v.Unmark(); plain.IsNull() && !a.field.Type.Nullable && !a.field.Required {
+		return nil, diags
+	}
+	c := &converter{dir: s.m.dir}
+	tree := c.tree(v, a.field, a.field.Type, path{a.field.Name}, inherited{})
+	if len(c.faults) > 0 {
+		return nil, append(diags, s.m.faults(a, c.faults)...)
+	}
+	return s.result(c, tree, a.expr, a.pos), diags
+}
+
+// result gathers what a conversion found.
+func (s *scope) result(c *converter, tree any, e *expr, pos string) *pipeline.Attr {
+	r := &pipeline.Attr{Value: tree, Sensitive: c.sensitive, Origins: sortOrigins(c.origins), Pos: pos}
+	if !c.unknown {
+		return r
+	}
+	r.Value = nil
+	r.Unknown = sortedKeys(c.waits)
+	if c.blind || len(r.Unknown) == 0 {
+		r.Unknown = s.missing(e)
+	}
+	return r
+}
+
+// missing returns the steps without output that an expression refers to, for
+// where the unknown value itself does not tell.
+func (s *scope) missing(e *expr) []string {
+	ids := make(map[string]bool)
+	add := func(e *expr) {
+		for r := range e.refs {
+			for _, st := range s.targets(r) {
+				if _, ok := s.known(st.id); !ok {
+					ids[st.id] = true
+				}
+			}
+		}
+	}
+	add(e)
+	if e.value && s.step != nil {
+		if from := s.step.stage.mirrors; from != nil {
+			if id := from.byKey[s.step.key].id; !s.has(id) {
+				ids[id] = true
+			}
+		} else {
+			add(s.step.stage.forEach)
+		}
+	}
+	return sortedKeys(ids)
+}
+
+func (s *scope) has(id string) bool {
+	_, ok := s.known(id)
+	return ok
+}
+
+// faults turns faults into diagnostics, each at the part of the attribute's
+// text that it is about.
+func (m *module) faults(a *attribute, faults []fault) hcl.Diagnostics {
+	var all hcl.Diagnostics
+	for _, f := range faults {
+		at := inner(a.expr.syntax, f.at).Range()
+		all = append(all, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: f.summary, Detail: f.detail, Subject: &at})
+	}
+	return all
+}
+
+// inner follows a path, whose first step is the attribute's own name, into an
+// expression as far as that is written out.
+func inner(e hclsyntax.Expression, p path) hclsyntax.Expression {
+	for i := 1; i < len(p); i++ {
+		next := child(e, p[i])
+		if next == nil {
+			break
+		}
+		e = next
+	}
+	return e
+}
+
+func child(e hclsyntax.Expression, step any) hclsyntax.Expression {
+	switch e := e.(type) {
+	case *hclsyntax.ParenthesesExpr:
+		return child(e.Expression, step)
+	case *hclsyntax.TupleConsExpr:
+		if i, ok := step.(int); ok && i < len(e.Exprs) {
+			return e.Exprs[i]
+		}
+	case *hclsyntax.ObjectConsExpr:
+		for _, item := range e.Items {
+			if name, ok := constantKey(item.KeyExpr); ok && name == step {
+				return item.ValueExpr
+			}
+		}
+	}
+	return nil
+}
+
+// check evaluates an attribute before anything has run, and reports mistakes:
+// for the first instance that has any.
+func (m *module) check(st *step, a *attribute) *pipeline.Attr {
+	if a.failed {
+		return nil
+	}
+	if a.result != nil {
+		return a.result
+	}
+	result, diags := m.bare.of(st).attr(a)
+	m.diags = append(m.diags, diags...)
+	a.failed = diags.HasErrors()
+	if result != nil && !a.expr.each && !a.expr.uses() {
+		a.result = result
+	}
+	return result
+}
+
+// checkStage checks the attributes of all instances of a stage; of a stage
+// whose instances cannot be told, those of one that stands for them.
+func (m *module) checkStage(s *stage) {
+	if s.kind == nil {
+		return
+	}
+	steps := s.steps
+	if s.broken {
+		steps = []*step{{m: m, stage: s}}
+	}
+	valid := true
+	for _, st := range steps {
+		values := make(map[string]any, len(s.attrs))
+		complete := !s.broken && !m.partial
+		for _, a := range s.attrs {
+			result := m.check(st, a)
+			switch {
+			case result != nil && len(result.Unknown) == 0:
+				values[a.field.Name] = result.Value
+			case result != nil || a.failed || a.expr.bad:
+				complete = false
+			}
+		}
+		if complete && valid && !m.lacks(s, values) {
+			valid = m.validStage(s, values)
+		}
+	}
+}
+
+// lacks tells whether a value that is needed is not there, as was reported.
+func (m *module) lacks(s *stage, values map[string]any) bool {
+	for i := range s.kind.Config.Fields {
+		f := &s.kind.Config.Fields[i]
+		if _, ok := values[f.Name]; f.Required && !ok {
+			return true
+		}
+	}
+	return false
+}
+
+// validStage lets the stage itself judge its attributes, all of them known.
+func (m *module) validStage(s *stage, values map[string]any) bool {
+	_, err := s.kind.Decode(values)
+	if err == nil {
+		return true
+	}
+	at := s.block.DefRange()
+	var bad *pipeline.AttrError
+	if errors.As(err, &bad) {
+		top, rest, _ := strings.Cut(bad.Attr, ".")
+		for _, a := range s.attrs {
+			if a.field.Name == top {
+				at = inner(a.expr.syntax, splitPath(top, rest)).Range()
+			}
+		}
+	}
+	m.errorf(at, "Unsuitable attributes", "Stage %q: %s.", s.name, strings.TrimSuffix(err.Error(), "."))
+	return false
+}
+
+// splitPath makes the path of the dotted names in an AttrError.
+func splitPath(top, rest string) path {
+	p := path{top}
+	for rest != "" {
+		var name string
+		name, rest, _ = strings.Cut(rest, ".")
+		p = append(p, name)
+	}
+	return p
+}

@@ -1,0 +1,120 @@
+package hcl
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty/function"
+
+	"eyrie/pipeline"
+)
+
+// explain adds to what HCL reports of an expression what only the recipe tells:
+// names that were meant, instances that there are, stages that when dropped.
+func (m *module) explain(e *expr, diags hcl.Diagnostics) hcl.Diagnostics {
+	all := make(hcl.Diagnostics, len(diags))
+	for i, d := range diags {
+		better := *d
+		better.Detail = m.detail(e, d)
+		better.Expression, better.EvalContext = nil, nil // may show what is sensitive
+		all[i] = &better
+	}
+	return all
+}
+
+func (m *module) detail(e *expr, d *hcl.Diagnostic) string {
+	var panicked function.PanicError
+	if extra, ok := d.Extra.(hclsyntax.FunctionCallDiagExtra); ok && errors.As(extra.FunctionCallError(), &panicked) {
+		return fmt.Sprintf("The function %q cannot cope with these arguments (a mistake in the function: %v).", extra.CalledFunctionName(), panicked.Value)
+	}
+	switch d.Summary {
+	case "Unsupported attribute":
+		return d.Detail + m.attributeHint(e, d)
+	case "Invalid index", "Attempt to get attribute from null value", "Attempt to index null value":
+		return d.Detail + m.instanceHint(e, d)
+	}
+	return d.Detail
+}
+
+// attributeHint suggests an output of one of the stages that e refers to.
+func (m *module) attributeHint(e *expr, d *hcl.Diagnostic) string {
+	if d.Subject == nil {
+		return ""
+	}
+	name := strings.Trim(m.source(*d.Subject), ".")
+	var names []string
+	for r := range e.refs {
+		if r.to.kind == nil {
+			continue
+		}
+		names = collectNames(r.to.kind.Output, names)
+		if r.to.forEach != nil && within(*d.Subject, r.whole) && len(r.to.steps) > 0 {
+			return fmt.Sprintf(" stage.%s has instances, as it has for_each: write stage.%[1]s[%q].%s, or a for expression.", r.to.name, r.to.keys()[0], name)
+		}
+	}
+	if hint := didYouMean(name, names); hint != "" {
+		return hint
+	}
+	for r := range e.refs {
+		if r.to.kind != nil && within(*d.Subject, r.whole) {
+			return fmt.Sprintf(" A stage %q has the outputs %s.", r.to.kind.Name, strings.Join(fieldNames(r.to.kind.Output), ", "))
+		}
+	}
+	return ""
+}
+
+// within tells whether a lies in b.
+func within(a, b hcl.Range) bool {
+	return a.Filename == b.Filename && b.Start.Byte <= a.Start.Byte && a.End.Byte <= b.End.Byte
+}
+
+// collectNames adds the names of all fields in t.
+func collectNames(t *pipeline.Type, names []string) []string {
+	if t.Elem != nil {
+		return collectNames(t.Elem, names)
+	}
+	for i := range t.Fields {
+		names = collectNames(t.Fields[i].Type, append(names, t.Fields[i].Name))
+	}
+	return names
+}
+
+// instanceHint tells which instances there are, and which stages when dropped.
+func (m *module) instanceHint(e *expr, d *hcl.Diagnostic) string {
+	if d.Subject == nil {
+		return ""
+	}
+	for r := range e.refs {
+		near := within(*d.Subject, r.whole) || r.whole.End.Byte == d.Subject.Start.Byte && r.whole.Filename == d.Subject.Filename
+		switch {
+		case !near:
+		case r.to.forEach == nil && len(r.to.steps) == 0 && !r.to.broken:
+			return fmt.Sprintf(" stage.%s is left out, as its when (%s) is false; try(%s, …) says what to take instead.", r.to.name, pos(r.to.when.syntax.Range()), m.source(r.whole))
+		case r.to.forEach != nil && len(r.to.steps) == 0:
+			return fmt.Sprintf(" stage.%s has no instances.", r.to.name)
+		case r.to.forEach != nil:
+			return fmt.Sprintf(" stage.%s has the instances %s.", r.to.name, quoteAll(first(r.to.keys(), 8)))
+		}
+	}
+	return ""
+}
+
+// first returns the first n of all, and a sign that there are more.
+func first(all []string, n int) []string {
+	if len(all) > n {
+		return append(all[:n:n], "…")
+	}
+	return all
+}
+
+// source returns the text of a range.
+func (m *module) source(r hcl.Range) string {
+	f := m.files[r.Filename]
+	if f == nil || !r.CanSliceBytes(f.Bytes) {
+		return ""
+	}
+	return string(r.SliceBytes(f.Bytes))
+}

@@ -1,0 +1,209 @@
+package hcl
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+
+	"eyrie/pipeline"
+)
+
+// Options are what a recipe is read with.
+type Options struct {
+	Stages   []*pipeline.Stage // the kinds of stages that there are
+	Vars     map[string]string // values of variables, as on a command line; they override VarFiles
+	VarFiles []string          // files of name = value; later ones override earlier ones
+	Environ  []string          // NAME=value, as os.Environ returns; EYRIE_VAR_x gives x where nothing else does
+}
+
+// Load reads the recipe at path: one file, or the *.hcl files of a directory.
+// It reports all mistakes that it can find at once; with any of them there is
+// no recipe.
+//
+// Load reads files (the recipe's, the variables', those that the function file
+// names) and looks whether files that stages take exist. It does nothing else.
+func Load(path string, opt Options) (*pipeline.Recipe, Diagnostics) {
+	m := newModule(opt)
+	m.read(path)
+	m.declare()
+	m.setVariables()
+	m.setLocals()
+	m.buildStages()
+	m.buildOutputs()
+	steps := m.steps()
+	if !m.failed() {
+		m.order(steps)
+	}
+	r := &pipeline.Recipe{Name: strings.TrimSuffix(filepath.Base(path), ".hcl"), Steps: steps}
+	for _, o := range m.outputs {
+		r.Outputs = append(r.Outputs, o.result)
+	}
+	diags := m.diagnostics()
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	return r, diags
+}
+
+// module is a recipe in the making: what its files declare, by name. The steps'
+// closures go on using it after Load.
+type module struct {
+	opt     Options
+	types   map[string]*pipeline.Stage
+	dir     string // of the recipe, absolute
+	files   map[string]*hcl.File
+	partial bool // a file could not be read to its end
+	diags   hcl.Diagnostics
+
+	bodies    []*hclsyntax.Body
+	variables map[string]*variable
+	locals    map[string]*local
+	stages    map[string]*stage
+	ordered   []*stage // the stages in the order of the text
+	outputs   []*output
+
+	root *hcl.EvalContext // functions, var and path
+	bare *scope           // in which no step has an output yet
+}
+
+func newModule(opt Options) *module {
+	m := &module{
+		opt:       opt,
+		types:     make(map[string]*pipeline.Stage, len(opt.Stages)),
+		files:     make(map[string]*hcl.File),
+		variables: make(map[string]*variable),
+		locals:    make(map[string]*local),
+		stages:    make(map[string]*stage),
+	}
+	for _, s := range opt.Stages {
+		m.types[s.Name] = s
+	}
+	m.bare = m.newScope(nothing, nil)
+	return m
+}
+
+// read parses the recipe's files.
+func (m *module) read(path string) {
+	names := []string{path}
+	m.dir = filepath.Dir(path)
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		m.dir = path
+		if names, err = filepath.Glob(filepath.Join(globQuote.Replace(path), "*.hcl")); err != nil || len(names) == 0 {
+			m.report(nil, "Not a recipe", "The directory %s has no *.hcl files.", path)
+		}
+		slices.Sort(names)
+	}
+	if abs, err := filepath.Abs(m.dir); err == nil {
+		m.dir = abs
+	}
+	for _, name := range names {
+		if body := m.parse(name); body != nil {
+			m.bodies = append(m.bodies, body)
+		}
+	}
+	m.root = &hcl.EvalContext{
+		Functions: functions(m.dir),
+		Variables: map[string]cty.Value{"path": cty.ObjectVal(map[string]cty.Value{"recipe": cty.StringVal(m.dir)})},
+	}
+}
+
+var globQuote = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
+
+// parse reads one file. What can be read of a file with mistakes is checked as
+// far as that makes sense.
+func (m *module) parse(name string) *hclsyntax.Body {
+	src, err := os.ReadFile(name)
+	if err != nil {
+		m.partial = true
+		if errors.Is(err, fs.ErrNotExist) {
+			m.report(nil, "No such file", "There is no file %s.", name)
+		} else {
+			m.report(nil, "Cannot read file", "%s.", err)
+		}
+		return nil
+	}
+	if diag := tooDeep(src, name); diag != nil {
+		m.files[name] = &hcl.File{Bytes: src}
+		m.partial = true
+		m.diags = append(m.diags, diag)
+		return nil
+	}
+	file, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
+	m.files[name] = file
+	m.diags = append(m.diags, diags...)
+	m.partial = m.partial || diags.HasErrors()
+	return file.Body.(*hclsyntax.Body)
+}
+
+// declare collects the blocks, so that what follows can refer to any of them.
+func (m *module) declare() {
+	for _, body := range m.bodies {
+		for _, a := range inOrder(body.Attributes) {
+			m.errorf(a.NameRange, "Attribute outside of a block", "A recipe consists of blocks: %s. A named value belongs into locals.", strings.Join(blockTypes, ", "))
+		}
+		for _, b := range body.Blocks {
+			m.declareBlock(b)
+		}
+	}
+}
+
+var blockTypes = []string{"variable", "locals", "stage", "output"}
+
+func (m *module) declareBlock(b *hclsyntax.Block) {
+	switch b.Type {
+	case "variable":
+		if m.labels(b, "NAME") {
+			m.declareVariable(b)
+		}
+	case "locals":
+		if m.labels(b) {
+			m.declareLocals(b)
+		}
+	case "stage":
+		if m.labels(b, "TYPE", "NAME") {
+			m.declareStage(b)
+		}
+	case "output":
+		if m.labels(b, "NAME") {
+			m.declareOutput(b)
+		}
+	default:
+		m.errorf(b.TypeRange, "Unknown block", "A recipe has no %q blocks; it has %s.%s", b.Type, strings.Join(blockTypes, ", "), didYouMean(b.Type, blockTypes))
+	}
+}
+
+// labels reports a block that has not the labels it should have.
+func (m *module) labels(b *hclsyntax.Block, want ...string) bool {
+	if len(b.Labels) != len(want) {
+		usage := b.Type
+		for _, w := range want {
+			usage += ` "` + w + `"`
+		}
+		m.errorf(b.DefRange(), "Wrong labels", "Such a block begins with %s {", usage)
+		return false
+	}
+	for i, l := range b.Labels {
+		if want[i] == "NAME" && !hclsyntax.ValidIdentifier(l) {
+			m.errorf(b.LabelRanges[i], "Not a name", "%q cannot be referred to: a name consists of letters, digits, _ and -, and begins with a letter.", l)
+			return false
+		}
+	}
+	return true
+}
+
+// inOrder returns attributes in the order of the text.
+func inOrder(attrs hclsyntax.Attributes) []*hclsyntax.Attribute {
+	all := make([]*hclsyntax.Attribute, 0, len(attrs))
+	for _, a := range attrs {
+		all = append(all, a)
+	}
+	slices.SortFunc(all, func(a, b *hclsyntax.Attribute) int { return a.SrcRange.Start.Byte - b.SrcRange.Start.Byte })
+	return all
+}

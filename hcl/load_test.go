@@ -1,0 +1,98 @@
+package hcl_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"eyrie/hcl"
+	"eyrie/pipeline"
+)
+
+// load reads a recipe from text and fails the test on any mistake in it.
+func load(t testing.TB, text string, opt hcl.Options) *pipeline.Recipe {
+	t.Helper()
+	r, diags := loadText(t, text, opt)
+	if diags.HasErrors() {
+		var b strings.Builder
+		if err := diags.Write(&b, 0, false); err != nil {
+			t.Fatal(err)
+		}
+		t.Fatal(b.String())
+	}
+	return r
+}
+
+func loadText(t testing.TB, text string, opt hcl.Options) (*pipeline.Recipe, hcl.Diagnostics) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "test.hcl")
+	if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if opt.Stages == nil {
+		opt.Stages = testStages
+	}
+	return hcl.Load(path, opt)
+}
+
+// outputs is a Known.
+type outputs map[string]string
+
+func (o outputs) known(id string) (json.RawMessage, bool) {
+	s, ok := o[id]
+	return json.RawMessage(s), ok
+}
+
+func step(t testing.TB, r *pipeline.Recipe, id string) *pipeline.Step {
+	t.Helper()
+	for _, s := range r.Steps {
+		if s.ID == id {
+			return s
+		}
+	}
+	t.Fatalf("no step %s", id)
+	return nil
+}
+
+// A recipe's steps, edges and values arrive in pipeline's terms; what waits for
+// an output says for which.
+func TestLoad(t *testing.T) {
+	r := load(t, `
+variable "rounds" { default = 5 }
+stage "calibrate" "raptor" {
+  policy = "resident"
+  memory = "352KiB"
+}
+stage "search" "net" {
+  for_each = { "70ms" = 0.070, "87ms" = 0.087 }
+  platform = stage.raptor.platform
+  widths   = [0.3, 1]
+  rounds   = var.rounds
+  limit    = { latency = each.value }
+}
+stage "table" "table3" {
+  rows = [for k, s in stage.net : { name = k, latency = s.best.latency }]
+}
+`, hcl.Options{})
+	var ids []string
+	for _, s := range r.Steps {
+		ids = append(ids, s.ID+" "+strings.Join(s.Deps, " "))
+	}
+	want := []string{"raptor ", `net["70ms"] raptor`, `net["87ms"] raptor`, `table3 net["70ms"] net["87ms"]`}
+	if !reflect.DeepEqual(ids, want) {
+		t.Errorf("steps and dependencies are %q, want %q", ids, want)
+	}
+	attrs, err := step(t, r, `net["87ms"]`).Attrs(outputs{}.known)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := attrs["limit"].Value; !reflect.DeepEqual(got, map[string]any{"latency": 0.087}) {
+		t.Errorf("limit is %v", got)
+	}
+	if got := attrs["platform"].Unknown; !reflect.DeepEqual(got, []string{"raptor"}) {
+		t.Errorf("platform waits for %v", got)
+	}
+}

@@ -1,0 +1,268 @@
+package hcl
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"eyrie/artifacts"
+	"eyrie/pipeline"
+)
+
+// typeOf returns the type of the values that an output of type t has in
+// expressions. Where elements can be anything, so can the list or map: known,
+// it is a tuple or an object.
+func typeOf(t *pipeline.Type) cty.Type {
+	switch t.Kind {
+	case pipeline.Bool:
+		return cty.Bool
+	case pipeline.Number, pipeline.Integer:
+		return cty.Number
+	case pipeline.String:
+		return cty.String
+	case pipeline.File:
+		return fileType
+	case pipeline.List, pipeline.Map:
+		elem := typeOf(t.Elem)
+		switch {
+		case elem.HasDynamicTypes():
+			return cty.DynamicPseudoType
+		case t.Kind == pipeline.List:
+			return cty.List(elem)
+		}
+		return cty.Map(elem)
+	case pipeline.Object:
+		attrs := make(map[string]cty.Type, len(t.Fields))
+		for i := range t.Fields {
+			attrs[t.Fields[i].Name] = typeOf(t.Fields[i].Type)
+		}
+		return cty.Object(attrs)
+	}
+	return cty.DynamicPseudoType
+}
+
+// unknownOutput returns what an output of type t is before its step has run:
+// an object down to the parts that are certain to be there, and unknown
+// values, marked with the step, below.
+func unknownOutput(t *pipeline.Type, step string) cty.Value {
+	if t.Kind != pipeline.Object || t.Nullable {
+		return cty.UnknownVal(typeOf(t)).Mark(waitMark{step: step})
+	}
+	attrs := make(map[string]cty.Value, len(t.Fields))
+	for i := range t.Fields {
+		f := &t.Fields[i]
+		if f.Required {
+			attrs[f.Name] = unknownOutput(f.Type, step)
+		} else {
+			attrs[f.Name] = cty.UnknownVal(typeOf(f.Type)).Mark(waitMark{step: step})
+		}
+	}
+	return cty.ObjectVal(attrs)
+}
+
+// knownOutput returns a step's output as a value whose leaves carry their origin.
+func knownOutput(raw json.RawMessage, t *pipeline.Type, step string) (cty.Value, error) {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	var tree any
+	if err := d.Decode(&tree); err != nil {
+		return cty.NilVal, fmt.Errorf("the output of %s: %w", step, err)
+	}
+	return grower{step}.value(tree, t, origin{}), nil
+}
+
+// grower makes values of a step's output.
+type grower struct{ step string }
+
+// origin is where in an output a value is, and what numbers there are.
+type origin struct {
+	path string
+	kind pipeline.Provenance // inherited by numbers
+	own  pipeline.Provenance // stated for this very field, whatever its type
+}
+
+func (o origin) field(f *pipeline.Field) origin {
+	at := origin{path: f.Name, kind: o.kind, own: f.Kind}
+	if o.path != "" {
+		at.path = o.path + "." + f.Name
+	}
+	if f.Kind != "" {
+		at.kind = f.Kind
+	}
+	return at
+}
+
+func (o origin) index(i int) origin {
+	return origin{path: o.path + "[" + strconv.Itoa(i) + "]", kind: o.kind}
+}
+
+func (o origin) key(k string) origin {
+	return origin{path: o.path + "[" + strconv.Quote(k) + "]", kind: o.kind}
+}
+
+// value grows the value of a JSON tree of type t. What does not have the form
+// that the schema says gets the type that it has.
+func (g grower) value(tree any, t *pipeline.Type, at origin) cty.Value {
+	switch v := tree.(type) {
+	case nil:
+		return null(t)
+	case []any:
+		if t.Kind == pipeline.List {
+			return g.list(v, t, at)
+		}
+	case map[string]any:
+		switch t.Kind {
+		case pipeline.Object:
+			return g.object(v, t, at)
+		case pipeline.Map:
+			return g.dict(v, t, at)
+		case pipeline.Cell:
+			if cell, ok := g.cell(v, at); ok {
+				return cell
+			}
+		}
+	}
+	return g.implied(tree, at)
+}
+
+// null returns the value of a JSON null. Go's nil slices and maps are empty.
+func null(t *pipeline.Type) cty.Value {
+	ty := typeOf(t)
+	if t.Nullable {
+		return cty.NullVal(ty)
+	}
+	switch {
+	case ty.IsListType():
+		return cty.ListValEmpty(ty.ElementType())
+	case ty.IsMapType():
+		return cty.MapValEmpty(ty.ElementType())
+	case t.Kind == pipeline.List:
+		return cty.EmptyTupleVal
+	case t.Kind == pipeline.Map:
+		return cty.EmptyObjectVal
+	}
+	return cty.NullVal(ty)
+}
+
+func (g grower) object(v map[string]any, t *pipeline.Type, at origin) cty.Value {
+	attrs := make(map[string]cty.Value, len(t.Fields))
+	for i := range t.Fields {
+		f := &t.Fields[i]
+		attrs[f.Name] = g.value(v[f.Name], f.Type, at.field(f))
+	}
+	return cty.ObjectVal(attrs)
+}
+
+func (g grower) list(v []any, t *pipeline.Type, at origin) cty.Value {
+	if len(v) == 0 {
+		return null(&pipeline.Type{Kind: pipeline.List, Elem: t.Elem})
+	}
+	elems := make([]cty.Value, len(v))
+	for i := range v {
+		elems[i] = g.value(v[i], t.Elem, at.index(i))
+	}
+	if typeOf(t) == cty.DynamicPseudoType || !cty.CanListVal(elems) {
+		return cty.TupleVal(elems)
+	}
+	return cty.ListVal(elems)
+}
+
+func (g grower) dict(v map[string]any, t *pipeline.Type, at origin) cty.Value {
+	if len(v) == 0 {
+		return null(&pipeline.Type{Kind: pipeline.Map, Elem: t.Elem})
+	}
+	elems := make(map[string]cty.Value, len(v))
+	for k := range v {
+		elems[cty.NormalizeString(k)] = g.value(v[k], t.Elem, at.key(k))
+	}
+	if typeOf(t) == cty.DynamicPseudoType || !cty.CanMapVal(elems) {
+		return cty.ObjectVal(elems)
+	}
+	return cty.MapVal(elems)
+}
+
+// cell unwraps a Traced value, so that its origins go on through the step.
+func (g grower) cell(v map[string]any, at origin) (cty.Value, bool) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return cty.NilVal, false
+	}
+	var traced struct {
+		Value   any
+		Origins []pipeline.Origin
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	if err := d.Decode(&traced); err != nil {
+		return cty.NilVal, false
+	}
+	if len(traced.Origins) == 0 {
+		return g.implied(traced.Value, at), true
+	}
+	value := bare(g.implied(traced.Value, at))
+	for _, o := range traced.Origins {
+		if value, err = markLeaves(value, o); err != nil {
+			return cty.NilVal, false
+		}
+	}
+	return value, true
+}
+
+// implied grows the value of a JSON tree that has no schema.
+func (g grower) implied(tree any, at origin) cty.Value {
+	switch v := tree.(type) {
+	case nil:
+		return cty.NullVal(cty.DynamicPseudoType)
+	case bool:
+		return g.leaf(cty.BoolVal(v), at)
+	case string:
+		return g.leaf(cty.StringVal(v), at)
+	case json.Number:
+		n, err := cty.ParseNumberVal(v.String())
+		if err != nil {
+			return g.leaf(cty.StringVal(v.String()), at)
+		}
+		return g.leaf(n, at)
+	case []any:
+		elems := make([]cty.Value, len(v))
+		for i := range v {
+			elems[i] = g.implied(v[i], at.index(i))
+		}
+		return cty.TupleVal(elems)
+	case map[string]any:
+		if f, ok := handle(v); ok {
+			return g.leaf(fileVal(f), at)
+		}
+		attrs := make(map[string]cty.Value, len(v))
+		for k := range v {
+			attrs[cty.NormalizeString(k)] = g.implied(v[k], at.key(k))
+		}
+		return cty.ObjectVal(attrs)
+	}
+	panic(fmt.Sprintf("hcl: %T in a JSON tree", tree))
+}
+
+// leaf marks a leaf with its origin. Only numbers inherit how they came about.
+func (g grower) leaf(v cty.Value, at origin) cty.Value {
+	kind := at.own
+	if v.Type() == cty.Number {
+		kind = at.kind
+	}
+	return v.Mark(originMark{pipeline.Origin{Kind: kind, Step: g.step, Output: at.path}})
+}
+
+// handle returns the file that a JSON object stands for, if it does.
+func handle(v map[string]any) (artifacts.File, bool) {
+	var f artifacts.File
+	if _, ok := v["$object"]; !ok {
+		return f, false
+	}
+	b, err := json.Marshal(v)
+	if err != nil || json.Unmarshal(b, &f) != nil {
+		return f, false
+	}
+	return f, true
+}

@@ -1,0 +1,105 @@
+package hcl
+
+import (
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"eyrie/pipeline"
+)
+
+// output is an output block.
+type output struct {
+	name      string
+	block     *hclsyntax.Block
+	doc       string
+	sensitive bool
+	value     *expr
+	result    *pipeline.Output
+}
+
+func (m *module) declareOutput(b *hclsyntax.Block) {
+	o := &output{name: b.Labels[0], block: b}
+	for _, other := range m.outputs {
+		if other.name == o.name {
+			m.twice(b, other.block)
+			return
+		}
+	}
+	m.outputs = append(m.outputs, o)
+	for _, inner := range b.Body.Blocks {
+		m.errorf(inner.TypeRange, "Unknown block", "An output has no blocks.")
+	}
+}
+
+// buildOutputs reads the output blocks and checks them before anything has run.
+func (m *module) buildOutputs() {
+	for _, o := range m.outputs {
+		m.buildOutput(o)
+	}
+}
+
+// buildOutput reads an output block and checks it before anything has run.
+func (m *module) buildOutput(o *output) {
+	for _, a := range inOrder(o.block.Body.Attributes) {
+		switch a.Name {
+		case "value":
+			o.value = m.compile(a.Expr, place{})
+		case "description":
+			o.doc = m.constString(a)
+		case "sensitive":
+			o.sensitive = m.constBool(a)
+		default:
+			m.extraAttribute(a, "output", "value", "description", "sensitive")
+		}
+	}
+	if o.value == nil {
+		if !m.partial {
+			m.errorf(o.block.DefRange(), "Missing attribute", "An output needs value = …")
+		}
+		return
+	}
+	o.result = &pipeline.Output{Name: o.name, Doc: o.doc, Pos: pos(o.block.DefRange()), Deps: m.needs(o.value)}
+	o.result.Attr = func(known pipeline.Known) (pipeline.Attr, error) {
+		a, diags := m.newScope(known, nil).outputAttr(o)
+		if diags.HasErrors() {
+			return a, newDiagnostics(diags, m.files)
+		}
+		return a, nil
+	}
+	_, diags := m.bare.outputAttr(o)
+	m.diags = append(m.diags, diags...)
+}
+
+// needs returns the steps that an expression outside of a stage refers to.
+func (m *module) needs(e *expr) []string {
+	var ids []string
+	seen := make(map[string]bool)
+	for r := range e.refs {
+		for _, st := range m.bare.targets(r) {
+			if !seen[st.id] {
+				seen[st.id] = true
+				ids = append(ids, st.id)
+			}
+		}
+	}
+	return ids
+}
+
+// output_ evaluates an output of the recipe.
+func (s *scope) outputAttr(o *output) (pipeline.Attr, hcl.Diagnostics) {
+	v, diags := s.value(o.value)
+	if diags.HasErrors() || isBroken(v) {
+		return pipeline.Attr{}, diags
+	}
+	c := &converter{dir: s.m.dir}
+	tree := c.any(v, inherited{})
+	a := s.result(c, tree, o.value, pos(o.block.DefRange()))
+	a.Type = typeExpr(v.Type())
+	if a.Sensitive && !o.sensitive {
+		at := o.value.syntax.Range()
+		diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Sensitive output", Subject: &at,
+			Detail: "The value is, or contains, a sensitive variable. Write sensitive = true in this block if it may be asked for by name."})
+	}
+	a.Sensitive = o.sensitive
+	return *a, diags
+}

@@ -1,0 +1,201 @@
+package hcl
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+
+	"eyrie/pipeline"
+)
+
+// scope is what expressions are evaluated in: the outputs that there are, and
+// the instance whose each it is.
+type scope struct {
+	m      *module
+	known  pipeline.Known
+	step   *step                // nil outside of a stage
+	locals map[*local]cty.Value // those evaluated here so far
+}
+
+// nothing is a Known without any outputs.
+func nothing(string) (json.RawMessage, bool) { return nil, false }
+
+func (m *module) newScope(known pipeline.Known, st *step) *scope {
+	return &scope{m: m, known: known, step: st, locals: make(map[*local]cty.Value)}
+}
+
+// of returns the scope of a step with the same outputs.
+func (s *scope) of(st *step) *scope {
+	return &scope{m: s.m, known: s.known, step: st, locals: s.locals}
+}
+
+// value evaluates an expression. After a mistake the value is broken.
+func (s *scope) value(e *expr) (v cty.Value, diags hcl.Diagnostics) {
+	if e.bad {
+		return broken, nil
+	}
+	ctx := s.m.root
+	if len(e.locals) > 0 || len(e.stages) > 0 || e.each {
+		ctx = ctx.NewChild()
+		ctx.Variables = make(map[string]cty.Value, 3)
+		if len(e.locals) > 0 {
+			ctx.Variables["local"], diags = s.localValues(e.locals)
+		}
+		if len(e.stages) > 0 {
+			ctx.Variables["stage"] = s.stageValues(e.stages)
+		}
+		if e.each {
+			ctx.Variables["each"] = s.eachValue(e.value)
+		}
+		if diags.HasErrors() {
+			return broken, diags
+		}
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			v, diags = broken, s.m.internal(e, r)
+		}
+	}()
+	v, diags = e.syntax.Value(ctx)
+	if diags.HasErrors() {
+		return broken, s.m.explain(e, diags)
+	}
+	return v, diags
+}
+
+// internal reports a panic of the HCL libraries, at the expression that they
+// cannot cope with.
+func (m *module) internal(e *expr, cause any) hcl.Diagnostics {
+	at := e.syntax.Range()
+	return hcl.Diagnostics{{
+		Severity: hcl.DiagError, Summary: "Expression cannot be evaluated", Subject: &at,
+		Detail: fmt.Sprintf("This is a mistake in the evaluator, not in the recipe: %v. Please report it, and write the expression in another way.", cause),
+	}}
+}
+
+func (s *scope) localValues(locals []*local) (cty.Value, hcl.Diagnostics) {
+	var all hcl.Diagnostics
+	values := make(map[string]cty.Value, len(locals))
+	for _, l := range locals {
+		v, diags := s.local(l)
+		values[l.name] = v
+		all = append(all, diags...)
+	}
+	return cty.ObjectVal(values), all
+}
+
+func (s *scope) local(l *local) (cty.Value, hcl.Diagnostics) {
+	if l.value != cty.NilVal {
+		return l.value, nil
+	}
+	if v, ok := s.locals[l]; ok {
+		return v, nil
+	}
+	outside := &scope{m: s.m, known: s.known, locals: s.locals}
+	v, diags := outside.value(l.expr)
+	s.locals[l] = v
+	return v, diags
+}
+
+// stageValues makes the object that stage is in an expression, with the stages
+// and instances that the expression refers to and no others.
+func (s *scope) stageValues(refs []stageRef) cty.Value {
+	values := make(map[string]cty.Value, len(refs))
+	parts := make(map[*stage]map[string]cty.Value)
+	for _, r := range refs {
+		switch {
+		case r.to.broken || r.to.kind == nil:
+			values[r.to.name] = broken
+		case r.to.forEach == nil:
+			values[r.to.name] = s.single(r.to)
+		default:
+			instances := parts[r.to]
+			if instances == nil {
+				instances = make(map[string]cty.Value)
+				parts[r.to] = instances
+			}
+			for _, st := range s.targets(r) {
+				if _, ok := instances[st.key]; !ok {
+					instances[st.key] = s.output(st)
+				}
+			}
+		}
+	}
+	for to, instances := range parts {
+		values[to.name] = cty.ObjectVal(instances)
+	}
+	return cty.ObjectVal(values)
+}
+
+// single returns the output of a stage without for_each, null where when drops it.
+func (s *scope) single(to *stage) cty.Value {
+	if len(to.steps) == 0 {
+		return cty.NullVal(typeOf(to.kind.Output))
+	}
+	return s.output(to.steps[0])
+}
+
+// targets returns the steps that a reference leads to.
+func (s *scope) targets(r stageRef) []*step {
+	if r.to.broken {
+		return nil
+	}
+	if r.key != nil {
+		if key, ok := s.key(r.key); ok {
+			if st, ok := r.to.reachable(key); ok {
+				return []*step{st}
+			}
+			return nil
+		}
+	}
+	return r.to.steps
+}
+
+// key evaluates an instance's key; it is not ok while it depends on outputs.
+func (s *scope) key(e *expr) (string, bool) {
+	if e.each && s.step == nil {
+		return "", false
+	}
+	v, diags := s.m.bare.of(s.step).value(e)
+	v = bare(v)
+	if diags.HasErrors() || !v.IsKnown() || v.IsNull() || !v.Type().IsPrimitiveType() {
+		return "", false
+	}
+	return cty.NormalizeString(textOf(v)), true
+}
+
+// eachValue makes the object that each is.
+func (s *scope) eachValue(withValue bool) cty.Value {
+	if s.step == nil || s.step.each == cty.NilVal { // of a stage whose instances are not known
+		return broken
+	}
+	each := map[string]cty.Value{"key": cty.StringVal(s.step.key)}
+	if withValue {
+		each["value"] = s.element()
+	}
+	return cty.ObjectVal(each)
+}
+
+// element returns what the step's for_each holds for it, which may be another
+// step's output.
+func (s *scope) element() cty.Value {
+	st := s.step
+	switch {
+	case st.stage.mirrors != nil:
+		return s.output(st.stage.mirrors.byKey[st.key])
+	case !st.stage.forEach.uses():
+		return st.each
+	}
+	all, _ := (&scope{m: s.m, known: s.known, locals: s.locals}).value(st.stage.forEach)
+	all, marks := all.Unmark()
+	if ty := all.Type(); all.IsKnown() && !all.IsNull() && (ty.IsMapType() || ty.IsObjectType()) {
+		for k, v := range all.Elements() {
+			if k.AsString() == st.key {
+				return v.WithMarks(marks)
+			}
+		}
+	}
+	return st.each
+}

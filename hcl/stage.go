@@ -1,0 +1,187 @@
+package hcl
+
+import (
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"eyrie/pipeline"
+)
+
+// stage is a stage block.
+type stage struct {
+	name  string
+	block *hclsyntax.Block
+	kind  *pipeline.Stage // nil when there is no such kind
+	attrs []*attribute    // what is written for the stage, in the order of the text
+
+	forEach   *expr // nil where there is none; so are the others
+	when      *expr
+	dependsOn []*expr
+	retry     *attribute
+	timeout   *attribute
+	resources []*attribute
+
+	state   visit
+	broken  bool             // how many steps it has cannot be told, because of a mistake
+	steps   []*step          // its instances, or the one step; without those that when drops
+	byKey   map[string]*step // the instances
+	dropped []string         // the keys of those that when drops
+	mirrors *stage           // for_each is just this stage with for_each
+}
+
+// attribute is one attribute of a stage block.
+type attribute struct {
+	field  *pipeline.Field
+	expr   *expr
+	at     hcl.Range      // of the name
+	pos    string         // "paper.hcl:43"
+	result *pipeline.Attr // where it is the same for all instances and times
+	failed bool           // a mistake was reported
+}
+
+func (m *module) declareStage(b *hclsyntax.Block) {
+	s := &stage{name: b.Labels[1], block: b}
+	if first := m.stages[s.name]; first != nil {
+		m.errorf(b.LabelRanges[1], "Name used twice", "A stage %q was already declared at %s. References go by name alone, whatever the type.", s.name, pos(first.block.DefRange()))
+		return
+	}
+	m.stages[s.name] = s
+	m.ordered = append(m.ordered, s)
+	s.kind = m.types[b.Labels[0]]
+	if s.kind == nil {
+		m.errorf(b.LabelRanges[0], "Unknown stage type", "There is no stage %q.%s", b.Labels[0], didYouMean(b.Labels[0], sortedKeys(m.types)))
+	}
+}
+
+// buildStages reads the stage blocks, finds out which instances each has, and
+// checks all their attributes.
+func (m *module) buildStages() {
+	for _, s := range m.ordered {
+		m.readStage(s)
+	}
+	for _, s := range m.ordered {
+		m.expand(s, nil)
+	}
+	for _, s := range m.ordered {
+		m.checkStage(s)
+	}
+}
+
+// readStage takes a block apart.
+func (m *module) readStage(s *stage) {
+	body := s.block.Body
+	if a := body.Attributes["for_each"]; a != nil {
+		s.forEach = m.compile(a.Expr, place{})
+	}
+	in := place{each: s.forEach != nil}
+	for _, a := range inOrder(body.Attributes) {
+		switch a.Name {
+		case "for_each":
+		case "when":
+			s.when = m.compile(a.Expr, in)
+		case "depends_on":
+			s.dependsOn = m.dependencies(a.Expr, in)
+		case "retry":
+			s.retry = m.attribute(a.Expr, a.NameRange, &retryField, in)
+		case "timeout":
+			s.timeout = m.attribute(a.Expr, a.NameRange, &timeoutField, in)
+		case "resources":
+			m.readResources(s, a.Expr, in)
+		default:
+			m.readAttribute(s, a.Name, a.Expr, a.NameRange, in)
+		}
+	}
+	for _, b := range groupBlocks(body.Blocks) {
+		if b.name == "resources" {
+			m.readResources(s, b.object(), in)
+		} else {
+			m.readBlocks(s, b, in)
+		}
+	}
+	m.missingAttributes(s)
+}
+
+func (m *module) attribute(e hclsyntax.Expression, at hcl.Range, f *pipeline.Field, in place) *attribute {
+	return &attribute{field: f, expr: m.compile(e, in), at: at, pos: pos(at)}
+}
+
+// commonAttributes are those of every stage.
+var commonAttributes = []string{"for_each", "when", "depends_on", "retry", "timeout", "resources"}
+
+func (m *module) readAttribute(s *stage, name string, e hclsyntax.Expression, at hcl.Range, in place) {
+	if s.kind == nil {
+		m.compile(e, in)
+		return
+	}
+	f := s.kind.Config.Field(name)
+	if f == nil {
+		names := slices.Concat(fieldNames(s.kind.Config), commonAttributes)
+		m.errorf(at, "Unknown attribute", "A stage %q has no attribute %q.%s", s.kind.Name, name, didYouMean(name, names))
+		m.compile(e, in)
+		return
+	}
+	for _, a := range s.attrs {
+		if a.field == f {
+			m.errorf(at, "Attribute written twice", "%s was already written at %s.", name, a.pos)
+			return
+		}
+	}
+	s.attrs = append(s.attrs, m.attribute(e, at, f, in))
+}
+
+// missingAttributes reports the attributes that a stage needs and the block
+// has not.
+func (m *module) missingAttributes(s *stage) {
+	if s.kind == nil || m.partial {
+		return
+	}
+	missing := ""
+	for i := range s.kind.Config.Fields {
+		f := &s.kind.Config.Fields[i]
+		written := slices.ContainsFunc(s.attrs, func(a *attribute) bool { return a.field == f })
+		if f.Required && !written {
+			missing += "\n  " + f.Name + " = " + expected(f, f.Type) + docOf(f)
+		}
+	}
+	if missing != "" {
+		m.errorf(s.block.DefRange(), "Missing attribute", "A stage %q needs also:%s", s.kind.Name, missing)
+	}
+}
+
+// dependencies reads the list of depends_on.
+func (m *module) dependencies(e hclsyntax.Expression, in place) []*expr {
+	list, ok := e.(*hclsyntax.TupleConsExpr)
+	if !ok {
+		m.errorf(e.Range(), "Wrong type", "depends_on is a list of stages, such as [stage.a, stage.b[\"k\"]].")
+		return nil
+	}
+	var all []*expr
+	for _, item := range list.Exprs {
+		c := m.compile(item, in)
+		switch {
+		case c.bad:
+		case !isStageReference(item) || len(c.stages) == 0:
+			m.errorf(item.Range(), "Not a stage", "depends_on is a list of stages, such as [stage.a, stage.b[\"k\"]].")
+		default:
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// isStageReference tells whether e is stage.NAME or stage.NAME[key].
+func isStageReference(e hclsyntax.Expression) bool {
+	switch e := e.(type) {
+	case *hclsyntax.ScopeTraversalExpr:
+		if len(e.Traversal) == 3 {
+			_, ok := e.Traversal[2].(hcl.TraverseIndex)
+			return ok
+		}
+		return len(e.Traversal) == 2
+	case *hclsyntax.IndexExpr:
+		return isStageReference(e.Collection)
+	}
+	return false
+}
