@@ -5,10 +5,12 @@ import (
 	"eyrie/pipeline"
 	"eyrie/stages/dataset"
 	"eyrie/stages/deploy"
+	"eyrie/stages/table"
 )
 
 // All is every stage, in the order in which a pipeline uses them.
 var All = []*pipeline.Stage{
 	dataset.Stage,
 	deploy.Stage,
+	table.Stage,
 }

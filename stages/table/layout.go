@@ -1,0 +1,250 @@
+package table
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"eyrie/pipeline"
+)
+
+// grid is a table laid out, ready to be written in any format.
+type grid struct {
+	title, caption string
+	heads          []head
+	rows           [][]cell
+	legend         []entry
+	notes          []string // the author's
+}
+
+// head is the top of a column.
+type head struct {
+	group, title string
+	mark         string // the letters of the column's kinds, where all its numbers share them
+	right        bool   // aligned to the right
+	mixed        bool   // each number is marked instead
+}
+
+// cell is a value as it is shown.
+type cell struct {
+	text    string
+	mark    string // the letters of its kinds
+	best    bool
+	missing bool
+	number  *float64 // scaled
+	kinds   []pipeline.Provenance
+	origins []pipeline.Origin
+}
+
+// absent is what is shown for a value that is not there.
+const absent = "–"
+
+// layOut resolves every cell, then compares the cells of each column.
+func layOut(c Config) (*grid, error) {
+	g := &grid{title: c.Title, caption: c.Caption, rows: make([][]cell, len(c.Rows))}
+	for i, col := range c.Columns {
+		if err := g.column(c.Rows, col); err != nil {
+			return nil, pipeline.Badf(fmt.Sprintf("columns[%d].key", i), "%w", err)
+		}
+	}
+	letters := g.letters()
+	g.markKinds(letters)
+	if c.Provenance != "legend" {
+		g.provenanceColumn()
+	}
+	g.explain(letters, c.Provenance == "legend")
+	g.notes = c.Footnotes
+	return g, nil
+}
+
+// column appends a column to every row.
+func (g *grid) column(rows []map[string]pipeline.Traced, col Column) error {
+	write, err := formatter(col)
+	if err != nil {
+		return err
+	}
+	h := head{group: col.Group, title: col.Title, right: true}
+	if h.title == "" {
+		h.title = col.Key
+	}
+	if col.Unit != "" && col.Format != "si" {
+		h.title += " (" + col.Unit + ")"
+	}
+	known := len(rows) == 0
+	for i, row := range rows {
+		v, there, err := lookUp(row, col.Key)
+		if err != nil {
+			return fmt.Errorf("row %d: %w", i, err)
+		}
+		known = known || there
+		cl, err := makeCell(v, write, col)
+		if err != nil {
+			return fmt.Errorf("row %d: %q %w", i, col.Key, err)
+		}
+		if col.Interval != "" && cl.number != nil {
+			if err := addInterval(&cl, row, col.Interval, write); err != nil {
+				return fmt.Errorf("row %d: interval %w", i, err)
+			}
+		}
+		h.right = h.right && (cl.missing || cl.number != nil)
+		g.rows[i] = append(g.rows[i], cl)
+	}
+	if !known {
+		return fmt.Errorf("no row has %q; row 0 has %s", col.Key, strings.Join(keys(rows[0]), ", "))
+	}
+	if col.Align != "" {
+		h.right = col.Align == "right"
+	}
+	g.heads = append(g.heads, h)
+	g.bold(col.Best)
+	return nil
+}
+
+// lookUp follows a path into a row. A part that is not there, or null, is
+// no error: the row has no such value.
+func lookUp(row map[string]pipeline.Traced, key string) (v pipeline.Traced, there bool, err error) {
+	if v, ok := row[key]; ok { // also a name with dots
+		return v, true, nil
+	}
+	names := strings.Split(key, ".")
+	v, there = row[names[0]]
+	for i, name := range names[1:] {
+		if !there || v.Value == nil {
+			return pipeline.Traced{}, false, nil
+		}
+		object, ok := v.Value.(map[string]any)
+		if !ok {
+			return v, false, fmt.Errorf("%q is %s, not an object that could hold %q", strings.Join(names[:i+1], "."), describe(v.Value), name)
+		}
+		value, ok := object[name]
+		v, there = pipeline.Traced{Value: value, Origins: within(v.Origins, name)}, ok
+	}
+	return v, there, nil
+}
+
+// within returns the origins of a part of a value: those of all of it, and
+// those at the part, whose path is shortened.
+func within(origins []pipeline.Origin, name string) []pipeline.Origin {
+	var part []pipeline.Origin
+	for _, o := range origins {
+		rest, ok := strings.CutPrefix(o.At, name)
+		if o.At == "" || ok && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+			if o.At != "" {
+				o.At = strings.TrimPrefix(rest, ".")
+			}
+			part = append(part, o)
+		}
+	}
+	return part
+}
+
+func makeCell(v pipeline.Traced, write func(float64) string, col Column) (cell, error) {
+	c := cell{origins: v.Origins}
+	switch x := v.Value.(type) {
+	case nil:
+		return cell{text: absent, missing: true}, nil
+	case bool:
+		c.text = "no"
+		if x {
+			c.text = "yes"
+		}
+	case float64:
+		c.text = write(x)
+		if col.Scale != 0 {
+			x *= col.Scale
+		}
+		c.number, c.kinds = &x, kindsOf(v.Origins)
+	case string:
+		c.text = x
+	case []any:
+		return listCell(c, x, write, col)
+	case map[string]any:
+		if digest, ok := x["$object"].(string); ok { // a file
+			c.text = digest[:min(12, len(digest))]
+			return c, nil
+		}
+		return c, fmt.Errorf("is an object: name one of its values, %q.%s", col.Key, strings.Join(slices.Sorted(maps.Keys(x)), ", ."))
+	default:
+		return c, fmt.Errorf("is a %T, which a table cannot show", x)
+	}
+	return c, nil
+}
+
+func listCell(c cell, list []any, write func(float64) string, col Column) (cell, error) {
+	var texts []string
+	for _, v := range list {
+		e, err := makeCell(pipeline.Traced{Value: v, Origins: c.origins}, write, col)
+		if err != nil {
+			return c, err
+		}
+		texts = append(texts, e.text)
+		if e.number != nil {
+			c.kinds = e.kinds
+		}
+	}
+	c.text = strings.Join(texts, ", ")
+	return c, nil
+}
+
+// addInterval writes [low, high] behind the number.
+func addInterval(c *cell, row map[string]pipeline.Traced, key string, write func(float64) string) error {
+	v, there, err := lookUp(row, key)
+	if err != nil || !there || v.Value == nil {
+		return err
+	}
+	ends, ok := v.Value.([]any)
+	if !ok || len(ends) != 2 {
+		return fmt.Errorf("%q is %s, not a list [low, high]", key, describe(v.Value))
+	}
+	low, ok1 := ends[0].(float64)
+	high, ok2 := ends[1].(float64)
+	if !ok1 || !ok2 {
+		return fmt.Errorf("%q holds %s and %s, not two numbers", key, describe(ends[0]), describe(ends[1]))
+	}
+	c.text += fmt.Sprintf(" [%s, %s]", write(low), write(high))
+	return nil
+}
+
+// bold marks the best numbers of the last column, if there are two to compare.
+func (g *grid) bold(best string) {
+	if best == "" {
+		return
+	}
+	last, n := len(g.heads)-1, 0
+	var top float64
+	for _, row := range g.rows {
+		v := row[last].number
+		if v == nil {
+			continue
+		}
+		if n++; n == 1 || best == "min" && *v < top || best == "max" && *v > top {
+			top = *v
+		}
+	}
+	for i := range g.rows {
+		c := &g.rows[i][last]
+		c.best = n > 1 && c.number != nil && *c.number == top
+	}
+}
+
+func describe(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return strconv.FormatBool(v)
+	case float64:
+		return "the number " + plain(v)
+	case string:
+		return strconv.Quote(v)
+	case []any:
+		return fmt.Sprintf("a list of %d", len(v))
+	case map[string]any:
+		return "an object with " + strings.Join(slices.Sorted(maps.Keys(v)), ", ")
+	}
+	return fmt.Sprintf("a %T", v)
+}
+
+func keys(row map[string]pipeline.Traced) []string { return slices.Sorted(maps.Keys(row)) }

@@ -1,0 +1,107 @@
+// Package table is the stage that sets values in a table: Markdown for
+// terminals and pages, CSV, LaTeX and HTML. Every number keeps its provenance:
+// rows say what kinds of numbers they hold, and where one column mixes kinds,
+// each of its numbers is marked.
+package table
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"eyrie/artifacts"
+	"eyrie/pipeline"
+)
+
+// Stage is the table stage.
+var Stage = pipeline.Define("table", 1,
+	`Sets rows of values in a table, as Markdown, CSV, LaTeX and HTML.
+
+Rows are objects: what a step yields, or objects made in the recipe. Each
+column shows one value of every row, by its key, which may be a path such as
+"paper.latency". A row without the value shows –.
+
+A column of its own says whether a row's numbers were measured, modelled,
+predicted or published. Where a table holds several kinds, a letter beside the
+column's title says which, or beside each number of a column that mixes
+them.`,
+	Config{Provenance: "column"}, run)
+
+// Config is what a recipe may write in the block.
+type Config struct {
+	Title      string                       `json:"title,omitempty" doc:"what the table shows, in a line"`
+	Caption    string                       `json:"caption,omitempty" doc:"a sentence or two below the title"`
+	Columns    []Column                     `json:"columns" doc:"the columns, from left to right"`
+	Rows       []map[string]pipeline.Traced `json:"rows" doc:"the rows: objects whose values the columns show"`
+	Footnotes  []string                     `json:"footnotes,omitempty" doc:"remarks below the table"`
+	Provenance string                       `json:"provenance" oneof:"column,legend" doc:"where the kinds of the numbers are said: in a column of its own, or only below the table"`
+	Label      string                       `json:"label,omitempty" doc:"LaTeX: the name by which \\ref finds the table"`
+}
+
+// Column says what a column shows, and how.
+type Column struct {
+	Key      string  `json:"key" doc:"which value of a row: a name, or a path such as \"best.latency\""`
+	Title    string  `json:"title,omitempty" doc:"the column's heading; the key by default"`
+	Group    string  `json:"group,omitempty" doc:"a heading over neighbouring columns that name the same one"`
+	Unit     string  `json:"unit,omitempty" doc:"unit of the numbers as shown: \"ms\""`
+	Scale    float64 `json:"scale,omitempty" doc:"numbers are multiplied by this: 1000 shows seconds as milliseconds"`
+	Format   string  `json:"format,omitempty" doc:"how numbers are written: a format such as \"%.1f\", or percent (0.623 as 62.3 %), integer (1,234,567), si (0.000889 J as 889 µJ), bytes (352 KiB)"`
+	Best     string  `json:"best,omitempty" oneof:"min,max" doc:"which number of the column is set in bold"`
+	Interval string  `json:"interval,omitempty" doc:"key of a list [low, high] that is shown behind the number"`
+	Align    string  `json:"align,omitempty" oneof:"left,right" doc:"right for numbers and left for text by default"`
+}
+
+// Output is what the block's references yield.
+type Output struct {
+	Text     string         `json:"text" doc:"the table in Markdown, as the runner prints it"`
+	Markdown artifacts.File `json:"markdown" doc:"table.md"`
+	CSV      artifacts.File `json:"csv" doc:"table.csv: plain numbers, with columns for their kinds"`
+	LaTeX    artifacts.File `json:"latex" doc:"table.tex: for \\input, with \\usepackage{booktabs}"`
+	HTML     artifacts.File `json:"html" doc:"table.html: a fragment for a page; each number carries its origins"`
+}
+
+// Validate checks the columns.
+func (c Config) Validate() error {
+	if len(c.Columns) == 0 {
+		return pipeline.Badf("columns", `a table needs columns: columns = [{ key = "name" }, { key = "latency", unit = "ms", scale = 1000, format = "%%.1f" }]`)
+	}
+	if strings.ContainsAny(c.Label, "{}\\%#&$^~ ") {
+		return pipeline.Badf("label", "%q cannot be a LaTeX label: want letters, digits, colons and dashes", c.Label)
+	}
+	for i, col := range c.Columns {
+		at := fmt.Sprintf("columns[%d]", i)
+		if col.Key == "" {
+			return pipeline.Badf(at+".key", "is empty: name the value that the column shows")
+		}
+		if _, err := formatter(col); err != nil {
+			return pipeline.Badf(at+".format", "%w", err)
+		}
+	}
+	return nil
+}
+
+func run(ctx context.Context, c Config) (Output, error) {
+	g, err := layOut(c)
+	if err != nil {
+		return Output{}, err
+	}
+	out := Output{Text: g.markdown()}
+	for _, f := range []struct {
+		file    *artifacts.File
+		name    string
+		content string
+	}{
+		{&out.Markdown, "table.md", out.Text},
+		{&out.CSV, "table.csv", g.csv()},
+		{&out.LaTeX, "table.tex", g.latex(c.Label)},
+		{&out.HTML, "table.html", g.html()},
+	} {
+		path := pipeline.Path(ctx, f.name)
+		if err := os.WriteFile(path, []byte(f.content), 0o666); err != nil {
+			return Output{}, err
+		}
+		*f.file = artifacts.Local(path)
+	}
+	return out, nil
+}

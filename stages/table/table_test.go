@@ -1,0 +1,319 @@
+package table
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"eyrie/artifacts"
+	"eyrie/pipeline"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// from returns a number with one origin.
+func from(v float64, kind pipeline.Provenance, step, output string) pipeline.Traced {
+	return pipeline.Traced{Value: v, Origins: []pipeline.Origin{{Kind: kind, Step: step, Output: output}}}
+}
+
+func published(v float64) pipeline.Traced {
+	return pipeline.Traced{Value: v, Origins: []pipeline.Origin{{Kind: pipeline.Published, Source: "Castagnetti et al., table 3"}}}
+}
+
+func name(s string) pipeline.Traced {
+	return pipeline.Traced{Value: s, Origins: []pipeline.Origin{{Kind: pipeline.Given}}}
+}
+
+// table3 is the paper's values beside ours: flat rows, kinds mixed in the
+// column of latencies, a nested path, a missing value, an interval.
+func table3() Config {
+	return Config{
+		Title:   "Table 3",
+		Caption: "Raptor at 200 MHz.",
+		Columns: []Column{
+			{Key: "network"},
+			{Key: "latency", Unit: "ms", Scale: 1000, Format: "%.1f", Best: "min", Group: "ours", Interval: "interval"},
+			{Key: "energy", Unit: "J", Format: "si", Group: "ours"},
+			{Key: "paper.latency", Title: "latency", Unit: "ms", Format: "%.1f", Best: "min", Group: "paper"},
+			{Key: "top1", Title: "top-1", Format: "percent", Best: "max"},
+		},
+		Rows: []map[string]pipeline.Traced{
+			{
+				"network":  name("RaptorNet | 87 ms"),
+				"latency":  from(0.0868, pipeline.Modelled, `raptornet["87ms"]`, "best.latency"),
+				"interval": {Value: []any{0.081, 0.093}},
+				"energy":   from(0.000889, pipeline.Modelled, `raptornet["87ms"]`, "best.energy"),
+				"paper": {Value: map[string]any{"latency": 87.0, "page": 4.0}, Origins: []pipeline.Origin{
+					{Kind: pipeline.Published, Source: "Castagnetti et al., table 3", At: "latency"},
+					{Kind: pipeline.Given, At: "page"},
+				}},
+				"top1": from(0.8831, pipeline.Measured, "supernet", "top1"),
+			},
+			{
+				"network": name("MobileNetV2 & <0.5>"),
+				"latency": published(0.0871),
+				"energy":  {Value: nil},
+				"paper":   {Value: nil},
+				"top1":    from(0.61, pipeline.Measured, "supernet", "top1"),
+			},
+			{
+				"network": name("100 %_é"),
+				"latency": {Value: 0.1, Origins: []pipeline.Origin{
+					{Kind: pipeline.Modelled, Step: "a", Output: "x"}, {Kind: pipeline.Predicted, Step: "b", Output: "y"},
+				}},
+			},
+		},
+		Footnotes: []string{"int8 weights * activations, 128 MAC/cycle"},
+	}
+}
+
+// Each format shows the same table, escaped as it demands.
+func TestFormats(t *testing.T) {
+	config := table3()
+	config.Provenance = "column"
+	out, err := run(pipeline.With(t.Context(), pipeline.Env{Work: t.TempDir()}), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []artifacts.File{out.Markdown, out.CSV, out.LaTeX, out.HTML} {
+		got, err := f.ReadFile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join("testdata", "table3"+filepath.Ext(f.Path))
+		if *update {
+			if err := os.WriteFile(path, got, 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(got) != string(want) {
+			t.Errorf("%s (bump the version, go test -update):\n%s\nwant\n%s", path, got, want)
+		}
+	}
+	md, _ := out.Markdown.ReadFile()
+	if out.Text != string(md) {
+		t.Error("text differs from table.md")
+	}
+}
+
+// The golden files belong to this version.
+func TestVersion(t *testing.T) {
+	if Stage.Version != 1 {
+		t.Errorf("version %d: check the golden files, then this test", Stage.Version)
+	}
+}
+
+// In Markdown every line is as wide as the others on a terminal, whatever the
+// characters.
+func TestMarkdownWidth(t *testing.T) {
+	g, err := layOut(Config{
+		Columns: []Column{{Key: "n"}, {Key: "v"}},
+		Rows:    []map[string]pipeline.Traced{{"n": name("日本"), "v": {Value: -1.5}}, {"n": name("µ…"), "v": {Value: 12345.0}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(g.markdown()), "\n")
+	for _, line := range lines {
+		if width.StringWidth(line) != width.StringWidth(lines[0]) {
+			t.Errorf("%q is not as wide as %q", line, lines[0])
+		}
+	}
+}
+
+// Two kinds never share a column unmarked: any number's kind can be told from
+// its own letter, or from its column's.
+func TestKindsAreMarked(t *testing.T) {
+	m, p := from(1, pipeline.Measured, "s", "o"), from(2, pipeline.Predicted, "s", "o")
+	rows := []map[string]pipeline.Traced{{"a": m, "b": p, "c": m}, {"a": m, "b": m, "c": {Value: 3.0}}}
+	g, err := layOut(Config{Columns: []Column{{Key: "a"}, {Key: "b"}, {Key: "c"}}, Rows: rows})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g.heads[0].mark != "a" || g.heads[1].mark != "" || g.heads[2].mark != "a" {
+		t.Errorf("heads %+v", g.heads)
+	}
+	if g.rows[0][1].mark != "b" || g.rows[1][1].mark != "a" || g.rows[0][0].mark != "" {
+		t.Errorf("marks of the mixed column: %q, %q; of a pure one: %q", g.rows[0][1].mark, g.rows[1][1].mark, g.rows[0][0].mark)
+	}
+	if got := g.rows[0][3].text; got != "measured, predicted" {
+		t.Errorf("provenance of row 0: %q", got)
+	}
+	if got := g.legendText(superscript, escapeMarkdown); got != "ᵃ measured, ᵇ predicted" {
+		t.Errorf("legend %q", got)
+	}
+}
+
+// Mistakes in columns and rows are answered with where, and what there is.
+func TestErrors(t *testing.T) {
+	row := map[string]pipeline.Traced{"latency": {Value: 1.0}, "best": {Value: map[string]any{"macs": 2.0, "top1": 0.5}}, "l": {Value: []any{1.0}}}
+	for _, test := range []struct {
+		column Column
+		want   string
+	}{
+		{Column{Key: "latncy"}, `columns[0].key: no row has "latncy"; row 0 has best, l, latency`},
+		{Column{Key: "best.mac"}, `columns[0].key: no row has "best.mac"`},
+		{Column{Key: "best"}, `columns[0].key: row 0: "best" is an object: name one of its values, "best".macs, .top1`},
+		{Column{Key: "latency.ms"}, `columns[0].key: row 0: "latency" is the number 1, not an object that could hold "ms"`},
+		{Column{Key: "latency", Interval: "l"}, `row 0: interval "l" is a list of 1, not a list [low, high]`},
+	} {
+		_, err := layOut(Config{Columns: []Column{test.column}, Rows: []map[string]pipeline.Traced{row}})
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%+v: %v, want %q", test.column, err, test.want)
+		}
+	}
+}
+
+// What can be told of the columns alone is told before anything runs.
+func TestValidate(t *testing.T) {
+	for _, test := range []struct {
+		config Config
+		want   string
+	}{
+		{Config{}, "columns: a table needs columns"},
+		{Config{Columns: []Column{{Key: "a"}, {}}}, "columns[1].key: is empty"},
+		{Config{Columns: []Column{{Key: "a", Format: "%s"}}}, `columns[0].format: "%s" is no format`},
+		{Config{Columns: []Column{{Key: "a", Format: "%.1f %.1f"}}}, "is no format"},
+		{Config{Columns: []Column{{Key: "a", Format: "%.999999999f"}}}, "is no format"},
+		{Config{Columns: []Column{{Key: "a"}}, Label: "a}b"}, "label: "},
+		{table3(), ""},
+	} {
+		err := test.config.Validate()
+		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+			t.Errorf("%v, want %q", err, test.want)
+		}
+	}
+}
+
+// Numbers are written as people write them.
+func TestNumbers(t *testing.T) {
+	for _, test := range []struct {
+		column Column
+		v      float64
+		want   string
+	}{
+		{Column{}, 12, "12"},
+		{Column{}, 0.1234567, "0.1235"},
+		{Column{}, 1234.5, "1234"},
+		{Column{}, -0.5, "−0.5"},
+		{Column{Scale: 1000, Format: "%.1f"}, 0.0871, "87.1"},
+		{Column{Format: "%d %%"}, 61.7, "62 %"},
+		{Column{Format: "%.2e"}, 12345, "1.23e+04"},
+		{Column{Format: "percent"}, 0.6231, "62.3 %"},
+		{Column{Format: "integer"}, 1234567, "1,234,567"},
+		{Column{Format: "si", Unit: "J"}, 0.000889, "889 µJ"},
+		{Column{Format: "si", Unit: "J"}, 0.03024, "30.2 mJ"},
+		{Column{Format: "si", Unit: "J"}, 0.9999, "1.00 J"},
+		{Column{Format: "si", Unit: "Hz"}, 2e8, "200 MHz"},
+		{Column{Format: "si"}, 0, "0.00"},
+		{Column{Format: "si"}, 230.5e6, "230 M"},
+		{Column{Format: "bytes"}, 360448, "352 KiB"},
+		{Column{Format: "bytes"}, 1536, "1.5 KiB"},
+	} {
+		write, err := formatter(test.column)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := write(test.v); got != test.want {
+			t.Errorf("%+v: %v is %q, want %q", test.column, test.v, got, test.want)
+		}
+	}
+}
+
+// Only the best of several numbers is bold; equals share it.
+func TestBest(t *testing.T) {
+	rows := []map[string]pipeline.Traced{{"a": {Value: 2.0}}, {"a": {Value: 1.0}}, {"a": {Value: nil}}, {"a": {Value: 1.0}}}
+	g, err := layOut(Config{Columns: []Column{{Key: "a", Best: "min"}}, Rows: rows})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []bool{false, true, false, true} {
+		if g.rows[i][0].best != want {
+			t.Errorf("row %d: best %v", i, g.rows[i][0].best)
+		}
+	}
+}
+
+// Whatever is in a cell, the CSV reads back, the HTML holds no markup of its
+// own, and Markdown and LaTeX keep the number of columns.
+func FuzzEscapes(f *testing.F) {
+	f.Add(`a|b & <script>alert("x")</script> \ % _ { } $ ^ ~ #` + "\n\"q\"")
+	f.Fuzz(func(t *testing.T, s string) {
+		g, err := layOut(Config{Title: "t" + s, Columns: []Column{{Key: "a", Title: s}, {Key: "b"}}, Provenance: "column",
+			Rows: []map[string]pipeline.Traced{{"a": {Value: s}, "b": {Value: 1.0}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		records, err := csv.NewReader(strings.NewReader(g.csv())).ReadAll()
+		if err != nil || len(records) != 2 || len(records[1]) != 3 {
+			t.Fatalf("csv %q: %v", g.csv(), err)
+		}
+		if strings.Count(g.html(), "<") != strings.Count(mustHTML(t, "x"), "<") {
+			t.Fatalf("markup in %s", g.html())
+		}
+		lines := strings.Split(strings.TrimSpace(g.markdown()), "\n")
+		last := strings.ReplaceAll(strings.ReplaceAll(lines[len(lines)-1], `\\`, ""), `\|`, "")
+		if strings.Count(last, "|") != 4 {
+			t.Fatalf("markdown row %q", last)
+		}
+		if strings.Count(g.latex(""), "&") < 4 {
+			t.Fatalf("latex %s", g.latex(""))
+		}
+	})
+}
+
+func mustHTML(t *testing.T, s string) string {
+	g, err := layOut(Config{Title: "t" + s, Columns: []Column{{Key: "a", Title: s}, {Key: "b"}}, Provenance: "column",
+		Rows: []map[string]pipeline.Traced{{"a": {Value: s}, "b": {Value: 1.0}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g.html()
+}
+
+// Attributes written as the recipe's values reach the stage as they are meant.
+func TestDecode(t *testing.T) {
+	var attrs map[string]any
+	if err := json.Unmarshal([]byte(`{"columns": [{"key": "a", "format": "%.1f"}],
+		"rows": [{"a": {"value": 1.25, "origins": [{"kind": "measured", "step": "s"}]}}]}`), &attrs); err != nil {
+		t.Fatal(err)
+	}
+	config, err := Stage.Decode(attrs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := config.(Config)
+	if c.Provenance != "column" || c.Rows[0]["a"].Origins[0].Kind != pipeline.Measured {
+		t.Errorf("%+v", c)
+	}
+}
+
+// The LaTeX file compiles, where LaTeX is installed.
+func TestLaTeXCompiles(t *testing.T) {
+	if _, err := exec.LookPath("pdflatex"); err != nil {
+		t.Skip("no pdflatex")
+	}
+	dir := t.TempDir()
+	g, err := layOut(table3())
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n" + g.latex("tab:3") + "\\end{document}\n"
+	if err := os.WriteFile(filepath.Join(dir, "t.tex"), []byte(doc), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex")
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
