@@ -28,6 +28,7 @@ type converter struct {
 	sensitive bool
 	origins   map[pipeline.Origin]bool
 	cell      map[pipeline.Origin]bool // of the Cell being converted; nil outside
+	part      path                     // where in the Cell
 	faults    []fault
 }
 
@@ -102,6 +103,7 @@ func (c *converter) note(in inherited) {
 		}
 		c.origins[o] = true
 		if c.cell != nil {
+			o.At = c.part.String()
 			c.cell[o] = true
 		}
 	}
@@ -334,13 +336,13 @@ func (c *converter) any(v cty.Value, in inherited) any {
 	case ty.IsListType() || ty.IsTupleType() || ty.IsSetType():
 		all := make([]any, 0, v.LengthInt())
 		for _, e := range v.Elements() {
-			all = append(all, c.any(e, in))
+			all = append(all, c.inPart(e, in, len(all)))
 		}
 		return all
 	case ty.IsMapType() || ty.IsObjectType():
 		all := make(map[string]any, v.LengthInt())
 		for k, e := range v.Elements() {
-			all[k.AsString()] = c.any(e, in)
+			all[k.AsString()] = c.inPart(e, in, k.AsString())
 		}
 		return all
 	}
@@ -362,9 +364,22 @@ func (c *converter) any(v cty.Value, in inherited) any {
 	panic("hcl: a value of type " + ty.FriendlyName())
 }
 
-func (c *converter) given() { c.cell[pipeline.Origin{Kind: pipeline.Given}] = true }
+// inPart converts a part of a value that may be anything.
+func (c *converter) inPart(v cty.Value, in inherited, step any) any {
+	if c.cell == nil {
+		return c.any(v, in)
+	}
+	outer := c.part
+	c.part = outer.with(step)
+	defer func() { c.part = outer }()
+	return c.any(v, in)
+}
 
-// traced converts a value together with the origins of all that is in it. What
+func (c *converter) given() {
+	c.cell[pipeline.Origin{Kind: pipeline.Given, At: c.part.String()}] = true
+}
+
+// traced converts a value together with the origins of all its parts. What
 // came from nowhere was written in the recipe.
 func (c *converter) traced(v cty.Value, in inherited) any {
 	c.cell = make(map[pipeline.Origin]bool)

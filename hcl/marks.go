@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/ctymarks"
@@ -70,6 +71,42 @@ func markLeaves(v cty.Value, o pipeline.Origin) (cty.Value, error) {
 	})
 }
 
+// markPart adds an origin to the leaves that it explains, see [pipeline.Origin.At].
+func markPart(v cty.Value, o pipeline.Origin) (cty.Value, error) {
+	at := o.At
+	o.At = ""
+	return cty.Transform(v, func(p cty.Path, v cty.Value) (cty.Value, error) {
+		if plain, _ := v.Unmark(); isLeaf(plain) && covers(at, p) {
+			return v.Mark(originMark{o}), nil
+		}
+		return v, nil
+	})
+}
+
+// covers tells whether the value at p is within the part that at names.
+func covers(at string, p cty.Path) bool {
+	var steps path
+	for _, step := range p {
+		switch s := step.(type) {
+		case cty.GetAttrStep:
+			steps = append(steps, s.Name)
+		case cty.IndexStep:
+			if s.Key.Type() == cty.String {
+				steps = append(steps, s.Key.AsString())
+			} else {
+				i, _ := s.Key.AsBigFloat().Int64()
+				steps = append(steps, int(i))
+			}
+		}
+	}
+	here := steps.String()
+	if strings.Contains(at, "[*]") {
+		here = indexes.ReplaceAllString(here, "[*]")
+	}
+	rest, ok := strings.CutPrefix(here, at)
+	return ok && (at == "" || rest == "" || rest[0] == '.' || rest[0] == '[')
+}
+
 // isLeaf tells whether an unmarked value is a known bool, number, string or file.
 func isLeaf(v cty.Value) bool {
 	return v.IsKnown() && !v.IsNull() && (v.Type().IsPrimitiveType() || v.Type().IsCapsuleType())
@@ -88,6 +125,7 @@ func sortOrigins(set map[pipeline.Origin]bool) []pipeline.Origin {
 		merged := make(map[pipeline.Origin]bool)
 		for o := range set {
 			o.Output = indexes.ReplaceAllString(o.Output, "[*]")
+			o.At = indexes.ReplaceAllString(o.At, "[*]")
 			merged[o] = true
 		}
 		set = merged
@@ -101,7 +139,7 @@ func sortOrigins(set map[pipeline.Origin]bool) []pipeline.Origin {
 	}
 	slices.SortFunc(all, func(a, b pipeline.Origin) int {
 		return cmp.Or(cmp.Compare(a.Step, b.Step), cmp.Compare(a.Output, b.Output),
-			cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Source, b.Source))
+			cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Source, b.Source), cmp.Compare(a.At, b.At))
 	})
 	return all
 }

@@ -204,7 +204,7 @@ func (g grower) cell(v map[string]any, at origin) (cty.Value, bool) {
 	}
 	value := bare(g.implied(traced.Value, at))
 	for _, o := range traced.Origins {
-		if value, err = markLeaves(value, o); err != nil {
+		if value, err = markPart(value, o); err != nil {
 			return cty.NilVal, false
 		}
 	}
