@@ -1,0 +1,128 @@
+// Package eyrie_test holds the house to its map: ARCHITECTURE.md.
+package eyrie_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// vocabulary are the packages under stages/ that stages share.
+var vocabulary = []string{"arch", "raptor", "search", "nn", "data"}
+
+// Imports point one way: a room may import what it is allowed and nothing else
+// of ours. (.golangci.yml says the same to editors, with the reasons.)
+func TestImportsPointOneWay(t *testing.T) {
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") && path != ".") {
+			return fs.SkipDir
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		room := filepath.ToSlash(filepath.Dir(path))
+		for _, spec := range file.Imports {
+			imported, _ := strconv.Unquote(spec.Path.Value)
+			if reason := forbidden(room, imported); reason != "" {
+				t.Errorf("%s imports %s: %s", path, imported, reason)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// forbidden says why a package in room must not import the other one, or "".
+func forbidden(room, imported string) string {
+	ours, isOurs := strings.CutPrefix(imported, "eyrie/")
+	language := strings.HasPrefix(imported, "github.com/hashicorp/hcl") || strings.HasPrefix(imported, "github.com/zclconf/go-cty")
+	switch {
+	case in(room, "cmd/runner"), room == ".":
+		return ""
+	case language && !in(room, "hcl"):
+		return "only the hcl room knows HCL"
+	case !isOurs, in(ours, room), in(room, ours) && !in(room, "stages"):
+		return ""
+	case in(room, "artifacts"):
+		return "the store knows nothing of what is computed"
+	case in(room, "pipeline"):
+		return allow(ours, "the core knows no stage and no language", "artifacts")
+	case in(room, "hcl"):
+		return allow(ours, "the language knows no stage", "artifacts", "pipeline")
+	case room == "stages":
+		return allow(ours, "the registry lists stages", "pipeline", "stages")
+	case isVocabulary(room):
+		if isVocabulary(ours) || in(ours, "artifacts") {
+			return ""
+		}
+		return "vocabulary is plain Go, useful without a pipeline"
+	case in(room, "stages"):
+		if isVocabulary(ours) || in(ours, "artifacts") || in(ours, "pipeline") {
+			return ""
+		}
+		return "a stage imports vocabulary and the pipeline, never another stage"
+	}
+	return ""
+}
+
+func in(pkg, room string) bool { return pkg == room || strings.HasPrefix(pkg, room+"/") }
+
+func allow(pkg, reason string, rooms ...string) string {
+	for _, r := range rooms {
+		if in(pkg, r) {
+			return ""
+		}
+	}
+	return reason
+}
+
+func isVocabulary(pkg string) bool {
+	for _, v := range vocabulary {
+		if in(pkg, "stages/"+v) {
+			return true
+		}
+	}
+	return false
+}
+
+// The rule itself: what it must refuse, and what it must not.
+func TestForbidden(t *testing.T) {
+	tests := []struct {
+		room, imported string
+		ok             bool
+	}{
+		{"artifacts", "eyrie/pipeline", false},
+		{"artifacts/storetest", "eyrie/artifacts", true},
+		{"pipeline", "eyrie/artifacts", true},
+		{"pipeline", "eyrie/stages/arch", false},
+		{"pipeline", "github.com/hashicorp/hcl/v2", false},
+		{"hcl", "github.com/zclconf/go-cty/cty", true},
+		{"hcl", "eyrie/stages", false},
+		{"stages", "eyrie/stages/grid", true},
+		{"stages/grid", "eyrie/stages/evolve", false},
+		{"stages/grid", "eyrie/stages/raptor", true},
+		{"stages/grid", "eyrie/hcl", false},
+		{"stages/raptor", "eyrie/stages/arch", true},
+		{"stages/raptor", "eyrie/pipeline", false},
+		{"stages/raptor", "eyrie/stages/grid", false},
+		{"cmd/runner", "eyrie/hcl", true},
+	}
+	for _, test := range tests {
+		if got := forbidden(test.room, test.imported); (got == "") != test.ok {
+			t.Errorf("%s imports %s: got %q", test.room, test.imported, got)
+		}
+	}
+}
