@@ -1,0 +1,50 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// Reasons name the leaf that differs, with both values.
+func TestDifferences(t *testing.T) {
+	object := func(c string) map[string]any {
+		return map[string]any{"$object": strings.Repeat(c, 64), "size": 3}
+	}
+	tests := []struct {
+		name     string
+		old, new preimage
+		want     string
+	}{
+		{"number", attrs("epochs", 2), attrs("epochs", 3), "[epochs: 2 → 3]"},
+		{"leaf", attrs("limit", map[string]any{"latency": 1, "x": 2}), attrs("limit", map[string]any{"latency": 3, "x": 2}), "[limit.latency: 1 → 3]"},
+		{"element", attrs("w", []any{1, 2}), attrs("w", []any{1, 4}), "[w[1]: 2 → 4]"},
+		{"length", attrs("w", []any{1}), attrs("w", []any{1, 4}), "[w: [1] → [1,4]]"},
+		{"content", attrs("data", object("a")), attrs("data", object("b")), "[data: content aaaaaaaaaaaa → content bbbbbbbbbbbb]"},
+		{"new", attrs("a", 1), preimage{Attributes: map[string]any{"a": 1, "b": "x"}}, `[b: (not set) → "x"]`},
+		{"gone", preimage{Attributes: map[string]any{"a": 1, "b": "x"}}, attrs("a", 1), `[b: "x" → (not set)]`},
+		{"version", preimage{Stage: "s", Version: 1}, preimage{Stage: "s", Version: 2}, "[version of stage s: 1 → 2]"},
+		{"stage", preimage{Stage: "s"}, preimage{Stage: "t", Version: 2}, "[stage: s → t]"},
+		{"secret", attrs("k", map[string]any{"$sensitive": "a"}), attrs("k", map[string]any{"$sensitive": "b"}), "[k: (sensitive) → (sensitive)]"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			old, _ := json.Marshal(test.old)
+			new, _ := json.Marshal(test.new)
+			if got := fmt.Sprint(differences(old, new)); got != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
+func attrs(name string, v any) preimage { return preimage{Attributes: map[string]any{name: v}} }
+
+// Long values are cut at a character's border.
+func TestBrief(t *testing.T) {
+	got := brief(strings.Repeat("ü", 100))
+	if !strings.HasSuffix(got, "ü…") || len(got) > 70 {
+		t.Errorf("got %q", got)
+	}
+}

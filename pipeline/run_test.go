@@ -1,0 +1,332 @@
+package pipeline
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"eyrie/artifacts"
+)
+
+type readConfig struct {
+	In artifacts.File `json:"in"`
+}
+
+type readOutput struct {
+	Text string         `json:"text"`
+	Copy artifacts.File `json:"copy"`
+}
+
+// reader reads a file and makes another.
+var reader = Define("reader", 1, "Reads.", readConfig{}, func(ctx context.Context, c readConfig) (readOutput, error) {
+	b, err := c.In.ReadFile()
+	if err != nil {
+		return readOutput{}, err
+	}
+	path := Path(ctx, "copy")
+	return readOutput{string(b), artifacts.Local(path)}, os.WriteFile(path, bytes.ToUpper(b), 0o666)
+})
+
+// stage makes a test stage of a function.
+func stage(f func(ctx context.Context) error) *Stage {
+	return Define("test", 1, "Tests.", numConfig{}, func(ctx context.Context, c numConfig) (numOutput, error) {
+		return numOutput{Sum: c.X}, f(ctx)
+	})
+}
+
+// A file that a step made is read by the next one.
+func TestFilesTravelThroughTheStore(t *testing.T) {
+	store := newStore(t)
+	path := filepath.Join(t.TempDir(), "in")
+	if err := os.WriteFile(path, []byte("hello"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	run := execute(t, store, recipe(
+		step("a", reader, map[string]any{"in": artifacts.Local(path)}),
+		step("b", reader, map[string]any{"in": ref{"a", "copy"}})))
+	output, ok := run.Known("b")
+	if !ok || !strings.Contains(string(output), `"text":"HELLO"`) {
+		t.Errorf("b: %s %v", output, run.Steps[1].Err)
+	}
+	if n := len(run.Steps[0].Record.Objects); n != 1 {
+		t.Errorf("the record lists %d objects, want 1", n)
+	}
+}
+
+// A failure skips what needs the step, and nothing else.
+func TestFailureSkipsDependentsOnly(t *testing.T) {
+	boom := failing(func() error { return errors.New("boom") })
+	r := recipe(step("a", boom, nil), step("b", sum, map[string]any{"x": ref{"a", "sum"}}),
+		step("c", sum, map[string]any{"x": ref{"b", "sum"}}), step("d", sum, map[string]any{"x": 1.0}))
+	run := execute(t, newStore(t), r, RunOptions{Jobs: 1})
+	if got, want := endings(run), "a:failed b:skipped c:skipped d:done"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if run.Status != Failed || run.Steps[0].Err.Error() != "test.hcl:a: step a: boom" || fmt.Sprint(run.Steps[2].After) != "[a]" {
+		t.Errorf("%s, %v, %v", run.Status, run.Steps[0].Err, run.Steps[2].After)
+	}
+	run = execute(t, newStore(t), r, RunOptions{Jobs: 1, FailFast: true})
+	if got, want := endings(run), "a:failed b:skipped c:skipped d:skipped"; got != want {
+		t.Errorf("fail fast: got %s, want %s", got, want)
+	}
+}
+
+// A failed step leaves no record: it is run again next time.
+func TestFailureIsNotCached(t *testing.T) {
+	store := newStore(t)
+	calls := 0
+	r := recipe(step("a", failing(func() error { calls++; return errors.New("boom") }), nil))
+	execute(t, store, r)
+	execute(t, store, r)
+	if calls != 2 {
+		t.Errorf("%d calls, want 2", calls)
+	}
+}
+
+// Retries end with the first success, and start with an empty work directory.
+func TestRetry(t *testing.T) {
+	calls := 0
+	s := step("a", stage(func(ctx context.Context) error {
+		if calls++; calls < 3 {
+			return errors.Join(errors.New("not yet"), os.WriteFile(Path(ctx, "rest"), nil, 0o666))
+		}
+		if _, err := os.Stat(Path(ctx, "rest")); err == nil {
+			t.Error("the work directory holds a failed attempt's file")
+		}
+		return nil
+	}), nil)
+	s.Retries = 1
+	if got := endings(execute(t, newStore(t), recipe(s), RunOptions{Backoff: 1})); got != "a:failed" {
+		t.Errorf("one retry: %s", got)
+	}
+	calls, s.Retries = 0, 2
+	if got := endings(execute(t, newStore(t), recipe(s), RunOptions{Backoff: 1})); got != "a:done" {
+		t.Errorf("two retries: %s", got)
+	}
+}
+
+func TestTimeout(t *testing.T) {
+	s := step("a", stage(func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }), nil)
+	s.Timeout = time.Millisecond
+	run := execute(t, newStore(t), recipe(s))
+	if run.Status != Failed || !strings.HasSuffix(run.Steps[0].Err.Error(), "stopped after its timeout of 1ms") {
+		t.Errorf("%s, %v", run.Status, run.Steps[0].Err)
+	}
+}
+
+// A panic is the step's error; its stack is in the journal, not in the message.
+func TestPanicIsTheStepsError(t *testing.T) {
+	var stack string
+	s := step("a", stage(func(context.Context) error { panic("oops") }), nil)
+	s.Retries = 5
+	run := execute(t, newStore(t), recipe(s), RunOptions{Observe: func(e Event) { stack += e.Stack }})
+	msg := run.Steps[0].Err.Error()
+	if run.Status != Failed || !strings.Contains(msg, "the stage panicked: oops") || strings.Contains(msg, "goroutine") {
+		t.Errorf("%s: %s", run.Status, msg)
+	}
+	if !strings.Contains(stack, "run_test.go") {
+		t.Errorf("the stack does not lead to the panic: %s", stack)
+	}
+}
+
+// Not every Go value is a JSON value.
+func TestOutputMustBeAValue(t *testing.T) {
+	nan := Define("nan", 1, "", numConfig{}, func(context.Context, numConfig) (numOutput, error) {
+		return numOutput{Sum: math.NaN()}, nil
+	})
+	run := execute(t, newStore(t), recipe(step("a", nan, nil)))
+	if run.Status != Failed || !strings.Contains(run.Steps[0].Err.Error(), "output is no value") {
+		t.Errorf("%s, %v", run.Status, run.Steps[0].Err)
+	}
+}
+
+// An interrupted stage stops, nothing new starts, and its checkpoint is there
+// when it is started again; after success it is gone.
+func TestInterruptAndResume(t *testing.T) {
+	store := newStore(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var checkpoint string
+	r := recipe(step("a", stage(func(ctx context.Context) error {
+		checkpoint = Checkpoint(ctx)
+		path := filepath.Join(checkpoint, "state")
+		if _, err := os.Stat(path); err == nil {
+			return nil
+		}
+		cancel()
+		<-ctx.Done()
+		return errors.Join(ctx.Err(), os.WriteFile(path, nil, 0o666))
+	}), nil), step("b", sum, map[string]any{"x": ref{"a", "sum"}}), step("c", echo, map[string]any{"text": "c"}))
+	run, err := Execute(ctx, plan(t, store, r), store, RunOptions{Jobs: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := endings(run); run.Status != Interrupted || got != "a:stopped b:skipped c:skipped" {
+		t.Errorf("interrupted: %s, %s", run.Status, got)
+	}
+	resumed := false
+	run = execute(t, store, r, RunOptions{Observe: func(e Event) { resumed = resumed || e.Resumed }})
+	if got := endings(run); got != "a:done b:done c:done" || !resumed {
+		t.Errorf("resumed %v: %s", resumed, got)
+	}
+	if _, err := os.Stat(checkpoint); err == nil {
+		t.Error("the checkpoint outlived the success")
+	}
+}
+
+// At most Jobs steps run at once, and no more than the resources allow.
+func TestJobsAndResources(t *testing.T) {
+	tests := []struct {
+		jobs int
+		gpus float64
+		each float64
+		most int32
+	}{{3, 0, 0, 3}, {1, 0, 0, 1}, {4, 2, 1, 2}, {4, 3, 2, 1}}
+	for _, test := range tests {
+		t.Run(fmt.Sprint(test), func(t *testing.T) {
+			var now, peak atomic.Int32
+			busy := stage(func(context.Context) error {
+				n := now.Add(1)
+				for p := peak.Load(); n > p && !peak.CompareAndSwap(p, n); p = peak.Load() {
+				}
+				time.Sleep(5 * time.Millisecond)
+				now.Add(-1)
+				return nil
+			})
+			var steps []*Step
+			for i := range 8 {
+				s := step(fmt.Sprint("s", i), busy, map[string]any{"x": float64(i)})
+				if test.each > 0 {
+					s.Resources = map[string]float64{"gpus": test.each}
+				}
+				steps = append(steps, s)
+			}
+			run := execute(t, newStore(t), recipe(steps...), RunOptions{Jobs: test.jobs, Resources: map[string]float64{"gpus": test.gpus}})
+			if run.Status != Succeeded || peak.Load() > test.most {
+				t.Errorf("%s with %d at once, want at most %d", run.Status, peak.Load(), test.most)
+			}
+		})
+	}
+}
+
+// A step that asks for more than there is is refused before anything runs;
+// more threads than there are is a wish, and is granted as far as possible.
+func TestResourcesThatAreNotThere(t *testing.T) {
+	store := newStore(t)
+	s := step("a", sum, nil)
+	s.Resources = map[string]float64{"gpus": 1}
+	_, err := Execute(t.Context(), plan(t, store, recipe(s)), store, RunOptions{})
+	if err == nil || !strings.Contains(err.Error(), "test.hcl:a: step a: resources: asks for gpus = 1, this run has 0") {
+		t.Errorf("got %v", err)
+	}
+	s.Resources = map[string]float64{"cpus": 1e6}
+	if got := endings(execute(t, store, recipe(s))); got != "a:done" {
+		t.Errorf("got %s", got)
+	}
+}
+
+// Two runs of one recipe on one store do each action once.
+func TestConcurrentRunsDoAnActionOnce(t *testing.T) {
+	store := newStore(t)
+	var calls atomic.Int32
+	r := recipe(step("a", stage(func(context.Context) error {
+		calls.Add(1)
+		time.Sleep(20 * time.Millisecond)
+		return nil
+	}), nil))
+	var wg sync.WaitGroup
+	for range 4 {
+		p := plan(t, store, r)
+		wg.Go(func() {
+			if run, err := Execute(t.Context(), p, store, RunOptions{}); err != nil || run.Status != Succeeded {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+	wg.Wait()
+	if calls.Load() != 1 {
+		t.Errorf("%d calls, want 1", calls.Load())
+	}
+}
+
+// An input that changes while it is read makes no record: its key would lie.
+func TestInputChangedWhileItWasRead(t *testing.T) {
+	store := newStore(t)
+	path := filepath.Join(t.TempDir(), "in")
+	os.WriteFile(path, []byte("old"), 0o666)
+	meddler := Define("meddler", 1, "", readConfig{}, func(_ context.Context, c readConfig) (numOutput, error) {
+		return numOutput{}, os.WriteFile(path, []byte("new!"), 0o666)
+	})
+	r := recipe(step("a", meddler, map[string]any{"in": artifacts.Local(path)}))
+	run := execute(t, store, r)
+	if run.Status != Failed || !strings.Contains(run.Steps[0].Err.Error(), "changed while the step read it") {
+		t.Errorf("%s, %v", run.Status, run.Steps[0].Err)
+	}
+}
+
+// The journal and the observer see the same stream, every line is JSON, and an
+// Event survives the way through zerolog.
+func TestEventsThroughZerolog(t *testing.T) {
+	store := newStore(t)
+	var buf bytes.Buffer
+	var seen []Event
+	log := zerolog.New(&buf)
+	chatty := stage(func(ctx context.Context) error {
+		zerolog.Ctx(ctx).Info().Int("step", 3).Msg("resuming")
+		zerolog.Ctx(ctx).Debug().Msg("hidden")
+		Report(ctx, Progress{Done: 1, Total: 2, Unit: "steps", Note: "half"})
+		return errors.New("no")
+	})
+	execute(t, store, recipe(step("a", chatty, nil), step("b", sum, map[string]any{"x": ref{"a", "sum"}})),
+		RunOptions{LogLevel: zerolog.InfoLevel, Observe: func(e Event) { seen = append(seen, e); log.Log().EmbedObject(e).Send() }})
+	var types []string
+	d := json.NewDecoder(&buf)
+	for i := 0; ; i++ {
+		var e Event
+		if err := d.Decode(&e); err == io.EOF {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		types = append(types, string(e.Type))
+		a, _ := json.Marshal(e)
+		b, _ := json.Marshal(seen[i])
+		if string(a) != string(b) {
+			t.Errorf("an event became another:\n%s\n%s", b, a)
+		}
+	}
+	want := "[run-started step-started step-log step-progress step-failed step-skipped run-finished]"
+	if got := fmt.Sprint(types); got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+}
+
+// Results are the same for any number of workers.
+func TestResultsDoNotDependOnJobs(t *testing.T) {
+	var want string
+	for _, jobs := range []int{1, 2, 8} {
+		run := execute(t, newStore(t), recipe(chain(20)...), RunOptions{Jobs: jobs})
+		var got []string
+		for _, s := range run.Steps {
+			got = append(got, s.ID, s.Record.Action.String(), string(s.Record.Output))
+		}
+		if s := fmt.Sprint(got); want == "" {
+			want = s
+		} else if s != want {
+			t.Errorf("jobs=%d gave other results", jobs)
+		}
+	}
+}

@@ -1,0 +1,196 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+
+	"eyrie/artifacts"
+)
+
+type limits struct {
+	Latency float64  `json:"latency,omitempty" unit:"s" min:"0" doc:"at most"`
+	Memory  *float64 `json:"memory"`
+}
+
+type base struct {
+	Seed int `json:"seed,omitempty" doc:"of the random numbers"`
+}
+
+type schemaConfig struct {
+	base
+	Name    string             `json:"name" oneof:"a,b"`
+	Steps   int                `json:"steps" min:"1" max:"9"`
+	Limit   limits             `json:"limit"`
+	Widths  []float64          `json:"widths"`
+	Named   map[string]float64 `json:"named,omitempty"`
+	Data    artifacts.File     `json:"data"`
+	Rows    []Traced           `json:"rows,omitempty"`
+	Threads int                `json:"threads,omitempty" key:"-"`
+}
+
+func (c *schemaConfig) Validate() error {
+	if c.Limit.Latency > 1 {
+		return Badf("limit.latency", "%g s is too long: write at most 1 s", c.Limit.Latency)
+	}
+	return nil
+}
+
+type schemaOutput struct {
+	Inner struct {
+		Top1    float64 `json:"top1"`
+		Latency float64 `json:"latency" provenance:"modelled"`
+	} `json:"inner" provenance:"measured"`
+}
+
+var schemaStage = Define("schema", 3, "Shows a schema.", schemaConfig{
+	Steps: 4, Limit: limits{Latency: 0.5}, Widths: []float64{1, 2, 3}, Named: map[string]float64{"old": 1},
+}, func(context.Context, schemaConfig) (schemaOutput, error) { return schemaOutput{}, nil })
+
+// The schema, with defaults and limits, is what the struct says.
+func TestDefineDerivesTheSchema(t *testing.T) {
+	var got []string
+	for _, f := range schemaStage.Config.Fields {
+		s := f.Name + " " + f.Type.String()
+		if f.Required {
+			s += " required"
+		}
+		if f.Default != nil {
+			s += fmt.Sprintf(" =%v", f.Default)
+		}
+		if !f.Key {
+			s += " nokey"
+		}
+		got = append(got, s)
+	}
+	want := []string{
+		"seed integer", "name string required", "steps integer =4", "limit object {latency, memory} ={0.5 <nil>}",
+		"widths list of number =[1 2 3]", "named map of number =map[old:1]", "data file required", "rows list of any", "threads integer nokey",
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	limit := schemaStage.Config.Field("limit").Type
+	if l := limit.Field("latency"); l.Unit != "s" || *l.Min != 0 || l.Default != 0.5 || l.Doc != "at most" {
+		t.Errorf("latency: %+v", l)
+	}
+	if !limit.Field("memory").Type.Nullable {
+		t.Error("a pointer is not nullable")
+	}
+}
+
+// A field's provenance holds for what is inside it, unless that says otherwise.
+func TestProvenanceIsInherited(t *testing.T) {
+	inner := schemaStage.Output.Field("inner")
+	if got := inner.Type.Field("top1").Kind; got != Measured {
+		t.Errorf("top1 is %q, want measured", got)
+	}
+	if got := inner.Type.Field("latency").Kind; got != Modelled {
+		t.Errorf("latency is %q, want modelled", got)
+	}
+}
+
+// What cannot be a schema is the stage author's mistake, and says where it is.
+func TestDefineRefuses(t *testing.T) {
+	tests := map[string]func(){
+		"x.f: a func() cannot be": func() {
+			define[struct {
+				F func() `json:"f"`
+			}]("x")
+		},
+		"x.F has no json name": func() { define[struct{ F int }]("x") },
+		`"when" belongs to every stage`: func() {
+			define[struct {
+				W bool `json:"when"`
+			}]("x")
+		},
+		`min:"low" is not a number`: func() {
+			define[struct {
+				W int `json:"w" min:"low"`
+			}]("x")
+		},
+		"must be structs": func() { define[int]("x") },
+	}
+	for want, f := range tests {
+		t.Run(want, func(t *testing.T) {
+			defer func() {
+				if got := fmt.Sprint(recover()); !strings.Contains(got, want) {
+					t.Errorf("panic %q, want one with %q", got, want)
+				}
+			}()
+			f()
+		})
+	}
+}
+
+func define[C any](name string) {
+	var c C
+	Define(name, 1, "", c, func(context.Context, C) (struct{}, error) { return struct{}{}, nil })
+}
+
+// Written objects are merged with their defaults; lists and maps replace theirs.
+func TestDecodeLaysAttributesOverDefaults(t *testing.T) {
+	c, err := schemaStage.Decode(map[string]any{
+		"name": "a", "limit": map[string]any{"memory": 5.0}, "widths": []any{9.0}, "named": map[string]any{"new": 2.0},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := c.(schemaConfig)
+	memory := 5.0
+	want := schemaConfig{Name: "a", Steps: 4, Limit: limits{0.5, &memory}, Widths: []float64{9}, Named: map[string]float64{"new": 2}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	again, _ := schemaStage.Decode(map[string]any{"name": "a"})
+	if !reflect.DeepEqual(again.(schemaConfig).Widths, []float64{1, 2, 3}) {
+		t.Error("decoding changed the defaults")
+	}
+}
+
+// A wrong value is an AttrError at the attribute.
+func TestDecodeNamesTheAttribute(t *testing.T) {
+	tests := []struct {
+		values map[string]any
+		want   string
+	}{
+		{map[string]any{"limit": map[string]any{"latency": 2.0}}, "limit.latency: 2 s is too long: write at most 1 s"},
+		{map[string]any{"steps": 1.5}, "steps: a number 1.5 cannot be a int"},
+	}
+	for _, test := range tests {
+		_, err := schemaStage.Decode(test.values)
+		var bad *AttrError
+		if !errors.As(err, &bad) || err.Error() != test.want {
+			t.Errorf("got %v, want %s", err, test.want)
+		}
+	}
+}
+
+// The preimage is what records and their reasons are made of. If this golden
+// changes, every cached result is lost: bump formatVersion and say so.
+func TestPreimageIsCanonical(t *testing.T) {
+	c, err := schemaStage.Decode(map[string]any{
+		"seed": 7.0, "name": "a<b", "threads": 5.0,
+		"data": artifacts.File{Path: "/here", Digest: artifacts.Sum(nil), Size: 1},
+		"rows": []any{Traced{Value: 0.1, Origins: []Origin{{Kind: Measured, Step: "s", Output: "top1"}}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := schemaStage.preimage(c, map[string]Attr{"seed": {Sensitive: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"format":1,"stage":"schema","version":3,"attributes":{` +
+		`"data":{"$object":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":1},` +
+		`"limit":{"latency":0.5,"memory":null},"name":"a<b","named":{"old":1},` +
+		`"rows":[{"origins":[{"kind":"measured","output":"top1","step":"s"}],"value":0.1}],` +
+		`"seed":{"$sensitive":"7902699be42c8a8e46fbbb4501726517e86b22c56a189f7625a6da49081b2451"},` +
+		`"steps":4,"widths":[1,2,3]}}`
+	if string(got) != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
