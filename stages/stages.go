@@ -5,12 +5,14 @@ import (
 	"eyrie/pipeline"
 	"eyrie/stages/dataset"
 	"eyrie/stages/deploy"
+	"eyrie/stages/supernet"
 	"eyrie/stages/table"
 )
 
 // All is every stage, in the order in which a pipeline uses them.
 var All = []*pipeline.Stage{
 	dataset.Stage,
+	supernet.Stage,
 	deploy.Stage,
 	table.Stage,
 }

@@ -60,6 +60,9 @@ func NewEngine(threads int, kernels string) (*Engine, error) {
 // Kernels returns the name of the kernels in use.
 func (e *Engine) Kernels() string { return e.k.name }
 
+// Threads returns the number of threads.
+func (e *Engine) Threads() int { return e.threads }
+
 // Close stops the threads.
 func (e *Engine) Close() {
 	for _, w := range e.wake {

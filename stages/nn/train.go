@@ -12,7 +12,8 @@ import (
 type Trainer struct {
 	runner
 	sgd     sgdTask
-	teacher []float32
+	other   runner    // of a teacher
+	teacher []float32 // probabilities
 }
 
 // NewTrainer returns a trainer of s on the engine.
@@ -58,6 +59,18 @@ func (t *runner) pass(n arch.Subnet, b *data.Batch, loss Loss, teacher []float32
 // are valid until Predictions is called again.
 func (t *Trainer) Predictions() []float32 {
 	t.teacher = append(t.teacher[:0], t.net.out.probs...)
+	return t.teacher
+}
+
+// Predict returns the probabilities that another supernet's subnet gives on the
+// batch, with the batch's own statistics. They are valid until Predict or
+// Predictions is called again.
+func (t *Trainer) Predict(s *Supernet, n arch.Subnet, b *data.Batch) []float32 {
+	if t.other.net != s {
+		t.other = runner{Engine: t.Engine, net: s}
+	}
+	t.other.pass(n, b, Loss{}, nil)
+	t.teacher = append(t.teacher[:0], s.out.probs...)
 	return t.teacher
 }
 

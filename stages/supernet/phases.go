@@ -1,0 +1,151 @@
+package supernet
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"eyrie/stages/arch"
+)
+
+// Sandwich and Progressive are the schedules.
+const (
+	Sandwich    = "sandwich"
+	Progressive = "progressive"
+)
+
+// Phase is a part of the training with choices and a learning rate of its own.
+type Phase struct {
+	Name       string  `json:"name" doc:"what progress and curve call it"`
+	Epochs     float64 `json:"epochs" min:"0" doc:"passes over the training images"`
+	Rate       float64 `json:"rate,omitempty" min:"0" doc:"learning rate at the start; the stage's by default"`
+	Warmup     float64 `json:"warmup,omitempty" min:"0" doc:"epochs over which the rate first rises"`
+	Rule       string  `json:"rule,omitempty" oneof:"sandwich,random,largest" doc:"the subnets of a step: sandwich: largest, smallest and random ones; random; largest (by default)"`
+	Subnets    int     `json:"subnets,omitempty" min:"0" doc:"random subnets per step"`
+	Expansions []int   `json:"expansions,omitempty" doc:"choices of random subnets; by default the space's"`
+	Depths     []int   `json:"depths,omitempty" doc:"choices of random subnets; by default the space's"`
+	Kernels    []int   `json:"kernels,omitempty" doc:"choices of random subnets; by default the space's"`
+	Distill    float64 `json:"distill,omitempty" min:"0" doc:"weight of learning from the largest network as it was when the first phase ended, beside the labels"`
+	Sort       bool    `json:"sort,omitempty" doc:"first sort middle channels by importance, within the widths that the phase before could choose"`
+}
+
+// phases returns the phases that the configuration asks for.
+func (c Config) phases() []Phase {
+	switch {
+	case len(c.Phases) > 0:
+		return c.Phases
+	case c.Schedule == Progressive:
+		return progressive(c.Space, c.Epochs, c.Rate, c.Warmup)
+	}
+	return []Phase{{Name: Sandwich, Epochs: c.Epochs, Warmup: c.Warmup, Rule: Sandwich, Subnets: c.Subnets}}
+}
+
+// progressive returns Once-for-All's phases (train_ofa_net.py: the largest
+// network for 180 epochs, kernels 125, depths 25 + 120, expansions 25 + 120,
+// at 1, 1, 1/12, 1/4, 1/12 and 1/4 of the learning rate), in proportion.
+func progressive(s arch.Space, epochs, rate, warmup float64) []Phase {
+	part := func(e float64) float64 { return epochs * e / (180 + 125 + 145 + 145) }
+	top := func(v []int, n int) []int { return v[max(0, len(v)-n):] }
+	e, d := s.Expansions, s.Depths
+	return []Phase{
+		{Name: "largest", Epochs: part(180), Rate: rate, Warmup: warmup, Rule: "largest"},
+		{Name: "kernels", Epochs: part(125), Rate: rate, Rule: "random", Subnets: 1, Distill: 1, Expansions: top(e, 1), Depths: top(d, 1)},
+		{Name: "depths 1", Epochs: part(25), Rate: rate / 12, Rule: "random", Subnets: 2, Distill: 1, Expansions: top(e, 1), Depths: top(d, 2)},
+		{Name: "depths 2", Epochs: part(120), Rate: rate / 4, Rule: "random", Subnets: 2, Distill: 1, Expansions: top(e, 1)},
+		{Name: "expansions 1", Epochs: part(25), Rate: rate / 12, Rule: "random", Subnets: 4, Distill: 1, Expansions: top(e, 2), Sort: true},
+		{Name: "expansions 2", Epochs: part(120), Rate: rate / 4, Rule: "random", Subnets: 4, Distill: 1, Sort: true},
+	}
+}
+
+func (p Phase) validate(s arch.Space, i int) error {
+	for _, c := range []struct {
+		name        string
+		some, whole []int
+	}{{"expansions", p.Expansions, s.Expansions}, {"depths", p.Depths, s.Depths}, {"kernels", p.Kernels, s.Kernels}} {
+		for _, v := range c.some {
+			if !slices.Contains(c.whole, v) {
+				return fmt.Errorf("%s: %d is not one of the space's %v", c.name, v, c.whole)
+			}
+		}
+	}
+	if p.Distill > 0 && (i == 0 || p.Rule == Sandwich) {
+		return fmt.Errorf("distill: the first phase has no teacher yet, and the sandwich rule has its own")
+	}
+	if p.Rule == "random" && p.Subnets == 0 {
+		return fmt.Errorf("subnets: want at least 1 random subnet per step")
+	}
+	return nil
+}
+
+// space returns the space whose subnets the phase draws.
+func (p Phase) space(s arch.Space) arch.Space {
+	for _, c := range []struct {
+		dst  *[]int
+		some []int
+	}{{&s.Expansions, p.Expansions}, {&s.Depths, p.Depths}, {&s.Kernels, p.Kernels}} {
+		if len(c.some) > 0 {
+			*c.dst = slices.Sorted(slices.Values(c.some))
+		}
+	}
+	return s
+}
+
+// span is a phase with its place among all steps.
+type span struct {
+	Phase
+	first, last int // steps first … last-1
+	warm        int // steps of warm-up
+	choices     arch.Space
+	largest     arch.Subnet
+	smallest    arch.Subnet
+}
+
+// spans lays out the phases over the steps.
+func (c Config) spans(perEpoch int) []span {
+	var list []span
+	at := 0.0
+	for _, p := range c.phases() {
+		first := int(math.Round(at * float64(perEpoch)))
+		at += p.Epochs
+		if p.Rate == 0 {
+			p.Rate = c.Rate
+		}
+		sp := span{Phase: p, first: first, last: int(math.Round(at * float64(perEpoch))), warm: int(math.Round(p.Warmup * float64(perEpoch)))}
+		sp.choices = p.space(c.Space)
+		sp.largest, sp.smallest = c.Space.Largest(), sp.choices.Smallest()
+		list = append(list, sp)
+	}
+	return list
+}
+
+// rate returns the learning rate of a step: a linear rise over the warm-up,
+// then a cosine down to 0.
+func (p span) rate(step int) float64 {
+	i := step - p.first
+	if i < p.warm {
+		return p.Rate * float64(i+1) / float64(p.warm)
+	}
+	return p.Rate * (1 + math.Cos(math.Pi*float64(i-p.warm)/float64(p.last-p.first-p.warm))) / 2
+}
+
+// draw returns the subnets of a step, in the order in which they run; in a
+// sandwich the first is the largest. Their resolution is the batch's.
+func (p span) draw(rng *rand.Rand, resolution int) []arch.Subnet {
+	var list []arch.Subnet
+	if p.Rule != "random" {
+		list = append(list, p.largest)
+	}
+	if p.Rule == Sandwich {
+		list = append(list, p.smallest)
+	}
+	if p.Rule == Sandwich || p.Rule == "random" {
+		for range p.Subnets {
+			list = append(list, p.choices.Sample(rng))
+		}
+	}
+	for i := range list {
+		list[i].Resolution = resolution
+	}
+	return list
+}

@@ -1,0 +1,139 @@
+// Package supernet is the stage that trains a supernet: one set of weights for
+// all subnets of an elastic space.
+package supernet
+
+import (
+	"context"
+	"fmt"
+
+	"eyrie/artifacts"
+	"eyrie/pipeline"
+	"eyrie/stages/arch"
+	"eyrie/stages/data"
+	"eyrie/stages/nn"
+)
+
+// Stage is the train-supernet stage. The defaults are the paper's values
+// (section 3.1), and Once-for-All's where the paper gives none.
+var Stage = pipeline.Define("train-supernet", 1,
+	`Trains a weight-sharing supernet on the CPU, after Once-for-All.
+
+schedule = "sandwich": at each step the largest subnet learns from the labels,
+and the smallest and some random subnets from the largest one's predictions
+(in-place distillation).
+
+schedule = "progressive": Once-for-All's progressive shrinking: the largest
+network first, then elastic kernels, depths and expansions, each phase
+learning from the labels and from the largest network as it was trained.
+
+Write phases to set each phase yourself. Training is interrupted and resumed
+at any step without a difference in the result, which does not depend on the
+number of threads either.`,
+	Config{
+		Epochs: 450, Schedule: Sandwich, Batch: 64,
+		Rate: 0.03, Momentum: 0.9, Nesterov: true, Decay: 3e-5, Smoothing: 0.1,
+		Subnets: 2, Calibration: 2000, CurveImages: 1000, Arithmetic: "auto", CheckpointEvery: 10,
+	}, run)
+
+// Config is what a recipe may write in the block.
+type Config struct {
+	Space   arch.Space `json:"space" doc:"the elastic space"`
+	Dataset data.Set   `json:"dataset" doc:"the images"`
+	Holdout int        `json:"holdout,omitempty" min:"0" doc:"training images that are kept back, for a search to be judged on"`
+
+	Schedule string  `json:"schedule" oneof:"sandwich,progressive" doc:"how the subnets take turns"`
+	Epochs   float64 `json:"epochs" min:"0" doc:"passes over the training images, over all phases"`
+	Subnets  int     `json:"subnets" min:"0" doc:"sandwich: random subnets per step, beside the largest and the smallest"`
+	Phases   []Phase `json:"phases,omitempty" doc:"each phase, in place of schedule, epochs and subnets"`
+
+	Batch     int          `json:"batch" min:"1" doc:"images in a step"`
+	Rate      float64      `json:"rate" min:"0" doc:"learning rate at the start; it falls to 0 along a cosine in each phase"`
+	Warmup    float64      `json:"warmup,omitempty" min:"0" doc:"epochs over which the rate first rises, in the first phase"`
+	Momentum  float64      `json:"momentum" min:"0" max:"1" doc:"of stochastic gradient descent"`
+	Nesterov  bool         `json:"nesterov" doc:"Nesterov's momentum"`
+	Decay     float64      `json:"weight_decay" min:"0" doc:"weight decay; not of batch normalisation and biases"`
+	Smoothing float64      `json:"label_smoothing" min:"0" max:"1" doc:"this much of each label is spread over all classes"`
+	Augment   data.Augment `json:"augment,omitzero" doc:"how training images are varied at random"`
+	Seed      uint32       `json:"seed,omitempty" doc:"of the weights, the order of images and the subnets"`
+
+	Calibration int    `json:"calibration" min:"1" doc:"training images from which a subnet's batch normalisation takes its statistics"`
+	CurveImages int    `json:"curve_images,omitempty" min:"0" doc:"test images on which the largest and the smallest subnet are measured after each epoch, for the curve; 0 for none"`
+	Arithmetic  string `json:"arithmetic" oneof:"auto,go,avx2,avx512" doc:"the kernels that compute: the fastest of this machine, or those named; \"go\" rounds the same on every machine"`
+
+	Threads         int     `json:"threads,omitempty" min:"0" key:"-" doc:"0 for what the run grants"`
+	CheckpointEvery float64 `json:"checkpoint_every" min:"0" unit:"s" key:"-" doc:"how often the state is saved"`
+}
+
+// Output is what the block's references yield.
+type Output struct {
+	Weights      artifacts.File `json:"weights" doc:"the shared weights, as safetensors"`
+	Space        arch.Space     `json:"space" doc:"the elastic space"`
+	Top1Largest  float64        `json:"top1_largest" doc:"accuracy of the largest subnet on all test images" provenance:"measured"`
+	Top1Smallest float64        `json:"top1_smallest" doc:"accuracy of the smallest subnet on all test images" provenance:"measured"`
+	Steps        int            `json:"steps" doc:"steps that were trained"`
+	Params       int            `json:"params" doc:"number of shared weights"`
+	Curve        artifacts.File `json:"curve" doc:"loss and accuracies over the steps, as CSV"`
+	CurvePlot    artifacts.File `json:"curve_plot" doc:"the same, as SVG"`
+}
+
+// Validate checks what can be checked before the data set is there.
+func (c Config) Validate() error {
+	if err := c.Space.Validate(); err != nil {
+		return pipeline.Badf("space", "%w", err)
+	}
+	if got, want := c.Space.Backbone.Classes, c.Dataset.Classes; want != 0 && got != want {
+		return pipeline.Badf("space.backbone.classes", "%d, but the data set has %d classes", got, want)
+	}
+	if got, want := c.Space.Backbone.Input, c.Dataset.Channels; want != 0 && got != want {
+		return pipeline.Badf("space.backbone.input", "%d, but the data set's images have %d channels", got, want)
+	}
+	if n := c.Dataset.Train.Count; n != 0 && n-c.Holdout < c.Batch {
+		return pipeline.Badf("batch", "%d images, but the data set has only %d to train on", c.Batch, max(0, n-c.Holdout))
+	}
+	for i, p := range c.Phases {
+		if err := p.validate(c.Space, i); err != nil {
+			return pipeline.Badf(fmt.Sprintf("phases[%d]", i), "%w", err)
+		}
+	}
+	return nil
+}
+
+func run(ctx context.Context, c Config) (Output, error) {
+	t, err := begin(ctx, c)
+	if err != nil {
+		return Output{}, err
+	}
+	defer t.close()
+	if err := t.train(ctx); err != nil {
+		return Output{}, err
+	}
+	return t.finish(ctx)
+}
+
+// finish measures the trained supernet and writes the outputs.
+func (t *training) finish(ctx context.Context) (out Output, err error) {
+	pipeline.Report(ctx, t.progress("measuring the largest and the smallest subnet"))
+	v := t.evaluator(t.test)
+	if err := v.Calibrate(ctx); err != nil {
+		return out, err
+	}
+	out = Output{Space: t.Space, Steps: t.step, Params: t.net.Params()}
+	if out.Top1Largest, err = v.Accuracy(ctx, t.Space.Largest()); err != nil {
+		return out, err
+	}
+	if out.Top1Smallest, err = v.Accuracy(ctx, t.Space.Smallest()); err != nil {
+		return out, err
+	}
+	path := pipeline.Path(ctx, "supernet.safetensors")
+	if err := t.net.Save(path); err != nil {
+		return out, err
+	}
+	out.Weights = artifacts.Local(path)
+	out.Curve, out.CurvePlot, err = t.curve.write(pipeline.Path(ctx, "curve.csv"), pipeline.Path(ctx, "curve.svg"))
+	return out, err
+}
+
+// evaluator returns an evaluator on the images of split.
+func (t *training) evaluator(split *data.Split) *nn.Evaluator {
+	return nn.NewEvaluator(t.engine, t.net, t.calibration, split, t.Batch)
+}

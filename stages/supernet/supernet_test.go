@@ -1,0 +1,269 @@
+package supernet
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"eyrie/pipeline"
+	"eyrie/stages/arch"
+	"eyrie/stages/data"
+	"eyrie/stages/nn"
+)
+
+// shapesSet writes a small set of shapes.
+func shapesSet(t testing.TB, size, train, test int) data.Set {
+	t.Helper()
+	g := data.Shapes{Seed: 1, Size: size, Noise: 0.05}
+	set := data.Set{Name: "shapes", Classes: len(data.ShapeClasses()), ClassNames: data.ShapeClasses(), Channels: 3, Size: size}
+	dir := t.TempDir()
+	part := func(name string, first, n int) data.Part {
+		w, err := data.Create(filepath.Join(dir, name), size, size, 3, set.Classes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pixels := make([]byte, size*size*3)
+		for i := range n {
+			if err := w.Add(pixels, g.Render(first+i, pixels)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p, err := w.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name == "train" {
+			set.Mean, set.Std = w.Stats.MeanStd()
+		}
+		return p
+	}
+	set.Train, set.Test = part("train", 0, train), part("test", train, test)
+	return set
+}
+
+func tinySpace() arch.Space {
+	b := arch.Backbone{
+		Input: 3, Stem: arch.Stem{Channels: 8, Kernel: 3, Stride: 2}, Classes: 12, Head: 32,
+		Groups: []arch.Group{
+			{Expansion: 1, Channels: 8, Repeats: 1, Stride: 1},
+			{Expansion: 6, Channels: 8, Repeats: 2, Stride: 2},
+			{Expansion: 6, Channels: 16, Repeats: 2, Stride: 2},
+		},
+	}
+	return arch.Space{
+		Backbone: b, Widths: b.Scaled(1), Resolutions: []int{12, 16}, Expansions: []int{2, 3}, Depths: []int{1, 2}, Kernels: []int{3, 5},
+	}
+}
+
+// small is a configuration that trains in a moment.
+func small(t testing.TB) Config {
+	return Config{
+		Space: tinySpace(), Dataset: shapesSet(t, 16, 400, 120), Schedule: Sandwich, Epochs: 2, Subnets: 1,
+		Batch: 20, Rate: 0.1, Momentum: 0.9, Nesterov: true, Decay: 3e-5, Smoothing: 0.1, Seed: 3,
+		Calibration: 100, CurveImages: 60, Arithmetic: "go", CheckpointEvery: 1e9,
+	}
+}
+
+func train(t testing.TB, ctx context.Context, c Config) (Output, error) {
+	t.Helper()
+	return run(pipeline.With(ctx, pipeline.Env{Work: t.TempDir()}), c)
+}
+
+// digest hashes the outputs, files included.
+func digest(t testing.TB, out Output) string {
+	t.Helper()
+	h := sha256.New()
+	for _, f := range []interface{ ReadFile() ([]byte, error) }{out.Weights, out.Curve, out.CurvePlot} {
+		b, err := f.ReadFile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.Write(b)
+	}
+	b, err := json.Marshal(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Write(b)
+	return fmt.Sprintf("v%d %x", Stage.Version, h.Sum(nil))
+}
+
+// golden is the digest of the outputs on a small input, computed in Go. If it
+// changes, the stage's results did: bump its version and write the new digest.
+const golden = "v1 33bc63b30741ba509cc9e1ebc79d5b02493f28dceab92faf47e0c79d011c25a9"
+
+// The stage gives what it gave, whatever the number of threads.
+func TestGolden(t *testing.T) {
+	for _, threads := range []int{1, 2, 5} {
+		c := small(t)
+		c.Threads = threads
+		out, err := train(t, t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := digest(t, out); got != golden {
+			t.Errorf("%d threads: the outputs' digest is\n%s, want\n%s", threads, got, golden)
+		}
+	}
+}
+
+// What is learned generalises, and the weights that are written are those that
+// were measured.
+func TestLearns(t *testing.T) {
+	c := small(t)
+	c.Dataset = shapesSet(t, 16, 3000, 600)
+	c.Epochs, c.Arithmetic = 6, "auto"
+	out, err := train(t, t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out.Top1Largest < 0.5 || out.Top1Smallest < 0.4 {
+		t.Errorf("top-1 %.3f of the largest, %.3f of the smallest: want 0.5 and 0.4 (chance is 0.08)", out.Top1Largest, out.Top1Smallest)
+	}
+	s, err := nn.Load(out.Weights.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	train, test, err := data.Open(c.Dataset)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer train.Close()
+	defer test.Close()
+	e, err := nn.NewEngine(1, "auto")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	calibration := train.Subset(data.Order(train.Len(), uint64(c.Seed), -1)[:c.Calibration])
+	top1, err := nn.NewEvaluator(e, s, calibration, test, c.Batch).Accuracy(t.Context(), c.Space.Largest())
+	if err != nil || top1 != out.Top1Largest {
+		t.Errorf("the weights' top-1 is %v, %v; the stage measured %v", top1, err, out.Top1Largest)
+	}
+}
+
+// Progressive shrinking goes through its phases, with teacher and sorting.
+func TestProgressive(t *testing.T) {
+	c := small(t)
+	c.Schedule, c.Epochs, c.Arithmetic = Progressive, 4, "auto"
+	out, err := train(t, t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, _ := out.Curve.ReadFile()
+	for _, phase := range []string{"largest", "kernels", "depths 1", "depths 2", "expansions 1", "expansions 2"} {
+		if !strings.Contains(string(b), phase) {
+			t.Errorf("no phase %q in the curve:\n%s", phase, b)
+		}
+	}
+}
+
+// A training that is cancelled again and again, and whose newest checkpoint
+// is damaged at times, ends with the weights of an uninterrupted one.
+func TestResume(t *testing.T) {
+	for _, schedule := range []string{Sandwich, Progressive} {
+		c := small(t)
+		c.Schedule, c.Arithmetic = schedule, "auto"
+		want, err := train(t, t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		env := pipeline.Env{Work: t.TempDir(), Checkpoint: t.TempDir()}
+		c.CheckpointEvery = 0
+		var got Output
+		for attempt, runs := 1, 0; ; attempt++ {
+			ctx, cancel := context.WithCancel(t.Context())
+			steps := 0
+			env.Progress = func(pipeline.Progress) {
+				if steps++; steps > 7 {
+					cancel()
+				}
+			}
+			got, err = run(pipeline.With(ctx, env), c)
+			cancel()
+			if err == nil {
+				break
+			}
+			if !errors.Is(err, context.Canceled) {
+				t.Fatal(err)
+			}
+			if runs++; runs > 60 {
+				t.Fatal("does not get on")
+			}
+			list, err := store{env.Checkpoint}.list()
+			if err != nil || len(list) > keep {
+				t.Fatalf("checkpoints %v, %v", list, err)
+			}
+			if attempt%2 == 0 {
+				damage(t, list[len(list)-1], attempt)
+			}
+		}
+		if a, b := digest(t, got), digest(t, want); a != b {
+			t.Errorf("%s: resumed %s, uninterrupted %s", schedule, a, b)
+		}
+	}
+}
+
+// damage truncates a file or flips a bit of it.
+func damage(t *testing.T, path string, how int) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if how%4 == 0 {
+		b = b[:len(b)/3]
+	} else {
+		b[len(b)/2] ^= 1
+	}
+	if err := os.WriteFile(path, b, 0o666); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A training that diverges stops, and says at which step and where the curve
+// and the last good checkpoint are.
+func TestDivergence(t *testing.T) {
+	c := small(t)
+	c.Rate, c.CheckpointEvery = 1e30, 0
+	env := pipeline.Env{Work: t.TempDir(), Checkpoint: t.TempDir()}
+	_, err := run(pipeline.With(t.Context(), env), c)
+	if !errors.Is(err, errDiverged) {
+		t.Fatalf("got %v", err)
+	}
+	for _, want := range []string{"step ", "of 40", "lower rate", suffix, "curve.csv"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q does not say %q", err, want)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(env.Checkpoint, "curve.csv")); err != nil {
+		t.Error(err)
+	}
+}
+
+// What cannot work is refused with the attribute's name, before any work.
+func TestValidate(t *testing.T) {
+	for want, change := range map[string]func(*Config){
+		"space: expansions":                          func(c *Config) { c.Space.Expansions = nil },
+		"space.backbone.classes: 10, but":            func(c *Config) { c.Space.Backbone.Classes = 10 },
+		"space.backbone.input: 1, but":               func(c *Config) { c.Space.Backbone.Input = 1 },
+		"batch: 500 images, but the data set has":    func(c *Config) { c.Batch = 500 },
+		"phases[0]: kernels: 9 is not one of":        func(c *Config) { c.Phases = []Phase{{Epochs: 1, Kernels: []int{9}}} },
+		"phases[0]: distill: the first phase has no": func(c *Config) { c.Phases = []Phase{{Epochs: 1, Distill: 1}} },
+		"phases[0]: subnets: want at least 1":        func(c *Config) { c.Phases = []Phase{{Epochs: 1, Rule: "random"}} },
+		"epochs: too few":                            func(c *Config) { c.Epochs = 0.01 },
+		"arithmetic: kernels":                        func(c *Config) { c.Arithmetic = "abacus" },
+	} {
+		c := small(t)
+		change(&c)
+		if _, err := train(t, t.Context(), c); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("got %v, want %s …", err, want)
+		}
+	}
+}
