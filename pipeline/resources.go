@@ -25,8 +25,8 @@ func (p *pool) claim(s *Step) (map[string]float64, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(claim)) {
 		if claim[name] > p.total[name] {
-			return nil, fmt.Errorf("%s: step %s: resources: asks for %s = %g, this run has %g (say what the machine has with --resource %s=%g)",
-				s.Pos, s.ID, name, claim[name], p.total[name], name, claim[name])
+			return nil, stepError(s.Pos, s, "resources", fmt.Errorf("asks for %s = %g, this run has %g (say what the machine has with --resource %s=%g)",
+				name, claim[name], p.total[name], name, claim[name]))
 		}
 	}
 	return claim, nil

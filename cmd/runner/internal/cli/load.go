@@ -1,0 +1,165 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+
+	"eyrie/artifacts"
+	"eyrie/hcl"
+	"eyrie/pipeline"
+)
+
+// load reads the recipe at path and prints what is wrong with it.
+func (a *app) load(path string) (*pipeline.Recipe, error) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, invalidf("there is no recipe %s", path)
+	} else if err != nil {
+		return nil, err
+	}
+	vars := make(map[string]string, len(a.vars))
+	for _, v := range a.vars {
+		name, value, ok := strings.Cut(v, "=")
+		if !ok || name == "" {
+			return nil, invalidf("--var %q: want name=value", v)
+		}
+		vars[name] = value
+	}
+	recipe, diags := hcl.Load(path, hcl.Options{Stages: a.stages, Vars: vars, VarFiles: a.varFiles, Environ: os.Environ()})
+	if err := a.diagnose(diags); err != nil {
+		return nil, err
+	}
+	if diags.HasErrors() {
+		return nil, reported(exitInvalid)
+	}
+	return recipe, nil
+}
+
+// diagnose prints diagnostics with the text at fault: to the stream of errors,
+// or with --json as an object a line, {"v": 1, "event": "diagnostic", …}.
+func (a *app) diagnose(diags hcl.Diagnostics) error {
+	if a.json {
+		for _, d := range diags.All() {
+			err := a.print(struct {
+				Version int    `json:"v"`
+				Event   string `json:"event"`
+				hcl.Diagnostic
+			}{pipeline.EventVersion, "diagnostic", d})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	width := 0
+	if f, ok := a.err.(*os.File); ok {
+		width, _, _ = term.GetSize(int(f.Fd())) // 0, no wrapping, where it is no terminal
+	}
+	return diags.Write(a.err, width, a.style(a.err).Colour)
+}
+
+// open opens the store that goes with the recipe at path. Nothing is written
+// before something is to be kept.
+func (a *app) open(path string) (*artifacts.Dir, error) {
+	dir := a.store
+	if dir == "" {
+		dir = filepath.Join(recipeDir(path), ".eyrie")
+	}
+	return artifacts.OpenDir(dir)
+}
+
+// recipeDir returns the directory of the recipe at path.
+func recipeDir(path string) string {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return path
+	}
+	return filepath.Dir(path)
+}
+
+// prepare loads the recipe, opens its store and makes a plan. Where that takes
+// long, as large inputs are hashed, it calls slow.
+func (a *app) prepare(ctx context.Context, path string, opt pipeline.PlanOptions, slow func()) (*pipeline.Plan, *artifacts.Dir, error) {
+	if slow != nil {
+		t := time.AfterFunc(500*time.Millisecond, slow)
+		defer t.Stop()
+	}
+	recipe, err := a.load(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	store, err := a.open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	plan, err := a.plan(ctx, recipe, store, opt)
+	return plan, store, err
+}
+
+// plan makes a plan, evaluates the outputs as far as known, and prints all
+// mistakes that this brings to light.
+func (a *app) plan(ctx context.Context, recipe *pipeline.Recipe, store artifacts.Store, opt pipeline.PlanOptions) (*pipeline.Plan, error) {
+	var err error
+	if opt.Targets, err = stepNames(recipe, opt.Targets, "--target"); err != nil {
+		return nil, err
+	}
+	if opt.Rerun, err = stepNames(recipe, opt.Rerun, "--rerun"); err != nil {
+		return nil, err
+	}
+	plan, err := pipeline.NewPlan(ctx, recipe, store, opt)
+	if err == nil {
+		_, err = values(recipe, plan.Known)
+	}
+	if err == nil || ctx.Err() != nil {
+		return plan, err
+	}
+	a.complain(err)
+	return nil, reported(planCode(err))
+}
+
+// planCode returns the exit code for a plan that could not be made: the
+// recipe's fault, unless something could not be read.
+func planCode(err error) int {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return exitTrouble
+	}
+	return exitInvalid
+}
+
+// stepNames returns the names as the recipe writes them: a shell's
+// raptornet[70ms] is the recipe's raptornet["70ms"].
+func stepNames(recipe *pipeline.Recipe, names []string, flag string) ([]string, error) {
+	var exact []string
+	for _, name := range names {
+		id, err := stepName(recipe, name)
+		if err != nil {
+			return nil, invalidf("%s: %w", flag, err)
+		}
+		exact = append(exact, id)
+	}
+	return exact, nil
+}
+
+func stepName(recipe *pipeline.Recipe, name string) (string, error) {
+	bare := strings.NewReplacer(`"`, "", `'`, "")
+	var all []string
+	for _, s := range recipe.Steps {
+		if s.ID == name || s.Name() == name {
+			return name, nil
+		}
+		all = append(all, s.ID, s.Name())
+	}
+	for _, s := range recipe.Steps {
+		if bare.Replace(s.ID) == bare.Replace(name) {
+			return s.ID, nil
+		}
+	}
+	return "", fmt.Errorf("the recipe has no step %q%s", name, didYouMean(name, all))
+}

@@ -1,0 +1,148 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"eyrie/cmd/runner/internal/view"
+	"eyrie/pipeline"
+)
+
+func (a *app) planCommand() *cobra.Command {
+	var opt pipeline.PlanOptions
+	cmd := &cobra.Command{
+		Use:   "plan RECIPE",
+		Short: "Show what run would do, and why; nothing is written",
+		Args:  exactly("RECIPE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			plan, _, err := a.prepare(cmd.Context(), args[0], opt, func() { a.planning(args[0]) })
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.print(planDocument(plan))
+			}
+			writePlan(a.out, a.style(a.out), plan, a.verbose)
+			return nil
+		},
+	}
+	a.planFlags(cmd, &opt)
+	return cmd
+}
+
+// planFlags adds the flags that say which steps.
+func (a *app) planFlags(cmd *cobra.Command, opt *pipeline.PlanOptions) {
+	cmd.Flags().StringArrayVar(&opt.Targets, "target", nil, "only this `step` and what it needs; may be repeated")
+	cmd.Flags().StringArrayVar(&opt.Rerun, "rerun", nil, "run this `step` though its result is cached; may be repeated")
+	for _, flag := range []string{"target", "rerun"} {
+		cobra.CheckErr(cmd.RegisterFlagCompletionFunc(flag, a.completeSteps))
+	}
+}
+
+// planning says that the plan takes a while.
+func (a *app) planning(path string) {
+	if !a.json {
+		say(a.err, "%s: planning …", path)
+	}
+}
+
+// many is how many steps a plan may have before cached ones are only counted.
+const many = 50
+
+// writePlan writes a line for each step, and the count of each verdict.
+func writePlan(w io.Writer, y view.Style, p *pipeline.Plan, verbose bool) {
+	var shown []*pipeline.Planned
+	for _, s := range p.Steps {
+		if s.Verdict != pipeline.Cached || verbose || len(p.Steps) <= many {
+			shown = append(shown, s)
+		}
+	}
+	var ids, stages []string
+	for _, s := range shown {
+		ids, stages = append(ids, s.ID), append(stages, s.Stage.Name)
+	}
+	idWidth, stageWidth := view.Width(40, ids...), view.Width(24, stages...)
+	for _, s := range shown {
+		mark, text := verdict(y, s)
+		say(w, "%s %s  %s  %s", mark, y.Bold(view.Pad(s.ID, idWidth)), view.Pad(s.Stage.Name, stageWidth), text)
+	}
+	if len(shown) > 0 {
+		say(w, "")
+	}
+	say(w, "%s", tally(p))
+}
+
+// verdict words what the plan says of a step.
+func verdict(y view.Style, s *pipeline.Planned) (mark, text string) {
+	switch s.Verdict {
+	case pipeline.Cached:
+		return y.Dim("="), y.Dim("cached")
+	case pipeline.MustRun:
+		return y.Yellow("+"), y.Yellow("run") + "  " + view.Reasons(s.Reasons)
+	}
+	return "?", "known after " + view.Few(s.After, ", ")
+}
+
+// tally counts the verdicts: "4 cached, 1 to run, 3 known after".
+func tally(p *pipeline.Plan) string {
+	cached, run, unknown := p.Count(pipeline.Cached), p.Count(pipeline.MustRun), p.Count(pipeline.Unknown)
+	switch {
+	case len(p.Steps) == 0:
+		return "nothing to do: the recipe has no steps"
+	case run+unknown == 0:
+		return fmt.Sprintf("nothing to do: %s cached", view.Count(cached, "step"))
+	}
+	var parts []string
+	for _, part := range []struct {
+		n    int
+		text string
+	}{{cached, "cached"}, {run, "to run"}, {unknown, "known after"}} {
+		if part.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", part.n, part.text))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// planJSON is a plan for programs.
+type planJSON struct {
+	Version int        `json:"v"`
+	Recipe  string     `json:"recipe"`
+	Cached  int        `json:"cached"`
+	Run     int        `json:"run"`
+	Unknown int        `json:"unknown"`
+	Steps   []stepJSON `json:"steps"`
+}
+
+// stepJSON is a step with its verdict.
+type stepJSON struct {
+	Step    string            `json:"step"`
+	Stage   string            `json:"stage"`
+	Pos     string            `json:"pos"`
+	Verdict pipeline.Verdict  `json:"verdict"`
+	Reasons []pipeline.Reason `json:"reasons,omitempty"`
+	After   []string          `json:"after,omitempty"`
+	Action  string            `json:"action,omitempty"`
+}
+
+func planDocument(p *pipeline.Plan) planJSON {
+	doc := planJSON{
+		Version: pipeline.EventVersion, Recipe: p.Recipe.Name, Steps: make([]stepJSON, len(p.Steps)),
+		Cached: p.Count(pipeline.Cached), Run: p.Count(pipeline.MustRun), Unknown: p.Count(pipeline.Unknown),
+	}
+	for i, s := range p.Steps {
+		doc.Steps[i] = planned(s)
+	}
+	return doc
+}
+
+func planned(s *pipeline.Planned) stepJSON {
+	j := stepJSON{Step: s.ID, Stage: s.Stage.Name, Pos: s.Pos, Verdict: s.Verdict, Reasons: s.Reasons, After: s.After}
+	if !s.Action.IsZero() {
+		j.Action = s.Action.String()
+	}
+	return j
+}

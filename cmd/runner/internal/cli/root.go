@@ -1,0 +1,132 @@
+// Package cli is the command runner: its flags, what it prints, and its exit
+// codes.
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"eyrie/cmd/runner/internal/view"
+	"eyrie/pipeline"
+)
+
+// app is what the commands share: the stages, the global flags and the streams.
+type app struct {
+	stages []*pipeline.Stage
+	in     io.Reader
+	out    io.Writer
+	err    io.Writer
+
+	store    string
+	vars     []string
+	varFiles []string
+	jobs     int
+	json     bool
+	logLevel string
+	noColor  bool
+	verbose  bool
+}
+
+// Main runs the command line over the stages and returns the exit code.
+func Main(stages []*pipeline.Stage) int {
+	a := &app{stages: stages, in: os.Stdin, out: os.Stdout, err: os.Stderr}
+	a.json = slices.Contains(os.Args, "--json") // so that a mistake in the flags is told as JSON, too
+	err := a.root().Execute()
+	if err != nil {
+		a.complain(err)
+	}
+	return exitCode(err)
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "runner",
+		Short: "Run a recipe: every result cached by its content, interrupted work resumed",
+		Long: `runner runs recipes: steps written in HCL, each the use of a stage. It runs what
+has no result yet, tells why, and keeps every result in a store beside the recipe.`,
+		Example: `  runner plan paper.hcl              what would run, and why
+  runner run paper.hcl               run it
+  runner run paper.hcl --var epochs=3
+  runner stages train-supernet       what a stage takes and gives`,
+		Args:          cobra.ArbitraryArgs,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		return invalidf("there is no command %q%s; see runner --help", args[0], didYouMean(args[0], names(cmd)))
+	}
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return invalidf("%w; see %s --help", err, cmd.CommandPath())
+	})
+	f := root.PersistentFlags()
+	f.StringVar(&a.store, "store", "", "where results are kept (default: .eyrie beside the recipe)")
+	f.StringArrayVar(&a.vars, "var", nil, "a variable's value, as `name=value`; may be repeated")
+	f.StringArrayVar(&a.varFiles, "var-file", nil, "a `file` of variables' values; may be repeated")
+	f.IntVarP(&a.jobs, "jobs", "j", 0, "how many steps run at once (default: one per CPU)")
+	f.BoolVar(&a.json, "json", false, "print JSON, an object a line")
+	f.StringVar(&a.logLevel, "log-level", "info", "what to show of the stages' logs: trace, debug, info, warn or error")
+	f.BoolVar(&a.noColor, "no-color", false, "no colours (also: the environment variable NO_COLOR)")
+	f.BoolVarP(&a.verbose, "verbose", "v", false, "show cached steps one by one")
+	root.PersistentPreRunE = func(*cobra.Command, []string) error { return a.checkFlags() }
+	root.AddCommand(a.runCommand(), a.planCommand(), a.validateCommand(), a.fmtCommand(), a.graphCommand(), a.showCommand(),
+		a.outputCommand(), a.stagesCommand(), a.functionsCommand(), a.versionCommand(),
+		&cobra.Command{Use: "exit-codes", Short: "What the exit codes mean", Long: exitCodes})
+	return root
+}
+
+// checkFlags finds mistakes in the global flags.
+func (a *app) checkFlags() error {
+	if _, err := zerolog.ParseLevel(a.logLevel); err != nil || a.logLevel == "" {
+		return invalidf("--log-level %q: want trace, debug, info, warn or error", a.logLevel)
+	}
+	if a.jobs < 0 {
+		return invalidf("-j %d: want a positive number of steps", a.jobs)
+	}
+	return nil
+}
+
+// names returns the names of the sub-commands.
+func names(cmd *cobra.Command) []string {
+	var names []string
+	for _, c := range cmd.Commands() {
+		names = append(names, c.Name())
+	}
+	return names
+}
+
+// exactly checks a command's arguments, which are named as in its usage:
+// "RECIPE", "[NAME]".
+func exactly(params ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		for i, p := range params {
+			if i >= len(args) && !strings.HasPrefix(p, "[") {
+				return invalidf("%s: %s is missing: %s", cmd.CommandPath(), p, cmd.UseLine())
+			}
+		}
+		if extra := len(args) - len(params); extra > 0 {
+			what := fmt.Sprintf("%q is too much", args[len(params)])
+			if params[0] == "RECIPE" && len(params) == 1 {
+				what = fmt.Sprintf("one recipe at a time, not %d (a directory of *.hcl files is one recipe)", len(args))
+			}
+			return invalidf("%s: %s: %s", cmd.CommandPath(), what, cmd.UseLine())
+		}
+		return nil
+	}
+}
+
+// style returns the style of what is written to w.
+func (a *app) style(w io.Writer) view.Style {
+	return view.Style{Colour: terminalOf(w) != nil && !a.noColor && os.Getenv("NO_COLOR") == ""}
+}

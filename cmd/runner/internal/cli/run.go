@@ -1,0 +1,139 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"eyrie/cmd/runner/internal/view"
+	"eyrie/pipeline"
+)
+
+func (a *app) runCommand() *cobra.Command {
+	var opt pipeline.PlanOptions
+	var failFast bool
+	var resources []string
+	cmd := &cobra.Command{
+		Use:   "run RECIPE",
+		Short: "Run what has no result yet, and print the recipe's outputs",
+		Args:  exactly("RECIPE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			has, err := parseResources(resources)
+			if err != nil {
+				return err
+			}
+			r := &runner{app: a, recipe: args[0], plan: opt, opt: pipeline.RunOptions{
+				Jobs: a.jobs, FailFast: failFast, Resources: has, LogLevel: a.level(),
+			}}
+			return r.run(cmd.Context())
+		},
+	}
+	a.planFlags(cmd, &opt)
+	cmd.Flags().BoolVar(&failFast, "fail-fast", false, "start nothing more after a failure")
+	cmd.Flags().StringArrayVar(&resources, "resource", nil, "what this machine has, as `name=amount`, such as gpus=1; may be repeated")
+	return cmd
+}
+
+// level returns what of the stages' logs is shown.
+func (a *app) level() zerolog.Level {
+	level, _ := zerolog.ParseLevel(a.logLevel) // checkFlags has seen to it
+	return level
+}
+
+func parseResources(flags []string) (map[string]float64, error) {
+	has := make(map[string]float64, len(flags))
+	for _, f := range flags {
+		name, amount, ok := strings.Cut(f, "=")
+		n, err := strconv.ParseFloat(amount, 64)
+		if !ok || name == "" || err != nil || n < 0 {
+			return nil, invalidf("--resource %q: want name=amount, such as gpus=1", f)
+		}
+		has[name] = n
+	}
+	return has, nil
+}
+
+// runner is one use of the command run.
+type runner struct {
+	*app
+	recipe string
+	plan   pipeline.PlanOptions
+	opt    pipeline.RunOptions
+	style  view.Style
+}
+
+// run plans, executes and sums up.
+func (r *runner) run(parent context.Context) error {
+	r.style = r.app.style(r.out)
+	sig := watchSignals(parent, r.notice)
+	defer sig.close()
+	terminal := terminalOf(r.out)
+	r.out = sig.guard(r.out)
+
+	plan, store, err := r.prepare(sig.ctx, r.recipe, r.plan, func() { r.planning(r.recipe) })
+	if err != nil {
+		return err
+	}
+	if !r.json {
+		say(r.out, "%s: %s", r.recipe, tally(plan))
+	}
+	start := time.Now()
+	v := r.view(plan, terminal)
+	sig.showOn(v)
+	r.opt.Observe = v.Event
+	run, err := pipeline.Execute(sig.ctx, plan, store, r.opt)
+	sig.showOn(nil)
+	v.Close()
+	if run == nil {
+		return err
+	}
+	sum := &summary{app: r.app, style: r.style, plan: plan, run: run, store: store, elapsed: time.Since(start)}
+	sum.write(sig.ctx)
+	if err = errors.Join(err, store.Close()); err != nil {
+		return fmt.Errorf("the store: %w", err)
+	}
+	switch run.Status {
+	case pipeline.Failed:
+		return reported(exitNo)
+	case pipeline.Interrupted:
+		return reported(exitInterrupted)
+	}
+	return nil
+}
+
+// view returns what shows the run.
+func (r *runner) view(plan *pipeline.Plan, terminal *os.File) view.View {
+	opt := view.Options{Plan: plan, Style: r.style, Verbose: r.verbose}
+	switch {
+	case r.json:
+		return view.NewStream(r.out)
+	case terminal != nil:
+		return view.NewLive(terminal, opt)
+	}
+	return view.NewPlain(r.out, opt)
+}
+
+// notice says something while there is no view.
+func (r *runner) notice(text string) {
+	if r.json {
+		view.NewStream(r.out).Notice(text)
+	} else {
+		say(r.err, "%s", text)
+	}
+}
+
+// terminalOf returns the terminal that w is, if it can move its cursor.
+func terminalOf(w io.Writer) *os.File {
+	if f, ok := w.(*os.File); ok && view.CanRedraw(f) {
+		return f
+	}
+	return nil
+}

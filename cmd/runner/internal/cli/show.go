@@ -1,0 +1,242 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"eyrie/artifacts"
+	"eyrie/cmd/runner/internal/view"
+	"eyrie/pipeline"
+)
+
+func (a *app) showCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "show RECIPE STEP",
+		Short: "Show a step: its attributes and outputs, and where each came from",
+		Long: `Show a step as the store has it: each attribute with where it was written and which
+steps' outputs it came from, each output with how its numbers came about. With
+--json, also the preimage that names the step's action.`,
+		Args:              exactly("RECIPE", "STEP"),
+		ValidArgsFunction: a.completeRecipe,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			plan, store, err := a.prepare(cmd.Context(), args[0], pipeline.PlanOptions{}, nil)
+			if err != nil {
+				return err
+			}
+			s, err := oneStep(plan, args[1])
+			if err != nil {
+				return err
+			}
+			doc, err := showDocument(cmd.Context(), store, s)
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.print(doc)
+			}
+			a.writeStep(s, doc)
+			return nil
+		},
+	}
+}
+
+// oneStep returns the step of this name; of several instances one must be named.
+func oneStep(plan *pipeline.Plan, name string) (*pipeline.Planned, error) {
+	id, err := stepName(plan.Recipe, name)
+	if err != nil {
+		return nil, invalid(err)
+	}
+	if s := plan.Step(id); s != nil {
+		return s, nil
+	}
+	var instances []string
+	for _, s := range plan.Steps {
+		if s.Name() == id {
+			instances = append(instances, s.ID)
+		}
+	}
+	if len(instances) == 1 {
+		return plan.Step(instances[0]), nil
+	}
+	return nil, invalidf("%s has several instances, name one: %s", id, strings.Join(instances, ", "))
+}
+
+// showJSON is a step in full.
+type showJSON struct {
+	Version int `json:"v"`
+	stepJSON
+	StageVersion int             `json:"stage_version"`
+	Preimage     json.RawMessage `json:"preimage,omitempty"` // what the action is the hash of
+	Run          string          `json:"run,omitempty"`      // the run that made the result
+	Started      *time.Time      `json:"started,omitempty"`
+	Elapsed      float64         `json:"elapsed,omitempty"` // s
+	Attributes   []attrJSON      `json:"attributes"`
+	Outputs      []resultJSON    `json:"outputs"`
+}
+
+// attrJSON is an attribute with where it came from.
+type attrJSON struct {
+	Name      string            `json:"name"`
+	Value     any               `json:"value"`
+	Default   bool              `json:"default,omitempty"` // it is not written in the recipe
+	Sensitive bool              `json:"sensitive,omitempty"`
+	After     []string          `json:"after,omitempty"`
+	Pos       string            `json:"pos,omitempty"`
+	Origins   []pipeline.Origin `json:"origins,omitempty"`
+}
+
+// resultJSON is an output with how its numbers came about.
+type resultJSON struct {
+	Name       string                `json:"name"`
+	Value      any                   `json:"value"`
+	Provenance []pipeline.Provenance `json:"provenance,omitempty"`
+}
+
+func showDocument(ctx context.Context, store artifacts.Objects, s *pipeline.Planned) (showJSON, error) {
+	doc := showJSON{Version: pipeline.EventVersion, stepJSON: planned(s), StageVersion: s.Stage.Version,
+		Attributes: []attrJSON{}, Outputs: []resultJSON{}}
+	for i := range s.Stage.Config.Fields {
+		if a, ok := attrDocument(ctx, store, s, &s.Stage.Config.Fields[i]); ok {
+			doc.Attributes = append(doc.Attributes, a)
+		}
+	}
+	r := s.Record
+	if r == nil {
+		return doc, nil
+	}
+	doc.Preimage, doc.Run, doc.Started, doc.Elapsed = r.Preimage, r.Run, &r.Started, r.Elapsed.Seconds()
+	var output map[string]any
+	if err := json.Unmarshal(r.Output, &output); err != nil {
+		return doc, fmt.Errorf("the output of step %s: %w", s.ID, err)
+	}
+	for i := range s.Stage.Output.Fields {
+		f := &s.Stage.Output.Fields[i]
+		if v, ok := output[f.Name]; ok {
+			doc.Outputs = append(doc.Outputs, resultJSON{f.Name, v, provenances(f)})
+		}
+	}
+	return doc, nil
+}
+
+// attrDocument describes an attribute, unless it is neither written nor has a
+// default.
+func attrDocument(ctx context.Context, store artifacts.Objects, s *pipeline.Planned, f *pipeline.Field) (attrJSON, bool) {
+	a, written := s.Attrs[f.Name]
+	if !written {
+		tree, err := jsonTree(f.Default)
+		return attrJSON{Name: f.Name, Value: tree, Default: true}, err == nil && f.Default != nil
+	}
+	j := attrJSON{Name: f.Name, Sensitive: a.Sensitive, After: a.Unknown, Pos: a.Pos, Origins: a.Origins}
+	if len(a.Unknown) == 0 && !a.Sensitive {
+		j.Value = plain(ctx, store, a.Value)
+	}
+	return j, true
+}
+
+// provenances returns how the numbers in a field came about, sorted.
+func provenances(f *pipeline.Field) []pipeline.Provenance {
+	found := map[pipeline.Provenance]bool{f.Kind: true}
+	var look func(t *pipeline.Type)
+	look = func(t *pipeline.Type) {
+		if t.Elem != nil {
+			look(t.Elem)
+		}
+		for _, f := range t.Fields {
+			found[f.Kind] = true
+			look(f.Type)
+		}
+	}
+	look(f.Type)
+	var all []pipeline.Provenance
+	for p := range found {
+		if p != "" {
+			all = append(all, p)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// writeStep prints a step for people.
+func (a *app) writeStep(s *pipeline.Planned, doc showJSON) {
+	y := a.style(a.out)
+	_, text := verdict(y, s)
+	say(a.out, "%s  %s version %d  %s", y.Bold(s.ID), s.Stage.Name, s.Stage.Version, s.Pos)
+	say(a.out, "%s", text)
+	if !s.Action.IsZero() {
+		say(a.out, "action %s", s.Action)
+	}
+	if doc.Started != nil {
+		say(a.out, "run %s, %s, took %s", doc.Run, doc.Started.Local().Format(time.DateTime), view.Seconds(doc.Elapsed))
+	}
+	var rows [][3]string
+	for _, at := range doc.Attributes {
+		rows = append(rows, [3]string{at.Name, attrText(at), originText(at)})
+	}
+	a.writeRows("Attributes", rows)
+	rows = nil
+	for _, o := range doc.Outputs {
+		kinds := make([]string, len(o.Provenance))
+		for i, p := range o.Provenance {
+			kinds[i] = string(p)
+		}
+		rows = append(rows, [3]string{o.Name, brief(o.Value, 60), strings.Join(kinds, ", ")})
+	}
+	a.writeRows("Outputs", rows)
+}
+
+func (a *app) writeRows(title string, rows [][3]string) {
+	if len(rows) == 0 {
+		return
+	}
+	y := a.style(a.out)
+	var names, values []string
+	for _, r := range rows {
+		names, values = append(names, r[0]), append(values, r[1])
+	}
+	nameWidth, valueWidth := view.Width(40, names...), view.Width(60, values...)
+	say(a.out, "\n%s", y.Bold(title))
+	for _, r := range rows {
+		line := fmt.Sprintf("  %s  %s  %s", view.Pad(r[0], nameWidth), view.Pad(r[1], valueWidth), y.Dim(r[2]))
+		say(a.out, "%s", strings.TrimRight(line, " "))
+	}
+}
+
+func attrText(a attrJSON) string {
+	switch {
+	case a.Sensitive:
+		return "(sensitive)"
+	case len(a.After) > 0:
+		return "(known after " + view.Few(a.After, ", ") + ")"
+	}
+	return brief(a.Value, 60)
+}
+
+// originText says where an attribute was written, and the outputs and sources
+// that its value came from.
+func originText(a attrJSON) string {
+	if a.Default {
+		return "default"
+	}
+	text := a.Pos
+	var from []string
+	for _, o := range a.Origins {
+		switch {
+		case o.Step != "":
+			from = append(from, strings.TrimSuffix(o.Step+"."+o.Output, "."))
+		case o.Source != "":
+			from = append(from, fmt.Sprintf("%s: %s", o.Kind, o.Source))
+		}
+	}
+	slices.Sort(from)
+	if from = slices.Compact(from); len(from) > 0 {
+		text += "  ← " + view.Few(from, ", ")
+	}
+	return text
+}

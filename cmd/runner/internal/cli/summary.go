@@ -1,0 +1,120 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"eyrie/artifacts"
+	"eyrie/cmd/runner/internal/view"
+	"eyrie/pipeline"
+)
+
+// summary tells how a run ended.
+type summary struct {
+	*app
+	style   view.Style
+	plan    *pipeline.Plan
+	run     *pipeline.Run
+	store   artifacts.Store
+	elapsed time.Duration
+}
+
+// write prints the failures, the count of everything and, after a success, the
+// outputs. The events have told programs all but the outputs.
+func (s *summary) write(ctx context.Context) {
+	if !s.json {
+		for _, e := range s.run.Steps {
+			if e.Type == pipeline.StepFailed {
+				s.complain(e.Err)
+			}
+		}
+		say(s.out, "%s", s.counts())
+	}
+	if s.run.Status != pipeline.Succeeded {
+		return
+	}
+	outputs, err := values(s.plan.Recipe, s.run.Known)
+	if err != nil {
+		s.complain(err)
+	}
+	if s.json {
+		s.print(outputsEvent{pipeline.EventVersion, "outputs", s.run.ID, outputsDocument(ctx, s.store, outputs, false)})
+		return
+	}
+	s.outputs(outputs)
+}
+
+// outputsEvent follows the events of a run that succeeded.
+type outputsEvent struct {
+	Version int         `json:"v"`
+	Event   string      `json:"event"` // "outputs"
+	Run     string      `json:"run"`
+	Outputs outputsJSON `json:"outputs"`
+}
+
+// counts words how many steps ended how: "1 ran, 4 cached in 3m12s (run …)".
+func (s *summary) counts() string {
+	names := map[pipeline.EventType][]string{}
+	for _, e := range s.run.Steps {
+		names[e.Type] = append(names[e.Type], e.ID)
+	}
+	y := s.style
+	var parts []string
+	add := func(t pipeline.EventType, what string, colour func(string) string, named bool) {
+		ids := names[t]
+		if len(ids) == 0 {
+			return
+		}
+		text := colour(fmt.Sprintf("%d %s", len(ids), what))
+		if named {
+			text += " (" + view.Few(ids, ", ") + ")"
+		}
+		parts = append(parts, text)
+	}
+	plain := func(s string) string { return s }
+	add(pipeline.StepDone, "ran", y.Green, false)
+	add(pipeline.StepCached, "cached", plain, false)
+	add(pipeline.StepFailed, "failed", y.Red, true)
+	add(pipeline.StepStopped, "stopped", y.Yellow, true)
+	add(pipeline.StepSkipped, "skipped", y.Yellow, true)
+	if len(parts) == 0 {
+		parts = []string{"no steps"}
+	}
+	text := strings.Join(parts, ", ") + " in " + view.Duration(s.elapsed) + y.Dim("; run "+s.run.ID)
+	if s.run.Status == pipeline.Interrupted {
+		text += "\ninterrupted: run again to go on"
+	}
+	return text
+}
+
+// outputs prints the recipe's outputs: text of several lines, such as a table,
+// as it is, anything else on a line.
+func (s *summary) outputs(values []value) {
+	const width = 100 // columns
+	if len(values) > 0 {
+		say(s.out, "")
+	}
+	for _, v := range values {
+		name := s.style.Bold(v.Name)
+		text, isText := bare(v.Value).(string)
+		switch {
+		case len(v.Unknown) > 0: // not among the targets
+		case v.Sensitive:
+			say(s.out, "%s = (sensitive)", name)
+		case isText && strings.Contains(text, "\n"):
+			say(s.out, "%s:\n\n%s\n", name, strings.Trim(text, "\n"))
+		default:
+			say(s.out, "%s = %s", name, brief(v.Value, width))
+		}
+	}
+}
+
+// bare returns a value without its origins.
+func bare(v any) any {
+	if t, ok := v.(pipeline.Traced); ok {
+		return t.Value
+	}
+	return v
+}

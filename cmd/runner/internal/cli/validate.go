@@ -1,0 +1,34 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"eyrie/cmd/runner/internal/view"
+	"eyrie/pipeline"
+)
+
+func (a *app) validateCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "validate RECIPE",
+		Short: "Check a recipe without running anything or looking at results",
+		Args:  exactly("RECIPE"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			recipe, err := a.load(args[0])
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.print(struct {
+					Version int    `json:"v"`
+					Recipe  string `json:"recipe"`
+					Valid   bool   `json:"valid"`
+					Steps   int    `json:"steps"`
+					Outputs int    `json:"outputs"`
+				}{pipeline.EventVersion, recipe.Name, true, len(recipe.Steps), len(recipe.Outputs)})
+			}
+			say(a.out, "%s is valid: %s, %s", args[0],
+				view.Count(len(recipe.Steps), "step"), view.Count(len(recipe.Outputs), "output"))
+			return nil
+		},
+	}
+}

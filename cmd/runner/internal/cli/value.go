@@ -1,0 +1,166 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+
+	"eyrie/artifacts"
+	"eyrie/cmd/runner/internal/view"
+	"eyrie/pipeline"
+)
+
+// value is an output of the recipe, as far as known.
+type value struct {
+	*pipeline.Output
+	pipeline.Attr
+}
+
+// values evaluates the recipe's outputs.
+func values(recipe *pipeline.Recipe, known pipeline.Known) ([]value, error) {
+	var vs []value
+	var mistakes []error
+	for _, o := range recipe.Outputs {
+		attr, err := o.Attr(known)
+		if err != nil {
+			mistakes = append(mistakes, err)
+			continue
+		}
+		vs = append(vs, value{o, attr})
+	}
+	return vs, errors.Join(mistakes...)
+}
+
+// plain returns a value as JSON has it: a traced value without its origins, a
+// file as its handle and, where store holds it, its path.
+func plain(ctx context.Context, store artifacts.Objects, v any) any {
+	switch v := v.(type) {
+	case pipeline.Traced:
+		return plain(ctx, store, v.Value)
+	case artifacts.File:
+		h := map[string]any{"$object": v.Digest, "size": v.Size}
+		if v.Tree {
+			h["tree"] = true
+		}
+		if v.Path != "" {
+			h["path"] = v.Path
+		} else if f, err := store.Fetch(ctx, v); err == nil {
+			h["path"] = f.Path
+		}
+		return h
+	case []any:
+		list := make([]any, len(v))
+		for i, e := range v {
+			list[i] = plain(ctx, store, e)
+		}
+		return list
+	case map[string]any:
+		m := make(map[string]any, len(v))
+		for k, e := range v {
+			m[k] = plain(ctx, store, e)
+		}
+		return m
+	}
+	return v
+}
+
+// brief returns a value on one line of about width columns, for people.
+func brief(v any, width int) string {
+	var b strings.Builder
+	writeBrief(&b, v, 4*width)
+	return view.Cut(strings.ReplaceAll(b.String(), "\n", "⏎"), width)
+}
+
+// writeBrief writes v in the recipe's notation until there are limit bytes.
+func writeBrief(b *strings.Builder, v any, limit int) {
+	if b.Len() > limit {
+		return
+	}
+	switch v := v.(type) {
+	case pipeline.Traced:
+		writeBrief(b, v.Value, limit)
+	case artifacts.File:
+		b.WriteString(fileText(v))
+	case string:
+		b.WriteString(strconv.Quote(v))
+	case float64:
+		b.WriteString(strconv.FormatFloat(v, 'g', -1, 64))
+	case []any:
+		b.WriteByte('[')
+		for i, e := range v {
+			if i > 0 {
+				b.WriteString(", ")
+			}
+			if writeBrief(b, e, limit); b.Len() > limit {
+				return
+			}
+		}
+		b.WriteByte(']')
+	case map[string]any:
+		if f, ok := handle(v); ok {
+			b.WriteString(fileText(f))
+			return
+		}
+		b.WriteByte('{')
+		for i, k := range slices.Sorted(maps.Keys(v)) {
+			if i > 0 {
+				b.WriteString(", ")
+			}
+			b.WriteString(k + " = ")
+			if writeBrief(b, v[k], limit); b.Len() > limit {
+				return
+			}
+		}
+		b.WriteByte('}')
+	default:
+		text, err := json.Marshal(v)
+		if err != nil {
+			text = []byte(fmt.Sprint(v))
+		}
+		b.Write(text)
+	}
+}
+
+// fileText names a file by its kind, size and digest.
+func fileText(f artifacts.File) string {
+	kind := "file"
+	if f.Tree {
+		kind = "tree"
+	}
+	if f.Digest.IsZero() {
+		return kind + " " + f.Path
+	}
+	return fmt.Sprintf("%s %s %s", kind, humanize.IBytes(uint64(max(0, f.Size))), f.Digest.String()[:12])
+}
+
+// handle returns the file that a JSON object stands for, if it does.
+func handle(m map[string]any) (f artifacts.File, ok bool) {
+	if _, ok := m["$object"].(string); !ok {
+		return f, false
+	}
+	b, err := json.Marshal(m)
+	if err != nil || json.Unmarshal(b, &f) != nil {
+		return artifacts.File{}, false
+	}
+	return f, true
+}
+
+// indented returns v as JSON on as many lines as it takes.
+func indented(v any) (string, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(v); err != nil {
+		return "", err
+	}
+	return strings.TrimSuffix(b.String(), "\n"), nil
+}

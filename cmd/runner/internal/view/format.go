@@ -1,0 +1,65 @@
+package view
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"eyrie/pipeline"
+)
+
+// Duration returns d as people say it: "0.3 s", "12 s", "3m07s", "2h05m".
+func Duration(d time.Duration) string {
+	switch {
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%.0f s", d.Truncate(time.Second).Seconds())
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
+	}
+	return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
+}
+
+// Seconds is Duration for an event's elapsed time.
+func Seconds(s float64) string { return Duration(time.Duration(s * float64(time.Second))) }
+
+// Count returns n and the noun, in the plural unless n is 1: "1 step", "1,000 steps".
+func Count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return humanize.Comma(int64(n)) + " " + noun + "s"
+}
+
+// Few joins the texts, and counts those beyond the first few.
+func Few(texts []string, separator string) string {
+	const few = 3
+	if len(texts) <= few {
+		return strings.Join(texts, separator)
+	}
+	return strings.Join(texts[:few], separator) + fmt.Sprintf(" and %d more", len(texts)-few)
+}
+
+// Reasons returns why a step runs, in a line.
+func Reasons(reasons []pipeline.Reason) string {
+	texts := make([]string, len(reasons))
+	for i, r := range reasons {
+		texts[i] = r.String()
+	}
+	return Few(texts, "; ")
+}
+
+// number returns x with three significant digits, and whole numbers in full.
+func number(x float64) string {
+	switch {
+	case x == float64(int64(x)):
+		return strconv.FormatInt(int64(x), 10)
+	case x >= 100 || x <= -100:
+		return strconv.FormatFloat(x, 'f', 0, 64)
+	}
+	return strconv.FormatFloat(x, 'g', 3, 64)
+}

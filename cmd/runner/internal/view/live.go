@@ -1,0 +1,136 @@
+package view
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/vbauerster/cupwriter"
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+
+	"eyrie/pipeline"
+)
+
+// Live shows a run on a terminal: a line with a bar for each running step, and
+// above them, for good, a line for each step that ended.
+type Live struct {
+	lines
+	console *cupwriter.Writer
+	bars    *mpb.Progress
+	start   time.Time
+
+	mu      sync.Mutex // guards what the bars are drawn from
+	running map[string]*liveStep
+	ended   int
+}
+
+type liveStep struct {
+	track
+	bar *mpb.Bar
+}
+
+// NewLive returns a view on a terminal.
+func NewLive(terminal *os.File, opt Options) *Live {
+	v := &Live{lines: newLines(opt), start: time.Now(), running: map[string]*liveStep{}}
+	v.console = cupwriter.New(terminal, false)
+	v.bars = mpb.New(mpb.WithConsoleWriter(v.console), mpb.WithRefreshRate(100*time.Millisecond))
+	v.add(math.MaxInt, v.status)
+	return v
+}
+
+// Event redraws the step's bar or lets it end.
+func (v *Live) Event(e pipeline.Event) {
+	v.mu.Lock()
+	s := v.running[e.Step]
+	switch e.Type {
+	case pipeline.StepStarted:
+		s = &liveStep{track: track{id: e.Step, stage: e.Stage, since: e.Time, note: v.started(e)}}
+		v.running[e.Step] = s
+	case pipeline.StepProgress:
+		if s != nil {
+			s.update(e.Time, *e.Progress)
+		}
+	case pipeline.StepCached, pipeline.StepDone, pipeline.StepFailed, pipeline.StepStopped, pipeline.StepSkipped:
+		delete(v.running, e.Step)
+		v.ended++
+	}
+	running := v.running[e.Step] != nil
+	v.mu.Unlock() // what follows waits for the bars, which wait for the lock
+
+	switch {
+	case e.Type == pipeline.StepStarted:
+		s.bar = v.add(0, func(w io.Writer, width int) { v.draw(w, width, &s.track) })
+		if e.Resumed {
+			v.Notice(v.line(" ", e.Step, "goes on from its checkpoint"))
+		}
+	case s != nil && !running && s.bar != nil:
+		s.bar.Abort(true)
+	}
+	v.Notice(v.of(e))
+}
+
+// Notice prints the text above the bars.
+func (v *Live) Notice(text string) {
+	if text != "" {
+		fmt.Fprintln(v.bars, text)
+	}
+}
+
+// Close wipes the bars away and leaves the lines.
+func (v *Live) Close() {
+	v.bars.Shutdown()
+	v.console.Flush(0)
+}
+
+// add adds a line at the bottom, above those of a greater weight.
+func (v *Live) add(weight int, draw func(w io.Writer, width int)) *mpb.Bar {
+	fill := func(w io.Writer, s decor.Statistics) error {
+		draw(w, s.AvailableWidth)
+		return nil
+	}
+	options := []mpb.BarOption{mpb.BarFillerTrim(), mpb.BarRemoveOnComplete()}
+	if weight != 0 {
+		options = append(options, mpb.BarPriority(weight))
+	}
+	return v.bars.New(0, builder(fill), options...)
+}
+
+// builder makes a function a bar.
+type builder mpb.BarFillerFunc
+
+func (b builder) Build() mpb.BarFiller { return mpb.BarFillerFunc(b) }
+
+// draw writes a running step's line: its name, bar, and progress.
+func (v *Live) draw(w io.Writer, width int, t *track) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	const bar = 20 // columns
+	now := time.Now()
+	name := "  " + Pad(Cut(t.id, 32), v.names) + "  "
+	text := t.text(now)
+	part, known := t.part()
+	if known {
+		text = fmt.Sprintf("%3.0f%%  %s", 100*part, text)
+	}
+	room := width - Width(width, name) - bar - 2
+	if room < 10 { // a narrow terminal: no bar
+		io.WriteString(w, Cut(name+text, width))
+		return
+	}
+	full := int(part * bar)
+	io.WriteString(w, v.Style.Bold(name)+v.Style.Green(strings.Repeat("━", full))+
+		v.Style.Dim(strings.Repeat("─", bar-full))+"  "+Cut(text, room))
+}
+
+// status writes the last line: how far the run is.
+func (v *Live) status(w io.Writer, width int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	text := fmt.Sprintf("%d of %s ended, %s", v.ended, Count(len(v.Plan.Steps), "step"), Duration(time.Since(v.start)))
+	io.WriteString(w, v.Style.Dim(Cut(text, width)))
+}

@@ -1,0 +1,132 @@
+package view
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"eyrie/pipeline"
+)
+
+// Plain shows a run as lines: when a step starts, how far it is every ten
+// seconds, and how it ended.
+type Plain struct {
+	lines
+	w       io.Writer
+	mu      sync.Mutex
+	running []*plainStep
+	stop    chan struct{}
+	stopped sync.WaitGroup
+}
+
+// plainStep is a running step, and what was said about it.
+type plainStep struct {
+	track
+	begun     string    // the line that says so, until it is printed
+	announced time.Time // when something was last printed
+}
+
+const (
+	patience = 500 * time.Millisecond // before it is said that a step has started
+	interval = 10 * time.Second       // between lines of progress
+)
+
+// NewPlain returns a view that writes lines to w.
+func NewPlain(w io.Writer, opt Options) *Plain {
+	v := &Plain{lines: newLines(opt), w: w, stop: make(chan struct{})}
+	v.stopped.Go(v.tick)
+	return v
+}
+
+// tick says what no event says: that steps are still running.
+func (v *Plain) tick() {
+	t := time.NewTicker(patience / 2)
+	defer t.Stop()
+	for {
+		select {
+		case now := <-t.C:
+			v.report(now)
+		case <-v.stop:
+			return
+		}
+	}
+}
+
+func (v *Plain) report(now time.Time) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, s := range v.running {
+		switch {
+		case s.begun != "" && now.Sub(s.since) >= patience:
+			v.announce(s)
+		case s.begun == "" && now.Sub(s.announced) >= interval:
+			s.announced = now
+			text := s.text(now)
+			if part, known := s.part(); known {
+				text = fmt.Sprintf("%.0f%%  %s", 100*part, text)
+			}
+			v.print(v.line(" ", s.id, text))
+		}
+	}
+}
+
+// Event prints the event's line, if it has one.
+func (v *Plain) Event(e pipeline.Event) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	at := slices.IndexFunc(v.running, func(s *plainStep) bool { return s.id == e.Step })
+	switch e.Type {
+	case pipeline.StepStarted:
+		s := &plainStep{track: track{id: e.Step, stage: e.Stage, since: e.Time}, begun: v.started(e)}
+		v.running = append(v.running, s)
+		if e.Resumed {
+			v.announce(s)
+		}
+		return
+	case pipeline.StepProgress:
+		if at >= 0 {
+			v.running[at].update(e.Time, *e.Progress)
+		}
+		return
+	case pipeline.StepLog, pipeline.StepRetry, pipeline.StepWaiting:
+		if at >= 0 && v.running[at].begun != "" {
+			v.announce(v.running[at])
+		}
+		v.print(v.of(e))
+		return
+	}
+	line := v.of(e)
+	if at >= 0 {
+		if s := v.running[at]; s.begun != "" && line != "" { // over before it was announced: one line tells all
+			line += "  " + v.Style.Dim(s.begun)
+		}
+		v.running = slices.Delete(v.running, at, at+1)
+	}
+	v.print(line)
+}
+
+// Notice prints the text.
+func (v *Plain) Notice(text string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.print(text)
+}
+
+// Close ends the view.
+func (v *Plain) Close() {
+	close(v.stop)
+	v.stopped.Wait()
+}
+
+func (v *Plain) announce(s *plainStep) {
+	v.print(v.line(v.Style.Yellow(">"), s.id, s.begun))
+	s.begun, s.announced = "", time.Now()
+}
+
+func (v *Plain) print(line string) {
+	if line != "" {
+		fmt.Fprintln(v.w, line)
+	}
+}

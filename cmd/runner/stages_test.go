@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"eyrie/artifacts"
+	"eyrie/pipeline"
+)
+
+// testStages are the stages of the scripts' recipes. Each adds a line to the
+// file $TRACE when it runs, so that a script sees what ran, and how often.
+var testStages = []*pipeline.Stage{
+	pipeline.Define("value", 1, "Gives what it takes. The simplest stage of all.", valueConfig{}, runValue),
+	pipeline.Define("write", 1, "Writes text to a file.", writeConfig{Name: "out.txt"}, runWrite),
+	pipeline.Define("read", 1, "Reads a file.", readConfig{}, runRead),
+	pipeline.Define("sum", 1, "Adds numbers.", sumConfig{}, runSum),
+	pipeline.Define("slow", 1, "Counts slowly, and goes on from its checkpoint.", slowConfig{Tick: 0.02}, runSlow),
+	pipeline.Define("fail", 1, "Fails.", failConfig{Message: "it was told to"}, runFail),
+	pipeline.Define("panic", 1, "Panics.", struct{}{}, runPanic),
+}
+
+// trace adds a line to the file $TRACE.
+func trace(format string, args ...any) {
+	path := os.Getenv("TRACE")
+	if path == "" {
+		return
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
+	if err != nil {
+		panic(err)
+	}
+	defer f.Close()
+	fmt.Fprintf(f, format+"\n", args...)
+}
+
+type valueConfig struct {
+	Value any `json:"value" doc:"What to give."`
+}
+
+type valueOutput struct {
+	Value any `json:"value" doc:"What was taken." provenance:"measured"`
+}
+
+func runValue(_ context.Context, c valueConfig) (valueOutput, error) {
+	trace("value %v", c.Value)
+	return valueOutput(c), nil
+}
+
+type writeConfig struct {
+	Name string `json:"name" doc:"The file's name."`
+	Text string `json:"text" doc:"What to write."`
+}
+
+type writeOutput struct {
+	File artifacts.File `json:"file"`
+}
+
+func runWrite(ctx context.Context, c writeConfig) (writeOutput, error) {
+	trace("write %s", c.Text)
+	path := pipeline.Path(ctx, c.Name)
+	return writeOutput{artifacts.Local(path)}, os.WriteFile(path, []byte(c.Text), 0o666)
+}
+
+type readConfig struct {
+	File artifacts.File `json:"file" doc:"What to read."`
+}
+
+type readOutput struct {
+	Text string `json:"text"`
+}
+
+func runRead(_ context.Context, c readConfig) (readOutput, error) {
+	b, err := c.File.ReadFile()
+	trace("read %s", b)
+	return readOutput{strings.TrimSpace(string(b))}, err
+}
+
+type sumConfig struct {
+	Values []float64 `json:"values" doc:"What to add." min:"-1000" max:"1000"`
+	Mode   string    `json:"mode,omitempty" doc:"How to add." oneof:"exact,fast"`
+}
+
+type sumOutput struct {
+	Total float64 `json:"total" doc:"The sum." provenance:"modelled"`
+}
+
+func runSum(_ context.Context, c sumConfig) (sumOutput, error) {
+	trace("sum %v", c.Values)
+	var o sumOutput
+	for _, v := range c.Values {
+		o.Total += v
+	}
+	return o, nil
+}
+
+type slowConfig struct {
+	Steps int     `json:"steps" doc:"How far to count." min:"1" max:"100000"`
+	Tick  float64 `json:"tick"  doc:"How long a count takes." unit:"s"`
+	Seed  int     `json:"seed,omitempty" doc:"Makes another action of it."`
+}
+
+type slowOutput struct {
+	Counted int    `json:"counted"`
+	State   uint32 `json:"state"` // depends on every count: a wrong resume gives another
+}
+
+func runSlow(ctx context.Context, c slowConfig) (slowOutput, error) {
+	var o slowOutput
+	saved := filepath.Join(pipeline.Checkpoint(ctx), "count")
+	if b, err := os.ReadFile(saved); err == nil {
+		if _, err := fmt.Sscan(string(b), &o.Counted, &o.State); err != nil {
+			return o, err
+		}
+		zerolog.Ctx(ctx).Info().Msgf("resuming at step %d of %d", o.Counted, c.Steps)
+		trace("slow resumes at %d", o.Counted)
+	}
+	for o.Counted < c.Steps {
+		select {
+		case <-ctx.Done():
+			trace("slow stopped at %d", o.Counted)
+			return o, context.Cause(ctx)
+		case <-time.After(time.Duration(c.Tick * float64(time.Second))):
+		}
+		o.Counted++
+		o.State = uint32(rand.NewPCG(uint64(o.State), uint64(o.Counted)).Uint64())
+		trace("slow %d", o.Counted)
+		tmp := saved + ".tmp"
+		if err := errors.Join(os.WriteFile(tmp, fmt.Append(nil, o.Counted, o.State), 0o666), os.Rename(tmp, saved)); err != nil {
+			return o, err
+		}
+		pipeline.Report(ctx, pipeline.Progress{Done: float64(o.Counted), Total: float64(c.Steps), Unit: "steps", Note: "state " + strconv.Itoa(int(o.State%100))})
+	}
+	return o, nil
+}
+
+type failConfig struct {
+	Message string `json:"message" doc:"Its error."`
+	Until   string `json:"until,omitempty" doc:"A file: it fails until there are three lines in it, and adds one each time." key:"-"`
+	Input   any    `json:"input,omitempty" doc:"Anything."`
+}
+
+func runFail(_ context.Context, c failConfig) (struct{}, error) {
+	trace("fail")
+	if c.Until != "" {
+		b, _ := os.ReadFile(c.Until)
+		if strings.Count(string(b), "\n") >= 3 {
+			return struct{}{}, nil
+		}
+		if err := os.WriteFile(c.Until, append(b, '\n'), 0o666); err != nil {
+			return struct{}{}, err
+		}
+	}
+	return struct{}{}, errors.New(c.Message)
+}
+
+func runPanic(context.Context, struct{}) (struct{}, error) {
+	trace("panic")
+	var m map[string]int
+	m["x"] = 1
+	return struct{}{}, nil
+}
