@@ -7,7 +7,11 @@
 // plain list of layers to which each of them comes down.
 package arch
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // Network is a feed-forward network: layers in an order in which each comes
 // after those it reads.
@@ -33,6 +37,13 @@ func (n Network) sum(f func(Layer) int64) (total int64) {
 	return total
 }
 
+// GroupOf returns the group that a block belongs to: "g2" for "g2.b1", and the
+// block itself where it stands alone.
+func GroupOf(block string) string {
+	group, _, _ := strings.Cut(block, ".")
+	return group
+}
+
 // Blocks returns the names of its blocks, in order.
 func (n Network) Blocks() []string {
 	var names []string
@@ -42,6 +53,24 @@ func (n Network) Blocks() []string {
 		}
 	}
 	return names
+}
+
+// Cut returns the layers from index from to before index to as a network of
+// its own, whose input is what the layer before them writes. It panics where
+// they read anything else from outside.
+func (n Network) Cut(from, to int) Network {
+	part := Network{Name: n.Name, Input: n.shape(from - 1), Layers: slices.Clone(n.Layers[from:to])}
+	for i := range part.Layers {
+		l := &part.Layers[i]
+		l.Inputs = slices.Clone(l.Inputs)
+		for k, j := range l.Inputs {
+			if j < from-1 {
+				panic(fmt.Sprintf("arch.Network.Cut: %q reads layer %d, from before the cut at %d", l.Name, j, from))
+			}
+			l.Inputs[k] = j - from
+		}
+	}
+	return part
 }
 
 // Validate checks that every layer reads what exists before it, in the shape

@@ -65,10 +65,11 @@ func (p *Platform) cycles(npu, sys float64, tiles int) float64 {
 // Estimate prices a network on the platform. It fails with an
 // [InfeasibleError] where a layer's smallest tile does not fit.
 func (p Platform) Estimate(net arch.Network) (Estimate, error) {
-	pl, path, err := p.plan(&net)
+	pl, err := p.plan(&net, stored, false)
 	if err != nil {
 		return Estimate{}, err
 	}
+	path := pl.path()
 	e := Estimate{
 		Network: net.Name, Platform: p.Name, Resolution: net.Input.H,
 		MACs: net.MACs(), Params: net.Params(),
@@ -101,7 +102,7 @@ func (p *Platform) layerCost(pl *planner, i int, m move) LayerCost {
 		Held:        m.held,
 		InResident:  m.in == 1<<len(l.Inputs)-1,
 		OutResident: m.out&onChip != 0,
-		Supported:   p.Supports(*l),
+		Supported:   p.Supports(l),
 	}
 	c.SYSCycles = p.sys(&c.Schedule)
 	if !c.Supported {

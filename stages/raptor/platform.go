@@ -138,6 +138,6 @@ func (p *Platform) rate(op arch.Op) float64 {
 
 // Supports tells whether the weights of a layer are within the limit. Fully
 // connected layers are streamed and always supported.
-func (p *Platform) Supports(l arch.Layer) bool {
+func (p *Platform) Supports(l *arch.Layer) bool {
 	return p.WeightLimit == 0 || l.Op == arch.Linear || l.Weights() <= p.WeightLimit
 }

@@ -3,7 +3,6 @@ package raptor
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"eyrie/stages/arch"
 )
@@ -29,6 +28,8 @@ const maxLive = 64 / placeBits
 type move struct {
 	after place
 	cost  float64 // SYS cycles up to here
+	time  float64 // cycles up to here, NPU and SYS
+	peak  int     // most bytes of local memory occupied up to here
 	from  int32   // index of the move before it
 	how   int32   // index into the planner's schedules
 	held  int     // bytes in the local memory that other layers wait for
@@ -42,6 +43,7 @@ type move struct {
 type planner struct {
 	p         *Platform
 	net       *arch.Network
+	open      bool  // the network goes on
 	last      []int // last reader of map i−1; the network's input is map 0
 	live      []int // maps live after the current layer, by producer
 	moves     [][]move
@@ -74,30 +76,35 @@ func (p *Platform) scopeOf(l *arch.Layer) string {
 	case NetworkScope:
 		return ""
 	case GroupScope:
-		group, _, _ := strings.Cut(l.Block, ".")
-		return group
+		return arch.GroupOf(l.Block)
 	}
 	return l.Block
 }
 
-// plan finds the placement with the least SYS cycles and returns, per layer,
-// the move that belongs to it.
-func (p *Platform) plan(net *arch.Network) (*planner, []move, error) {
-	pl := &planner{p: p, net: net, moves: make([][]move, len(net.Layers)+1)}
+// plan finds, for every placement of the result, the least SYS cycles that
+// lead there from the placement of the network's input. With open set the
+// network goes on after its last layer: its result has readers and may stay.
+func (p *Platform) plan(net *arch.Network, input place, open bool) (*planner, error) {
+	pl := &planner{p: p, net: net, open: open, moves: make([][]move, len(net.Layers)+1)}
 	pl.lifetimes()
 	pl.live = []int{-1}
-	pl.moves[0] = []move{{after: stored, from: -1}}
+	pl.moves[0] = []move{{after: input, from: -1}}
 	for i := range net.Layers {
 		if err := pl.step(i); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	return pl, pl.path(), nil
+	return pl, nil
 }
 
 func (pl *planner) lifetimes() {
 	n := len(pl.net.Layers)
 	pl.last = make([]int, n+1)
+	defer func() {
+		if pl.open {
+			pl.last[n] = n + 1
+		}
+	}()
 	for i := range pl.last {
 		pl.last[i] = -1
 	}
@@ -134,8 +141,10 @@ func (pl *planner) step(i int) error {
 	if len(after) > maxLive {
 		return fmt.Errorf("layer %q: %d maps are live at once, at most %d are supported", l.Name, len(after), maxLive)
 	}
-	s := step{planner: pl, i: i, l: l, before: before, after: after,
-		ends: i+1 == len(pl.net.Layers) || pl.p.scopeOf(l) != pl.p.scopeOf(&pl.net.Layers[i+1])}
+	s := step{planner: pl, i: i, l: l, before: before, after: after, ends: pl.ends(i), npu: pl.p.npu(l)}
+	if !pl.p.Supports(l) {
+		s.oversize = pl.p.OversizeCost
+	}
 	for from, m := range pl.moves[i] {
 		s.from(int32(from), m)
 	}
@@ -146,6 +155,15 @@ func (pl *planner) step(i int) error {
 	return nil
 }
 
+// ends tells whether the scope of layer i ends with it. Where an open network
+// goes on is for its caller to say.
+func (pl *planner) ends(i int) bool {
+	if i+1 == len(pl.net.Layers) {
+		return !pl.open
+	}
+	return pl.p.scopeOf(&pl.net.Layers[i]) != pl.p.scopeOf(&pl.net.Layers[i+1])
+}
+
 // step is one layer's extension of the moves.
 type step struct {
 	*planner
@@ -153,6 +171,7 @@ type step struct {
 	l             *arch.Layer
 	before, after []int // live maps
 	ends          bool  // the scope ends with this layer: nothing stays
+	npu, oversize float64
 	next          []move
 }
 
@@ -202,8 +221,9 @@ func (s *step) from(index int32, m move) {
 				continue
 			}
 			sch := &s.schedules[how]
-			cost := m.cost + s.p.sys(sch)
-			s.place(m.after, keep, out, move{cost: cost, from: index, how: how, held: held, in: operands, out: out})
+			sys := s.p.sys(sch) + s.oversize
+			s.place(m.after, keep, out, move{cost: m.cost + sys, time: m.time + s.p.cycles(s.npu, sys, sch.Tiles),
+				peak: max(m.peak, sch.Memory+held), from: index, how: how, held: held, in: operands, out: out})
 		}
 	}
 }

@@ -1,0 +1,86 @@
+package analyze
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"math"
+	"testing"
+
+	"eyrie/stages/arch"
+	"eyrie/stages/raptor"
+)
+
+func platform() raptor.Platform {
+	return raptor.Platform{Name: "test", Clock: 2e8, PEs: 128, Rates: raptor.Rates{Conv: 100, Depthwise: 5, Pointwise: 100, Linear: 100},
+		Memory: 280 << 10, WeightLimit: 208 << 10, ActivationCost: 8, WeightCost: 2, TileCost: 100, Power: 0.01, Policy: raptor.Mixed, Scope: raptor.NetworkScope}
+}
+
+func analyse(t *testing.T, width float64) Output {
+	t.Helper()
+	out, err := run(context.Background(), Config{arch.Spec{Width: width, Resolution: 224}, platform()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// Figure 1's facts: 3.5 MB of weights, most of them in the last six blocks, the
+// last two beyond the memory; the first blocks' maps need several times more
+// than the last ones'.
+func TestFigure1(t *testing.T) {
+	out := analyse(t, 1)
+	if mb := float64(out.Weights) / 1e6; math.Abs(mb-3.5) > 0.06 {
+		t.Errorf("%.2f MB of weights, want 3.5", mb)
+	}
+	n := len(out.Blocks)
+	if n != 20 { // stem, 17 bottlenecks, head, classifier
+		t.Fatalf("%d blocks", n)
+	}
+	var last int64
+	for _, b := range out.Blocks[n-6:] {
+		last += b.Weights
+	}
+	if share := float64(last) / float64(out.Weights); share < 0.75 {
+		t.Errorf("the last six blocks hold %.0f %% of the weights", 100*share)
+	}
+	for _, b := range out.Blocks[n-2:] {
+		if b.Weights <= out.Memory {
+			t.Errorf("%s fits with %d bytes of weights", b.Name, b.Weights)
+		}
+	}
+	first, deep := out.Blocks[1].Activations, out.Blocks[17].Activations
+	if ratio := float64(first) / float64(deep); ratio < 4 || ratio > 10 {
+		t.Errorf("the first bottleneck needs %.1f times what the last does", ratio)
+	}
+}
+
+// Shares of the SYS cycles add up, over layers and over blocks.
+func TestShares(t *testing.T) {
+	out := analyse(t, 0.5)
+	for name, needs := range map[string][]Need{"layers": out.Layers, "blocks": out.Blocks} {
+		share, weights := 0.0, int64(0)
+		for _, n := range needs {
+			share += n.SYSShare
+			weights += n.Weights
+		}
+		if math.Abs(share-1) > 1e-9 || weights != out.Weights {
+			t.Errorf("%s: shares add up to %v, weights to %d of %d", name, share, weights, out.Weights)
+		}
+	}
+}
+
+// golden is the digest of the result for version 1. A change of results needs a
+// new version of the stage.
+const golden = "3fa65c387bc5f9153c3d8565461852bbfbcdab8afc7a8283891d852502279de0"
+
+func TestGolden(t *testing.T) {
+	b, err := json.Marshal(analyse(t, 0.5))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprintf("%x", sha256.Sum256(b)); got != golden || Stage.Version != 1 {
+		t.Errorf("version %d has digest %s, want %s of version 1: if results changed, so must the version", Stage.Version, got, golden)
+	}
+}

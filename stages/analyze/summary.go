@@ -1,0 +1,112 @@
+package analyze
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"eyrie/stages/raptor"
+)
+
+// summary says in sentences where the memory binds.
+func summary(o *Output, p *raptor.Platform) []string {
+	s := []string{
+		fmt.Sprintf("%s on %s: %s of weights, %.1f M MACs, %.1f ms, μ %.3f.", o.Network, p.Name, kib(o.Weights), float64(o.MACs)/1e6, 1e3*o.Latency, o.Mu),
+		activations(o),
+		weights(o),
+	}
+	if o.Mu > 0 {
+		s = append(s, transfers(o))
+	}
+	return s
+}
+
+func kib(n int64) string {
+	if n >= 10<<20 {
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	}
+	return fmt.Sprintf("%.0f KiB", float64(n)/1024)
+}
+
+// activations describes the first bottleneck: the maps of the first blocks.
+func activations(o *Output) string {
+	var large []string
+	for _, b := range o.Blocks {
+		if b.Activations > o.Memory {
+			large = append(large, b.Name)
+		}
+	}
+	if len(large) == 0 {
+		return fmt.Sprintf("Activations: every block's maps, at most %s, fit in the local memory of %s.", kib(o.Activations), kib(o.Memory))
+	}
+	most := slices.MaxFunc(o.Blocks, func(a, b Need) int { return cmp.Compare(a.Activations, b.Activations) })
+	text := fmt.Sprintf("Activations: %s of %d blocks do not fit in the local memory of %s and are cut into tiles: %s; %s needs most, %s",
+		count(len(large)), len(o.Blocks), kib(o.Memory), strings.Join(large, ", "), most.Name, kib(most.Activations))
+	if last := lastBlock(o); last != nil && last.Name != most.Name {
+		text += fmt.Sprintf(", %.1f times what %s needs", float64(most.Activations)/float64(last.Activations), last.Name)
+	}
+	return text + "."
+}
+
+// lastBlock returns the last block before head and classifier.
+func lastBlock(o *Output) *Need {
+	for i := range slices.Backward(o.Blocks) {
+		if b := &o.Blocks[i]; strings.HasPrefix(b.Name, "g") {
+			return b
+		}
+	}
+	return nil
+}
+
+// weights describes the second bottleneck: the weights of the last blocks.
+func weights(o *Output) string {
+	const last = 6
+	tail := o.Blocks[max(0, len(o.Blocks)-last):]
+	var sum int64
+	for _, b := range tail {
+		sum += b.Weights
+	}
+	text := fmt.Sprintf("Weights: the last %s blocks hold %.0f %% of them", count(len(tail)), 100*float64(sum)/float64(max(1, o.Weights)))
+	var beyond []string
+	for _, b := range o.Blocks {
+		if b.Weights > o.Memory {
+			beyond = append(beyond, b.Name)
+		}
+	}
+	if len(beyond) > 0 {
+		text += fmt.Sprintf("; more than the local memory take %s", strings.Join(beyond, ", "))
+	}
+	var unsupported []string
+	for _, l := range o.Layers {
+		if !l.Supported {
+			unsupported = append(unsupported, fmt.Sprintf("%s (%s)", l.Name, kib(l.Weights)))
+		}
+	}
+	switch {
+	case len(unsupported) > 0:
+		text += fmt.Sprintf("; beyond the limit of %s for one layer, and so not supported, are %s", kib(o.WeightLimit), strings.Join(unsupported, ", "))
+	case o.WeightLimit > 0:
+		text += fmt.Sprintf("; every layer is within the limit of %s", kib(o.WeightLimit))
+	}
+	return text + "."
+}
+
+// transfers says which layers move the most.
+func transfers(o *Output) string {
+	top := slices.Clone(o.Layers)
+	slices.SortStableFunc(top, func(a, b Need) int { return cmp.Compare(b.SYSShare, a.SYSShare) })
+	var words []string
+	for _, l := range top[:min(3, len(top))] {
+		words = append(words, fmt.Sprintf("%s %.0f %%", l.Name, 100*l.SYSShare))
+	}
+	return fmt.Sprintf("Transfers take %.0f %% of the time; of their cycles %s.", 100/(1+o.Mu), strings.Join(words, ", "))
+}
+
+func count(n int) string {
+	words := []string{"no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"}
+	if n < len(words) {
+		return words[n]
+	}
+	return fmt.Sprint(n)
+}

@@ -1,0 +1,201 @@
+package grid
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+
+	"eyrie/pipeline"
+	"eyrie/stages/arch"
+	"eyrie/stages/raptor"
+)
+
+func tinyraptor(t testing.TB) raptor.Platform {
+	t.Helper()
+	p, err := raptor.Preset("tinyraptor")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// small is a backbone whose whole grid can be priced network by network.
+func small() arch.Backbone {
+	return arch.Backbone{Input: 3, Stem: arch.Stem{Channels: 32, Kernel: 3, Stride: 2}, Head: 256, Classes: 10,
+		Groups: []arch.Group{{Expansion: 1, Channels: 32, Repeats: 1, Stride: 1}, {Expansion: 6, Channels: 64, Repeats: 3, Stride: 2}, {Expansion: 4, Channels: 96, Repeats: 2, Stride: 1}}}
+}
+
+// table2 is the paper's assignment.
+var table2 = arch.Widths{0.3, 0.3, 0.3, 0.3, 1.5, 1.0, 0.9, 0.6, 0.6}
+
+// The tables give every assignment what pricing its network from scratch
+// gives, and the front is that of comparing all pairs; for every policy and
+// scope, at a size where maps stay and one where layers are tiled.
+func TestEqualsFullEnumeration(t *testing.T) {
+	for _, policy := range []string{raptor.Layerwise, raptor.Resident, raptor.Mixed} {
+		for _, scope := range []string{raptor.BlockScope, raptor.GroupScope, raptor.NetworkScope} {
+			for _, double := range []bool{false, true} {
+				p := tinyraptor(t)
+				p.Memory, p.WeightLimit = 80<<10, 40000
+				p.Policy, p.Scope, p.DoubleBuffer = policy, scope, double
+				t.Run(fmt.Sprint(policy, scope, double), func(t *testing.T) { compare(t, p) })
+			}
+		}
+	}
+}
+
+func compare(t *testing.T, p raptor.Platform) {
+	c := Config{Platform: p, Backbone: small(), Resolutions: []int{56}, Min: 0.5, Max: 1.5, Step: 0.5, Rule: Product,
+		Window: 0.3, Reference: &Reference{"middle", arch.Widths{0.5, 1, 1, 1, 1}}, Cloud: 10}
+	got, err := run(context.Background(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSpace(p, c.Backbone, c.Rounding, 56, options(0.5, 1.5, 0.5))
+	ref, err := p.Estimate(c.Backbone.Scale(c.Reference.Widths, 56, c.Rounding))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []raptor.Estimate
+	peers, below, dominators := 0, 0, 0
+	for i := range s.size() {
+		e, err := p.Estimate(c.Backbone.Scale(s.widths(i), 56, c.Rounding))
+		if err != nil || len(e.Unsupported) > 0 {
+			continue
+		}
+		all = append(all, e)
+		if math.Abs(float64(e.MACs)/float64(ref.MACs)-1) <= 0.3 {
+			peers++
+			if e.Mu <= ref.Mu*(1+1e-12) {
+				below++
+			}
+		}
+		if e.MACs >= ref.MACs && e.Mu > ref.Mu*(1+1e-12) {
+			dominators++
+		}
+	}
+	if len(all) != got.Feasible || len(all) < 20 {
+		t.Fatalf("%d feasible, want %d", got.Feasible, len(all))
+	}
+	var front []raptor.Estimate
+	for _, e := range all {
+		if !slices.ContainsFunc(all, func(f raptor.Estimate) bool {
+			return f.MACs >= e.MACs && f.Mu >= e.Mu*(1-1e-12) && (f.MACs > e.MACs || f.Mu > e.Mu*(1+1e-12))
+		}) {
+			front = append(front, e)
+		}
+	}
+	slices.SortStableFunc(front, func(a, b raptor.Estimate) int { return cmp.Compare(b.MACs, a.MACs) })
+	front = slices.CompactFunc(front, func(a, b raptor.Estimate) bool { return a.MACs == b.MACs })
+	if len(front) != len(got.Front) {
+		t.Fatalf("%d on the front, want %d", len(got.Front), len(front))
+	}
+	for i, e := range front {
+		g := got.Front[i]
+		if g.MACs != e.MACs || g.Params != e.Params || math.Abs(g.Mu/e.Mu-1) > 1e-9 || math.Abs(g.Latency/e.Latency-1) > 1e-9 {
+			t.Errorf("front[%d] = %+v, want %d MACs, %d parameters, μ %v, %v s", i, g, e.MACs, e.Params, e.Mu, e.Latency)
+		}
+	}
+	if st := got.Standing; st.Peers != peers || st.Dominators != dominators || math.Abs(st.Percentile-float64(below)/float64(peers)) > 1e-12 {
+		t.Errorf("standing %+v, want %d peers, %d below, %d dominators", st, peers, below, dominators)
+	}
+}
+
+// The result does not depend on the number of threads.
+func TestThreads(t *testing.T) {
+	c := Config{Platform: tinyraptor(t), Backbone: small(), Resolutions: []int{56, 64}, Min: 0.3, Max: 1.5, Step: 0.3, Rule: Knee, Cloud: 50,
+		Reference: &Reference{"middle", arch.Widths{0.5, 1, 1, 1, 1}}, Window: 0.2}
+	var want []byte
+	for _, cpus := range []int{1, 2, 5} {
+		out, err := run(pipeline.With(context.Background(), pipeline.Env{CPUs: cpus}), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := json.Marshal(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want == nil {
+			want = got
+		}
+		if string(got) != string(want) {
+			t.Errorf("%d threads give another result", cpus)
+		}
+	}
+}
+
+// golden is the digest of the result for version 1 on a small input. A change
+// of results needs a new version of the stage.
+const golden = "8ca797950eb9498dac8721dcb11df3e7f8e37a86e209caf32d59397c258a0054"
+
+func TestGolden(t *testing.T) {
+	p := raptor.Platform{Clock: 2e8, PEs: 128, Rates: raptor.Rates{Conv: 100, Depthwise: 5, Pointwise: 100, Linear: 100}, Memory: 80 << 10, WeightLimit: 40000,
+		ActivationCost: 8, WeightCost: 2, TileCost: 100, Power: 0.01, Policy: raptor.Mixed, Scope: raptor.NetworkScope}
+	c := Config{Platform: p, Backbone: small(), Resolutions: []int{56}, Min: 0.3, Max: 1.5, Step: 0.3, Rule: Product}
+	out, err := run(context.Background(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.Marshal(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprintf("%x", sha256.Sum256(b)); got != golden || Stage.Version != 1 {
+		t.Errorf("version %d has digest %s, want %s of version 1: if results changed, so must the version", Stage.Version, got, golden)
+	}
+}
+
+// Table 2's assignment, which no fit has seen, is in the top 0.5 % by μ of all
+// feasible assignments within 15 % of its MACs, and in its three deepest
+// groups takes the widest multiplier that is supported.
+func TestTable2(t *testing.T) {
+	c := Config{Platform: tinyraptor(t), Backbone: arch.MobileNetV2(), Resolutions: []int{224}, Min: 0.3, Max: 1.5, Step: 0.3,
+		Rule: Product, Window: 0.15, Reference: &Reference{"table 2", table2}}
+	out, err := run(context.Background(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := out.Standing
+	if st.Percentile < 0.995 || !st.Supported || st.Peers < 100_000 {
+		t.Errorf("%+v", st)
+	}
+	for _, r := range out.Rows[6:] {
+		if r.Widest != r.Width || r.Next == 0 {
+			t.Errorf("%s: the widest that fits is %v, table 2 has %v", r.Row, r.Widest, r.Width)
+		}
+	}
+	for _, s := range out.Summary {
+		t.Log(s)
+	}
+}
+
+// A grid without a feasible point, or beyond what can be enumerated, is an
+// error that says so.
+func TestRefuses(t *testing.T) {
+	c := Config{Platform: tinyraptor(t), Backbone: small(), Resolutions: []int{56}, Min: 0.3, Max: 1.5, Step: 0.3, Rule: Product}
+	c.Limit.Latency = 1e-9
+	if _, err := run(context.Background(), c); err == nil {
+		t.Error("an impossible latency limit was met")
+	}
+	c.Step = 0.01
+	if err := c.Validate(); err == nil {
+		t.Error("a grid of 120^5 assignments was accepted")
+	}
+}
+
+func BenchmarkGridExact(b *testing.B) {
+	p := tinyraptor(b)
+	ctx := context.Background()
+	for b.Loop() {
+		c := Config{Platform: p, Backbone: arch.MobileNetV2(), Resolutions: []int{224}, Min: 0.3, Max: 1.5, Step: 0.3,
+			Rule: Product, Window: 0.15, Reference: &Reference{"table 2", table2}, Cloud: 500}
+		if _, err := run(ctx, c); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,110 @@
+package grid
+
+import (
+	"fmt"
+	"math"
+
+	"eyrie/stages/arch"
+	"eyrie/stages/raptor"
+)
+
+// space is every assignment of a multiplier to each row of a backbone (the
+// stem, the groups, the head) at one resolution, with what each row costs
+// after each choice for the row before it.
+type space struct {
+	platform   raptor.Platform
+	backbone   arch.Backbone
+	rounding   arch.Rounding
+	resolution int
+	options    []float64       // multipliers, ascending
+	parts      [][]raptor.Part // by row, then by choice of the row before × options + own choice
+}
+
+// options returns the multipliers from least to most.
+func options(least, most, step float64) []float64 {
+	var o []float64
+	for i := 0; ; i++ {
+		v := math.Round((least+float64(i)*step)*1e9) / 1e9 // 0.9, not 0.8999999999999999
+		if v > most+1e-9 {
+			return o
+		}
+		o = append(o, v)
+	}
+}
+
+// newSpace prices every row. A row that does not fit on the platform after some
+// choice has no ways there, and takes part in no assignment.
+func newSpace(p raptor.Platform, b arch.Backbone, r arch.Rounding, resolution int, options []float64) *space {
+	s := &space{platform: p, backbone: b, rounding: r, resolution: resolution, options: options}
+	s.parts = make([][]raptor.Part, len(b.Groups)+2)
+	for row := range s.parts {
+		before := len(options)
+		if row == 0 {
+			before = 1
+		}
+		for i := range before {
+			for _, own := range options {
+				s.parts[row] = append(s.parts[row], s.part(row, options[i], own))
+			}
+		}
+	}
+	return s
+}
+
+// part prices one row.
+func (s *space) part(row int, before, own float64) raptor.Part {
+	w := make(arch.Widths, len(s.backbone.Groups)+2)
+	for i := range w {
+		w[i] = own
+	}
+	if row > 0 {
+		w[row-1] = before
+	}
+	net := s.backbone.Scale(w, s.resolution, s.rounding)
+	from, to := rowLayers(net, row, len(s.backbone.Groups))
+	open := to < len(net.Layers)
+	p, _ := s.platform.Part(net.Cut(from, to), open) // what does not fit has no ways
+	if open && s.platform.Scope != raptor.NetworkScope {
+		p.Close()
+	}
+	return p
+}
+
+// rowLayers returns the range of a network's layers that a row of the table is.
+func rowLayers(n arch.Network, row, groups int) (from, to int) {
+	in := func(block string) bool {
+		switch row {
+		case 0:
+			return block == "stem"
+		case groups + 1:
+			return block == "head" || block == "classifier"
+		}
+		return arch.GroupOf(block) == fmt.Sprintf("g%d", row)
+	}
+	for from < len(n.Layers) && !in(n.Layers[from].Block) {
+		from++
+	}
+	for to = from; to < len(n.Layers) && in(n.Layers[to].Block); to++ {
+	}
+	return from, to
+}
+
+// size returns the number of assignments.
+func (s *space) size() int {
+	n := 1
+	for range s.parts {
+		n *= len(s.options)
+	}
+	return n
+}
+
+// widths returns the assignment of an index, whose digits in base
+// len(options) are the choices, the stem's first.
+func (s *space) widths(index int) arch.Widths {
+	w := make(arch.Widths, len(s.parts))
+	for row := len(w) - 1; row >= 0; row-- {
+		w[row] = s.options[index%len(s.options)]
+		index /= len(s.options)
+	}
+	return w
+}
