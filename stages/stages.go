@@ -3,8 +3,10 @@ package stages
 
 import (
 	"eyrie/pipeline"
+	"eyrie/stages/analyze"
 	"eyrie/stages/dataset"
 	"eyrie/stages/deploy"
+	"eyrie/stages/grid"
 	"eyrie/stages/supernet"
 	"eyrie/stages/table"
 )
@@ -12,6 +14,8 @@ import (
 // All is every stage, in the order in which a pipeline uses them.
 var All = []*pipeline.Stage{
 	dataset.Stage,
+	analyze.Stage,
+	grid.Stage,
 	supernet.Stage,
 	deploy.Stage,
 	table.Stage,
