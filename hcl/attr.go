@@ -1,9 +1,6 @@
 package hcl
 
 import (
-	"errors"
-	"strings"
-
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
@@ -13,17 +10,17 @@ import (
 // attr evaluates an attribute: nil where it is null, as if it were not written,
 // or after a mistake.
 func (s *scope) attr(a *attribute) (*pipeline.Attr, hcl.Diagnostics) {
-	v, diags := s.value(a.expr)
-	if diags.HasErrors() || isBroken(v) {
-		return nil, diags
-	}
+	v, diags := s.partial(a.expr)
 	if plain, _ := v.Unmark(); plain.IsNull() && !a.field.Type.Nullable && !a.field.Required {
 		return nil, diags
 	}
-	c := &converter{dir: s.m.dir}
-	tree := c.tree(v, a.field, a.field.Type, path{a.field.Name}, inherited{})
+	c := &converter{dir: s.m.dir, at: path{{name: a.field.Name}}}
+	tree := c.tree(v, a.field, a.field.Type, inherited{})
 	if len(c.faults) > 0 {
 		return nil, append(diags, s.m.faults(a, c.faults)...)
+	}
+	if c.broken || diags.HasErrors() {
+		return nil, diags
 	}
 	return s.result(c, tree, a.expr, a.pos), diags
 }
@@ -78,41 +75,44 @@ func (s *scope) has(id string) bool {
 func (m *module) faults(a *attribute, faults []fault) hcl.Diagnostics {
 	var all hcl.Diagnostics
 	for _, f := range faults {
-		at := inner(a.expr.syntax, f.at).Range()
+		at := inner(a.expr.syntax, f.at, f.name).Range()
 		all = append(all, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: f.summary, Detail: f.detail, Subject: &at})
 	}
 	return all
 }
 
 // inner follows a path, whose first step is the attribute's own name, into an
-// expression as far as that is written out.
-func inner(e hclsyntax.Expression, p path) hclsyntax.Expression {
+// expression as far as that is written out: to the value there, or to its name.
+func inner(e hclsyntax.Expression, p path, name bool) hclsyntax.Expression {
 	for i := 1; i < len(p); i++ {
-		next := child(e, p[i])
-		if next == nil {
+		key, value := child(e, p[i])
+		if value == nil {
 			break
 		}
-		e = next
+		if name && i == len(p)-1 {
+			return key
+		}
+		e = value
 	}
 	return e
 }
 
-func child(e hclsyntax.Expression, step any) hclsyntax.Expression {
+func child(e hclsyntax.Expression, step pathStep) (key, value hclsyntax.Expression) {
 	switch e := e.(type) {
 	case *hclsyntax.ParenthesesExpr:
 		return child(e.Expression, step)
 	case *hclsyntax.TupleConsExpr:
-		if i, ok := step.(int); ok && i < len(e.Exprs) {
-			return e.Exprs[i]
+		if i := step.index; step.name == "" && 0 <= i && i < len(e.Exprs) {
+			return e.Exprs[i], e.Exprs[i]
 		}
 	case *hclsyntax.ObjectConsExpr:
 		for _, item := range e.Items {
-			if name, ok := constantKey(item.KeyExpr); ok && name == step {
-				return item.ValueExpr
+			if name, ok := constantKey(item.KeyExpr); ok && name == step.name {
+				return item.KeyExpr, item.ValueExpr
 			}
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // check evaluates an attribute before anything has run, and reports mistakes:
@@ -143,7 +143,6 @@ func (m *module) checkStage(s *stage) {
 	if s.broken {
 		steps = []*step{{m: m, stage: s}}
 	}
-	valid := true
 	for _, st := range steps {
 		values := make(map[string]any, len(s.attrs))
 		complete := !s.broken && !m.partial
@@ -156,50 +155,19 @@ func (m *module) checkStage(s *stage) {
 				complete = false
 			}
 		}
-		if complete && valid && !m.lacks(s, values) {
-			valid = m.validStage(s, values)
+		if complete && !lacks(s.kind.Config, values) {
+			m.complete = append(m.complete, candidate{s, values})
 		}
 	}
 }
 
 // lacks tells whether a value that is needed is not there, as was reported.
-func (m *module) lacks(s *stage, values map[string]any) bool {
-	for i := range s.kind.Config.Fields {
-		f := &s.kind.Config.Fields[i]
+func lacks(config *pipeline.Type, values map[string]any) bool {
+	for i := range config.Fields {
+		f := &config.Fields[i]
 		if _, ok := values[f.Name]; f.Required && !ok {
 			return true
 		}
 	}
 	return false
-}
-
-// validStage lets the stage itself judge its attributes, all of them known.
-func (m *module) validStage(s *stage, values map[string]any) bool {
-	_, err := s.kind.Decode(values)
-	if err == nil {
-		return true
-	}
-	at := s.block.DefRange()
-	var bad *pipeline.AttrError
-	if errors.As(err, &bad) {
-		top, rest, _ := strings.Cut(bad.Attr, ".")
-		for _, a := range s.attrs {
-			if a.field.Name == top {
-				at = inner(a.expr.syntax, splitPath(top, rest)).Range()
-			}
-		}
-	}
-	m.errorf(at, "Unsuitable attributes", "Stage %q: %s.", s.name, strings.TrimSuffix(err.Error(), "."))
-	return false
-}
-
-// splitPath makes the path of the dotted names in an AttrError.
-func splitPath(top, rest string) path {
-	p := path{top}
-	for rest != "" {
-		var name string
-		name, rest, _ = strings.Cut(rest, ".")
-		p = append(p, name)
-	}
-	return p
 }

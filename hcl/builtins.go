@@ -129,7 +129,8 @@ func toFunc(want cty.Type) function.Function {
 		Type: func(args []cty.Value) (cty.Type, error) {
 			v, err := convert.Convert(args[0], want)
 			if err != nil {
-				return cty.NilType, function.NewArgErrorf(0, "%s cannot be %s: %w", typeName(args[0].Type()), typeExpr(want), err)
+				c := converter{sensitive: args[0].HasMarkDeep(sensitiveMark{})}
+				return cty.NilType, function.NewArgErrorf(0, "%s cannot be converted to %s", c.describe(bare(args[0])), typeExpr(want))
 			}
 			return v.Type(), nil
 		},

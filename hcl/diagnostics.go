@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -99,12 +98,6 @@ func (d Diagnostics) Error() string {
 		s += fmt.Sprintf(" (and %d more)", n)
 	}
 	return s
-}
-
-// Write writes every diagnostic with the text at fault. The width is that of
-// the terminal, 0 for none; colour is in ANSI escapes.
-func (d Diagnostics) Write(w io.Writer, width int, color bool) error {
-	return hcl.NewDiagnosticTextWriter(w, d.files, uint(max(0, width)), color).WriteDiagnostics(d.list)
 }
 
 // pos returns where a range begins, as "paper.hcl:41".

@@ -60,7 +60,7 @@ func (m *module) shapeCycle(s *stage, path []*stage) {
 		b.WriteString("stage." + p.name + " (" + pos(p.block.DefRange()) + ") refers to ")
 		p.broken = true
 	}
-	m.errorf(s.block.DefRange(), "Stages refer to each other", "Which steps there are cannot be told, as in for_each and when %sstage.%s.", b.String(), s.name)
+	m.errorf(s.block.DefRange(), "Stages refer to each other", "Which steps there are cannot be told: in for_each or when, %sstage.%s.", b.String(), s.name)
 }
 
 // instances returns the steps of a stage, when not yet considered.

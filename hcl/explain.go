@@ -93,13 +93,23 @@ func (m *module) instanceHint(e *expr, d *hcl.Diagnostic) string {
 		case !near:
 		case r.to.forEach == nil && len(r.to.steps) == 0 && !r.to.broken:
 			return fmt.Sprintf(" stage.%s is left out, as its when (%s) is false; try(%s, …) says what to take instead.", r.to.name, pos(r.to.when.syntax.Range()), m.source(r.whole))
-		case r.to.forEach != nil && len(r.to.steps) == 0:
-			return fmt.Sprintf(" stage.%s has no instances.", r.to.name)
 		case r.to.forEach != nil:
-			return fmt.Sprintf(" stage.%s has the instances %s.", r.to.name, quoteAll(first(r.to.keys(), 8)))
+			return r.to.inventory()
 		}
 	}
 	return ""
+}
+
+// inventory tells which instances a stage with for_each has.
+func (s *stage) inventory() string {
+	hint := fmt.Sprintf(" stage.%s has the instances %s", s.name, quoteAll(first(s.keys(), 8)))
+	if len(s.steps) == 0 {
+		hint = fmt.Sprintf(" stage.%s has no instances", s.name)
+	}
+	if len(s.dropped) > 0 {
+		hint += fmt.Sprintf("; its when (%s) leaves out %s", pos(s.when.syntax.Range()), quoteAll(first(s.dropped, 8)))
+	}
+	return hint + "."
 }
 
 // first returns the first n of all, and a sign that there are more.

@@ -16,7 +16,7 @@ func Format(src []byte, filename string) ([]byte, Diagnostics) {
 	}
 	file, diags := hclsyntax.ParseConfig(src, filename, hcl.InitialPos)
 	if diags.HasErrors() {
-		return src, newDiagnostics(diags, map[string]*hcl.File{filename: file})
+		return src, newDiagnostics(withoutCascade(diags), map[string]*hcl.File{filename: file})
 	}
 	return hclwrite.Format(src), Diagnostics{}
 }

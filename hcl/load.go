@@ -68,6 +68,7 @@ type module struct {
 	stages    map[string]*stage
 	ordered   []*stage // the stages in the order of the text
 	outputs   []*output
+	complete  []candidate
 
 	root *hcl.EvalContext // functions, var and path
 	bare *scope           // in which no step has an output yet
@@ -136,10 +137,23 @@ func (m *module) parse(name string) *hclsyntax.Body {
 		return nil
 	}
 	file, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
+	diags = withoutCascade(diags)
 	m.files[name] = file
 	m.diags = append(m.diags, diags...)
 	m.partial = m.partial || diags.HasErrors()
 	return file.Body.(*hclsyntax.Body)
+}
+
+// withoutCascade leaves out what follows from a quote that is missing: the
+// parser takes all the rest of the file for a string, and objects to each line.
+func withoutCascade(diags hcl.Diagnostics) hcl.Diagnostics {
+	i := slices.IndexFunc(diags, func(d *hcl.Diagnostic) bool { return d.Summary == "Invalid multi-line string" })
+	if i < 0 {
+		return diags
+	}
+	diags[i].Summary = "Unclosed string"
+	diags[i].Detail = "A quote is missing at the end. Text of several lines is written between <<-END and END; \\n is a line's end within quotes."
+	return diags[:i+1]
 }
 
 // declare collects the blocks, so that what follows can refer to any of them.

@@ -35,7 +35,7 @@ func (m *module) declareLocals(b *hclsyntax.Block) {
 	}
 	for _, a := range inOrder(b.Body.Attributes) {
 		if first := m.locals[a.Name]; first != nil {
-			m.errorf(a.NameRange, "Name used twice", "A local %q was already declared at %s.", a.Name, pos(first.attr.NameRange))
+			m.errorf(a.NameRange, "Name used twice", "The local %q was already declared at %s.", a.Name, pos(first.attr.NameRange))
 			continue
 		}
 		m.locals[a.Name] = &local{name: a.Name, attr: a}

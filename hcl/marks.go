@@ -85,21 +85,7 @@ func markPart(v cty.Value, o pipeline.Origin) (cty.Value, error) {
 
 // covers tells whether the value at p is within the part that at names.
 func covers(at string, p cty.Path) bool {
-	var steps path
-	for _, step := range p {
-		switch s := step.(type) {
-		case cty.GetAttrStep:
-			steps = append(steps, s.Name)
-		case cty.IndexStep:
-			if s.Key.Type() == cty.String {
-				steps = append(steps, s.Key.AsString())
-			} else {
-				i, _ := s.Key.AsBigFloat().Int64()
-				steps = append(steps, int(i))
-			}
-		}
-	}
-	here := steps.String()
+	here := pathOf(p).String()
 	if strings.Contains(at, "[*]") {
 		here = indexes.ReplaceAllString(here, "[*]")
 	}

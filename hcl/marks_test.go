@@ -20,7 +20,7 @@ func TestOriginsOfParts(t *testing.T) {
 		"top10":   cty.NumberIntVal(1),
 	})
 	var c converter
-	cell := c.tree(v, &pipeline.Field{}, &pipeline.Type{Kind: pipeline.Cell}, nil, inherited{}).(pipeline.Traced)
+	cell := c.tree(v, &pipeline.Field{}, &pipeline.Type{Kind: pipeline.Cell}, inherited{}).(pipeline.Traced)
 	given := pipeline.Origin{Kind: pipeline.Given, At: "top10"}
 	modelled.At, measured.At = "latency[0]", "top1"
 	if want := []pipeline.Origin{given, modelled, measured}; !reflect.DeepEqual(cell.Origins, want) {

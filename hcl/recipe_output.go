@@ -49,7 +49,7 @@ func (m *module) buildOutput(o *output) {
 		case "sensitive":
 			o.sensitive = m.constBool(a)
 		default:
-			m.extraAttribute(a, "output", "value", "description", "sensitive")
+			m.extraAttribute(a, "An output", "value", "description", "sensitive")
 		}
 	}
 	if o.value == nil {

@@ -32,7 +32,16 @@ func (s *scope) of(st *step) *scope {
 }
 
 // value evaluates an expression. After a mistake the value is broken.
-func (s *scope) value(e *expr) (v cty.Value, diags hcl.Diagnostics) {
+func (s *scope) value(e *expr) (cty.Value, hcl.Diagnostics) {
+	v, diags := s.partial(e)
+	if diags.HasErrors() {
+		return broken, diags
+	}
+	return v, diags
+}
+
+// partial evaluates an expression as far as its mistakes allow.
+func (s *scope) partial(e *expr) (v cty.Value, diags hcl.Diagnostics) {
 	if e.bad {
 		return broken, nil
 	}
@@ -59,10 +68,7 @@ func (s *scope) value(e *expr) (v cty.Value, diags hcl.Diagnostics) {
 		}
 	}()
 	v, diags = e.syntax.Value(ctx)
-	if diags.HasErrors() {
-		return broken, s.m.explain(e, diags)
-	}
-	return v, diags
+	return v, s.m.explain(e, diags)
 }
 
 // internal reports a panic of the HCL libraries, at the expression that they

@@ -44,7 +44,7 @@ type attribute struct {
 func (m *module) declareStage(b *hclsyntax.Block) {
 	s := &stage{name: b.Labels[1], block: b}
 	if first := m.stages[s.name]; first != nil {
-		m.errorf(b.LabelRanges[1], "Name used twice", "A stage %q was already declared at %s. References go by name alone, whatever the type.", s.name, pos(first.block.DefRange()))
+		m.errorf(b.LabelRanges[1], "Name used twice", "The stage %q was already declared at %s. References go by name alone, whatever the type.", s.name, pos(first.block.DefRange()))
 		return
 	}
 	m.stages[s.name] = s
@@ -67,6 +67,7 @@ func (m *module) buildStages() {
 	for _, s := range m.ordered {
 		m.checkStage(s)
 	}
+	m.validateSteps()
 }
 
 // readStage takes a block apart.

@@ -1,6 +1,7 @@
 package hcl
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -51,7 +52,7 @@ func (m *module) declareVariable(b *hclsyntax.Block) {
 		case "sensitive":
 			v.sensitive = m.constBool(a)
 		default:
-			m.extraAttribute(a, "variable", "type", "default", "description", "sensitive")
+			m.extraAttribute(a, "A variable", "type", "default", "description", "sensitive")
 		}
 	}
 	for _, inner := range b.Body.Blocks {
@@ -83,7 +84,7 @@ func (m *module) validationOf(b *hclsyntax.Block) validation {
 		case "error_message":
 			v.message = a
 		default:
-			m.extraAttribute(a, "validation", "condition", "error_message")
+			m.extraAttribute(a, "A validation", "condition", "error_message")
 		}
 	}
 	if (v.condition == nil || v.message == nil) && !m.partial {
@@ -94,11 +95,11 @@ func (m *module) validationOf(b *hclsyntax.Block) validation {
 
 // twice reports a second block of the same name.
 func (m *module) twice(b, first *hclsyntax.Block) {
-	m.errorf(b.DefRange(), "Name used twice", "A %s %q was already declared at %s.", b.Type, b.Labels[len(b.Labels)-1], pos(first.DefRange()))
+	m.errorf(b.DefRange(), "Name used twice", "The %s %q was already declared at %s.", b.Type, b.Labels[len(b.Labels)-1], pos(first.DefRange()))
 }
 
 func (m *module) extraAttribute(a *hclsyntax.Attribute, block string, known ...string) {
-	m.errorf(a.NameRange, "Unknown attribute", "A %s has no attribute %q; it has %s.%s", block, a.Name, strings.Join(known, ", "), didYouMean(a.Name, known))
+	m.errorf(a.NameRange, "Unknown attribute", "%s has no attribute %q; it has %s.%s", block, a.Name, strings.Join(known, ", "), didYouMean(a.Name, known))
 }
 
 // constBool evaluates an attribute that is written as true or false.
@@ -175,13 +176,22 @@ func (m *module) variableValue(v *variable, g *given) cty.Value {
 	}
 	value, err := convert.Convert(value, v.typ)
 	if err != nil {
-		m.errorf(g.at, "Wrong type", "The variable %q is of type %s: %s.", v.name, typeExpr(v.typ), err)
+		m.errorf(g.at, "Wrong type", "The variable %q is of type %s%s.", v.name, typeExpr(v.typ), pathError(err))
 		return broken
 	}
 	if v.sensitive {
 		value = value.Mark(sensitiveMark{})
 	}
 	return value
+}
+
+// pathError says what is wrong with a value, and where within it.
+func pathError(err error) string {
+	var deep cty.PathError
+	if !errors.As(err, &deep) || len(deep.Path) == 0 {
+		return ": " + err.Error()
+	}
+	return ": at " + pathOf(deep.Path).String() + ": " + err.Error()
 }
 
 // validate holds a variable's value against its conditions.

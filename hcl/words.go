@@ -85,6 +85,7 @@ func limits(f *pipeline.Field) string {
 	return "between " + num(*f.Min) + " and " + num(*f.Max)
 }
 
+// docOf is a field's documentation as a comment beside it.
 func docOf(f *pipeline.Field) string {
 	if f.Doc == "" {
 		return ""

@@ -1,0 +1,61 @@
+package hcl_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"eyrie/hcl"
+)
+
+// BenchmarkLoad reads recipes of 10,000 steps: as many blocks with literal
+// attributes, one block with for_each, and a chain of references.
+func BenchmarkLoad(b *testing.B) {
+	const n = 10000
+	var blocks, chain strings.Builder
+	for i := range n {
+		fmt.Fprintf(&blocks, "stage \"calibrate\" \"s%d\" {\n  policy = \"resident\"\n  memory = \"352KiB\"\n  seed   = %d\n}\n", i, i)
+		fmt.Fprintf(&chain, "stage \"table\" \"t%d\" {\n  any = %s\n}\n", i, map[bool]string{true: "1", false: fmt.Sprintf("stage.t%d.text", i-1)}[i == 0])
+	}
+	each := `stage "search" "s" {
+  for_each = { for i in range(10000) : "i${i}" => i + 1 }
+  platform = { name = "p", memory = 1024 }
+  limit    = { latency = "87ms" }
+  widths   = [0.3, 1.0]
+  rounds   = each.value
+}
+`
+	fan := each + `stage "table" "t" { 
+  rows = [for k, s in stage.s : { name = k, latency = s.best.latency }] 
+}
+`
+	pairs := each + `stage "table" "t" {
+  for_each = stage.s
+  one      = each.value.best.latency
+  any      = stage.s[each.key].best.label
+}
+`
+	for _, bench := range []struct{ name, text string }{
+		{"blocks=10000", blocks.String()},
+		{"for_each=10000", each},
+		{"chain=10000", chain.String()},
+		{"fan-in=10000", fan},
+		{"pairs=10000", pairs},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			path := filepath.Join(b.TempDir(), "bench.hcl")
+			if err := os.WriteFile(path, []byte(bench.text), 0o666); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				r, diags := hcl.Load(path, hcl.Options{Stages: testStages})
+				if diags.HasErrors() || len(r.Steps) < n {
+					b.Fatal(diags)
+				}
+			}
+		})
+	}
+}

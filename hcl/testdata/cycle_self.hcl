@@ -1,0 +1,3 @@
+stage "table" "a" {
+  title = stage.a.text
+}

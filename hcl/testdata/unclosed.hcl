@@ -1,0 +1,9 @@
+stage "tabel" "a" {
+}
+
+stage "table" "b" {
+  title = "unfinished
+}
+
+stage "tabel" "c" {
+}
