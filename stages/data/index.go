@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"path/filepath"
 )
 
 // The index file, all numbers little-endian:
@@ -131,6 +132,11 @@ func (h Header) check() error {
 		return errors.New("a raw part names no files")
 	case h.Encoding != Raw && h.Encoding != Encoded:
 		return fmt.Errorf("unknown encoding %q", h.Encoding)
+	}
+	for _, name := range h.Files {
+		if !filepath.IsLocal(filepath.FromSlash(name)) {
+			return fmt.Errorf("file %q is not within the tree", name)
+		}
 	}
 	return nil
 }

@@ -5,6 +5,7 @@
 package dataset
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -26,13 +27,23 @@ downloaded, from url or its home, where the SHA-256 of each file is known.
 source = "idx": any set in MNIST's four files, from path, or from url with
 sha256 naming each file's digest.
 
+source = "imagefolder": JPEG and PNG files in path/train/CLASS/ and path/test/CLASS/
+(or val, validation, valid).
+
+source = "webdataset": tar shards of JPEG and PNG images with their labels (.cls)
+in path/train/ and path/test/ (or val …), or called train*.tar and test*.tar.
+The lines of path/classes.txt name the classes.
+
+The images of a tree stay where they are: the stage decodes each one once, to
+know its mean and to find what is corrupt.
+
 source = "shapes": discs, triangles and squares, small and large, warm and cool
 (12 classes), drawn from a seed at any size; needs no data.`,
 	Config{}, run)
 
 // Config is what a recipe may write in the block.
 type Config struct {
-	Source     string            `json:"source" oneof:"fashion-mnist,idx,shapes" doc:"where the images come from"`
+	Source     string            `json:"source" oneof:"fashion-mnist,idx,imagefolder,webdataset,shapes" doc:"where the images come from"`
 	Name       string            `json:"name,omitempty" doc:"what to call the set; the source by default"`
 	Train      int               `json:"train,omitempty" min:"0" doc:"how many training images: at most, evenly spaced over the files (0 for all); of shapes, how many to draw (0 for 6000)"`
 	Test       int               `json:"test,omitempty" min:"0" doc:"how many test images: as train (of shapes, 0 for 1200)"`
@@ -40,6 +51,8 @@ type Config struct {
 	URL        string            `json:"url,omitempty" key:"-" doc:"files: the address (http or https) under which to download them instead"`
 	SHA256     map[string]string `json:"sha256,omitempty" doc:"idx with url: file name → SHA-256 of the file as it is downloaded, in hexadecimal"`
 	ClassNames []string          `json:"class_names,omitempty" doc:"idx: name of each class, in the order of the labels; by default their numbers"`
+	Channels   int               `json:"channels,omitempty" doc:"imagefolder, webdataset: 3 for RGB (the default) or 1 for grey"`
+	Corrupt    string            `json:"corrupt,omitempty" oneof:"fail,skip" doc:"imagefolder, webdataset: what to do with images that cannot be decoded: fail and name them (the default), or go on without them, with a warning each"`
 	Size       int               `json:"size,omitempty" min:"0" max:"4096" doc:"shapes: side of the images in pixels (0 for 32)"`
 	Noise      *float64          `json:"noise" min:"0" max:"1" doc:"shapes: amplitude of the noise in parts of white (0.1 by default)"`
 	Seed       uint32            `json:"seed,omitempty" doc:"shapes: another seed draws other images"`
@@ -49,6 +62,8 @@ type Config struct {
 const (
 	fashion = "fashion-mnist"
 	idx     = "idx"
+	folder  = "imagefolder"
+	tars    = "webdataset"
 	shapes  = "shapes"
 )
 
@@ -56,20 +71,23 @@ const (
 type Output struct {
 	Dataset data.Set       `json:"dataset" doc:"the handle that train-supernet and evolve take"`
 	Preview artifacts.File `json:"preview" doc:"a PNG to look at: a row of training images for each class"`
+	Corrupt []string       `json:"corrupt" doc:"the images that were left out as corrupt, each with the reason"`
 }
 
 // Validate checks that the attributes belong to the source.
 func (c Config) Validate() error {
-	files, drawn := []string{fashion, idx}, []string{shapes}
+	files, trees, drawn := []string{fashion, idx}, []string{folder, tars}, []string{shapes}
 	for _, a := range []struct {
 		name    string
 		written bool
 		sources []string
 	}{
-		{"path", c.Path != nil, files},
+		{"path", c.Path != nil, slices.Concat(files, trees)},
 		{"url", c.URL != "", files},
 		{"sha256", len(c.SHA256) > 0, []string{idx}},
 		{"class_names", len(c.ClassNames) > 0, []string{idx}},
+		{"channels", c.Channels != 0, trees},
+		{"corrupt", c.Corrupt != "", trees},
 		{"size", c.Size != 0, drawn},
 		{"noise", c.Noise != nil, drawn},
 		{"seed", c.Seed != 0, drawn},
@@ -86,6 +104,10 @@ func (c Config) Validate() error {
 		return c.validateIDX()
 	case c.Source == fashion && c.URL != "":
 		return validateDownload(c.URL, fashionSums)
+	case slices.Contains(trees, c.Source) && c.Path == nil:
+		return pipeline.Badf("path", "source = %q needs the directory with the images here", c.Source)
+	case c.Channels != 0 && c.Channels != 1 && c.Channels != 3:
+		return pipeline.Badf("channels", "want 1 (grey) or 3 (RGB), not %d", c.Channels)
 	case c.Size != 0 && c.Size < 8:
 		return pipeline.Badf("size", "shapes cannot be told apart in %d pixels: want 8 or more", c.Size)
 	}
@@ -109,45 +131,45 @@ func quoted(names []string) string {
 	for _, n := range names {
 		q = append(q, fmt.Sprintf("%q", n))
 	}
-	return strings.Join(q, " or ")
+	if last := len(q) - 1; last > 0 {
+		return strings.Join(q[:last], ", ") + " or " + q[last]
+	}
+	return q[0]
 }
 
 func run(ctx context.Context, c Config) (Output, error) {
-	set, err := makeSet(ctx, c)
+	var out Output
+	var err error
+	switch c.Source {
+	case shapes:
+		out.Dataset, err = drawShapes(ctx, c)
+	case folder, tars:
+		out.Dataset, out.Corrupt, err = readTree(ctx, c)
+	default:
+		out.Dataset, err = readFiles(ctx, c)
+	}
 	if err != nil {
 		return Output{}, err
 	}
-	if c.Name != "" {
-		set.Name = c.Name
-	}
-	preview, err := drawPreview(ctx, set)
-	return Output{Dataset: set, Preview: preview}, err
+	out.Dataset.Name = cmp.Or(c.Name, c.Source)
+	out.Preview, err = drawPreview(ctx, out.Dataset)
+	return out, err
 }
 
-func makeSet(ctx context.Context, c Config) (data.Set, error) {
-	switch c.Source {
-	case shapes:
-		return drawShapes(ctx, c)
-	case fashion:
-		c.ClassNames = fashionClasses
-		if c.Path == nil {
-			c.SHA256 = fashionSums
-			if c.URL == "" {
-				c.URL = fashionURL
-			}
-		}
-		fallthrough
-	case idx:
-		if c.Path == nil {
-			dir, err := download(ctx, c.URL, c.SHA256)
-			if err != nil {
-				return data.Set{}, err
-			}
-			c.Path = &artifacts.File{Path: dir, Tree: true}
-		}
-		return readIDX(ctx, c)
+// readFiles reads a set of IDX files, which it downloads where there is no path.
+func readFiles(ctx context.Context, c Config) (data.Set, error) {
+	if c.Source == fashion {
+		c.ClassNames, c.SHA256 = fashionClasses, fashionSums
+		c.URL = cmp.Or(c.URL, fashionURL)
 	}
-	return data.Set{}, pipeline.Badf("source", "unknown source %q", c.Source)
+	if c.Path == nil {
+		dir, err := download(ctx, c.URL, c.SHA256)
+		if err != nil {
+			return data.Set{}, err
+		}
+		c.Path = &artifacts.File{Path: dir, Tree: true}
+	}
+	return readIDX(ctx, c)
 }
 
 // picked tells whether image i of n is among the limit that are kept, evenly

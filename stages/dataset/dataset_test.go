@@ -252,7 +252,7 @@ func TestValidate(t *testing.T) {
 		{Config{Source: fashion, URL: "https://mirror.example/fashion"}, ""},
 		{Config{Source: idx, URL: "http://h/d", SHA256: map[string]string{"a.gz": sum}}, ""},
 		{Config{Source: shapes, Noise: &noise, Size: 8}, ""},
-		{Config{Source: shapes, Path: dir}, `path: belongs to source = "fashion-mnist" or "idx", not to "shapes"`},
+		{Config{Source: shapes, Path: dir}, `path: belongs to source = "fashion-mnist", "idx", "imagefolder" or "webdataset", not to "shapes"`},
 		{Config{Source: fashion, Size: 32}, `size: belongs to source = "shapes"`},
 		{Config{Source: fashion, SHA256: map[string]string{"a": sum}}, `sha256: belongs to source = "idx"`},
 		{Config{Source: fashion, Path: dir, URL: "http://h"}, "url: write either path"},
@@ -262,6 +262,10 @@ func TestValidate(t *testing.T) {
 		{Config{Source: idx, URL: "http://h/", SHA256: map[string]string{"a.gz": "12"}}, `sha256: a.gz: "12" is not a SHA-256`},
 		{Config{Source: idx, URL: "http://h/", SHA256: map[string]string{"../a": sum}}, `sha256: "../a" is not the plain name`},
 		{Config{Source: idx, Path: dir, SHA256: map[string]string{"a": sum}}, "sha256: is for downloads"},
+		{Config{Source: folder, Path: dir, Channels: 1, Corrupt: "skip"}, ""},
+		{Config{Source: tars}, `path: source = "webdataset" needs the directory`},
+		{Config{Source: tars, Path: dir, Channels: 2}, "channels: want 1 (grey) or 3 (RGB), not 2"},
+		{Config{Source: idx, Path: dir, Corrupt: "skip"}, `corrupt: belongs to source = "imagefolder" or "webdataset", not to "idx"`},
 		{Config{Source: shapes, Size: 4}, "size: shapes cannot be told apart"},
 	} {
 		err := test.config.Validate()

@@ -60,7 +60,7 @@ func readIDX(ctx context.Context, c Config) (data.Set, error) {
 			names = append(names, strconv.Itoa(int(i)))
 		}
 	}
-	set := data.Set{Name: c.Source, Classes: len(names), ClassNames: names, Channels: 1}
+	set := data.Set{Classes: len(names), ClassNames: names, Channels: 1}
 	if h, w := train.images.Dims[1], train.images.Dims[2]; h == w {
 		set.Size = h
 	}

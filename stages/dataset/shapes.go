@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"cmp"
 	"context"
 	"sync"
 
@@ -11,13 +12,13 @@ import (
 // drawShapes draws the shapes set. Test images are those after the training
 // images of the same seed.
 func drawShapes(ctx context.Context, c Config) (data.Set, error) {
-	g := data.Shapes{Seed: uint64(c.Seed), Size: or(c.Size, 32), Noise: 0.1}
+	g := data.Shapes{Seed: uint64(c.Seed), Size: cmp.Or(c.Size, 32), Noise: 0.1}
 	if c.Noise != nil {
 		g.Noise = *c.Noise
 	}
 	names := data.ShapeClasses()
-	set := data.Set{Name: shapes, Classes: len(names), ClassNames: names, Channels: 3, Size: g.Size}
-	train, test := or(c.Train, 6000), or(c.Test, 1200)
+	set := data.Set{Classes: len(names), ClassNames: names, Channels: 3, Size: g.Size}
+	train, test := cmp.Or(c.Train, 6000), cmp.Or(c.Test, 1200)
 	var stats data.Stats
 	var err error
 	if set.Train, stats, err = drawPart(ctx, g, "train", 0, train); err != nil {
@@ -68,11 +69,4 @@ func drawPart(ctx context.Context, g data.Shapes, name string, first, n int) (pa
 	}
 	part, err = w.Close()
 	return part, w.Stats, err
-}
-
-func or(v, otherwise int) int {
-	if v == 0 {
-		return otherwise
-	}
-	return v
 }

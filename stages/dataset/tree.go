@@ -1,0 +1,88 @@
+package dataset
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/rs/zerolog"
+
+	"eyrie/artifacts"
+	"eyrie/pipeline"
+	"eyrie/stages/data"
+)
+
+// readTree makes a set of an ImageFolder or WebDataset tree, whose images stay
+// where they are. It returns what it left out.
+func readTree(ctx context.Context, c Config) (data.Set, []string, error) {
+	list := data.ListFolder
+	if c.Source == tars {
+		list = data.ListShards
+	}
+	channels := cmp.Or(c.Channels, 3)
+	l, err := list(c.Path.Path, channels)
+	if err != nil {
+		return data.Set{}, nil, pipeline.Badf("path", "%s: %w", c.Path.Path, err)
+	}
+	set := data.Set{Classes: len(l.ClassNames), ClassNames: l.ClassNames, Channels: channels}
+	train := treePart{"train", l.Train, l.TrainNames, c.Train}
+	test := treePart{"test", l.Test, l.TestNames, c.Test}
+	trainPart, stats, corrupt, err := train.survey(ctx, c)
+	if err != nil {
+		return set, nil, err
+	}
+	testPart, _, more, err := test.survey(ctx, c)
+	if err != nil {
+		return set, nil, err
+	}
+	set.Train, set.Test = trainPart, testPart
+	set.Mean, set.Std = stats.MeanStd()
+	return set, append(corrupt, more...), nil
+}
+
+// treePart is one part of a tree as it was listed.
+type treePart struct {
+	name  string
+	index data.Index
+	names []string // of the images, for people
+	limit int
+}
+
+// survey decodes the part's images and writes the index of the sound ones.
+func (p treePart) survey(ctx context.Context, c Config) (part data.Part, stats data.Stats, corrupt []string, err error) {
+	n := len(p.index.Records)
+	var names []string
+	ix := p.index.Keep(func(i int) bool {
+		keep := picked(i, n, p.limit)
+		if keep {
+			names = append(names, p.names[i])
+		}
+		return keep
+	})
+	report := func(done int) {
+		pipeline.Report(ctx, pipeline.Progress{Done: float64(done), Total: float64(len(names)), Unit: "images", Note: "checking " + p.name})
+	}
+	stats, bad, err := data.Survey(ctx, ix, c.Path.Path, pipeline.CPUs(ctx), report)
+	if err != nil {
+		return part, stats, nil, err
+	}
+	broken := make(map[int]bool)
+	for _, b := range bad {
+		broken[b.Image] = true
+		corrupt = append(corrupt, fmt.Sprintf("%s: %v", names[b.Image], b.Err))
+		zerolog.Ctx(ctx).Warn().Str("image", names[b.Image]).Err(b.Err).Msg("corrupt image")
+	}
+	if len(bad) > 0 && c.Corrupt != "skip" {
+		return part, stats, nil, fmt.Errorf(`%d of %d %s images are corrupt; the first is %s (corrupt = "skip" goes on without them)`, len(bad), len(names), p.name, corrupt[0])
+	}
+	if len(bad) == len(names) {
+		return part, stats, nil, fmt.Errorf("all %d %s images are corrupt; the first is %s", len(names), p.name, corrupt[0])
+	}
+	ix = ix.Keep(func(i int) bool { return !broken[i] })
+	path := pipeline.Path(ctx, p.name+".index")
+	if err := os.WriteFile(path, ix.Marshal(), 0o666); err != nil {
+		return part, stats, nil, err
+	}
+	return data.Part{Count: len(ix.Records), Index: artifacts.Local(path), Data: *c.Path}, stats, corrupt, nil
+}
