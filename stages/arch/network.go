@@ -55,6 +55,21 @@ func (n Network) Blocks() []string {
 	return names
 }
 
+// Range returns the index of the first layer of block first and the index after
+// the last layer of block last. It panics where there is no such block.
+func (n Network) Range(first, last string) (from, to int) {
+	from = slices.IndexFunc(n.Layers, func(l Layer) bool { return l.Block == first })
+	for i, l := range n.Layers {
+		if l.Block == last {
+			to = i + 1
+		}
+	}
+	if from < 0 || to <= from {
+		panic(fmt.Sprintf("arch.Network.Range: no blocks %q to %q", first, last))
+	}
+	return from, to
+}
+
 // Cut returns the layers from index from to before index to as a network of
 // its own, whose input is what the layer before them writes. It panics where
 // they read anything else from outside.

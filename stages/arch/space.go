@@ -90,6 +90,21 @@ func (s Space) GroupDepths(i int) []int {
 	return s.Depths
 }
 
+// Blocks returns the blocks that group i can have, by ascending expansion, then
+// kernel.
+func (s Space) Blocks(i int) []Block {
+	if !s.Elastic(i) {
+		return []Block{fixed}
+	}
+	var blocks []Block
+	for _, t := range s.Expansions {
+		for _, k := range s.Kernels {
+			blocks = append(blocks, Block{t, k})
+		}
+	}
+	return blocks
+}
+
 // Largest returns the subnet with the largest choice everywhere.
 func (s Space) Largest() Subnet {
 	return s.pick(func(n int) int { return n - 1 })

@@ -28,7 +28,7 @@ type prefix struct {
 	macs, params  int64
 	largest       int64
 	npu           float64
-	sys, cycles   [places]float64 // least SYS cycles by place of the result, and all cycles with them
+	cycles, sys   [places]float64 // least cycles by place of the result, and the SYS cycles among them
 }
 
 // tasks returns into how many parts the enumeration is divided, and how many
@@ -75,7 +75,7 @@ func (s *space) enumerate(ctx context.Context, supported bool, visit func(task i
 
 // start chooses the first rows as the task's digits say.
 func (s *space) start(task, depth int, supported bool) (prefix, bool) {
-	p := prefix{sys: [places]float64{raptor.OnChip: math.Inf(1), raptor.Both: math.Inf(1)}}
+	p := prefix{cycles: [places]float64{raptor.OnChip: math.Inf(1), raptor.Both: math.Inf(1)}}
 	choices := make([]int, depth)
 	for row := depth - 1; row >= 0; row-- {
 		choices[row] = task % len(s.options)
@@ -103,15 +103,15 @@ func (s *space) follow(p *prefix, row, choice int, supported bool) (q prefix, ok
 	}
 	q = prefix{index: p.index*n + choice, choice: choice, macs: p.macs + part.MACs, params: p.params + part.Params,
 		largest: max(p.largest, part.Largest), npu: p.npu + part.NPU}
-	for out := range q.sys {
-		best := p.sys[0] + part.Ways[0][out].SYS
+	for out := range q.cycles {
+		best := p.cycles[0] + part.Ways[0][out].Cycles
 		from := 0
 		for in := 1; in < places; in++ {
-			if c := p.sys[in] + part.Ways[in][out].SYS; c < best {
+			if c := p.cycles[in] + part.Ways[in][out].Cycles; c < best {
 				best, from = c, in
 			}
 		}
-		q.sys[out], q.cycles[out] = best, p.cycles[from]+part.Ways[from][out].Cycles
+		q.cycles[out], q.sys[out] = best, p.sys[from]+part.Ways[from][out].SYS
 		ok = ok || !math.IsInf(best, 1)
 	}
 	return q, ok

@@ -61,7 +61,7 @@ func (s *space) part(row int, before, own float64) raptor.Part {
 		w[row-1] = before
 	}
 	net := s.backbone.Scale(w, s.resolution, s.rounding)
-	from, to := rowLayers(net, row, len(s.backbone.Groups))
+	from, to := net.Range(s.rowBlocks(row))
 	open := to < len(net.Layers)
 	p, _ := s.platform.Part(net.Cut(from, to), open) // what does not fit has no ways
 	if open && s.platform.Scope != raptor.NetworkScope {
@@ -70,23 +70,15 @@ func (s *space) part(row int, before, own float64) raptor.Part {
 	return p
 }
 
-// rowLayers returns the range of a network's layers that a row of the table is.
-func rowLayers(n arch.Network, row, groups int) (from, to int) {
-	in := func(block string) bool {
-		switch row {
-		case 0:
-			return block == "stem"
-		case groups + 1:
-			return block == "head" || block == "classifier"
-		}
-		return arch.GroupOf(block) == fmt.Sprintf("g%d", row)
+// rowBlocks returns the first and the last block of a row.
+func (s *space) rowBlocks(row int) (first, last string) {
+	switch groups := len(s.backbone.Groups); row {
+	case 0:
+		return "stem", "stem"
+	case groups + 1:
+		return "head", "classifier"
 	}
-	for from < len(n.Layers) && !in(n.Layers[from].Block) {
-		from++
-	}
-	for to = from; to < len(n.Layers) && in(n.Layers[to].Block); to++ {
-	}
-	return from, to
+	return fmt.Sprintf("g%d.b1", row), fmt.Sprintf("g%d.b%d", row, s.backbone.Groups[row-1].Repeats)
 }
 
 // size returns the number of assignments.

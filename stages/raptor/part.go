@@ -20,10 +20,13 @@ const (
 
 // Way is what a part costs between two places of the maps at its ends.
 type Way struct {
-	SYS    float64 // SYS cycles; +Inf where there is no such way
-	Cycles float64 // SYS and NPU cycles, overlapping where the platform lets them
+	Cycles float64 // SYS and NPU cycles, overlapping where the platform lets them; +Inf where there is no such way
+	SYS    float64 // SYS cycles
 	Peak   int     // most bytes of local memory occupied
 }
+
+// noWay is the Way that does not exist.
+var noWay = Way{Cycles: math.Inf(1)}
 
 // Part is a stretch of a network between two maps that nothing bypasses, such
 // as a block or a group, priced once for use in many networks: what a part
@@ -73,7 +76,7 @@ func LargestWeights(net arch.Network) (most int64) {
 // the result.
 func (p *Platform) ways(net arch.Network, in Place, open bool, ways *[places]Way) error {
 	for out := range ways {
-		ways[out].SYS, ways[out].Cycles = math.Inf(1), math.Inf(1)
+		ways[out] = noWay
 	}
 	if in != Stored && p.Policy == Layerwise {
 		return nil
@@ -87,8 +90,8 @@ func (p *Platform) ways(net arch.Network, in Place, open bool, ways *[places]Way
 		if open {
 			out = placeOf(m.after)
 		}
-		if w := &ways[out]; m.cost < w.SYS {
-			*w = Way{m.cost, m.time, m.peak}
+		if w := &ways[out]; m.time < w.Cycles {
+			*w = Way{m.time, m.sys, m.peak}
 		}
 	}
 	return nil
@@ -113,7 +116,7 @@ func placeOf(b place) Place {
 func (p *Part) Close() {
 	for in := range p.Ways {
 		for _, out := range []Place{OnChip, Both} {
-			p.Ways[in][out] = Way{SYS: math.Inf(1), Cycles: math.Inf(1)}
+			p.Ways[in][out] = noWay
 		}
 	}
 }

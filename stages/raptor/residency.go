@@ -27,8 +27,8 @@ const maxLive = 64 / placeBits
 // how.
 type move struct {
 	after place
-	cost  float64 // SYS cycles up to here
 	time  float64 // cycles up to here, NPU and SYS
+	sys   float64 // SYS cycles up to here
 	peak  int     // most bytes of local memory occupied up to here
 	from  int32   // index of the move before it
 	how   int32   // index into the planner's schedules
@@ -39,7 +39,7 @@ type move struct {
 
 // planner decides over a whole network which maps stay in the local memory,
 // by dynamic programming: after each layer it knows, for every placement of
-// the live maps, the least SYS cycles that lead there.
+// the live maps, the least time that leads there.
 type planner struct {
 	p         *Platform
 	net       *arch.Network
@@ -81,8 +81,8 @@ func (p *Platform) scopeOf(l *arch.Layer) string {
 	return l.Block
 }
 
-// plan finds, for every placement of the result, the least SYS cycles that
-// lead there from the placement of the network's input. With open set the
+// plan finds, for every placement of the result, the least time that leads
+// there from the placement of the network's input. With open set the
 // network goes on after its last layer: its result has readers and may stay.
 func (p *Platform) plan(net *arch.Network, input place, open bool) (*planner, error) {
 	pl := &planner{p: p, net: net, open: open, moves: make([][]move, len(net.Layers)+1)}
@@ -222,7 +222,7 @@ func (s *step) from(index int32, m move) {
 			}
 			sch := &s.schedules[how]
 			sys := s.p.sys(sch) + s.oversize
-			s.place(m.after, keep, out, move{cost: m.cost + sys, time: m.time + s.p.cycles(s.npu, sys, sch.Tiles),
+			s.place(m.after, keep, out, move{time: m.time + s.p.cycles(s.npu, sys, sch.Tiles), sys: m.sys + sys,
 				peak: max(m.peak, sch.Memory+held), from: index, how: how, held: held, in: operands, out: out})
 		}
 	}
@@ -285,7 +285,7 @@ func (s *step) drop(now place, slot int, m move) {
 	m.after = now
 	for n := range s.next {
 		if s.next[n].after == now {
-			if m.cost < s.next[n].cost {
+			if m.time < s.next[n].time {
 				s.next[n] = m
 			}
 			return
@@ -300,7 +300,7 @@ func (pl *planner) path() []move {
 	path := make([]move, n)
 	best := int32(0)
 	for k, m := range pl.moves[n] {
-		if m.cost < pl.moves[n][best].cost {
+		if m.time < pl.moves[n][best].time {
 			best = int32(k)
 		}
 	}
