@@ -31,11 +31,3 @@ type Origin struct {
 	Source string     `json:"source,omitempty"` // of a published value: the citation
 	At     string     `json:"at,omitempty"`     // within a Traced: the part of an object or list that came from here, as a path; "" for all of it
 }
-
-// Traced is a value with its origins. Config fields of this type receive from
-// the recipe where every value came from. A value that is an object or a list
-// may have an origin for each of its parts; see [Origin.At].
-type Traced struct {
-	Value   any      `json:"value"` // nil, bool, float64, string, []any, map[string]any
-	Origins []Origin `json:"origins,omitempty"`
-}

@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"html/template"
 	"strings"
-
-	"eyrie/pipeline"
 )
 
 // fragment is a figure for a page. Numbers carry data-value, to sort by, and
@@ -111,26 +109,8 @@ func (c cell) html(h head) htmlCell {
 	}
 	var hover []string
 	for _, o := range c.origins {
-		hover = append(hover, describeOrigin(o))
+		hover = append(hover, o.String())
 	}
 	out.Hover = strings.Join(hover, "\n")
 	return out
-}
-
-// describeOrigin writes an origin for people: "modelled: baseline.estimate.latency".
-func describeOrigin(o pipeline.Origin) string {
-	from := o.Step
-	if o.Output != "" {
-		from += "." + o.Output
-	}
-	if o.Source != "" {
-		from = o.Source
-	}
-	if from == "" {
-		return string(o.Kind)
-	}
-	if o.Kind == "" {
-		return from
-	}
-	return string(o.Kind) + ": " + from
 }

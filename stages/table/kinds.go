@@ -7,35 +7,15 @@ import (
 	"eyrie/pipeline"
 )
 
-// order is the order in which kinds are listed and lettered.
-var order = []pipeline.Provenance{
-	pipeline.Measured, pipeline.Modelled, pipeline.Predicted, pipeline.Published, pipeline.Given,
-}
-
-// kindsOf returns the kinds of a number's origins, in order.
-func kindsOf(origins []pipeline.Origin) []pipeline.Provenance {
-	return gather(func(k pipeline.Provenance) bool {
-		return slices.ContainsFunc(origins, func(o pipeline.Origin) bool { return o.Kind == k })
-	})
-}
-
 // kindsIn returns the kinds of the numbers in some cells, in order.
 func kindsIn(cells []cell) []pipeline.Provenance {
-	return gather(func(k pipeline.Provenance) bool {
-		return slices.ContainsFunc(cells, func(c cell) bool { return slices.Contains(c.kinds, k) })
-	})
-}
-
-// gather returns the kinds that are there. What was computed from numbers of
-// the recipe and others is of the others' kind, so that given comes alone.
-func gather(there func(pipeline.Provenance) bool) []pipeline.Provenance {
-	var kinds []pipeline.Provenance
-	for _, k := range order {
-		if there(k) && (k != pipeline.Given || len(kinds) == 0) {
-			kinds = append(kinds, k)
+	var origins []pipeline.Origin
+	for _, c := range cells {
+		if len(c.kinds) > 0 {
+			origins = append(origins, c.origins...)
 		}
 	}
-	return kinds
+	return pipeline.Kinds(origins)
 }
 
 func joinKinds(kinds []pipeline.Provenance) string {
@@ -49,7 +29,7 @@ func joinKinds(kinds []pipeline.Provenance) string {
 // letters gives each kind in the table a letter. A single kind needs none.
 func (g *grid) letters() map[pipeline.Provenance]string {
 	letters := map[pipeline.Provenance]string{}
-	for _, k := range order {
+	for _, k := range pipeline.Provenances {
 		for _, row := range g.rows {
 			if letters[k] == "" && slices.ContainsFunc(row, func(c cell) bool { return slices.Contains(c.kinds, k) }) {
 				letters[k] = string(rune('a' + len(letters)))
@@ -118,7 +98,7 @@ type entry struct {
 
 // explain fills the legend: the letters, and the sources of published numbers.
 func (g *grid) explain(letters map[pipeline.Provenance]string, always bool) {
-	for _, k := range order {
+	for _, k := range pipeline.Provenances {
 		letter, ok := letters[k]
 		if !ok {
 			continue

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"eyrie/pipeline"
@@ -60,7 +59,7 @@ func layOut(c Config) (*grid, error) {
 }
 
 // column appends a column to every row.
-func (g *grid) column(rows []map[string]pipeline.Traced, col Column) error {
+func (g *grid) column(rows []pipeline.Row, col Column) error {
 	write, err := formatter(col)
 	if err != nil {
 		return err
@@ -74,7 +73,7 @@ func (g *grid) column(rows []map[string]pipeline.Traced, col Column) error {
 	}
 	known := len(rows) == 0
 	for i, row := range rows {
-		v, there, err := lookUp(row, col.Key)
+		v, there, err := row.Lookup(col.Key)
 		if err != nil {
 			return fmt.Errorf("row %d: %w", i, err)
 		}
@@ -92,7 +91,7 @@ func (g *grid) column(rows []map[string]pipeline.Traced, col Column) error {
 		g.rows[i] = append(g.rows[i], cl)
 	}
 	if !known {
-		return fmt.Errorf("no row has %q; row 0 has %s", col.Key, strings.Join(keys(rows[0]), ", "))
+		return fmt.Errorf("no row has %q; row 0 has %s", col.Key, strings.Join(rows[0].Keys(), ", "))
 	}
 	if col.Align != "" {
 		h.right = col.Align == "right"
@@ -100,44 +99,6 @@ func (g *grid) column(rows []map[string]pipeline.Traced, col Column) error {
 	g.heads = append(g.heads, h)
 	g.bold(col.Best)
 	return nil
-}
-
-// lookUp follows a path into a row. A part that is not there, or null, is
-// no error: the row has no such value.
-func lookUp(row map[string]pipeline.Traced, key string) (v pipeline.Traced, there bool, err error) {
-	if v, ok := row[key]; ok { // also a name with dots
-		return v, true, nil
-	}
-	names := strings.Split(key, ".")
-	v, there = row[names[0]]
-	for i, name := range names[1:] {
-		if !there || v.Value == nil {
-			return pipeline.Traced{}, false, nil
-		}
-		object, ok := v.Value.(map[string]any)
-		if !ok {
-			return v, false, fmt.Errorf("%q is %s, not an object that could hold %q", strings.Join(names[:i+1], "."), describe(v.Value), name)
-		}
-		value, ok := object[name]
-		v, there = pipeline.Traced{Value: value, Origins: within(v.Origins, name)}, ok
-	}
-	return v, there, nil
-}
-
-// within returns the origins of a part of a value: those of all of it, and
-// those at the part, whose path is shortened.
-func within(origins []pipeline.Origin, name string) []pipeline.Origin {
-	var part []pipeline.Origin
-	for _, o := range origins {
-		rest, ok := strings.CutPrefix(o.At, name)
-		if o.At == "" || ok && (rest == "" || rest[0] == '.' || rest[0] == '[') {
-			if o.At != "" {
-				o.At = strings.TrimPrefix(rest, ".")
-			}
-			part = append(part, o)
-		}
-	}
-	return part
 }
 
 func makeCell(v pipeline.Traced, write func(float64) string, col Column) (cell, error) {
@@ -155,7 +116,7 @@ func makeCell(v pipeline.Traced, write func(float64) string, col Column) (cell, 
 		if col.Scale != 0 {
 			x *= col.Scale
 		}
-		c.number, c.kinds = &x, kindsOf(v.Origins)
+		c.number, c.kinds = &x, pipeline.Kinds(v.Origins)
 	case string:
 		c.text = x
 	case []any:
@@ -189,19 +150,19 @@ func listCell(c cell, list []any, write func(float64) string, col Column) (cell,
 }
 
 // addInterval writes [low, high] behind the number.
-func addInterval(c *cell, row map[string]pipeline.Traced, key string, write func(float64) string) error {
-	v, there, err := lookUp(row, key)
+func addInterval(c *cell, row pipeline.Row, key string, write func(float64) string) error {
+	v, there, err := row.Lookup(key)
 	if err != nil || !there || v.Value == nil {
 		return err
 	}
 	ends, ok := v.Value.([]any)
 	if !ok || len(ends) != 2 {
-		return fmt.Errorf("%q is %s, not a list [low, high]", key, describe(v.Value))
+		return fmt.Errorf("%q is %s, not a list [low, high]", key, v)
 	}
 	low, ok1 := ends[0].(float64)
 	high, ok2 := ends[1].(float64)
 	if !ok1 || !ok2 {
-		return fmt.Errorf("%q holds %s and %s, not two numbers", key, describe(ends[0]), describe(ends[1]))
+		return fmt.Errorf("%q holds %s and %s, not two numbers", key, pipeline.Traced{Value: ends[0]}, pipeline.Traced{Value: ends[1]})
 	}
 	c.text += fmt.Sprintf(" [%s, %s]", write(low), write(high))
 	return nil
@@ -228,23 +189,3 @@ func (g *grid) bold(best string) {
 		c.best = n > 1 && c.number != nil && *c.number == top
 	}
 }
-
-func describe(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return "null"
-	case bool:
-		return strconv.FormatBool(v)
-	case float64:
-		return "the number " + plain(v)
-	case string:
-		return strconv.Quote(v)
-	case []any:
-		return fmt.Sprintf("a list of %d", len(v))
-	case map[string]any:
-		return "an object with " + strings.Join(slices.Sorted(maps.Keys(v)), ", ")
-	}
-	return fmt.Sprintf("a %T", v)
-}
-
-func keys(row map[string]pipeline.Traced) []string { return slices.Sorted(maps.Keys(row)) }

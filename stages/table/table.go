@@ -30,13 +30,13 @@ them.`,
 
 // Config is what a recipe may write in the block.
 type Config struct {
-	Title      string                       `json:"title,omitempty" doc:"what the table shows, in a line"`
-	Caption    string                       `json:"caption,omitempty" doc:"a sentence or two below the title"`
-	Columns    []Column                     `json:"columns" doc:"the columns, from left to right"`
-	Rows       []map[string]pipeline.Traced `json:"rows" doc:"the rows: objects whose values the columns show"`
-	Footnotes  []string                     `json:"footnotes,omitempty" doc:"remarks below the table"`
-	Provenance string                       `json:"provenance" oneof:"column,legend" doc:"where the kinds of the numbers are said: in a column of its own, or only below the table"`
-	Label      string                       `json:"label,omitempty" doc:"LaTeX: the name by which \\ref finds the table"`
+	Title      string         `json:"title,omitempty" doc:"what the table shows, in a line"`
+	Caption    string         `json:"caption,omitempty" doc:"a sentence or two below the title"`
+	Columns    []Column       `json:"columns" doc:"the columns, from left to right"`
+	Rows       []pipeline.Row `json:"rows" doc:"the rows: objects whose values the columns show"`
+	Footnotes  []string       `json:"footnotes,omitempty" doc:"remarks below the table"`
+	Provenance string         `json:"provenance" oneof:"column,legend" doc:"where the kinds of the numbers are said: in a column of its own, or only below the table"`
+	Label      string         `json:"label,omitempty" doc:"LaTeX: the name by which \\ref finds the table"`
 }
 
 // Column says what a column shows, and how.

@@ -42,7 +42,7 @@ func table3() Config {
 			{Key: "paper.latency", Title: "latency", Unit: "ms", Format: "%.1f", Best: "min", Group: "paper"},
 			{Key: "top1", Title: "top-1", Format: "percent", Best: "max"},
 		},
-		Rows: []map[string]pipeline.Traced{
+		Rows: []pipeline.Row{
 			{
 				"network":  name("RaptorNet | 87 ms"),
 				"latency":  from(0.0868, pipeline.Modelled, `raptornet["87ms"]`, "best.latency"),
@@ -117,7 +117,7 @@ func TestVersion(t *testing.T) {
 func TestMarkdownWidth(t *testing.T) {
 	g, err := layOut(Config{
 		Columns: []Column{{Key: "n"}, {Key: "v"}},
-		Rows:    []map[string]pipeline.Traced{{"n": name("日本"), "v": {Value: -1.5}}, {"n": name("µ…"), "v": {Value: 12345.0}}},
+		Rows:    []pipeline.Row{{"n": name("日本"), "v": {Value: -1.5}}, {"n": name("µ…"), "v": {Value: 12345.0}}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -134,7 +134,7 @@ func TestMarkdownWidth(t *testing.T) {
 // its own letter, or from its column's.
 func TestKindsAreMarked(t *testing.T) {
 	m, p := from(1, pipeline.Measured, "s", "o"), from(2, pipeline.Predicted, "s", "o")
-	rows := []map[string]pipeline.Traced{{"a": m, "b": p, "c": m}, {"a": m, "b": m, "c": {Value: 3.0}}}
+	rows := []pipeline.Row{{"a": m, "b": p, "c": m}, {"a": m, "b": m, "c": {Value: 3.0}}}
 	g, err := layOut(Config{Columns: []Column{{Key: "a"}, {Key: "b"}, {Key: "c"}}, Rows: rows})
 	if err != nil {
 		t.Fatal(err)
@@ -155,7 +155,7 @@ func TestKindsAreMarked(t *testing.T) {
 
 // Mistakes in columns and rows are answered with where, and what there is.
 func TestErrors(t *testing.T) {
-	row := map[string]pipeline.Traced{"latency": {Value: 1.0}, "best": {Value: map[string]any{"macs": 2.0, "top1": 0.5}}, "l": {Value: []any{1.0}}}
+	row := pipeline.Row{"latency": {Value: 1.0}, "best": {Value: map[string]any{"macs": 2.0, "top1": 0.5}}, "l": {Value: []any{1.0}}}
 	for _, test := range []struct {
 		column Column
 		want   string
@@ -166,7 +166,7 @@ func TestErrors(t *testing.T) {
 		{Column{Key: "latency.ms"}, `columns[0].key: row 0: "latency" is the number 1, not an object that could hold "ms"`},
 		{Column{Key: "latency", Interval: "l"}, `row 0: interval "l" is a list of 1, not a list [low, high]`},
 	} {
-		_, err := layOut(Config{Columns: []Column{test.column}, Rows: []map[string]pipeline.Traced{row}})
+		_, err := layOut(Config{Columns: []Column{test.column}, Rows: []pipeline.Row{row}})
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%+v: %v, want %q", test.column, err, test.want)
 		}
@@ -231,7 +231,7 @@ func TestNumbers(t *testing.T) {
 
 // Only the best of several numbers is bold; equals share it.
 func TestBest(t *testing.T) {
-	rows := []map[string]pipeline.Traced{{"a": {Value: 2.0}}, {"a": {Value: 1.0}}, {"a": {Value: nil}}, {"a": {Value: 1.0}}}
+	rows := []pipeline.Row{{"a": {Value: 2.0}}, {"a": {Value: 1.0}}, {"a": {Value: nil}}, {"a": {Value: 1.0}}}
 	g, err := layOut(Config{Columns: []Column{{Key: "a", Best: "min"}}, Rows: rows})
 	if err != nil {
 		t.Fatal(err)
@@ -249,7 +249,7 @@ func FuzzEscapes(f *testing.F) {
 	f.Add(`a|b & <script>alert("x")</script> \ % _ { } $ ^ ~ #` + "\n\"q\"")
 	f.Fuzz(func(t *testing.T, s string) {
 		g, err := layOut(Config{Title: "t" + s, Columns: []Column{{Key: "a", Title: s}, {Key: "b"}}, Provenance: "column",
-			Rows: []map[string]pipeline.Traced{{"a": {Value: s}, "b": {Value: 1.0}}}})
+			Rows: []pipeline.Row{{"a": {Value: s}, "b": {Value: 1.0}}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -273,7 +273,7 @@ func FuzzEscapes(f *testing.F) {
 
 func mustHTML(t *testing.T, s string) string {
 	g, err := layOut(Config{Title: "t" + s, Columns: []Column{{Key: "a", Title: s}, {Key: "b"}}, Provenance: "column",
-		Rows: []map[string]pipeline.Traced{{"a": {Value: s}, "b": {Value: 1.0}}}})
+		Rows: []pipeline.Row{{"a": {Value: s}, "b": {Value: 1.0}}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,110 @@
+package pipeline
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Traced is a value with its origins. Config fields of this type receive from
+// the recipe where every value came from. A value that is an object or a list
+// may have an origin for each of its parts; see [Origin.At].
+type Traced struct {
+	Value   any      `json:"value"` // nil, bool, float64, string, []any, map[string]any
+	Origins []Origin `json:"origins,omitempty"`
+}
+
+// Row is an object of traced values: a row of a table, a point of a plot.
+type Row map[string]Traced
+
+// Lookup follows a path such as "best.latency" into the row. What is not there,
+// or within null, is not found, which is no error; a path into what is no
+// object is one. A name may itself have dots.
+func (r Row) Lookup(key string) (v Traced, found bool, err error) {
+	if v, ok := r[key]; ok {
+		return v, true, nil
+	}
+	names := strings.Split(key, ".")
+	v, found = r[names[0]]
+	for i, name := range names[1:] {
+		if !found || v.Value == nil {
+			return Traced{}, false, nil
+		}
+		object, ok := v.Value.(map[string]any)
+		if !ok {
+			return v, false, fmt.Errorf("%q is %s, not an object that could hold %q", strings.Join(names[:i+1], "."), v, name)
+		}
+		value, ok := object[name]
+		v, found = Traced{Value: value, Origins: within(v.Origins, name)}, ok
+	}
+	return v, found, nil
+}
+
+// Keys returns the names of the row's values, sorted.
+func (r Row) Keys() []string { return slices.Sorted(maps.Keys(r)) }
+
+// within returns the origins of a part of a value: those of all of it, and
+// those at the part, whose path is shortened.
+func within(origins []Origin, name string) []Origin {
+	var part []Origin
+	for _, o := range origins {
+		rest, ok := strings.CutPrefix(o.At, name)
+		if o.At == "" || ok && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+			if o.At != "" {
+				o.At = strings.TrimPrefix(rest, ".")
+			}
+			part = append(part, o)
+		}
+	}
+	return part
+}
+
+// String describes the value for a message: the number 5, a list of 3.
+func (t Traced) String() string {
+	switch v := t.Value.(type) {
+	case nil:
+		return "null"
+	case float64:
+		return fmt.Sprintf("the number %v", v)
+	case string:
+		return fmt.Sprintf("%q", v)
+	case []any:
+		return fmt.Sprintf("a list of %d", len(v))
+	case map[string]any:
+		return "an object with " + strings.Join(slices.Sorted(maps.Keys(v)), ", ")
+	}
+	return fmt.Sprint(t.Value)
+}
+
+// Provenances are all kinds, in the order in which they are listed.
+var Provenances = []Provenance{Measured, Modelled, Predicted, Published, Given}
+
+// Kinds returns the kinds of some origins, in the order of Provenances. What
+// was computed from numbers of the recipe and others is of the others' kind, so
+// that Given comes alone.
+func Kinds(origins []Origin) []Provenance {
+	var kinds []Provenance
+	for _, k := range Provenances {
+		is := func(o Origin) bool { return o.Kind == k }
+		if slices.ContainsFunc(origins, is) && (k != Given || len(kinds) == 0) {
+			kinds = append(kinds, k)
+		}
+	}
+	return kinds
+}
+
+// String describes the origin for people: "modelled: baseline.estimate.latency".
+func (o Origin) String() string {
+	from := o.Step
+	if o.Output != "" {
+		from += "." + o.Output
+	}
+	if o.Source != "" {
+		from = o.Source
+	}
+	if from == "" || o.Kind == "" {
+		return string(o.Kind) + from
+	}
+	return string(o.Kind) + ": " + from
+}
