@@ -37,17 +37,39 @@ type kernels struct {
 	// normGrad computes dst = ga·g + gb·y + gc.
 	normGrad func(rows, cols int, dst []float32, ldd int, g []float32, ldg int, y []float32, ldy int, ga, gb, gc []float32)
 
-	// dwConv convolves a strip: dst(y,x,c) = bias(c) + Σ w(i,j,c)·src(y·stride+i, x·stride+j, c), clamped with relu6.
-	// Pixels of src follow each other at a distance of lanes, its rows at srcRow; pixels of
-	// dst, of which cols channels are written, at dstPix and dstRow. w holds k·k·lanes.
-	dwConv func(k, stride, h, w int, dst []float32, dstRow, dstPix, cols int, src []float32, srcRow int, weight, bias []float32, relu6 bool)
-	// dwGrad adds to dw(i,j,c) the Σ over y, x of src(y·stride+i, x·stride+j, c)·dy(y,x,c).
-	// Pixels of both follow each other at a distance of lanes.
-	dwGrad func(k, stride, h, w int, dw []float32, src []float32, srcRow int, dy []float32, dyRow int)
-
 	// sgd updates w by its gradient g and momentum m, and clears g: g += decay·w; m = momentum·m + g;
 	// w -= rate·(nesterov ? g + momentum·m : m).
 	sgd func(w, g, m []float32, rate, momentum, decay float32, nesterov bool)
+
+	conv [8][3]convFunc // by kernel and stride; nil: as plain
+	grad [8]gradFunc    // by kernel; nil: as plain
+}
+
+type (
+	convFunc func(h, w int, dst []float32, dstRow, dstPix, cols int, src []float32, srcRow int, weight, bias []float32, relu6 bool)
+	gradFunc func(stride, h, w int, dw []float32, src []float32, srcRow int, dy []float32, dyRow int)
+)
+
+// dwConv convolves a strip with a k×k kernel: dst(y,x,c) = bias(c) + Σ w(i,j,c)·src(y·stride+i, x·stride+j, c),
+// clamped with relu6. Pixels of src follow each other at a distance of lanes,
+// its rows at srcRow; pixels of dst, of which cols channels are written, at
+// dstPix and dstRow. w holds k·k·lanes; bias may be nil.
+func (s *kernels) dwConv(k, stride, h, w int, dst []float32, dstRow, dstPix, cols int, src []float32, srcRow int, weight, bias []float32, relu6 bool) {
+	if k < len(s.conv) && stride < len(s.conv[k]) && s.conv[k][stride] != nil {
+		s.conv[k][stride](h, w, dst, dstRow, dstPix, cols, src, srcRow, weight, bias, relu6)
+		return
+	}
+	plainConv(s.lanes, k, stride, h, w, dst, dstRow, dstPix, cols, src, srcRow, weight, bias, relu6)
+}
+
+// dwGrad adds to dw(i,j,c) the Σ over y, x of src(y·stride+i, x·stride+j, c)·dy(y,x,c).
+// Pixels of both follow each other at a distance of lanes.
+func (s *kernels) dwGrad(k, stride, h, w int, dw []float32, src []float32, srcRow int, dy []float32, dyRow int) {
+	if k < len(s.grad) && s.grad[k] != nil {
+		s.grad[k](stride, h, w, dw, src, srcRow, dy, dyRow)
+		return
+	}
+	plainGrad(s.lanes, k, stride, h, w, dw, src, srcRow, dy, dyRow)
 }
 
 // panelCols is the width of a panel of the right-hand matrix.

@@ -14,8 +14,6 @@ var plain = kernels{
 	gradMoments: plainGradMoments,
 	reluGrad:    plainReluGrad,
 	normGrad:    plainNormGrad,
-	dwConv:      plainDWConv,
-	dwGrad:      plainDWGrad,
 	sgd:         plainSGD,
 }
 
@@ -155,64 +153,67 @@ func plainNormGrad(rows, cols int, dst []float32, ldd int, g []float32, ldg int,
 	}
 }
 
-func plainDWConv(k, stride, h, w int, dst []float32, dstRow, dstPix, cols int, src []float32, srcRow int, weight, bias []float32, relu6 bool) {
-	const lanes = 8
-	for y := range h {
-		for x := range w {
-			var t [lanes]float32
-			if bias != nil {
-				copy(t[:], bias[:cols])
-			}
-			for i := range k {
-				s := src[(y*stride+i)*srcRow+x*stride*lanes:][: k*lanes : k*lanes]
-				wi := weight[i*k*lanes:][:k*lanes]
-				for j := 0; j+lanes <= len(s) && j+lanes <= len(wi); j += lanes {
-					sj, wj := s[j:j+lanes], wi[j:j+lanes]
-					t[0] += float32(sj[0] * wj[0])
-					t[1] += float32(sj[1] * wj[1])
-					t[2] += float32(sj[2] * wj[2])
-					t[3] += float32(sj[3] * wj[3])
-					t[4] += float32(sj[4] * wj[4])
-					t[5] += float32(sj[5] * wj[5])
-					t[6] += float32(sj[6] * wj[6])
-					t[7] += float32(sj[7] * wj[7])
+// group is how many channels of a strip plainConv and plainGrad compute at a time.
+const group = 8
+
+func plainConv(lanes, k, stride, h, w int, dst []float32, dstRow, dstPix, cols int, src []float32, srcRow int, weight, bias []float32, relu6 bool) {
+	for g := 0; g < cols; g += group {
+		n := min(group, cols-g)
+		for y := range h {
+			for x := range w {
+				var t [group]float32
+				if bias != nil {
+					copy(t[:], bias[g:g+n])
 				}
-			}
-			d := dst[y*dstRow+x*dstPix:][:cols]
-			for c := range d {
-				if v := t[c]; relu6 {
-					d[c] = clamp6(v)
-				} else {
-					d[c] = v
+				for i := range k {
+					plainTaps(&t, lanes, k, src[(y*stride+i)*srcRow+x*stride*lanes+g:], weight[i*k*lanes+g:])
+				}
+				d := dst[y*dstRow+x*dstPix+g:][:n]
+				for c := range d {
+					if d[c] = t[c]; relu6 {
+						d[c] = clamp6(t[c])
+					}
 				}
 			}
 		}
 	}
 }
 
-func plainDWGrad(k, stride, h, w int, dw []float32, src []float32, srcRow int, dy []float32, dyRow int) {
-	const lanes = 8
-	for i := range k {
-		for j := range k {
-			t := (*[lanes]float32)(dw[(i*k+j)*lanes:])
-			t0, t1, t2, t3, t4, t5, t6, t7 := t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7]
-			for y := range h {
-				s := src[(y*stride+i)*srcRow+j*lanes:]
-				d := dy[y*dyRow:]
-				for x := range w {
-					sx, dx := (*[lanes]float32)(s[x*stride*lanes:]), (*[lanes]float32)(d[x*lanes:])
-					t0 += float32(sx[0] * dx[0])
-					t1 += float32(sx[1] * dx[1])
-					t2 += float32(sx[2] * dx[2])
-					t3 += float32(sx[3] * dx[3])
-					t4 += float32(sx[4] * dx[4])
-					t5 += float32(sx[5] * dx[5])
-					t6 += float32(sx[6] * dx[6])
-					t7 += float32(sx[7] * dx[7])
-				}
+// plainTaps adds to t the products of k pixels and weights in a row.
+func plainTaps(t *[group]float32, lanes, k int, s, w []float32) {
+	for j := range k {
+		sj, wj := (*[group]float32)(s[j*lanes:]), (*[group]float32)(w[j*lanes:])
+		t[0] += float32(sj[0] * wj[0])
+		t[1] += float32(sj[1] * wj[1])
+		t[2] += float32(sj[2] * wj[2])
+		t[3] += float32(sj[3] * wj[3])
+		t[4] += float32(sj[4] * wj[4])
+		t[5] += float32(sj[5] * wj[5])
+		t[6] += float32(sj[6] * wj[6])
+		t[7] += float32(sj[7] * wj[7])
+	}
+}
+
+func plainGrad(lanes, k, stride, h, w int, dw []float32, src []float32, srcRow int, dy []float32, dyRow int) {
+	for at := 0; at < k*k*lanes; at += group {
+		i, j, g := at/lanes/k, at/lanes%k, at%lanes
+		t := (*[group]float32)(dw[at:])
+		t0, t1, t2, t3, t4, t5, t6, t7 := t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7]
+		for y := range h {
+			s, d := src[(y*stride+i)*srcRow+j*lanes+g:], dy[y*dyRow+g:]
+			for x := range w {
+				sx, dx := (*[group]float32)(s[x*stride*lanes:]), (*[group]float32)(d[x*lanes:])
+				t0 += float32(sx[0] * dx[0])
+				t1 += float32(sx[1] * dx[1])
+				t2 += float32(sx[2] * dx[2])
+				t3 += float32(sx[3] * dx[3])
+				t4 += float32(sx[4] * dx[4])
+				t5 += float32(sx[5] * dx[5])
+				t6 += float32(sx[6] * dx[6])
+				t7 += float32(sx[7] * dx[7])
 			}
-			*t = [lanes]float32{t0, t1, t2, t3, t4, t5, t6, t7}
 		}
+		*t = [group]float32{t0, t1, t2, t3, t4, t5, t6, t7}
 	}
 }
 
