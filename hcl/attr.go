@@ -17,7 +17,7 @@ func (s *scope) attr(a *attribute) (*pipeline.Attr, hcl.Diagnostics) {
 	c := &converter{dir: s.m.dir, at: path{{name: a.field.Name}}}
 	tree := c.tree(v, a.field, a.field.Type, inherited{})
 	if len(c.faults) > 0 {
-		return nil, append(diags, s.m.faults(a, c.faults)...)
+		return nil, append(diags, faults(a.expr, c.faults)...)
 	}
 	if c.broken || diags.HasErrors() {
 		return nil, diags
@@ -72,13 +72,13 @@ func (s *scope) has(id string) bool {
 
 // faults turns faults into diagnostics, each at the part of the attribute's
 // text that it is about.
-func (m *module) faults(a *attribute, faults []fault) hcl.Diagnostics {
-	var all hcl.Diagnostics
-	for _, f := range faults {
-		at := inner(a.expr.syntax, f.at, f.name).Range()
-		all = append(all, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: f.summary, Detail: f.detail, Subject: &at})
+func faults(e *expr, all []fault) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	for _, f := range all {
+		at := inner(e.syntax, f.at, f.name).Range()
+		diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: f.summary, Detail: f.detail, Subject: &at})
 	}
-	return all
+	return diags
 }
 
 // inner follows a path, whose first step is the attribute's own name, into an

@@ -1,6 +1,8 @@
 package hcl
 
 import (
+	"math"
+
 	"github.com/zclconf/go-cty/cty"
 
 	"eyrie/artifacts"
@@ -39,6 +41,9 @@ func (c *converter) any(v cty.Value, in inherited) any {
 			c.given()
 		}
 		n, _ := v.AsBigFloat().Float64()
+		if math.IsInf(n, 0) {
+			return c.fault("Number too large", " holds a number that is too large, perhaps from a division by zero.")
+		}
 		return n
 	case cty.String:
 		return v.AsString()

@@ -65,7 +65,7 @@ func (m *module) shapeCycle(s *stage, path []*stage) {
 
 // instances returns the steps of a stage, when not yet considered.
 func (m *module) instances(s *stage) []*step {
-	if s.forEach == nil {
+	if !s.many {
 		return []*step{{m: m, stage: s, id: s.name}}
 	}
 	v, diags := m.bare.value(s.forEach)
@@ -89,7 +89,7 @@ func (m *module) instances(s *stage) []*step {
 // and that has instances.
 func (m *module) mirrored(e *expr) *stage {
 	t, ok := e.syntax.(*hclsyntax.ScopeTraversalExpr)
-	if ok && len(e.stages) == 1 && len(t.Traversal) == 2 && e.stages[0].to.forEach != nil {
+	if ok && len(e.stages) == 1 && len(t.Traversal) == 2 && e.stages[0].to.many {
 		return e.stages[0].to
 	}
 	return nil

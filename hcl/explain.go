@@ -51,7 +51,7 @@ func (m *module) attributeHint(e *expr, d *hcl.Diagnostic) string {
 			continue
 		}
 		names = collectNames(r.to.kind.Output, names)
-		if r.to.forEach != nil && within(*d.Subject, r.whole) && len(r.to.steps) > 0 {
+		if r.to.many && within(*d.Subject, r.whole) && len(r.to.steps) > 0 {
 			return fmt.Sprintf(" stage.%s has instances, as it has for_each: write stage.%[1]s[%q].%s, or a for expression.", r.to.name, r.to.keys()[0], name)
 		}
 	}
@@ -91,9 +91,9 @@ func (m *module) instanceHint(e *expr, d *hcl.Diagnostic) string {
 		near := within(*d.Subject, r.whole) || r.whole.End.Byte == d.Subject.Start.Byte && r.whole.Filename == d.Subject.Filename
 		switch {
 		case !near:
-		case r.to.forEach == nil && len(r.to.steps) == 0 && !r.to.broken:
+		case !r.to.many && len(r.to.steps) == 0 && !r.to.broken:
 			return fmt.Sprintf(" stage.%s is left out, as its when (%s) is false; try(%s, …) says what to take instead.", r.to.name, pos(r.to.when.syntax.Range()), m.source(r.whole))
-		case r.to.forEach != nil:
+		case r.to.many:
 			return r.to.inventory()
 		}
 	}

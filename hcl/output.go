@@ -77,31 +77,22 @@ func knownOutput(raw json.RawMessage, t *pipeline.Type, step string) (cty.Value,
 // grower makes values of a step's output.
 type grower struct{ step string }
 
-// origin is where in an output a value is, and what numbers there are.
+// origin is where in an output a value is, and how the numbers there came about.
 type origin struct {
 	path string
-	kind pipeline.Provenance // inherited by numbers
-	own  pipeline.Provenance // stated for this very field, whatever its type
+	kind pipeline.Provenance
 }
 
 func (o origin) field(f *pipeline.Field) origin {
-	at := origin{path: f.Name, kind: o.kind, own: f.Kind}
-	if o.path != "" {
-		at.path = o.path + "." + f.Name
+	if o.path == "" {
+		return origin{f.Name, f.Kind}
 	}
-	if f.Kind != "" {
-		at.kind = f.Kind
-	}
-	return at
+	return origin{o.path + "." + f.Name, f.Kind}
 }
 
-func (o origin) index(i int) origin {
-	return origin{path: o.path + "[" + strconv.Itoa(i) + "]", kind: o.kind}
-}
+func (o origin) index(i int) origin { return origin{o.path + "[" + strconv.Itoa(i) + "]", o.kind} }
 
-func (o origin) key(k string) origin {
-	return origin{path: o.path + "[" + strconv.Quote(k) + "]", kind: o.kind}
-}
+func (o origin) key(k string) origin { return origin{o.path + "[" + strconv.Quote(k) + "]", o.kind} }
 
 // value grows the value of a JSON tree of type t. What does not have the form
 // that the schema says gets the type that it has.
@@ -245,13 +236,14 @@ func (g grower) implied(tree any, at origin) cty.Value {
 	panic(fmt.Sprintf("hcl: %T in a JSON tree", tree))
 }
 
-// leaf marks a leaf with its origin. Only numbers inherit how they came about.
+// leaf marks a leaf with its origin. Only numbers came about in some way; names
+// and choices just are.
 func (g grower) leaf(v cty.Value, at origin) cty.Value {
-	kind := at.own
+	o := pipeline.Origin{Step: g.step, Output: at.path}
 	if v.Type() == cty.Number {
-		kind = at.kind
+		o.Kind = at.kind
 	}
-	return v.Mark(originMark{pipeline.Origin{Kind: kind, Step: g.step, Output: at.path}})
+	return v.Mark(originMark{o})
 }
 
 // handle returns the file that a JSON object stands for, if it does.

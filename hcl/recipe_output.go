@@ -91,8 +91,11 @@ func (s *scope) outputAttr(o *output) (pipeline.Attr, hcl.Diagnostics) {
 	if diags.HasErrors() || isBroken(v) {
 		return pipeline.Attr{}, diags
 	}
-	c := &converter{dir: s.m.dir}
+	c := &converter{dir: s.m.dir, at: path{{name: "value"}}}
 	tree := c.any(v, inherited{})
+	if len(c.faults) > 0 {
+		return pipeline.Attr{}, append(diags, faults(o.value, c.faults)...)
+	}
 	a := s.result(c, tree, o.value, pos(o.block.DefRange()))
 	a.Type = typeExpr(v.Type())
 	if a.Sensitive && !o.sensitive {

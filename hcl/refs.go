@@ -228,7 +228,7 @@ func (w *walker) eachRef(n *hclsyntax.ScopeTraversalExpr, name string, at hcl.Ra
 // stageRef makes the reference to s of a traversal such as stage.NAME["key"].
 func (w *walker) stageRef(s *stage, n *hclsyntax.ScopeTraversalExpr) stageRef {
 	r := stageRef{to: s, whole: n.Range()}
-	if s.forEach == nil {
+	if !s.many {
 		return r
 	}
 	if key := w.keys[n]; key != nil && len(n.Traversal) == 2 {

@@ -114,7 +114,7 @@ func (s *scope) stageValues(refs []stageRef) cty.Value {
 		switch {
 		case r.to.broken || r.to.kind == nil:
 			values[r.to.name] = broken
-		case r.to.forEach == nil:
+		case !r.to.many:
 			values[r.to.name] = s.single(r.to)
 		default:
 			instances := parts[r.to]

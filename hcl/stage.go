@@ -14,6 +14,7 @@ type stage struct {
 	name  string
 	block *hclsyntax.Block
 	kind  *pipeline.Stage // nil when there is no such kind
+	many  bool            // it has for_each
 	attrs []*attribute    // what is written for the stage, in the order of the text
 
 	forEach   *expr // nil where there is none; so are the others
@@ -42,7 +43,7 @@ type attribute struct {
 }
 
 func (m *module) declareStage(b *hclsyntax.Block) {
-	s := &stage{name: b.Labels[1], block: b}
+	s := &stage{name: b.Labels[1], block: b, many: b.Body.Attributes["for_each"] != nil}
 	if first := m.stages[s.name]; first != nil {
 		m.errorf(b.LabelRanges[1], "Name used twice", "The stage %q was already declared at %s. References go by name alone, whatever the type.", s.name, pos(first.block.DefRange()))
 		return
@@ -76,7 +77,7 @@ func (m *module) readStage(s *stage) {
 	if a := body.Attributes["for_each"]; a != nil {
 		s.forEach = m.compile(a.Expr, place{})
 	}
-	in := place{each: s.forEach != nil}
+	in := place{each: s.many}
 	for _, a := range inOrder(body.Attributes) {
 		switch a.Name {
 		case "for_each":
