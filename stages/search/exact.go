@@ -2,14 +2,15 @@ package search
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
 )
 
 // Graph is an acyclic graph of choices, whose paths from the first node to the
 // last are what there is to choose from. A node's edges lead to later nodes.
-// Where a network's cost couples only neighbours, the nodes are the choices for
-// each block, and an edge holds what the next block costs after this one.
+// Where a network's cost couples only neighbours, a node is what the next block
+// has to know of those before it, and an edge is a choice for that block.
 type Graph [][]Edge
 
 // Edge is a step of a path.
@@ -21,7 +22,7 @@ type Edge struct {
 
 // Path is a way from a graph's first node to its last.
 type Path struct {
-	Nodes []int
+	Edges []int // the index of the edge taken from each node on the way
 	Cost  float64
 	Value float64
 }
@@ -46,11 +47,17 @@ func (g Graph) Best(limit float64) (p Path, ok bool) {
 		return Path{}, false
 	}
 	lambda, known := g.relax(limit, known)
-	cheapest, bound := g.longest(0, -1).most, g.longest(1, -lambda).most
+	cheapest, way := g.longest(0, -1).most, g.longest(1, -lambda)
 	slack := 1e-9 * (math.Abs(known.Value) + lambda*limit) // sums in another order differ in their last digits
+	goal := known.Value
 	labels := g.label(func(node int, l label) bool {
-		return l.cost-cheapest[node] <= limit &&
-			l.value-lambda*(l.cost-limit)+bound[node] >= known.Value-slack
+		if l.cost-cheapest[node] > limit || l.value-lambda*(l.cost-limit)+way.most[node] < goal-slack {
+			return false
+		}
+		if e := way.end[node]; l.cost+e.cost <= limit {
+			goal = max(goal, l.value+e.value) // the relaxed way on is a way on
+		}
+		return true
 	})
 	last := len(g) - 1
 	if len(labels[last]) == 0 { // the limit is met only in the other order of summation
@@ -104,20 +111,26 @@ func (g Graph) relax(limit float64, known Path) (lambda float64, best Path) {
 }
 
 // ways holds, for each node, the most of a weighted sum that a way to the last
-// node collects (−Inf where none leads there), and that way's first edge.
+// node collects (−Inf where none leads there), that way's first edge, and its
+// cost and value.
 type ways struct {
 	most []float64
 	next []int
+	end  []label
 }
 
 // longest weighs each edge by value·Value + cost·Cost.
 func (g Graph) longest(value, cost float64) ways {
-	w := ways{make([]float64, len(g)), make([]int, len(g))}
+	w := ways{make([]float64, len(g)), make([]int, len(g)), make([]label, len(g))}
 	for node := len(g) - 2; node >= 0; node-- {
 		w.most[node] = math.Inf(-1)
 		for i, e := range g[node] {
+			if e.To <= node {
+				panic(fmt.Sprintf("search: an edge leads from node %d back to %d", node, e.To))
+			}
 			if m := value*e.Value + cost*e.Cost + w.most[e.To]; m > w.most[node] {
 				w.most[node], w.next[node] = m, i
+				w.end[node] = label{cost: e.Cost + w.end[e.To].cost, value: e.Value + w.end[e.To].value}
 			}
 		}
 	}
@@ -129,13 +142,12 @@ func (w ways) path(g Graph) (p Path, ok bool) {
 	if math.IsInf(w.most[0], -1) {
 		return p, false
 	}
-	p.Nodes = []int{0}
 	for node := 0; node < len(g)-1; {
 		e := g[node][w.next[node]]
+		p.Edges = append(p.Edges, w.next[node])
 		p.Cost += e.Cost
 		p.Value += e.Value
 		node = e.To
-		p.Nodes = append(p.Nodes, node)
 	}
 	return p, true
 }
@@ -144,6 +156,7 @@ func (w ways) path(g Graph) (p Path, ok bool) {
 type label struct {
 	cost, value float64
 	node, index int32 // the label it goes on from
+	edge        int32 // the edge that it takes there
 }
 
 // label returns for each node the labels, of those kept, that no other one
@@ -153,9 +166,9 @@ func (g Graph) label(keep func(node int, l label) bool) [][]label {
 	labels[0] = []label{{}}
 	for node, edges := range g {
 		labels[node] = undominated(labels[node])
-		for _, e := range edges {
+		for k, e := range edges {
 			for i, l := range labels[node] {
-				l = label{l.cost + e.Cost, l.value + e.Value, int32(node), int32(i)}
+				l = label{l.cost + e.Cost, l.value + e.Value, int32(node), int32(i), int32(k)}
 				if keep(e.To, l) {
 					labels[e.To] = append(labels[e.To], l)
 				}
@@ -168,8 +181,11 @@ func (g Graph) label(keep func(node int, l label) bool) [][]label {
 // undominated sorts the labels and keeps those that are worth more than
 // every cheaper one.
 func undominated(labels []label) []label {
-	slices.SortStableFunc(labels, func(a, b label) int {
-		return cmp.Or(cmp.Compare(a.cost, b.cost), cmp.Compare(b.value, a.value))
+	slices.SortFunc(labels, func(a, b label) int {
+		if a.cost != b.cost {
+			return cmp.Compare(a.cost, b.cost)
+		}
+		return cmp.Compare(b.value, a.value)
 	})
 	kept := labels[:0]
 	for _, l := range labels {
@@ -185,11 +201,10 @@ func (g Graph) trace(labels [][]label, index int) Path {
 	node := len(g) - 1
 	p := Path{Cost: labels[node][index].cost, Value: labels[node][index].value}
 	for node != 0 {
-		p.Nodes = append(p.Nodes, node)
 		l := labels[node][index]
+		p.Edges = append(p.Edges, int(l.edge))
 		node, index = int(l.node), int(l.index)
 	}
-	p.Nodes = append(p.Nodes, 0)
-	slices.Reverse(p.Nodes)
+	slices.Reverse(p.Edges)
 	return p
 }

@@ -94,17 +94,18 @@ type proposer[G comparable] struct {
 }
 
 func newProposer[G comparable](space Space[G], o Options) *proposer[G] {
+	budget := o.Population * (o.Iterations + 1)
 	return &proposer[G]{
 		Space: space,
 		rng:   rand.New(rand.NewPCG(o.Seed, 0x9e3779b97f4a7c15)),
-		seen:  map[G]bool{},
-		left:  o.Population * (o.Iterations + 1),
+		seen:  make(map[G]bool, min(budget, 1<<20)),
+		left:  budget,
 	}
 }
 
 // tries is how many genomes are drawn in search of one that is new and within
 // the limits, before the best new one of them is taken as it is.
-const tries = 32
+const tries = 8
 
 // propose returns the first genome made that is new and within the limits;
 // failing that the one of those tried that violates them least. Where all of
