@@ -21,6 +21,7 @@ type Edge struct {
 	Cycles float64
 	MACs   int64
 	Params int64
+	Peak   int // most bytes of local memory occupied on the way
 }
 
 // Graph returns all subnets of one resolution of the space as the paths from
@@ -115,7 +116,7 @@ func (g *graph) part(p *Part, before []int, to Node) {
 				index = g.node(to)
 				g.level = append(g.level, index)
 			}
-			g.edges[from] = append(g.edges[from], Edge{index, w.Cycles, p.MACs, p.Params})
+			g.edges[from] = append(g.edges[from], Edge{index, w.Cycles, p.MACs, p.Params, w.Peak})
 		}
 	}
 }
