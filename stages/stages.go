@@ -6,6 +6,7 @@ import (
 	"eyrie/stages/analyze"
 	"eyrie/stages/dataset"
 	"eyrie/stages/deploy"
+	"eyrie/stages/evolve"
 	"eyrie/stages/grid"
 	"eyrie/stages/supernet"
 	"eyrie/stages/table"
@@ -17,6 +18,7 @@ var All = []*pipeline.Stage{
 	analyze.Stage,
 	grid.Stage,
 	supernet.Stage,
+	evolve.Stage,
 	deploy.Stage,
 	table.Stage,
 }

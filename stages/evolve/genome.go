@@ -28,6 +28,7 @@ type codec struct {
 	space  arch.Space
 	slots  []slot
 	first  []int        // of each group: the slot of its depth; 0 where nothing is elastic
+	depths [][]int      // of each group: the depths that it can have
 	blocks []arch.Block // what a block can be, by choice
 }
 
@@ -39,10 +40,11 @@ func newCodec(space arch.Space) (*codec, error) {
 		}
 	}
 	for i := range space.Backbone.Groups {
+		depths := space.GroupDepths(i)
+		c.depths = append(c.depths, depths)
 		if !space.Elastic(i) {
 			continue
 		}
-		depths := space.GroupDepths(i)
 		c.first[i] = len(c.slots)
 		c.slots = append(c.slots, slot{choices: len(depths)})
 		for j := range depths[len(depths)-1] {
@@ -59,15 +61,27 @@ func newCodec(space arch.Space) (*codec, error) {
 
 // present tells whether the slot is part of the subnet whose earlier slots are
 // in g.
-func (s slot) present(g []byte) bool {
+func (s *slot) present(g []byte) bool {
 	return s.depths == nil || s.block < s.depths[g[s.depth]-1]
+}
+
+// buffer is the memory for a genome in the making.
+type buffer [64]byte
+
+// of returns n zeros, from the buffer where they fit there.
+func (b *buffer) of(n int) []byte {
+	if n > len(b) {
+		return make([]byte, n)
+	}
+	return b[:n]
 }
 
 // sample draws a genome as arch.Space.Sample draws a subnet.
 func (c *codec) sample(rng *rand.Rand) genome {
-	g := make([]byte, len(c.slots))
-	for i, s := range c.slots {
-		if s.present(g) {
+	var b buffer
+	g := b.of(len(c.slots))
+	for i := range c.slots {
+		if s := &c.slots[i]; s.present(g) {
 			g[i] = byte(1 + rng.IntN(s.choices))
 		}
 	}
@@ -78,10 +92,11 @@ func (c *codec) sample(rng *rand.Rand) genome {
 // probabilities, as Once-for-All does. Blocks that become part of the subnet
 // are drawn.
 func (c *codec) mutate(rng *rand.Rand, parent genome, resolution, choice float64) genome {
-	g := make([]byte, len(c.slots))
+	var b buffer
+	g := b.of(len(c.slots))
 	probability := resolution
-	for i, s := range c.slots {
-		if s.present(g) {
+	for i := range c.slots {
+		if s := &c.slots[i]; s.present(g) {
 			if g[i] = parent[i]; g[i] == 0 || rng.Float64() < probability {
 				g[i] = byte(1 + rng.IntN(s.choices))
 			}
@@ -94,13 +109,18 @@ func (c *codec) mutate(rng *rand.Rand, parent genome, resolution, choice float64
 // crossover takes each choice from either parent: uniform crossover. Where only
 // one parent has a block, the block is that parent's.
 func (c *codec) crossover(rng *rand.Rand, a, b genome) genome {
-	g := make([]byte, len(c.slots))
-	for i, s := range c.slots {
-		if s.present(g) {
-			one, other := a[i], b[i]
-			if rng.Uint32()&1 == 0 {
-				one, other = other, one
-			}
+	var child buffer
+	g := child.of(len(c.slots))
+	var coins uint64
+	for i := range c.slots {
+		if i%64 == 0 {
+			coins = rng.Uint64()
+		}
+		one, other := a[i], b[i]
+		if coins>>(i%64)&1 == 0 {
+			one, other = other, one
+		}
+		if c.slots[i].present(g) {
 			if g[i] = one; one == 0 {
 				g[i] = other
 			}
@@ -134,18 +154,24 @@ func (c *codec) all(yield func(genome) bool) {
 
 // decode returns the genome's subnet.
 func (c *codec) decode(g genome) arch.Subnet {
-	n := c.space.Smallest()
+	n := c.space.Largest()
+	c.decodeTo(&n, g)
+	return n
+}
+
+// decodeTo sets n, which must have been the space's largest subnet once, to the
+// genome's.
+func (c *codec) decodeTo(n *arch.Subnet, g genome) {
 	n.Resolution = c.space.Resolutions[g[0]-1]
 	for i, first := range c.first {
 		if first == 0 {
 			continue
 		}
-		n.Groups[i] = make([]arch.Block, c.space.GroupDepths(i)[g[first]-1])
+		n.Groups[i] = n.Groups[i][:c.depths[i][g[first]-1]]
 		for j := range n.Groups[i] {
 			n.Groups[i][j] = c.blocks[g[first+1+j]-1]
 		}
 	}
-	return n
 }
 
 // encode returns the genome of a subnet of the space.
@@ -156,7 +182,7 @@ func (c *codec) encode(n arch.Subnet) genome {
 		if first == 0 {
 			continue
 		}
-		g[first] = byte(1 + slices.Index(c.space.GroupDepths(i), len(n.Groups[i])))
+		g[first] = byte(1 + slices.Index(c.depths[i], len(n.Groups[i])))
 		for j, block := range n.Groups[i] {
 			g[first+1+j] = byte(1 + slices.Index(c.blocks, block))
 		}

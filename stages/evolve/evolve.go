@@ -1,0 +1,206 @@
+// Package evolve is the stage that searches a space for the best subnet within
+// limits, and says how far from the true optimum it ended.
+package evolve
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"eyrie/artifacts"
+	"eyrie/pipeline"
+	"eyrie/stages/arch"
+	"eyrie/stages/data"
+	"eyrie/stages/raptor"
+)
+
+// Stage is the evolve stage.
+var Stage = pipeline.Define("evolve", 1,
+	`Searches a space of subnets for the best within limits on a platform.
+
+objective = "macs" (the paper's) needs no training: the most MACs within the
+limits. "accuracy" measures every candidate with the supernet's weights, on
+training images that train-supernet held out. With a supernet and a dataset, the
+best (and as many of the front as measure says) are measured at last on the test
+images, which nothing was chosen by.
+
+strategy = "paper": population, the best share of which breeds, half of the
+children by mutation and half by crossover. "regularized" (Real et al. 2019) and
+"random" search as many candidates; "nsga2" seeks the whole front of the objective
+and the costs named in against. No candidate is tried twice. The same seed gives
+the same result on any number of threads, and after an interruption.
+
+For MACs under limits on latency, energy and memory the output gap is the distance
+to the true optimum, which is found exactly; limits on parameters and MACs are left
+out of that optimum, so that it may be out of reach then.`,
+	defaults, run)
+
+// defaults are the paper's search.
+var defaults = Config{
+	Objective: "macs", Strategy: "paper", Against: []string{"latency"}, Name: "subnet",
+	Population: 100, Iterations: 500, Parents: 0.25, Mutation: 0.5, MutateResolution: 0.5, MutateChoice: 0.1,
+	Measure: 1, Calibration: 2000, Seed: 1,
+}
+
+// Config is what a recipe may write in the block.
+type Config struct {
+	Platform  raptor.Platform `json:"platform" doc:"the NPU that the limits are on"`
+	Limit     Limit           `json:"limit,omitzero" doc:"what a subnet may cost"`
+	Supernet  *artifacts.File `json:"supernet" doc:"weights of a trained supernet: its subnets are searched, and can be measured"`
+	Dataset   *data.Set       `json:"dataset" doc:"images to measure subnets on"`
+	Space     *arch.Space     `json:"space" doc:"the space to search where there is no supernet"`
+	Objective string          `json:"objective" oneof:"macs,accuracy" doc:"what makes a subnet better"`
+	Against   []string        `json:"against" oneof:"latency,energy,memory,params" doc:"nsga2: the costs that the front trades the objective against"`
+
+	Strategy         string  `json:"strategy" oneof:"paper,regularized,random,nsga2" doc:"how to search"`
+	Population       int     `json:"population" min:"2" max:"100000" doc:"candidates in an iteration"`
+	Iterations       int     `json:"iterations" min:"0" max:"1000000" doc:"iterations after the first, random one"`
+	Parents          float64 `json:"parents" min:"0" max:"1" doc:"paper: share of the population that survives and breeds; regularized: that competes to breed"`
+	Mutation         float64 `json:"mutation" min:"0" max:"1" doc:"share of the children made by mutation; the others by crossover"`
+	MutateResolution float64 `json:"mutate_resolution" min:"0" max:"1" doc:"probability that a mutation draws the resolution anew"`
+	MutateChoice     float64 `json:"mutate_choice" min:"0" max:"1" doc:"probability that a mutation draws a depth, or a block's expansion and kernel, anew"`
+	Seed             uint32  `json:"seed" doc:"of the random choices"`
+
+	Resolutions []int  `json:"resolutions,omitempty" min:"1" doc:"search only these of the space's resolutions"`
+	Measure     int    `json:"measure" min:"0" max:"10000" doc:"how many of the front's candidates, the best among them, to measure at last"`
+	Holdout     int    `json:"holdout,omitempty" min:"0" doc:"objective accuracy: the holdout of train-supernet: how many training images it did not train on, for candidates to be measured on"`
+	Calibration int    `json:"calibration" min:"1" doc:"training images from which a subnet's batch normalisation is estimated before it is measured"`
+	Name        string `json:"name" doc:"what to call the subnets found"`
+}
+
+// Limit is what a subnet may cost; what is not written is not limited.
+type Limit struct {
+	Latency float64 `json:"latency,omitempty" min:"0" unit:"s" doc:"time of one inference"`
+	Energy  float64 `json:"energy,omitempty" min:"0" unit:"J" doc:"energy of one inference"`
+	Memory  int     `json:"memory,omitempty" min:"0" unit:"bytes" doc:"local memory occupied"`
+	Params  int64   `json:"params,omitempty" min:"0" doc:"parameters"`
+	MACs    int64   `json:"macs,omitempty" min:"0" doc:"multiply-accumulate operations"`
+}
+
+// Output is what the block's references yield.
+type Output struct {
+	Best      Candidate   `json:"best" doc:"the best subnet within the limits, flat, as a row of a table"`
+	Front     []Candidate `json:"front" doc:"the candidates that no other one beats in both the objective and what it costs, by latency"`
+	Network   arch.Spec   `json:"network" doc:"the best subnet as other stages take it"`
+	Optimum   *Optimum    `json:"optimum" doc:"the subnet with the most MACs of all within the limits on latency, energy and memory; null for other objectives"`
+	Gap       *float64    `json:"gap" provenance:"modelled" doc:"1 − MACs of the best / MACs of the optimum; null for other objectives"`
+	History   []Progress  `json:"history" provenance:"modelled" doc:"how the search converged: an entry whenever it found a better candidate, and the end"`
+	Evaluated int         `json:"evaluated" doc:"candidates whose cost was computed"`
+	Measured  int         `json:"measured" doc:"candidates whose accuracy was measured"`
+}
+
+// Candidate is a subnet and its figures.
+type Candidate struct {
+	Name       string      `json:"name" doc:"the name attribute"`
+	Resolution int         `json:"resolution" doc:"input size in pixels"`
+	Latency    float64     `json:"latency" unit:"s" provenance:"modelled" doc:"time of one inference"`
+	Energy     float64     `json:"energy" unit:"J" provenance:"modelled" doc:"of one inference"`
+	Mu         float64     `json:"mu" provenance:"modelled" doc:"NPU cycles / SYS cycles"`
+	MACs       int64       `json:"macs" provenance:"modelled" doc:"multiply-accumulate operations"`
+	Params     int64       `json:"params" provenance:"modelled" doc:"parameters"`
+	Memory     int         `json:"memory" unit:"bytes" provenance:"modelled" doc:"most local memory occupied"`
+	Top1       *float64    `json:"top1" provenance:"measured" doc:"accuracy with the supernet's weights, in 0 … 1; null where it was not measured"`
+	Subnet     arch.Subnet `json:"subnet" doc:"its resolution and blocks"`
+}
+
+// Optimum is the yardstick of a search.
+type Optimum struct {
+	MACs    int64       `json:"macs" provenance:"modelled" doc:"of the subnet with the most of them"`
+	Latency float64     `json:"latency" unit:"s" provenance:"modelled" doc:"its latency"`
+	Subnet  arch.Subnet `json:"subnet" doc:"that subnet"`
+}
+
+// Progress is a point of a search's convergence.
+type Progress struct {
+	Evaluated int      `json:"evaluated" doc:"candidates so far"`
+	Best      float64  `json:"best" doc:"objective of the best of them within the limits"`
+	Gap       *float64 `json:"gap" doc:"distance to the optimum, where it is known"`
+}
+
+// Validate checks what the attributes' own limits do not; it runs at plan time.
+func (c Config) Validate() error {
+	if err := c.Platform.Validate(); err != nil {
+		return pipeline.Badf("platform", "%w", err)
+	}
+	switch {
+	case c.Supernet == nil && c.Space == nil:
+		return pipeline.Badf("supernet", "write a trained supernet's weights here, or the space to search")
+	case c.Supernet != nil && c.Space != nil:
+		return pipeline.Badf("space", "the supernet has its own space: write only one of them")
+	case c.Objective == "accuracy" && c.Supernet == nil:
+		return pipeline.Badf("supernet", "accuracy cannot be measured without a supernet's weights")
+	case c.Objective == "accuracy" && c.Dataset == nil:
+		return pipeline.Badf("dataset", "accuracy cannot be measured without images")
+	case c.Objective == "accuracy" && c.Holdout == 0:
+		return pipeline.Badf("holdout", "accuracy must be sought on images that training did not see: write the same number here and in train-supernet, such as 2000")
+	case c.Dataset != nil && c.Supernet == nil:
+		return pipeline.Badf("dataset", "there is nothing to measure without a supernet: remove it, or write supernet")
+	case c.Parents <= 0:
+		return pipeline.Badf("parents", "somebody has to breed: want more than 0")
+	}
+	if c.Space != nil {
+		if err := c.Space.Validate(); err != nil {
+			return pipeline.Badf("space", "%w", err)
+		}
+	}
+	if n := c.Population * (c.Iterations + 1); n > 50_000_000 {
+		return pipeline.Badf("iterations", "population × iterations is %d candidates, want at most 50 million", n)
+	}
+	if d := c.Dataset; d != nil && d.Train.Count > 0 && c.Holdout >= d.Train.Count {
+		return pipeline.Badf("holdout", "%d of the set's %d training images leave none", c.Holdout, d.Train.Count)
+	}
+	return nil
+}
+
+func run(ctx context.Context, c Config) (Output, error) {
+	s, err := newHunt(ctx, c)
+	if err != nil {
+		return Output{}, err
+	}
+	defer s.close()
+	if err := s.feasible(); err != nil {
+		return Output{}, err
+	}
+	s.findOptimum()
+	if err := s.run(ctx); err != nil {
+		return Output{}, err
+	}
+	return s.output(ctx)
+}
+
+// violation returns how far costs are beyond the limits: the sum, over the
+// limits, of the excess in parts of the limit. It is 0 within.
+func (l Limit) violation(c costs) (sum float64) {
+	if math.IsInf(c.Latency, 1) {
+		return c.Latency
+	}
+	for _, x := range []struct{ cost, limit float64 }{
+		{c.Latency, l.Latency}, {c.Energy, l.Energy}, {float64(c.PeakMemory), float64(l.Memory)},
+		{float64(c.Params), float64(l.Params)}, {float64(c.MACs), float64(l.MACs)},
+	} {
+		if x.limit > 0 && x.cost > x.limit {
+			sum += x.cost/x.limit - 1
+		}
+	}
+	return sum
+}
+
+func (l Limit) String() string {
+	s := ""
+	for _, x := range []struct {
+		name  string
+		limit float64
+		unit  string
+	}{
+		{"latency", 1e3 * l.Latency, " ms"}, {"energy", 1e6 * l.Energy, " µJ"}, {"memory", float64(l.Memory), " bytes"},
+		{"params", float64(l.Params), ""}, {"macs", float64(l.MACs), ""},
+	} {
+		if x.limit > 0 {
+			s += fmt.Sprintf(", %s ≤ %.4g%s", x.name, x.limit, x.unit)
+		}
+	}
+	if s == "" {
+		return "no limits"
+	}
+	return s[2:]
+}

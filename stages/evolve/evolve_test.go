@@ -1,0 +1,397 @@
+package evolve
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"eyrie/artifacts"
+	"eyrie/pipeline"
+	"eyrie/stages/data"
+	"eyrie/stages/nn"
+	"eyrie/stages/raptor"
+	"eyrie/stages/search"
+)
+
+func tinyraptor(t testing.TB) raptor.Platform {
+	t.Helper()
+	p, err := raptor.Preset("tinyraptor")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// usual is a short search for MACs in the paper's space.
+func usual(t testing.TB) Config {
+	space := paperSpace()
+	c := defaults
+	c.Space, c.Platform, c.Limit = &space, tinyraptor(t), Limit{Latency: 0.07}
+	c.Population, c.Iterations = 50, 40
+	return c
+}
+
+func evolve(t testing.TB, c Config, env pipeline.Env) (Output, error) {
+	t.Helper()
+	if err := c.Validate(); err != nil {
+		return Output{}, err
+	}
+	return run(pipeline.With(context.Background(), env), c)
+}
+
+func mustEvolve(t testing.TB, c Config) Output {
+	t.Helper()
+	out, err := evolve(t, c, pipeline.Env{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// The paper's search, as long as the paper's, ends within 2 % of the exact
+// optimum under each of the paper's limits; its best is what the model says it
+// is, and within the limit.
+func TestGapToOptimum(t *testing.T) {
+	for _, limit := range []float64{0.03, 0.0697, 0.087} {
+		c := usual(t)
+		c.Population, c.Iterations, c.Limit.Latency = 100, 500, limit
+		out := mustEvolve(t, c)
+		b := out.Best
+		if out.Gap == nil || *out.Gap < 0 || *out.Gap > 0.02 || *out.Gap != 1-float64(b.MACs)/float64(out.Optimum.MACs) {
+			t.Errorf("%v s: %d MACs of %+v, gap %v", limit, b.MACs, out.Optimum, out.Gap)
+		}
+		net, err := out.Network.Network()
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := c.Platform.Estimate(net)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b.Latency > limit || !near(b.Latency, e.Latency) || b.MACs != e.MACs || b.Params != e.Params || !near(b.Mu, e.Mu) {
+			t.Errorf("%v s: the best is %+v, its network costs %v s, %d MACs", limit, b, e.Latency, e.MACs)
+		}
+		if want := 100 * 501; out.Evaluated != want {
+			t.Errorf("%d candidates, want %d", out.Evaluated, want)
+		}
+		last := out.History[len(out.History)-1]
+		if last.Evaluated != out.Evaluated || last.Best != float64(b.MACs) || *last.Gap != *out.Gap {
+			t.Errorf("the history ends with %+v", last)
+		}
+	}
+}
+
+// Every strategy is better the longer it searches, and comes nearer to the
+// optimum than random search.
+func TestStrategiesConverge(t *testing.T) {
+	gap := map[string]float64{}
+	for strategy := range strategies {
+		c := usual(t)
+		c.Strategy, c.Population, c.Iterations = strategy, 100, 100
+		out := mustEvolve(t, c)
+		gap[strategy] = *out.Gap
+		for i, p := range out.History[1:] {
+			if before := out.History[i]; p.Best < before.Best || p.Evaluated < before.Evaluated {
+				t.Errorf("%s: %+v after %+v", strategy, p, before)
+			}
+		}
+	}
+	for strategy, g := range gap {
+		if g < 0 || strategy != "random" && g >= gap["random"] {
+			t.Errorf("%s ends %.4f below the optimum, random search %.4f", strategy, g, gap["random"])
+		}
+	}
+}
+
+// The front is what no other candidate beats, it has the best in it, and no
+// more than a population of candidates; all are within all limits.
+func TestFrontAndLimits(t *testing.T) {
+	c := usual(t)
+	c.Strategy, c.Against = "nsga2", []string{"latency", "params"}
+	c.Limit = Limit{Latency: 0.06, Energy: 0.06 * c.Platform.Power * 0.9, Memory: 280000, Params: 2_600_000, MACs: 120_000_000}
+	out := mustEvolve(t, c)
+	if n := len(out.Front); n < 10 || n > c.Population {
+		t.Errorf("%d candidates on the front", n)
+	}
+	var points [][]float64
+	found := false
+	for i, f := range out.Front {
+		points = append(points, []float64{float64(f.MACs), -f.Latency, -float64(f.Params)})
+		found = found || reflect.DeepEqual(f, out.Best)
+		if f.Latency > c.Limit.Latency || f.Energy > c.Limit.Energy || f.Memory > c.Limit.Memory || f.Params > c.Limit.Params || f.MACs > c.Limit.MACs {
+			t.Errorf("%+v is beyond %v", f, c.Limit)
+		}
+		if i > 0 && f.Latency < out.Front[i-1].Latency {
+			t.Errorf("candidate %d is faster than the one before", i)
+		}
+	}
+	if !found {
+		t.Error("the best is not on the front")
+	}
+	if n := len(search.Front(points)); n != len(points) {
+		t.Errorf("%d of %d candidates on the front are dominated", len(points)-n, len(points))
+	}
+}
+
+// A limit that nothing meets is refused at once, with the least that exists.
+func TestInfeasible(t *testing.T) {
+	for _, x := range []struct {
+		limit Limit
+		want  string
+	}{
+		{Limit{Latency: 0.01}, "limit.latency: no subnet is as fast as 10 ms on tinyraptor; the least latency is 17."},
+		{Limit{Energy: 1e-5}, "limit.energy: no subnet takes as little as 10 µJ on tinyraptor; the least energy is 181."},
+		{Limit{Memory: 1000}, "limit.memory: no subnet does with 1000 bytes on tinyraptor; the least is "},
+		{Limit{Params: 1000}, "limit.params: no subnet has as few as 1000 parameters; the smallest has "},
+		{Limit{MACs: 1000}, "limit.macs: no subnet has as few as 1000 MACs; the smallest has "},
+	} {
+		c := usual(t)
+		c.Limit = x.limit
+		start := time.Now()
+		_, err := evolve(t, c, pipeline.Env{})
+		var attr *pipeline.AttrError
+		if !errors.As(err, &attr) || !strings.HasPrefix(err.Error(), x.want) {
+			t.Errorf("%v: got %v, want %s", x.limit, err, x.want)
+		}
+		t.Logf("%v: %v (%v)", x.limit, err, time.Since(start))
+	}
+	c := usual(t)
+	c.Population, c.Iterations, c.Limit.Latency = 2, 0, 0.018
+	want := "limit: none of 2 candidates is within latency ≤ 18 ms; the nearest takes "
+	if _, err := evolve(t, c, pipeline.Env{}); err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	c = usual(t)
+	c.Platform.WeightLimit = 1000
+	if _, err := evolve(t, c, pipeline.Env{}); err == nil || !strings.HasPrefix(err.Error(), "platform: no subnet of the space runs on tinyraptor: ") {
+		t.Errorf("nothing is supported: %v", err)
+	}
+}
+
+// Wrong attributes are found at plan time.
+func TestValidate(t *testing.T) {
+	for want, change := range map[string]func(*Config){
+		"supernet: write a trained supernet's weights here": func(c *Config) { c.Space = nil },
+		"space: the supernet has its own space":             func(c *Config) { c.Supernet = &artifacts.File{} },
+		"supernet: accuracy cannot be measured":             func(c *Config) { c.Objective = "accuracy" },
+		"dataset: accuracy cannot be measured":              func(c *Config) { c.Objective, c.Supernet, c.Space = "accuracy", &artifacts.File{}, nil },
+		"dataset: there is nothing to measure":              func(c *Config) { c.Dataset = &data.Set{} },
+		"holdout: accuracy must be sought on images": func(c *Config) {
+			c.Objective, c.Supernet, c.Space, c.Dataset = "accuracy", &artifacts.File{}, nil, &data.Set{}
+		},
+		"parents: somebody has to breed":                          func(c *Config) { c.Parents = 0 },
+		"iterations: population × iterations is 50000050":         func(c *Config) { c.Iterations = 1_000_000 },
+		"space: kernels: 4 is even":                               func(c *Config) { c.Space.Kernels = []int{4} },
+		"platform: clock: must be above 0":                        func(c *Config) { c.Platform.Clock = 0 },
+		"resolutions: 100 is not one of the space's [128 160 192": func(c *Config) { c.Resolutions = []int{100} },
+	} {
+		c := usual(t)
+		change(&c)
+		if _, err := evolve(t, c, pipeline.Env{}); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
+// trained returns a search for accuracy: a supernet (of random weights, so that
+// subnets differ) and a small set of images.
+func trained(t testing.TB) Config {
+	t.Helper()
+	dir := t.TempDir()
+	space := smallSpace()
+	const size = 16
+	space.Resolutions = []int{12, 16}
+	space.Backbone.Classes = len(data.ShapeClasses())
+	weights := filepath.Join(dir, "supernet.safetensors")
+	if err := nn.New(space, 3).Save(weights); err != nil {
+		t.Fatal(err)
+	}
+	set := data.Set{Name: "shapes", Classes: space.Backbone.Classes, ClassNames: data.ShapeClasses(), Channels: 3, Size: size,
+		Mean: []float64{0.4, 0.4, 0.4}, Std: []float64{0.2, 0.2, 0.2}}
+	part := func(name string, first, n int) data.Part {
+		w, err := data.Create(filepath.Join(dir, name), size, size, 3, set.Classes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pixels := make([]byte, size*size*3)
+		for i := range n {
+			label := data.Shapes{Size: size}.Render(first+i, pixels)
+			if err := w.Add(pixels, label); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p, err := w.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	set.Train, set.Test = part("train", 0, 100), part("test", 600, 40)
+	c := defaults
+	file := artifacts.Local(weights)
+	c.Supernet, c.Dataset, c.Platform = &file, &set, tinyraptor(t)
+	c.Objective, c.Holdout, c.Calibration = "accuracy", 60, 20
+	c.Population, c.Iterations, c.Measure = 4, 4, 3
+	return c
+}
+
+// A search for accuracy finds the same on any number of threads, measures each
+// candidate once, and measures the result on other images than the search did.
+func TestAccuracyOnAnyThreads(t *testing.T) {
+	c := trained(t)
+	var first Output
+	for threads := 1; threads <= 3; threads++ {
+		out, err := evolve(t, c, pipeline.Env{CPUs: threads})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if threads == 1 {
+			first = out
+		} else if !reflect.DeepEqual(out, first) {
+			t.Errorf("on %d threads:\n%+v\nwant\n%+v", threads, out, first)
+		}
+	}
+	measured := 0
+	for _, f := range first.Front {
+		if f.Top1 != nil {
+			measured++
+		}
+	}
+	if first.Best.Top1 == nil || measured != min(c.Measure, len(first.Front)) || first.Measured != first.Evaluated+measured {
+		t.Errorf("%d of the front measured, %d of %d in all; the best %+v", measured, first.Measured, first.Evaluated, first.Best)
+	}
+	if first.Gap != nil || first.Optimum != nil {
+		t.Error("there is no known optimum of accuracy")
+	}
+}
+
+// Stopped after any number of measurements, even within the writing of one, a
+// search goes on from there: nothing is measured twice, and the result is
+// that of an uninterrupted search.
+func TestResume(t *testing.T) {
+	c := trained(t)
+	want, err := evolve(t, c, pipeline.Env{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, stop := range []int{1, 2, 4} {
+		dir := t.TempDir()
+		log := filepath.Join(dir, "measured.jsonl")
+		ctx, cancel := context.WithCancel(context.Background())
+		reports := 0
+		env := pipeline.Env{Checkpoint: dir, Progress: func(pipeline.Progress) {
+			if reports++; reports == stop {
+				cancel()
+			}
+		}}
+		if _, err := run(pipeline.With(ctx, env), c); !errors.Is(err, context.Canceled) {
+			t.Fatalf("stopped after %d reports: %v", stop, err)
+		}
+		before, err := os.ReadFile(log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(before), "\n"); n != stop*c.Population {
+			t.Errorf("%d measurements kept, want %d", n, stop*c.Population)
+		}
+		if err := os.WriteFile(log, before[:len(before)-7], 0o644); err != nil { // killed while writing
+			t.Fatal(err)
+		}
+		got, err := evolve(t, c, pipeline.Env{Checkpoint: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("resumed:\n%+v\nwant\n%+v", got, want)
+		}
+		after, err := os.ReadFile(log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(string(after), string(before)) || strings.Count(string(after), "\n") != want.Measured {
+			t.Errorf("the log has %d lines, want %d, the first of them as before", strings.Count(string(after), "\n"), want.Measured)
+		}
+	}
+}
+
+// A data set that does not fit the supernet, and a file that is none, are the
+// attributes' mistakes.
+func TestWrongInputs(t *testing.T) {
+	c := trained(t)
+	c.Dataset.Classes = 10
+	if _, err := evolve(t, c, pipeline.Env{}); err == nil || !strings.HasPrefix(err.Error(), `dataset: "shapes" has 3 channels and 10 classes`) {
+		t.Errorf("wrong classes: %v", err)
+	}
+	c = trained(t)
+	file := c.Dataset.Train.Data
+	c.Supernet = &file
+	if _, err := evolve(t, c, pipeline.Env{}); err == nil || !strings.HasPrefix(err.Error(), "supernet: ") {
+		t.Errorf("wrong file: %v", err)
+	}
+}
+
+// golden is the digest of a search's output. If it changes, the stage's
+// results did: bump its version and write the new digest here.
+const golden = "v1 5c739a7ec1099b7a8428c5fc00bd55f6f658488210d7359323e073a3147783f5"
+
+func TestGolden(t *testing.T) {
+	space := smallSpace()
+	c := defaults
+	c.Space, c.Population, c.Iterations, c.Limit = &space, 10, 20, Limit{Latency: 0.02, Params: 30000}
+	c.Platform = raptor.Platform{
+		Name: "small", Clock: 1e8, PEs: 64, Rates: raptor.Rates{Conv: 64, Depthwise: 4, Pointwise: 64, Linear: 32},
+		Memory: 64 << 10, WeightLimit: 64 << 10, ActivationCost: 4, WeightCost: 2, TileCost: 100, OversizeCost: 1e6,
+		Power: 0.01, Policy: raptor.Resident, Scope: raptor.GroupScope,
+	}
+	h := sha256.New()
+	for _, strategy := range []string{"paper", "regularized", "random", "nsga2"} {
+		c.Strategy = strategy
+		if err := json.NewEncoder(h).Encode(mustEvolve(t, c)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := fmt.Sprintf("v%d %x", Stage.Version, h.Sum(nil)); got != golden {
+		t.Errorf("the outputs' digest is\n%s, want\n%s", got, golden)
+	}
+}
+
+// BenchmarkEvolve measures whole searches, tables included, by the time that a
+// core spends on them.
+func BenchmarkEvolve(b *testing.B) {
+	for _, strategy := range []string{"paper", "regularized", "random", "nsga2"} {
+		b.Run(strategy, func(b *testing.B) {
+			c := usual(b)
+			c.Strategy, c.Population, c.Iterations = strategy, 100, 500
+			n, start := 0, cpuTime()
+			for b.Loop() {
+				s, err := newHunt(context.Background(), c)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if err := s.run(context.Background()); err != nil {
+					b.Fatal(err)
+				}
+				n += s.evaluated
+			}
+			b.ReportMetric(float64(n)/(cpuTime()-start).Seconds(), "candidates/s/core")
+		})
+	}
+}
+
+// cpuTime is what all threads of the process have computed.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}

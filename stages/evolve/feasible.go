@@ -1,0 +1,70 @@
+package evolve
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"eyrie/pipeline"
+)
+
+// feasible says at once where no subnet can meet a limit, with the least that
+// there is. Limits that only together cannot be met show in the search.
+func (s *hunt) feasible() error {
+	l, m := s.Limit, s.model
+	if _, ok := m.choices(0).graph.Cheapest(); !ok {
+		return s.nothingRuns()
+	}
+	all := m.choices(l.Memory)
+	fastest, ok := all.graph.Cheapest()
+	if !ok {
+		return pipeline.Badf("limit.memory", "no subnet does with %d bytes on %s; the least is %d bytes", l.Memory, s.Platform.Name, m.leastMemory())
+	}
+	with := ""
+	if l.Memory > 0 {
+		with = fmt.Sprintf(" in %d bytes of memory", l.Memory)
+	}
+	if l.Latency > 0 && fastest.Cost > l.Latency {
+		return pipeline.Badf("limit.latency", "no subnet is as fast as %.4g ms on %s%s; the least latency is %.4g ms",
+			1e3*l.Latency, s.Platform.Name, with, 1e3*fastest.Cost)
+	}
+	if energy := fastest.Cost * s.Platform.Power; l.Energy > 0 && energy > l.Energy {
+		return pipeline.Badf("limit.energy", "no subnet takes as little as %.4g µJ on %s%s; the least energy is %.4g µJ",
+			1e6*l.Energy, s.Platform.Name, with, 1e6*energy)
+	}
+	small := m.price(s.codec.encode(s.codec.space.Smallest()))
+	if l.Params > 0 && small.Params > l.Params {
+		return pipeline.Badf("limit.params", "no subnet has as few as %d parameters; the smallest has %d", l.Params, small.Params)
+	}
+	if l.MACs > 0 && small.MACs > l.MACs {
+		return pipeline.Badf("limit.macs", "no subnet has as few as %d MACs; the smallest has %d", l.MACs, small.MACs)
+	}
+	return nil
+}
+
+// nothingRuns explains why not even the smallest subnet runs on the platform.
+func (s *hunt) nothingRuns() error {
+	e, err := s.Platform.Estimate(s.codec.space.Network(s.codec.space.Smallest()))
+	if err == nil {
+		err = fmt.Errorf("%s: more weights than the %d bytes that it supports in a layer", strings.Join(e.Unsupported, ", "), s.Platform.WeightLimit)
+	}
+	return pipeline.Badf("platform", "no subnet of the space runs on %s: %w", s.Platform.Name, err)
+}
+
+// findOptimum finds the yardstick of a search for MACs.
+func (s *hunt) findOptimum() {
+	if s.Objective != "macs" {
+		return
+	}
+	limit := math.Inf(1)
+	if s.Limit.Latency > 0 {
+		limit = s.Limit.Latency
+	}
+	if s.Limit.Energy > 0 && s.Platform.Power > 0 {
+		limit = min(limit, s.Limit.Energy/s.Platform.Power)
+	}
+	all := s.model.choices(s.Limit.Memory)
+	if path, ok := all.graph.Best(limit); ok {
+		s.optimum = &Optimum{MACs: int64(path.Value), Latency: path.Cost, Subnet: all.subnet(path, len(s.codec.first))}
+	}
+}

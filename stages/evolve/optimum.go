@@ -1,0 +1,128 @@
+package evolve
+
+import (
+	"slices"
+	"sort"
+
+	"eyrie/stages/arch"
+	"eyrie/stages/raptor"
+	"eyrie/stages/search"
+)
+
+// choices is a space as a graph in which the best subnet is the best path. The
+// first edge chooses the resolution, each further one a block (and the place
+// of its result); its cost is the latency in seconds, its value the MACs.
+type choices struct {
+	graph search.Graph
+	steps [][]step // what each edge chooses
+}
+
+// step is what an edge chooses: a resolution and nothing else, or a node of
+// its raptor.Table.Graph.
+type step struct {
+	resolution int
+	node       raptor.Node
+}
+
+// state is what the blocks to come have to know of those before them.
+type state struct {
+	group, index int
+	place        raptor.Place
+}
+
+// choices returns the graph of all subnets that occupy no more than so many
+// bytes of local memory; 0 for no limit.
+func (m *model) choices(memory int) *choices {
+	c := &choices{}
+	c.node()
+	for _, r := range m.codec.space.Resolutions {
+		c.add(m, r, memory)
+	}
+	last := c.node()
+	for _, edges := range c.graph[:last] {
+		for i := range edges {
+			if edges[i].To == toLast {
+				edges[i].To = last
+			}
+		}
+	}
+	return c
+}
+
+// toLast stands for the last node while the graph grows.
+const toLast = -1
+
+func (c *choices) node() int {
+	c.graph, c.steps = append(c.graph, nil), append(c.steps, nil)
+	return len(c.graph) - 1
+}
+
+// add adds the subnets of one resolution. Nodes of raptor's graph that differ
+// in their block only have the same ways on, and are one node here.
+func (c *choices) add(m *model, resolution, memory int) {
+	nodes, edges := m.table.Graph(resolution)
+	states := map[state]int{}
+	of := func(n raptor.Node) int {
+		if n.Group == len(m.codec.first) {
+			return toLast
+		}
+		s := state{n.Group, n.Index, n.Place}
+		if _, ok := states[s]; !ok {
+			states[s] = c.node()
+		}
+		return states[s]
+	}
+	for _, n := range nodes { // in their order, so that edges lead to later nodes
+		of(n)
+	}
+	c.edge(0, search.Edge{To: of(nodes[0])}, step{resolution: resolution})
+	for i, n := range nodes {
+		from := of(n)
+		if from == toLast || len(c.graph[from]) > 0 {
+			continue // another block's node was first
+		}
+		for _, e := range edges[i] {
+			if memory == 0 || e.Peak <= memory {
+				c.edge(from, search.Edge{To: of(nodes[e.To]), Cost: e.Cycles / m.platform.Clock, Value: float64(e.MACs)}, step{resolution, nodes[e.To]})
+			}
+		}
+	}
+}
+
+func (c *choices) edge(from int, e search.Edge, s step) {
+	c.graph[from], c.steps[from] = append(c.graph[from], e), append(c.steps[from], s)
+}
+
+// subnet returns the subnet that a path chooses.
+func (c *choices) subnet(p search.Path, groups int) arch.Subnet {
+	n := arch.Subnet{Groups: make([][]arch.Block, groups)}
+	node := 0
+	for _, i := range p.Edges {
+		s := c.steps[node][i]
+		n.Resolution = s.resolution
+		if node != 0 && s.node.Group >= 0 && s.node.Group < groups {
+			n.Groups[s.node.Group] = append(n.Groups[s.node.Group], s.node.Block)
+		}
+		node = c.graph[node][i].To
+	}
+	return n
+}
+
+// leastMemory returns how little local memory a subnet can do with.
+func (m *model) leastMemory() int {
+	var peaks []int
+	for _, r := range m.codec.space.Resolutions {
+		_, all := m.table.Graph(r)
+		for _, edges := range all {
+			for _, e := range edges {
+				peaks = append(peaks, e.Peak)
+			}
+		}
+	}
+	slices.Sort(peaks)
+	peaks = slices.Compact(peaks)
+	return peaks[sort.Search(len(peaks)-1, func(i int) bool {
+		_, ok := m.choices(max(1, peaks[i])).graph.Cheapest()
+		return ok
+	})]
+}

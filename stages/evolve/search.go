@@ -1,0 +1,141 @@
+package evolve
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+
+	"eyrie/pipeline"
+	"eyrie/stages/search"
+)
+
+// run asks the strategy and tells it until it has no more questions.
+func (s *hunt) run(ctx context.Context) error {
+	strategy := s.strategy()
+	return search.Run(ctx, strategy, func(genomes []genome) ([]search.Trial[genome], error) {
+		trials := make([]search.Trial[genome], len(genomes))
+		for i, g := range genomes {
+			t, err := s.try(ctx, g)
+			if err != nil {
+				return nil, err
+			}
+			trials[i] = t
+		}
+		s.report(ctx)
+		return trials, nil
+	})
+}
+
+// strategy returns a new strategy as configured.
+func (s *hunt) strategy() search.Strategy[genome] {
+	c := s.Config
+	space := search.Space[genome]{
+		Sample: s.codec.sample,
+		Mutate: func(rng *rand.Rand, g genome) genome {
+			return s.codec.mutate(rng, g, c.MutateResolution, c.MutateChoice)
+		},
+		Crossover: s.codec.crossover,
+		Violation: func(g genome) float64 { return c.Limit.violation(s.model.price(g)) },
+		All:       s.codec.all,
+	}
+	o := search.Options{Population: c.Population, Iterations: c.Iterations, Parents: c.Parents, Mutation: c.Mutation, Seed: uint64(c.Seed)}
+	return strategies[c.Strategy](space, o)
+}
+
+var strategies = map[string]func(search.Space[genome], search.Options) search.Strategy[genome]{
+	"paper":       search.Paper[genome],
+	"regularized": search.Regularized[genome],
+	"random":      search.Random[genome],
+	"nsga2":       search.NSGA2[genome],
+}
+
+// try evaluates a genome. The objective, which may be expensive, is evaluated
+// only within the limits.
+func (s *hunt) try(ctx context.Context, g genome) (search.Trial[genome], error) {
+	c := s.model.price(g)
+	t := search.Trial[genome]{Genome: g, Violation: s.Limit.violation(c)}
+	s.evaluated++
+	if t.Violation > 0 {
+		if s.nearest.Genome == "" || t.Violation < s.nearest.Violation {
+			s.nearest = t
+		}
+		return t, nil
+	}
+	objective, err := s.objective(ctx, g, c)
+	if err != nil {
+		return t, err
+	}
+	t.Score = append(t.Score, objective)
+	for _, name := range s.Against {
+		t.Score = append(t.Score, -cost(c, name))
+	}
+	s.within = append(s.within, found{g, c, t.Score})
+	if len(s.history) == 0 || objective > s.history[len(s.history)-1].Best {
+		s.history = append(s.history, s.progress(objective))
+	}
+	return t, nil
+}
+
+// objective returns what is sought most of.
+func (s *hunt) objective(ctx context.Context, g genome, c costs) (float64, error) {
+	if s.Objective == "accuracy" {
+		return s.meter.candidate(ctx, s.codec.decode(g))
+	}
+	return float64(c.MACs), nil
+}
+
+// progress returns a point of the convergence.
+func (s *hunt) progress(best float64) Progress {
+	p := Progress{Evaluated: s.evaluated, Best: best}
+	if s.optimum != nil {
+		gap := 1 - best/float64(s.optimum.MACs)
+		p.Gap = &gap
+	}
+	return p
+}
+
+func (s *hunt) report(ctx context.Context) {
+	p := pipeline.Progress{Done: float64(s.evaluated), Total: float64(s.Population * (s.Iterations + 1)), Unit: "candidates"}
+	if n := len(s.history); n > 0 {
+		p.Note = s.describe(s.history[n-1])
+	}
+	pipeline.Report(ctx, p)
+}
+
+func (s *hunt) describe(p Progress) string {
+	if s.Objective == "accuracy" {
+		return fmt.Sprintf("best top-1 %.4f", p.Best)
+	}
+	note := fmt.Sprintf("best %.4g M MACs", p.Best/1e6)
+	if p.Gap != nil {
+		note += fmt.Sprintf(", %.2f %% below the optimum", 100**p.Gap)
+	}
+	return note
+}
+
+// front returns the candidates that no other beats in all scores, by latency;
+// of candidates with equal scores the first.
+func (s *hunt) front() []found {
+	scores := make([][]float64, len(s.within))
+	for i, f := range s.within {
+		scores[i] = f.score
+	}
+	var front []found
+	for _, i := range search.Front(scores) {
+		if !slices.ContainsFunc(front, func(f found) bool { return slices.Equal(f.score, scores[i]) }) {
+			front = append(front, s.within[i])
+		}
+	}
+	slices.SortStableFunc(front, func(a, b found) int { return cmp.Compare(a.costs.Latency, b.costs.Latency) })
+	return front
+}
+
+// best returns the candidate with the best objective; of several such the
+// fastest.
+func best(front []found) found {
+	return slices.MinFunc(front, func(a, b found) int {
+		return cmp.Or(cmp.Compare(b.score[0], a.score[0]), cmp.Compare(a.costs.Latency, b.costs.Latency))
+	})
+}
