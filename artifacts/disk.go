@@ -26,15 +26,22 @@ func (k disk) try(op, path string, f func() error) error {
 
 // mkdir makes a directory, and those above it, that lasts.
 func (k disk) mkdir(path string) error {
+	err := k.mkdirIn(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := k.mkdir(filepath.Dir(path)); err != nil {
+			return err
+		}
+		err = k.mkdirIn(path)
+	}
+	return err
+}
+
+// mkdirIn makes a directory in one that is there.
+func (k disk) mkdirIn(path string) error {
 	err := k.try("mkdir", path, func() error { return os.Mkdir(path, 0o777) })
 	switch {
 	case errors.Is(err, fs.ErrExist):
 		return nil
-	case errors.Is(err, fs.ErrNotExist):
-		if err := k.mkdir(filepath.Dir(path)); err != nil {
-			return err
-		}
-		return k.mkdir(path)
 	case err != nil:
 		return err
 	}
