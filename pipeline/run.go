@@ -174,10 +174,13 @@ func (x *execution) dispatch(ctx context.Context) {
 	defer cancel()
 	x.emit(Event{Type: RunStarted, Recipe: x.plan.Recipe.Name, Steps: len(x.plan.Steps)})
 	for i, s := range x.plan.Steps {
-		if s.Verdict == Cached {
-			x.end(i, &Ended{Planned: s, Type: StepCached, Record: *s.Record}, Event{Action: s.Action.String()})
-		} else if x.needs[i] == 0 {
+		if s.Verdict != Cached && x.needs[i] == 0 {
 			x.queue(i)
+		}
+	}
+	for i, s := range x.plan.Steps {
+		if s.Verdict == Cached { // which queues what waited for it alone
+			x.end(i, &Ended{Planned: s, Type: StepCached, Record: *s.Record}, Event{Action: s.Action.String()})
 		}
 	}
 	for {

@@ -84,6 +84,23 @@ func TestFailureSkipsDependentsOnly(t *testing.T) {
 	}
 }
 
+// A step behind a cached one is started once.
+func TestStepBehindACachedOne(t *testing.T) {
+	store := newStore(t)
+	a := step("a", sum, map[string]any{"x": 1.0})
+	execute(t, store, recipe(a))
+	var started []string
+	observe := func(e Event) {
+		if e.Type == StepStarted || e.Type == StepWaiting {
+			started = append(started, e.Step)
+		}
+	}
+	run := execute(t, store, recipe(a, step("b", sum, map[string]any{"x": ref{"a", "sum"}, "y": 2.0})), RunOptions{Jobs: 2, Observe: observe})
+	if got := endings(run) + fmt.Sprint(started); got != "a:cached b:done[b]" {
+		t.Errorf("got %s", got)
+	}
+}
+
 // A failed step leaves no record: it is run again next time.
 func TestFailureIsNotCached(t *testing.T) {
 	store := newStore(t)
