@@ -10,10 +10,12 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
 
 	"eyrie/cmd/runner/internal/cli"
 )
@@ -37,6 +39,7 @@ func TestScript(t *testing.T) {
 			"json":    jsonLines,
 			"waitfor": waitFor,
 			"replace": replace,
+			"signal":  signal,
 		},
 	})
 }
@@ -94,4 +97,15 @@ func replace(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("%s has no %q", args[0], args[1])
 	}
 	ts.Check(os.WriteFile(path, after, 0o666))
+}
+
+// signal sends a signal to the process that writes the trace: signal KILL trace
+func signal(ts *testscript.TestScript, _ bool, args []string) {
+	pid, err := strconv.Atoi(string(bytes.TrimSpace([]byte(ts.ReadFile(args[1] + ".pid")))))
+	ts.Check(err)
+	number := unix.SignalNum("SIG" + args[0])
+	if number == 0 {
+		ts.Fatalf("there is no signal %s", args[0])
+	}
+	ts.Check(syscall.Kill(pid, number))
 }

@@ -25,11 +25,12 @@ var testStages = []*pipeline.Stage{
 	pipeline.Define("read", 1, "Reads a file.", readConfig{}, runRead),
 	pipeline.Define("sum", 1, "Adds numbers.", sumConfig{}, runSum),
 	pipeline.Define("slow", 1, "Counts slowly, and goes on from its checkpoint.", slowConfig{Tick: 0.02}, runSlow),
+	pipeline.Define("stubborn", 1, "Sleeps, and does not stop when it is told to.", stubbornConfig{}, runStubborn),
 	pipeline.Define("fail", 1, "Fails.", failConfig{Message: "it was told to"}, runFail),
 	pipeline.Define("panic", 1, "Panics.", struct{}{}, runPanic),
 }
 
-// trace adds a line to the file $TRACE.
+// trace adds a line to the file $TRACE, and leaves the process's id beside it.
 func trace(format string, args ...any) {
 	path := os.Getenv("TRACE")
 	if path == "" {
@@ -40,6 +41,9 @@ func trace(format string, args ...any) {
 		panic(err)
 	}
 	defer f.Close()
+	if err := os.WriteFile(path+".pid", fmt.Append(nil, os.Getpid()), 0o666); err != nil {
+		panic(err)
+	}
 	fmt.Fprintf(f, format+"\n", args...)
 }
 
@@ -141,6 +145,16 @@ func runSlow(ctx context.Context, c slowConfig) (slowOutput, error) {
 		pipeline.Report(ctx, pipeline.Progress{Done: float64(o.Counted), Total: float64(c.Steps), Unit: "steps", Note: "state " + strconv.Itoa(int(o.State%100))})
 	}
 	return o, nil
+}
+
+type stubbornConfig struct {
+	Seconds float64 `json:"seconds" doc:"How long it sleeps."`
+}
+
+func runStubborn(_ context.Context, c stubbornConfig) (struct{}, error) {
+	trace("stubborn")
+	time.Sleep(time.Duration(c.Seconds * float64(time.Second)))
+	return struct{}{}, nil
 }
 
 type failConfig struct {

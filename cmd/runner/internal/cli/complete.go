@@ -23,6 +23,14 @@ func (a *app) completeSteps(_ *cobra.Command, args []string, _ string) ([]string
 	return ids, cobra.ShellCompDirectiveNoFileComp
 }
 
+// completeRecipeOnly completes a recipe, and nothing after it.
+func completeRecipeOnly(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) == 0 {
+		return []string{"hcl"}, cobra.ShellCompDirectiveFilterFileExt
+	}
+	return nil, cobra.ShellCompDirectiveNoFileComp
+}
+
 // completeRecipe completes a recipe, and then a step of it.
 func (a *app) completeRecipe(cmd *cobra.Command, args []string, to string) ([]string, cobra.ShellCompDirective) {
 	if len(args) == 0 {

@@ -24,7 +24,7 @@ func (a *app) graphCommand() *cobra.Command {
 arrow leads from a step to one that needs it; arrows that follow from others are
 left out, unless --full. Draw it with: runner graph paper.hcl | dot -Tsvg >graph.svg`,
 		Args:              exactly("RECIPE"),
-		ValidArgsFunction: a.completeRecipe,
+		ValidArgsFunction: completeRecipeOnly,
 		RunE: func(_ *cobra.Command, args []string) error {
 			write, ok := map[string]func(io.Writer, []*pipeline.Step, pipeline.Graph) error{"dot": writeDOT, "mermaid": writeMermaid}[format]
 			if !ok {
@@ -89,23 +89,23 @@ func arrows(steps []*pipeline.Step, g pipeline.Graph) ([]arrow, error) {
 }
 
 // writeDOT writes the graph in Graphviz's language. The library writes names as
-// they are and in a random order: so its vertices are numbers, by place, with
-// the quoted names as labels, and its lines are sorted.
+// they are and in a random order: so they are quoted here, and its lines sorted.
 func writeDOT(w io.Writer, steps []*pipeline.Step, g pipeline.Graph) error {
 	all, err := arrows(steps, g)
 	if err != nil {
 		return err
 	}
 	drawn := graph.New(func(v string) string { return v }, graph.Directed())
-	name := func(i int) string { return fmt.Sprintf("%0*d", len(fmt.Sprint(len(steps))), i+1) }
-	for i, s := range steps {
-		label := dotQuote.Replace(s.ID) + `\n` + dotQuote.Replace(s.Stage.Name)
-		if err := drawn.AddVertex(name(i), graph.VertexAttribute("label", label)); err != nil {
+	for _, s := range steps {
+		id := dotQuote.Replace(s.ID)
+		label := graph.VertexAttribute("label", id+`\n`+dotQuote.Replace(s.Stage.Name))
+		if err := drawn.AddVertex(id, label); err != nil {
 			return err
 		}
 	}
 	for _, e := range all {
-		if err := drawn.AddEdge(name(e.from), name(e.to)); err != nil {
+		err := drawn.AddEdge(dotQuote.Replace(steps[e.from].ID), dotQuote.Replace(steps[e.to].ID), graph.EdgeWeight(1))
+		if err != nil {
 			return err
 		}
 	}

@@ -1,10 +1,10 @@
 package cli
 
 import (
-	"fmt"
 	"io"
 	"strings"
 
+	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"eyrie/cmd/runner/internal/view"
@@ -14,9 +14,10 @@ import (
 func (a *app) planCommand() *cobra.Command {
 	var opt pipeline.PlanOptions
 	cmd := &cobra.Command{
-		Use:   "plan RECIPE",
-		Short: "Show what run would do, and why; nothing is written",
-		Args:  exactly("RECIPE"),
+		Use:               "plan RECIPE",
+		Short:             "Show what run would do, and why; nothing is written",
+		Args:              exactly("RECIPE"),
+		ValidArgsFunction: completeRecipeOnly,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			plan, _, err := a.prepare(cmd.Context(), args[0], opt, func() { a.planning(args[0]) })
 			if err != nil {
@@ -93,7 +94,7 @@ func tally(p *pipeline.Plan) string {
 	case len(p.Steps) == 0:
 		return "nothing to do: the recipe has no steps"
 	case run+unknown == 0:
-		return fmt.Sprintf("nothing to do: %s cached", view.Count(cached, "step"))
+		return "nothing to do: " + view.Count(cached, "step") + " cached"
 	}
 	var parts []string
 	for _, part := range []struct {
@@ -101,7 +102,7 @@ func tally(p *pipeline.Plan) string {
 		text string
 	}{{cached, "cached"}, {run, "to run"}, {unknown, "known after"}} {
 		if part.n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", part.n, part.text))
+			parts = append(parts, humanize.Comma(int64(part.n))+" "+part.text)
 		}
 	}
 	return strings.Join(parts, ", ")

@@ -36,8 +36,9 @@ type app struct {
 // Main runs the command line over the stages and returns the exit code.
 func Main(stages []*pipeline.Stage) int {
 	a := &app{stages: stages, in: os.Stdin, out: os.Stdout, err: os.Stderr}
+	root := a.root()
 	a.json = slices.Contains(os.Args, "--json") // so that a mistake in the flags is told as JSON, too
-	err := a.root().Execute()
+	err := root.Execute()
 	if err != nil {
 		a.complain(err)
 	}

@@ -22,9 +22,10 @@ func (a *app) runCommand() *cobra.Command {
 	var failFast bool
 	var resources []string
 	cmd := &cobra.Command{
-		Use:   "run RECIPE",
-		Short: "Run what has no result yet, and print the recipe's outputs",
-		Args:  exactly("RECIPE"),
+		Use:               "run RECIPE",
+		Short:             "Run what has no result yet, and print the recipe's outputs",
+		Args:              exactly("RECIPE"),
+		ValidArgsFunction: completeRecipeOnly,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			has, err := parseResources(resources)
 			if err != nil {
@@ -92,7 +93,9 @@ func (r *runner) run(parent context.Context) error {
 	run, err := pipeline.Execute(sig.ctx, plan, store, r.opt)
 	sig.showOn(nil)
 	v.Close()
-	if run == nil {
+	if run == nil && exitCode(err) == exitTrouble {
+		return fmt.Errorf("the store: %w", err)
+	} else if run == nil {
 		return err
 	}
 	sum := &summary{app: r.app, style: r.style, plan: plan, run: run, store: store, elapsed: time.Since(start)}

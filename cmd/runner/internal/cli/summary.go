@@ -2,9 +2,10 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"time"
+
+	"github.com/dustin/go-humanize"
 
 	"eyrie/artifacts"
 	"eyrie/cmd/runner/internal/view"
@@ -67,7 +68,7 @@ func (s *summary) counts() string {
 		if len(ids) == 0 {
 			return
 		}
-		text := colour(fmt.Sprintf("%d %s", len(ids), what))
+		text := colour(humanize.Comma(int64(len(ids))) + " " + what)
 		if named {
 			text += " (" + view.Few(ids, ", ") + ")"
 		}
@@ -90,21 +91,26 @@ func (s *summary) counts() string {
 }
 
 // outputs prints the recipe's outputs: text of several lines, such as a table,
-// as it is, anything else on a line.
+// as it is between empty lines, anything else on a line.
 func (s *summary) outputs(values []value) {
 	const width = 100 // columns
-	if len(values) > 0 {
-		say(s.out, "")
-	}
+	apart := true     // from what was printed before
 	for _, v := range values {
+		if len(v.Unknown) > 0 { // not among the targets
+			continue
+		}
+		text, block := bare(v.Value).(string)
+		block = block && !v.Sensitive && strings.Contains(text, "\n")
+		if apart || block {
+			say(s.out, "")
+		}
+		apart = block
 		name := s.style.Bold(v.Name)
-		text, isText := bare(v.Value).(string)
 		switch {
-		case len(v.Unknown) > 0: // not among the targets
 		case v.Sensitive:
 			say(s.out, "%s = (sensitive)", name)
-		case isText && strings.Contains(text, "\n"):
-			say(s.out, "%s:\n\n%s\n", name, strings.Trim(text, "\n"))
+		case block:
+			say(s.out, "%s:\n\n%s", name, strings.Trim(text, "\n"))
 		default:
 			say(s.out, "%s = %s", name, brief(v.Value, width))
 		}

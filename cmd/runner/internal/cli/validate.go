@@ -9,9 +9,10 @@ import (
 
 func (a *app) validateCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "validate RECIPE",
-		Short: "Check a recipe without running anything or looking at results",
-		Args:  exactly("RECIPE"),
+		Use:               "validate RECIPE",
+		Short:             "Check a recipe without running anything or looking at results",
+		Args:              exactly("RECIPE"),
+		ValidArgsFunction: completeRecipeOnly,
 		RunE: func(_ *cobra.Command, args []string) error {
 			recipe, err := a.load(args[0])
 			if err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -92,7 +93,7 @@ func writeBrief(b *strings.Builder, v any, limit int) {
 	case string:
 		b.WriteString(strconv.Quote(v))
 	case float64:
-		b.WriteString(strconv.FormatFloat(v, 'g', -1, 64))
+		b.WriteString(numberText(v))
 	case []any:
 		b.WriteByte('[')
 		for i, e := range v {
@@ -127,6 +128,14 @@ func writeBrief(b *strings.Builder, v any, limit int) {
 		}
 		b.Write(text)
 	}
+}
+
+// numberText returns x in full, with an exponent only where that is shorter.
+func numberText(x float64) string {
+	if a := math.Abs(x); a >= 1e15 || (a < 1e-4 && a > 0) {
+		return strconv.FormatFloat(x, 'g', -1, 64)
+	}
+	return strconv.FormatFloat(x, 'f', -1, 64)
 }
 
 // fileText names a file by its kind, size and digest.

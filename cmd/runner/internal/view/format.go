@@ -11,9 +11,11 @@ import (
 	"eyrie/pipeline"
 )
 
-// Duration returns d as people say it: "0.3 s", "12 s", "3m07s", "2h05m".
+// Duration returns d as people say it: "30 ms", "2.5 s", "12 s", "3m07s", "2h05m".
 func Duration(d time.Duration) string {
 	switch {
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
 	case d < 10*time.Second:
 		return fmt.Sprintf("%.1f s", d.Seconds())
 	case d < time.Minute:

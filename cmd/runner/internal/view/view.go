@@ -72,13 +72,12 @@ func (l *lines) of(e pipeline.Event) string {
 	return ""
 }
 
-// started words what a step begins with.
+// started words what a step begins with: why it runs, or that it was begun.
 func (l *lines) started(e pipeline.Event) string {
-	text := Reasons(e.Reasons)
 	if e.Resumed {
-		text = strings.TrimPrefix(text+"; goes on from its checkpoint", "; ")
+		return join(e.Stage, "goes on from its checkpoint")
 	}
-	return join(e.Stage, text)
+	return join(e.Stage, Reasons(e.Reasons))
 }
 
 func (l *lines) line(mark, step, text string) string {
