@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 func (d *Dir) actionPath(id ActionID) string { return d.shard("actions", id.String()) }
@@ -25,7 +26,11 @@ func (d *Dir) Record(r Record) error {
 			return fmt.Errorf("record of %s: object %s: %w", r.Step, f.Digest, missing(err))
 		}
 	}
-	return d.replace(d.actionPath(r.Action), b, true)
+	if err := d.replace(d.actionPath(r.Action), b, true); err != nil {
+		return err
+	}
+	d.flush(10 * time.Second) // for a process that is killed later
+	return nil
 }
 
 // Lookup implements Store.
@@ -150,11 +155,16 @@ func (d *Dir) Journal(run string) (io.WriteCloser, error) {
 	if err := d.disk.mkdir(d.path("runs")); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(d.path("runs", run+".jsonl"), os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o666)
+	path := d.path("runs", run+".jsonl")
+	var j journal
+	err := d.disk.try("create", path, func() (err error) {
+		j.File, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o666)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	return journal{f}, nil
+	return j, nil
 }
 
 // journal is a file that lasts once it is closed.

@@ -102,8 +102,8 @@ type Objects interface {
 	Hash(ctx context.Context, path string) (File, error)
 	// Import stores the file or directory tree at path and returns its handle,
 	// without a Path, which can be read from the store from then on. What lies
-	// in a directory of Temp becomes read-only: the store may share it instead
-	// of copying it. Anything else is copied and left as it is.
+	// in a directory of Temp may be moved, so that a link is left, which must
+	// not be written to. Anything else is copied and left as it is.
 	Import(ctx context.Context, path string) (File, error)
 	// Open reads an object. The reader verifies: it returns ErrDamaged
 	// instead of io.EOF where the content does not match the digest.

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Dir is a store in a directory:
@@ -61,6 +62,9 @@ func OpenDir(path string) (*Dir, error) {
 	if err != nil {
 		return nil, err
 	}
+	if real, err := filepath.EvalSymlinks(root); err == nil {
+		root = real
+	}
 	d := &Dir{root: root, cache: statCache{path: filepath.Join(root, "statcache")}}
 	if err := d.checkLayout(); err != nil {
 		return nil, fmt.Errorf("store %s: %w", path, err)
@@ -71,11 +75,7 @@ func OpenDir(path string) (*Dir, error) {
 // Close writes the stat cache and removes the directories of Temp. A stat
 // cache that cannot be written costs time in the next run and is no error.
 func (d *Dir) Close() error {
-	if _, err := os.Stat(d.root); err == nil {
-		if b := d.cache.flush(); b != nil {
-			_ = d.replace(d.cache.path, b, false)
-		}
-	}
+	d.flush(0)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.session == nil {
@@ -85,6 +85,16 @@ func (d *Dir) Close() error {
 	err = errors.Join(err, d.disk.unlock(d.session))
 	d.session = nil
 	return err
+}
+
+// flush writes the stat cache, if there is a store and something new, but not
+// again within interval.
+func (d *Dir) flush(interval time.Duration) {
+	if _, err := os.Stat(d.root); err == nil {
+		if b := d.cache.flush(interval); b != nil {
+			_ = d.replace(d.cache.path, b, false)
+		}
+	}
 }
 
 // formatFile is the content of the file "format".
@@ -121,6 +131,7 @@ func (d *Dir) lay() error {
 	if err := d.disk.mkdir(d.root); err != nil {
 		return err
 	}
+	changed := false
 	files := []struct{ name, content string }{
 		{"format", string(formatFile(layout))},
 		{".gitignore", "*\n"},
@@ -135,6 +146,10 @@ func (d *Dir) lay() error {
 		if err != nil {
 			return err
 		}
+		changed = true
+	}
+	if !changed {
+		return nil
 	}
 	return d.disk.syncDir(d.root)
 }

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// disk does everything that changes a store's directory, so that a test can
-// make any step fail, or be the process's last.
+// disk does what changes a store, so that a test can make any step fail, or be
+// the last one of its process.
 type disk struct {
 	fault func(op, path string) error // called before each step; nil but in tests
 }
@@ -100,7 +100,8 @@ const (
 
 // frozenTime is the modification time of every object. Whoever writes to one
 // moves it, so that an object's stamp shows every write, without a racy window.
-var frozenTime = time.Unix(1, 0)
+// Every file system can hold this time exactly.
+var frozenTime = time.Unix(1_000_000_000, 0)
 
 func isFrozen(st stamp) bool { return st.mtime == frozenTime.UnixNano() }
 

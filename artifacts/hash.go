@@ -3,6 +3,7 @@ package artifacts
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -15,6 +16,9 @@ import (
 const chunk = 1 << 18
 
 var chunks = sync.Pool{New: func() any { return new([chunk]byte) }}
+
+// errChanged reports a file that was written to while it was read.
+var errChanged = errors.New("changed while it was read")
 
 // readFile reads the regular file at path to its end, copies it to w when w is
 // not nil, and returns its digest and its stamp. It fails if the file changed
@@ -54,7 +58,7 @@ func readOpen(ctx context.Context, f *os.File, w io.Writer) (Digest, stamp, erro
 	after := stampOf(fi)
 	after.ctime = before.ctime
 	if after != before || n != before.size {
-		return Digest{}, stamp{}, fmt.Errorf("%s changed while it was read", f.Name())
+		return Digest{}, stamp{}, fmt.Errorf("%s %w", f.Name(), errChanged)
 	}
 	return Digest(h.Sum(nil)), before, nil
 }

@@ -69,21 +69,32 @@ func (d *Dir) hashFile(ctx context.Context, path string, fi fs.FileInfo) (Digest
 	if err != nil {
 		return digest, 0, err
 	}
-	d.cache.learn(key, st, digest, begin, false)
+	d.cache.learn(key, st, digest, begin)
 	return digest, st.size, nil
 }
 
 // importFile is a taker that stores the file.
 func (d *Dir) importFile(ctx context.Context, path string, fi fs.FileInfo) (Digest, int64, error) {
-	key := d.key(path)
-	if digest, ok := d.cache.lookup(key, stampOf(fi)); ok && d.verify(ctx, digest) == nil {
+	path, err := filepath.Abs(path)
+	if err == nil {
+		path, err = filepath.EvalSymlinks(path)
+	}
+	if err != nil {
+		return Digest{}, 0, err
+	}
+	if digest, ok := d.cache.lookup(d.key(path), stampOf(fi)); ok && d.verify(ctx, digest) == nil {
 		return digest, fi.Size(), nil
 	}
-	if real, ok := d.owned(path); ok {
-		if digest, size, err := d.adopt(ctx, real); !errors.Is(err, errShared) {
+	if fi.Mode().IsRegular() && d.isTemp(path) {
+		if digest, size, err := d.adopt(ctx, path); !errors.Is(err, errShared) {
 			return digest, size, err
 		}
 	}
+	return d.copyIn(ctx, path)
+}
+
+// copyIn stores a copy of the file.
+func (d *Dir) copyIn(ctx context.Context, path string) (Digest, int64, error) {
 	var digest Digest
 	var st stamp
 	begin := time.Now()
@@ -98,15 +109,15 @@ func (d *Dir) importFile(ctx context.Context, path string, fi fs.FileInfo) (Dige
 	if err != nil {
 		return digest, 0, err
 	}
-	d.cache.learn(key, st, digest, begin, false)
+	d.cache.learn(d.key(path), st, digest, begin)
 	return digest, st.size, d.place(ctx, tmp, digest)
 }
 
 // errShared reports a file that cannot become an object without a copy.
-var errShared = errors.New("the file has other names, or cannot get one")
+var errShared = errors.New("the file has other names, or cannot be moved")
 
 // adopt makes an object of a file that the store may take possession of: it
-// becomes read-only and gets a second name.
+// becomes read-only and moves to its place, where a link leads from the old one.
 func (d *Dir) adopt(ctx context.Context, path string) (Digest, int64, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -117,7 +128,7 @@ func (d *Dir) adopt(ctx context.Context, path string) (Digest, int64, error) {
 	if err != nil {
 		return Digest{}, 0, err
 	}
-	if s, ok := fi.Sys().(*syscall.Stat_t); !ok || s.Nlink != 1 || !fi.Mode().IsRegular() {
+	if s, ok := fi.Sys().(*syscall.Stat_t); !ok || s.Nlink != 1 {
 		return Digest{}, 0, errShared
 	}
 	if d.disk.freeze(f, fi.Mode().Perm()&^0o222|frozen) != nil {
@@ -137,14 +148,17 @@ func (d *Dir) adopt(ctx context.Context, path string) (Digest, int64, error) {
 	if err != nil {
 		return digest, 0, err
 	}
-	if err := d.disk.link(path, tmp); err != nil {
+	if err := d.disk.rename(path, tmp); err != nil {
 		return digest, 0, errShared
 	}
 	if now, err := os.Lstat(tmp); err != nil || !os.SameFile(now, fi) || !isFrozen(stampOf(now)) {
-		d.disk.remove(tmp)
-		return digest, 0, fmt.Errorf("%s changed while it was stored", path)
+		return digest, 0, fmt.Errorf("%s %w", path, errChanged)
 	}
-	return digest, st.size, d.place(ctx, tmp, digest)
+	if err := d.place(ctx, tmp, digest); err != nil {
+		return digest, 0, err
+	}
+	_ = os.Symlink(d.objectPath(digest), path) // it may be imported again, by itself or in a tree
+	return digest, st.size, nil
 }
 
 // put stores b, whose digest is given.
@@ -180,7 +194,7 @@ func (d *Dir) place(ctx context.Context, tmp string, digest Digest) error {
 		return err
 	}
 	if now, err := os.Lstat(path); err == nil && os.SameFile(mine, now) {
-		d.cache.learn(d.key(path), stampOf(now), digest, begin, true)
+		d.cache.learn(d.key(path), stampOf(now), digest, begin)
 	}
 	return nil
 }
@@ -203,13 +217,16 @@ func (d *Dir) verify(ctx context.Context, digest Digest) error {
 	}
 	begin := time.Now()
 	got, st, err := readFile(ctx, path, nil)
+	if errors.Is(err, errChanged) {
+		err = ErrDamaged
+	}
 	if err != nil {
 		return fmt.Errorf("object %s: %w", digest, missing(err))
 	}
 	if got != digest {
 		return d.discard(digest, fi)
 	}
-	d.cache.learn(key, st, digest, begin, isFrozen(st))
+	d.cache.learn(key, st, digest, begin)
 	return nil
 }
 
@@ -230,15 +247,15 @@ func (d *Dir) discard(digest Digest, bad fs.FileInfo) error {
 
 // Open implements Store.
 func (d *Dir) Open(digest Digest) (io.ReadCloser, error) {
+	fi, err := os.Lstat(d.objectPath(digest))
+	if err == nil && !fi.Mode().IsRegular() {
+		return nil, d.discard(digest, fi)
+	}
 	f, err := os.Open(d.objectPath(digest))
 	if err != nil {
 		return nil, fmt.Errorf("object %s: %w", digest, missing(err))
 	}
-	fi, err := f.Stat()
-	if err == nil && !fi.Mode().IsRegular() {
-		err = d.discard(digest, fi)
-	}
-	if err != nil {
+	if fi, err = f.Stat(); err != nil {
 		f.Close()
 		return nil, err
 	}

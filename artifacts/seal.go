@@ -2,6 +2,8 @@ package artifacts
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 )
 
@@ -17,12 +19,14 @@ func seal(kind string, body []byte) []byte {
 
 // unseal returns the body of what seal wrote.
 func unseal(kind string, b []byte) ([]byte, error) {
-	head := len(seal(kind, nil)) - len("}\n")
-	if len(b) < head+len("}\n") {
+	rest, ok := bytes.CutPrefix(b, []byte(`{"eyrie": "`+kind+`", "sha256": "`))
+	if len(rest) < hex.EncodedLen(sha256.Size) {
 		return nil, errSeal
 	}
-	body := b[head : len(b)-len("}\n")]
-	if !bytes.Equal(seal(kind, body), b) {
+	sum, rest := rest[:hex.EncodedLen(sha256.Size)], rest[hex.EncodedLen(sha256.Size):]
+	body, ok1 := bytes.CutPrefix(rest, []byte(`", "body": `))
+	body, ok2 := bytes.CutSuffix(body, []byte("}\n"))
+	if !ok || !ok1 || !ok2 || Sum(body).String() != string(sum) {
 		return nil, errSeal
 	}
 	return body, nil

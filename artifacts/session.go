@@ -29,9 +29,12 @@ func (d *Dir) begin() (string, error) {
 		return "", err
 	}
 	d.collect()
-	lock, err := d.disk.lock(d.path("tmp", rand.Text()+".lock"))
-	if err != nil {
-		return "", err
+	var lock *os.File
+	for lock == nil { // another process may take a new lock for a dead one's
+		var err error
+		if lock, err = d.disk.lock(d.path("tmp", rand.Text()+".lock")); err != nil {
+			return "", err
+		}
 	}
 	if err := d.disk.mkdir(sessionDir(lock)); err != nil {
 		lock.Close()
@@ -73,13 +76,9 @@ func (d *Dir) Temp() (string, error) {
 	return dir, d.disk.mkdir(dir)
 }
 
-// owned returns the path of a file of which the store may take possession: one
-// that lies in a directory of Temp.
-func (d *Dir) owned(path string) (string, bool) {
+// isTemp tells whether a path without links is in a directory of Temp, so that
+// the store may take possession of the file.
+func (d *Dir) isTemp(path string) bool {
 	tmp, err := filepath.EvalSymlinks(d.path("tmp"))
-	if err != nil {
-		return "", false
-	}
-	real, err := filepath.EvalSymlinks(path)
-	return real, err == nil && strings.HasPrefix(real, tmp+string(filepath.Separator))
+	return err == nil && strings.HasPrefix(path, tmp+string(filepath.Separator))
 }

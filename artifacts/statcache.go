@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 )
@@ -20,8 +21,9 @@ type stamp struct {
 //
 // A file that is changed twice within one tick of its file system's clock keeps
 // its stamp. So a stamp younger than racy when its file was read is not
-// remembered at all, as git does it. An entry is trusted for maxAge: then
-// the file is read again, and a disk that lost a bit is found out.
+// remembered at all, as git does it; the store's own files need no such window
+// (see frozenTime). An entry is trusted for maxAge: then the file is read
+// again, and a disk that lost a bit is found out.
 //
 // The cache is read when it is first needed. What it learnt is written by
 // flush, which replaces the file at once; a file that is not whole is ignored,
@@ -33,6 +35,7 @@ type statCache struct {
 	mu      sync.Mutex
 	entries map[string]statEntry // as read, and learnt since
 	learnt  map[string]statEntry // what flush must write; a zero entry forgets
+	flushed time.Time
 }
 
 type statEntry struct {
@@ -48,7 +51,7 @@ const (
 
 func (c *statCache) load() {
 	c.once.Do(func() {
-		c.entries, c.learnt = c.parseFile(), map[string]statEntry{}
+		c.entries, c.learnt, c.flushed = c.parseFile(), map[string]statEntry{}, time.Now()
 	})
 }
 
@@ -71,14 +74,15 @@ func (c *statCache) lookup(key string, st stamp) (Digest, bool) {
 }
 
 // learn remembers that a file that had the stamp st before and after it was
-// read at the time read had that digest. Settled says that st cannot be racy.
-func (c *statCache) learn(key string, st stamp, d Digest, read time.Time, settled bool) {
-	c.load()
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// read, which began at the time read, has that digest.
+func (c *statCache) learn(key string, st stamp, d Digest, read time.Time) {
+	settled := isFrozen(st) && !filepath.IsAbs(key)
 	if !settled && max(st.mtime, st.ctime) > read.Add(-racy).UnixNano() {
 		return
 	}
+	c.load()
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	e := statEntry{st, d, read.UnixNano()}
 	c.entries[key], c.learnt[key] = e, e
 }
@@ -104,13 +108,15 @@ func (c *statCache) forget(key string) {
 }
 
 // flush returns the content of the cache's file to write, or nil if there is
-// nothing new. What other processes wrote since the cache was read is kept.
-func (c *statCache) flush() []byte {
+// nothing new, or it was flushed less than interval ago. What other processes
+// wrote since the cache was read is kept.
+func (c *statCache) flush(interval time.Duration) []byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.learnt) == 0 {
+	if len(c.learnt) == 0 || time.Since(c.flushed) < interval {
 		return nil
 	}
+	c.flushed = time.Now()
 	entries := c.parseFile()
 	for key, e := range c.learnt {
 		entries[key] = e
