@@ -8,6 +8,7 @@ import (
 	"eyrie/stages/deploy"
 	"eyrie/stages/evolve"
 	"eyrie/stages/grid"
+	"eyrie/stages/plot"
 	"eyrie/stages/supernet"
 	"eyrie/stages/table"
 )
@@ -21,4 +22,5 @@ var All = []*pipeline.Stage{
 	evolve.Stage,
 	deploy.Stage,
 	table.Stage,
+	plot.Stage,
 }

@@ -1,0 +1,145 @@
+package plot
+
+import (
+	"gonum.org/v1/plot/text"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+
+	gonum "gonum.org/v1/plot"
+)
+
+// labels writes texts beside points where there is room: never over a marker, a
+// line, another label, or the edge. A label without room is left out; the SVG
+// shows it on hover.
+type labels struct {
+	all   []*marks
+	lines []*across
+}
+
+// obstacles are what labels must not cover.
+type obstacles struct {
+	boxes    []vg.Rectangle
+	segments [][2]vg.Point
+}
+
+func (o *obstacles) addLine(line []vg.Point) {
+	for i := 1; i < len(line); i++ {
+		o.segments = append(o.segments, [2]vg.Point{line[i-1], line[i]})
+	}
+}
+
+// obstacles returns what is drawn of the series and the lines across.
+func (l labels) obstacles(c draw.Canvas, p *gonum.Plot) *obstacles {
+	at := placer(&c, p)
+	o := new(obstacles)
+	for _, m := range l.all {
+		switch m.Mark {
+		case "line":
+			o.addLine(polyline(m.points, at))
+			continue
+		case "front":
+			o.addLine(m.steps(at))
+		}
+		for _, pt := range m.points {
+			o.boxes = append(o.boxes, around(at(pt.x.v, pt.y.v), m.glyph().Radius))
+			if r := pt.xRange; r != nil {
+				o.addLine([]vg.Point{at(r[0], pt.y.v), at(r[1], pt.y.v)})
+			}
+			if r := pt.yRange; r != nil {
+				o.addLine([]vg.Point{at(pt.x.v, r[0]), at(pt.x.v, r[1])})
+			}
+		}
+	}
+	for _, a := range l.lines {
+		o.addLine(a.ends(c, p))
+	}
+	return o
+}
+
+// clear tells whether nothing lies in the box.
+func (o *obstacles) clear(box vg.Rectangle) bool {
+	for _, b := range o.boxes {
+		if overlap(box, b) {
+			return false
+		}
+	}
+	for _, s := range o.segments {
+		if crosses(s[0], s[1], box) {
+			return false
+		}
+	}
+	return true
+}
+
+// crosses tells whether the segment from a to b meets the box (Liang and
+// Barsky, 1984: the part of the segment within each side is cut down in turn).
+func crosses(a, b vg.Point, box vg.Rectangle) bool {
+	d := b.Sub(a)
+	from, to := 0.0, 1.0
+	for _, side := range [][2]vg.Length{
+		{-d.X, a.X - box.Min.X}, {d.X, box.Max.X - a.X}, {-d.Y, a.Y - box.Min.Y}, {d.Y, box.Max.Y - a.Y},
+	} {
+		p, q := float64(side[0]), float64(side[1])
+		switch {
+		case p == 0 && q < 0:
+			return false
+		case p < 0:
+			from = max(from, q/p)
+		case p > 0:
+			to = min(to, q/p)
+		}
+	}
+	return from <= to
+}
+
+// Plot places the labels one by one.
+func (l labels) Plot(c draw.Canvas, p *gonum.Plot) {
+	at := placer(&c, p)
+	taken := l.obstacles(c, p)
+	style := lettering(8, false)
+	for _, m := range l.all {
+		points := m.points
+		if m.Mark == "front" {
+			points = m.best
+		}
+		for _, pt := range points {
+			if pt.label == "" {
+				continue
+			}
+			if place, box, ok := room(c, style, pt.label, at(pt.x.v, pt.y.v), taken); ok {
+				c.FillText(style, place, pt.label)
+				taken.boxes = append(taken.boxes, box)
+			}
+		}
+	}
+}
+
+func around(p vg.Point, r vg.Length) vg.Rectangle {
+	return vg.Rectangle{Min: vg.Point{X: p.X - r, Y: p.Y - r}, Max: vg.Point{X: p.X + r, Y: p.Y + r}}
+}
+
+// room finds a free place for a label at a point: right, left, above, below,
+// then at the corners.
+func room(c draw.Canvas, style text.Style, label string, at vg.Point, taken *obstacles) (place vg.Point, box vg.Rectangle, ok bool) {
+	size := style.Rectangle(label).Size()
+	gap := vg.Points(5)
+	for _, d := range [][2]vg.Length{{1, 0}, {-1, 0}, {0, 1}, {0, -1}, {1, 1}, {-1, 1}, {1, -1}, {-1, -1}} {
+		middle := vg.Point{X: at.X + d[0]*(gap+size.X/2), Y: at.Y + d[1]*(gap+size.Y/2)}
+		box := vg.Rectangle{
+			Min: vg.Point{X: middle.X - size.X/2, Y: middle.Y - size.Y/2},
+			Max: vg.Point{X: middle.X + size.X/2, Y: middle.Y + size.Y/2},
+		}
+		if !c.Contains(box.Min) || !c.Contains(box.Max) {
+			continue
+		}
+		if taken.clear(box) {
+			descent := style.FontExtents().Descent
+			return vg.Point{X: box.Min.X, Y: box.Min.Y + descent/2}, box, true
+		}
+	}
+	return vg.Point{}, vg.Rectangle{}, false
+}
+
+func overlap(a, b vg.Rectangle) bool {
+	return a.Min.X < b.Max.X && b.Min.X < a.Max.X && a.Min.Y < b.Max.Y && b.Min.Y < a.Max.Y
+}

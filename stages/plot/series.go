@@ -1,0 +1,266 @@
+package plot
+
+import (
+	"encoding/csv"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"eyrie/pipeline"
+)
+
+// series is a Series whose points have been resolved.
+type series struct {
+	Series
+	points []point
+	index  int // among all, for colour and shape
+}
+
+// point is a point in the units shown.
+type point struct {
+	x, y           value
+	xRange, yRange *[2]float64
+	label          string
+	category       string // the text of x, where it is one
+}
+
+// value is a number with its origins.
+type value struct {
+	v       float64
+	origins []pipeline.Origin
+}
+
+func (v value) kinds() string { return joinKinds(pipeline.Kinds(v.origins)) }
+
+func joinKinds(kinds []pipeline.Provenance) string {
+	var names []string
+	for _, k := range kinds {
+		names = append(names, string(k))
+	}
+	return strings.Join(names, ", ")
+}
+
+// resolve finds the points of the series. What is missing or null leaves out
+// its point, but a key that no row has is a mistake.
+func resolve(s Series, x, y Axis) ([]point, error) {
+	rows := s.Rows
+	if s.File != nil {
+		var err error
+		if rows, err = readCSV(s); err != nil {
+			return nil, err
+		}
+	}
+	var points []point
+	found := map[string]bool{}
+	for i, row := range rows {
+		p, ok, err := makePoint(s, row, x, y, found)
+		if err != nil {
+			return nil, fmt.Errorf("row %d: %w", i, err)
+		}
+		if ok {
+			points = append(points, p)
+		}
+	}
+	for _, key := range []string{s.X, s.Y, s.XInterval, s.YInterval, s.Label} {
+		if key != "" && len(rows) > 0 && !found[key] {
+			return nil, fmt.Errorf("no row has %q; row 0 has %s", key, strings.Join(rows[0].Keys(), ", "))
+		}
+	}
+	if s.Mark == "line" || s.Mark == "front" {
+		slices.SortStableFunc(points, func(a, b point) int {
+			if a.category != "" || b.category != "" {
+				return 0 // in the order of the rows
+			}
+			return compare(a.x.v, b.x.v)
+		})
+	}
+	return points, nil
+}
+
+func compare(a, b float64) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+func makePoint(s Series, row pipeline.Row, x, y Axis, found map[string]bool) (p point, ok bool, err error) {
+	get := func(key string) (pipeline.Traced, bool) {
+		v, there, lookErr := row.Lookup(key)
+		found[key] = found[key] || there
+		if lookErr != nil && err == nil {
+			err = lookErr
+		}
+		return v, there && v.Value != nil
+	}
+	xv, hasX := get(s.X)
+	yv, hasY := get(s.Y)
+	if err != nil || !hasX || !hasY {
+		return p, false, err
+	}
+	if text, isText := xv.Value.(string); isText {
+		p.category = text
+	} else if p.x, err = number(s.X, xv, x); err != nil {
+		return p, false, err
+	} else if s.Mark == "bars" {
+		p.category = tickText(p.x.v)
+	}
+	if p.y, err = number(s.Y, yv, y); err != nil {
+		return p, false, err
+	}
+	if v, there := get(s.XInterval); s.XInterval != "" && there {
+		if p.xRange, err = interval(s.XInterval, v, x); err != nil {
+			return p, false, err
+		}
+	}
+	if v, there := get(s.YInterval); s.YInterval != "" && there {
+		if p.yRange, err = interval(s.YInterval, v, y); err != nil {
+			return p, false, err
+		}
+	}
+	if v, there := get(s.Label); s.Label != "" && there {
+		switch text := v.Value.(type) {
+		case string:
+			p.label = text
+		case float64:
+			p.label = tickText(text)
+		default:
+			return p, false, fmt.Errorf("%q is %s, not a text or number", s.Label, v)
+		}
+	}
+	return p, true, err
+}
+
+// number scales a number for its axis.
+func number(key string, v pipeline.Traced, a Axis) (value, error) {
+	f, ok := v.Value.(float64)
+	if !ok {
+		return value{}, fmt.Errorf("%q is %s, not a number", key, v)
+	}
+	if a.Scale != 0 {
+		f *= a.Scale
+	}
+	if a.Log && f <= 0 {
+		return value{}, fmt.Errorf("%q is %v, and a logarithmic axis has only positive numbers", key, f)
+	}
+	return value{f, v.Origins}, nil
+}
+
+func interval(key string, v pipeline.Traced, a Axis) (*[2]float64, error) {
+	ends, ok := v.Value.([]any)
+	if !ok || len(ends) != 2 {
+		return nil, fmt.Errorf("%q is %s, not a list [low, high]", key, v)
+	}
+	low, err := number(key, pipeline.Traced{Value: ends[0]}, a)
+	if err != nil {
+		return nil, err
+	}
+	high, err := number(key, pipeline.Traced{Value: ends[1]}, a)
+	if err != nil {
+		return nil, err
+	}
+	return &[2]float64{min(low.v, high.v), max(low.v, high.v)}, nil
+}
+
+// readCSV makes rows of the series' file: fields that are numbers become
+// numbers, empty ones are missing.
+func readCSV(s Series) ([]pipeline.Row, error) {
+	f, err := s.File.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	r := csv.NewReader(f)
+	header, err := r.Read()
+	if err != nil {
+		return nil, fmt.Errorf("file: no line that names the columns: %w", err)
+	}
+	header = slices.Clone(header)
+	var rows []pipeline.Row
+	for {
+		fields, err := r.Read()
+		if err == io.EOF {
+			return rows, nil
+		} else if err != nil {
+			return nil, fmt.Errorf("file: %w", err)
+		}
+		row := pipeline.Row{}
+		for i, text := range fields {
+			switch v, err := strconv.ParseFloat(text, 64); {
+			case text == "":
+				row[header[i]] = pipeline.Traced{}
+			case err == nil && !math.IsNaN(v) && !math.IsInf(v, 0):
+				row[header[i]] = pipeline.Traced{Value: v}
+			default:
+				row[header[i]] = pipeline.Traced{Value: text}
+			}
+		}
+		rows = append(rows, row)
+	}
+}
+
+// split makes a series of its own for each kind of number, where a series of
+// separate marks mixes them, so that a reader can tell which is which.
+func split(s series) []series {
+	if s.Mark == "line" || s.Mark == "front" {
+		return []series{s}
+	}
+	var parts []series
+	at := map[[2]string]int{}
+	for _, p := range s.points {
+		key := [2]string{p.x.kinds(), p.y.kinds()}
+		i, ok := at[key]
+		if !ok {
+			i = len(parts)
+			at[key] = i
+			parts = append(parts, series{Series: s.Series})
+		}
+		parts[i].points = append(parts[i].points, p)
+	}
+	if len(parts) == 0 {
+		return []series{s}
+	}
+	return parts
+}
+
+// kindsOf returns the kinds of one coordinate of the points.
+func kindsOf(points []point, coordinate func(point) value) string {
+	var origins []pipeline.Origin
+	for _, p := range points {
+		origins = append(origins, coordinate(p).origins...)
+	}
+	return joinKinds(pipeline.Kinds(origins))
+}
+
+func xOf(p point) value { return p.x }
+func yOf(p point) value { return p.y }
+
+// front parts the points into those that no other dominates, by growing x, and
+// the others.
+func front(s series) (best, others []point) {
+	xBetter, yBetter := 1.0, 1.0 // signs that make smaller the better
+	if s.XBest == "max" {
+		xBetter = -1
+	}
+	if s.YBest != "min" {
+		yBetter = -1
+	}
+	for _, p := range s.points {
+		dominated := slices.ContainsFunc(s.points, func(q point) bool {
+			dx, dy := (q.x.v-p.x.v)*xBetter, (q.y.v-p.y.v)*yBetter
+			return dx <= 0 && dy <= 0 && (dx < 0 || dy < 0)
+		})
+		if dominated {
+			others = append(others, p)
+		} else {
+			best = append(best, p)
+		}
+	}
+	return best, others
+}

@@ -1,0 +1,222 @@
+package plot
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"gonum.org/v1/plot/vg"
+
+	"eyrie/artifacts"
+	"eyrie/pipeline"
+)
+
+func rowsOf(xy ...float64) []pipeline.Row {
+	var rows []pipeline.Row
+	for i := 0; i < len(xy); i += 2 {
+		rows = append(rows, pipeline.Row{"x": {Value: xy[i]}, "y": {Value: xy[i+1]}})
+	}
+	return rows
+}
+
+// A front holds exactly the points that no other dominates, in every direction.
+func TestFront(t *testing.T) {
+	rows := rowsOf(1, 1, 2, 3, 3, 2, 4, 4, 2, 3)
+	for _, test := range []struct {
+		xBest, yBest string
+		want         []float64 // x of the best
+	}{
+		{"", "", []float64{1, 2, 2, 4}},
+		{"max", "max", []float64{4}},
+		{"max", "min", []float64{1, 3, 4}},
+		{"min", "min", []float64{1}},
+	} {
+		points, err := resolve(Series{Mark: "front", Rows: rows, X: "x", Y: "y"}, Axis{}, Axis{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		best, others := front(series{Series: Series{XBest: test.xBest, YBest: test.yBest}, points: points})
+		var got []float64
+		for _, p := range best {
+			got = append(got, p.x.v)
+		}
+		if !slices.Equal(got, test.want) || len(best)+len(others) != len(rows) {
+			t.Errorf("x %q, y %q: best at %v, want %v", test.xBest, test.yBest, got, test.want)
+		}
+	}
+}
+
+// Points of two kinds never look alike: they become two series, each with its
+// kind in the legend; where all agree, the axis says it once.
+func TestKindsDiffer(t *testing.T) {
+	rows := []pipeline.Row{
+		{"x": num(1, pipeline.Modelled), "y": num(1, pipeline.Measured)},
+		{"x": num(2, pipeline.Modelled), "y": num(2, pipeline.Published)},
+	}
+	f, err := newFigure(Config{Series: []Series{{Name: "net", Rows: rows, X: "x", Y: "y"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(f.all) != 2 || f.legendName(f.all[0]) != "net (measured)" || f.legendName(f.all[1]) != "net (published)" {
+		t.Errorf("%d series, the first %q", len(f.all), f.legendName(f.all[0]))
+	}
+	if got := f.X.title(f.xKinds); got != "modelled" {
+		t.Errorf("x axis: %q", got)
+	}
+	if f.all[0].index == f.all[1].index {
+		t.Error("both look alike")
+	}
+}
+
+// Missing values leave out their point, and mistakes are told with the series
+// and the row.
+func TestResolve(t *testing.T) {
+	f, err := newFigure(Config{Series: []Series{{Rows: append(rowsOf(1, 2), pipeline.Row{"x": {}, "y": {Value: 1.0}}), X: "x", Y: "y"}}})
+	if err != nil || f.points() != 1 {
+		t.Errorf("%v, %d points, want 1", err, f.points())
+	}
+	for _, test := range []struct {
+		config Config
+		want   string
+	}{
+		{Config{Series: []Series{{Rows: rowsOf(1, 2), X: "x", Y: "z"}}}, `series[0]: no row has "z"; row 0 has x, y`},
+		{Config{Series: []Series{{Rows: []pipeline.Row{{"x": {Value: 1.0}, "y": {Value: "fast"}}}, X: "x", Y: "y"}}}, `series[0]: row 0: "y" is "fast", not a number`},
+		{Config{Y: Axis{Log: true}, Series: []Series{{Rows: rowsOf(1, 2, 3, 0), X: "x", Y: "y"}}}, `series[0]: row 1: "y" is 0, and a logarithmic axis has only positive numbers`},
+		{Config{Series: []Series{{Rows: rowsOf(1, 2), X: "x", Y: "y", YInterval: "x"}}}, `series[0]: row 0: "x" is the number 1, not a list [low, high]`},
+		{Config{Series: []Series{
+			{Rows: rowsOf(1, 2), X: "x", Y: "y"},
+			{Rows: []pipeline.Row{{"name": {Value: "a"}, "y": {Value: 1.0}}}, X: "name", Y: "y"},
+		}}, `series: "name" has texts for x and "x" has numbers`},
+	} {
+		if _, err := newFigure(test.config); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%v, want %q", err, test.want)
+		}
+	}
+}
+
+// A CSV file is drawn like rows.
+func TestFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "curve.csv")
+	if err := os.WriteFile(path, []byte("step,loss,top1\n1,2.5,\n2,1.5,0.5\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	file := artifacts.Local(path)
+	f, err := newFigure(Config{Series: []Series{{File: &file, X: "step", Y: "loss", Mark: "line"}, {File: &file, X: "step", Y: "top1"}}})
+	if err != nil || len(f.all[0].points) != 2 || len(f.all[1].points) != 1 {
+		t.Errorf("%v, %+v", err, f)
+	}
+}
+
+// What cannot be drawn is refused before anything runs.
+func TestValidate(t *testing.T) {
+	one, two := 1.0, 2.0
+	ok := Series{X: "x", Y: "y"}
+	for _, test := range []struct {
+		config Config
+		want   string
+	}{
+		{Config{}, "series: a figure needs something to draw"},
+		{Config{Series: []Series{{X: "x"}}}, "series[0]: x and y must name"},
+		{Config{Series: []Series{{X: "x", Y: "y", XBest: "min"}}}, "series[0]: x_best and y_best belong to"},
+		{Config{Series: []Series{{X: "x", Y: "y", Mark: "bars", XInterval: "i"}}}, "series[0]: bars stand on categories"},
+		{Config{Series: []Series{ok}, X: Axis{Min: &two, Max: &one}}, "x.min: 2 is not below max, 1"},
+		{Config{Series: []Series{ok}, Lines: []Line{{At: pipeline.Traced{Value: "x"}}}}, `lines[0].at: must be a number, not "x"`},
+		{figure1(), ""}, {figure2(), ""}, {curves(), ""},
+	} {
+		err := test.config.Validate()
+		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+			t.Errorf("%v, want %q", err, test.want)
+		}
+	}
+}
+
+// Figures with nothing, one point, one value, or limits beyond the data are
+// drawn, too.
+func TestOddFigures(t *testing.T) {
+	ten := 10.0
+	for name, config := range map[string]Config{
+		"nothing":   {Series: []Series{{X: "x", Y: "y"}}},
+		"log":       {X: Axis{Log: true}, Y: Axis{Log: true}, Series: []Series{{X: "x", Y: "y"}}},
+		"one point": {Series: []Series{{Rows: rowsOf(3, 4), X: "x", Y: "y", Mark: "front"}}},
+		"log point": {X: Axis{Log: true}, Y: Axis{Log: true}, Series: []Series{{Rows: rowsOf(3, 4), X: "x", Y: "y"}}},
+		"flat":      {Series: []Series{{Rows: rowsOf(1, 0, 2, 0), X: "x", Y: "y", Mark: "line"}}},
+		"log bars":  {Y: Axis{Log: true}, Series: []Series{{Rows: rowsOf(1, 5, 2, 500), X: "x", Y: "y", Mark: "bars"}}},
+		"negative":  {Series: []Series{{Rows: rowsOf(1, -5, 2, 5), X: "x", Y: "y", Mark: "bars"}}},
+		"beyond":    {X: Axis{Min: &ten}, Y: Axis{Max: new(float64)}, Series: []Series{{Rows: rowsOf(1, 2, 3, 4), X: "x", Y: "y"}}},
+		"huge":      {Series: []Series{{Rows: rowsOf(1e-300, 1e300, 1e300, -1e300), X: "x", Y: "y"}}},
+	} {
+		config.Width, config.Height = 60, 40
+		f, err := newFigure(config)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if b, err := f.svg(); err != nil || bytes.Contains(b, []byte("NaN")) || bytes.Contains(b, []byte("Inf")) {
+			t.Errorf("%s: %v\n%s", name, err, b)
+		}
+	}
+}
+
+// The SVG tells each point's values and origins, in words safe for XML.
+func TestHover(t *testing.T) {
+	rows := []pipeline.Row{{"x": num(0.0301234, pipeline.Modelled), "y": {Value: 2.0}, "n": {Value: "a<b"}}}
+	f, err := newFigure(Config{
+		X: Axis{Title: "latency", Unit: "ms", Scale: 1000}, Width: 100, Height: 60,
+		Series: []Series{{Name: "net & co", Rows: rows, X: "x", Y: "y", Label: "n"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := f.svg()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "<title>net &amp; co&#xA;a&lt;b&#xA;latency: 30.12 ms&#xA;  modelled: step.value&#xA;y: 2</title>"
+	if !strings.Contains(string(b), want) {
+		t.Errorf("no %s in\n%s", want, b)
+	}
+}
+
+// Labels keep clear of what is drawn.
+func TestCrosses(t *testing.T) {
+	box := vg.Rectangle{Min: vg.Point{X: 1, Y: 1}, Max: vg.Point{X: 3, Y: 2}}
+	for _, test := range []struct {
+		a, b vg.Point
+		want bool
+	}{
+		{vg.Point{X: 0, Y: 0}, vg.Point{X: 4, Y: 3}, true},
+		{vg.Point{X: 2, Y: 1.5}, vg.Point{X: 2.1, Y: 1.5}, true},
+		{vg.Point{X: 0, Y: 1.5}, vg.Point{X: 0.9, Y: 1.5}, false},
+		{vg.Point{X: 0, Y: 3}, vg.Point{X: 4, Y: 3}, false},
+		{vg.Point{X: 0, Y: 1.5}, vg.Point{X: 1.5, Y: 3}, false},
+		{vg.Point{X: 2, Y: 0}, vg.Point{X: 2, Y: 9}, true},
+	} {
+		if got := crosses(test.a, test.b, box); got != test.want {
+			t.Errorf("%v to %v: %v", test.a, test.b, got)
+		}
+	}
+}
+
+// Ticks are round numbers, some four to seven of them.
+func TestTicks(t *testing.T) {
+	for _, r := range [][2]float64{{0, 1}, {-1, 1200}, {83, 89.1}, {0.001, 0.0017}, {-3e6, 9e6}} {
+		var labels []string
+		for _, tick := range linearTicks(r[0], r[1]) {
+			labels = append(labels, tick.Label)
+		}
+		if n := len(labels); n < 3 || n > 7 || slices.Contains(labels, "-0") {
+			t.Errorf("%v: %v", r, labels)
+		}
+	}
+	var labels []string
+	for _, tick := range logTicks(0.15, 3.5) {
+		if tick.Label != "" {
+			labels = append(labels, tick.Label)
+		}
+	}
+	if want := []string{"0.2", "0.5", "1", "2"}; !slices.Equal(labels, want) {
+		t.Errorf("%v, want %v", labels, want)
+	}
+}
