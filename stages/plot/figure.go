@@ -132,11 +132,10 @@ func (f *figure) legendName(s series) string {
 
 // page is a figure laid out on a canvas.
 type page struct {
-	plot   *gonum.Plot
-	data   draw.Canvas // where the points are
-	marks  []*marks
-	bars   []*bars
-	legend []placed
+	plot  *gonum.Plot
+	data  draw.Canvas // where the points are
+	marks []*marks
+	bars  []*bars
 }
 
 func (f *figure) size() (w, h vg.Length) {
@@ -230,7 +229,7 @@ func (f *figure) axes(p *gonum.Plot, c draw.Canvas) {
 	} {
 		a.axis.Label.TextStyle.Font = lettering(10, false).Font
 		a.axis.Tick.Label.Font = lettering(9, false).Font
-		a.axis.LineStyle.Width, a.axis.Tick.LineStyle.Width = vg.Points(0.8), vg.Points(0.8)
+		a.axis.Width, a.axis.Tick.Width = vg.Points(0.8), vg.Points(0.8)
 		a.axis.Label.Text = wrap(a.config.title(a.kinds), a.axis.Label.TextStyle, a.length*9/10)
 		a.axis.Label.Padding, a.axis.Padding = vg.Points(4), 0
 		a.axis.Tick.Marker = gonum.TickerFunc(linearTicks)

@@ -10,7 +10,6 @@ import (
 // column that mixes them. Missing values are empty.
 func (g *grid) csv() string {
 	var b strings.Builder
-	w := csv.NewWriter(&b)
 	var heads []string
 	for _, h := range g.heads {
 		title := h.title
@@ -22,7 +21,7 @@ func (g *grid) csv() string {
 			heads = append(heads, title+" provenance")
 		}
 	}
-	w.Write(heads)
+	lines := [][]string{heads}
 	for _, row := range g.rows {
 		var line []string
 		for i, c := range row {
@@ -31,9 +30,11 @@ func (g *grid) csv() string {
 				line = append(line, joinKinds(c.kinds))
 			}
 		}
-		w.Write(line)
+		lines = append(lines, line)
 	}
-	w.Flush()
+	if err := csv.NewWriter(&b).WriteAll(lines); err != nil {
+		panic(err) // a Builder takes everything
+	}
 	return b.String()
 }
 
