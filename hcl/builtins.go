@@ -82,6 +82,30 @@ var lengthFunc = function.New(&function.Spec{
 	},
 })
 
+var indexFunc = function.New(&function.Spec{
+	Params: []function.Parameter{
+		{Name: "list", Type: cty.DynamicPseudoType},
+		{Name: "value", Type: cty.DynamicPseudoType, AllowNull: true},
+	},
+	Type: func(args []cty.Value) (cty.Type, error) {
+		if ty := args[0].Type(); !ty.IsListType() && !ty.IsTupleType() {
+			return cty.NilType, function.NewArgErrorf(0, "must be a list, not %s", typeName(ty))
+		}
+		return cty.Number, nil
+	},
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		for i, v := range args[0].Elements() {
+			switch same := v.Equals(args[1]); {
+			case !same.IsKnown():
+				return cty.UnknownVal(cty.Number), nil
+			case same.True():
+				return i, nil
+			}
+		}
+		return cty.NilVal, errors.New("the list has no such element")
+	},
+})
+
 // maxRange is how many numbers range gives at most.
 const maxRange = 1 << 20
 

@@ -50,7 +50,7 @@ var table = []named{
 	{"collections", "distinct", "A list without repeats.", stdlib.DistinctFunc},
 	{"collections", "element", "The element at an index, which wraps around.", stdlib.ElementFunc},
 	{"collections", "flatten", "A list with the lists in it replaced by their elements.", stdlib.FlattenFunc},
-	{"collections", "index", "The element at an index or key.", stdlib.IndexFunc},
+	{"collections", "index", "Where in a list a value is first, counted from 0.", indexFunc},
 	{"collections", "keys", "The keys of a map, sorted.", stdlib.KeysFunc},
 	{"collections", "length", "How many elements a list, map or object has, or characters a string.", lengthFunc},
 	{"collections", "lookup", "A map's value at a key, or a default.", stdlib.LookupFunc},

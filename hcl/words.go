@@ -111,7 +111,11 @@ func (c *converter) describe(v cty.Value) string {
 		return fmt.Sprintf("the string %q", s)
 	}
 	if ty == cty.Number {
-		return "the number " + v.AsBigFloat().Text('g', 20)
+		n := v.AsBigFloat()
+		if e := n.MantExp(nil); e > 1100 || e < -1100 {
+			return "a number" // whose digits would take long to find
+		}
+		return "the number " + n.Text('g', 20)
 	}
 	return textOf(v)
 }
