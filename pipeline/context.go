@@ -10,10 +10,11 @@ import (
 // puts it into the stage's context; a test may do so itself with [With].
 // A stage logs through zerolog.Ctx(ctx).
 type Env struct {
-	Work       string         // an empty directory for the files it makes
-	Checkpoint string         // a directory that survives a kill; "" for none
-	CPUs       int            // how many threads it may keep busy; 0 for all
-	Progress   func(Progress) // nil for nobody
+	Work       string            // an empty directory for the files it makes
+	Checkpoint string            // a directory that survives a kill; "" for none
+	CPUs       int               // how many threads it may keep busy; 0 for all
+	Progress   func(Progress)    // nil for nobody
+	Lineage    func() []Ancestor // see Lineage; nil for none
 }
 
 // Progress is how far a stage has come.

@@ -37,10 +37,11 @@ type Run struct {
 // Ended is how one step of a run ended.
 type Ended struct {
 	*Planned
-	Type   EventType // StepCached, StepDone, StepFailed, StepStopped or StepSkipped
-	Record artifacts.Record
-	Err    error    // of StepFailed
-	After  []string // of StepSkipped: the steps that failed
+	Type    EventType // StepCached, StepDone, StepFailed, StepStopped or StepSkipped
+	Record  artifacts.Record
+	Because []Reason // of StepDone: why it ran
+	Err     error    // of StepFailed
+	After   []string // of StepSkipped: the steps that failed
 }
 
 // Known returns the output of a step that is done or cached.
@@ -98,11 +99,13 @@ type execution struct {
 	journalErr error
 }
 
-// message is what a worker sends: an event and, as its last one, how it ended.
+// message is what a worker sends: an event, a question, or, as its last one,
+// how the step ended.
 type message struct {
-	step  int
-	event Event
-	ended *Ended
+	step    int
+	event   Event
+	lineage chan<- []Ancestor // asks for the step's lineage
+	ended   *Ended
 }
 
 func newExecution(p *Plan, store artifacts.Store, opt RunOptions) (*execution, error) {
@@ -189,6 +192,10 @@ func (x *execution) dispatch(ctx context.Context) {
 			break
 		}
 		m := <-x.messages
+		if m.lineage != nil {
+			m.lineage <- x.lineage(m.step)
+			continue
+		}
 		if m.ended == nil {
 			x.emit(m.event)
 			continue

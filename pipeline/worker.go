@@ -59,7 +59,7 @@ func (w *worker) work(ctx context.Context) {
 			e.Stack = p.stack
 		}
 	}
-	w.send <- message{w.step, e, ended}
+	w.send <- message{step: w.step, event: e, ended: ended}
 }
 
 func isPanic(err error) bool {
@@ -121,12 +121,12 @@ func (w *worker) do(ctx context.Context) (*Ended, error) {
 		return ended, err
 	}
 	ended.Type = StepDone
-	ended.Record, err = w.perform(ctx, a)
+	ended.Record, err = w.perform(ctx, a, ended)
 	return ended, err
 }
 
 // perform runs the action, holding its lock, and records the result.
-func (w *worker) perform(ctx context.Context, a *action) (artifacts.Record, error) {
+func (w *worker) perform(ctx context.Context, a *action, ended *Ended) (artifacts.Record, error) {
 	r := artifacts.Record{Action: a.id, Preimage: a.preimage, Step: w.planned.ID, Run: w.run, Started: time.Now().UTC()}
 	if w.planned.rerun {
 		if err := w.store.DropCheckpoint(a.id); err != nil {
@@ -137,12 +137,12 @@ func (w *worker) perform(ctx context.Context, a *action) (artifacts.Record, erro
 	if err != nil {
 		return r, err
 	}
-	reasons := w.planned.Reasons
+	ended.Because = w.planned.Reasons
 	if w.planned.Verdict == Unknown {
-		reasons = because(w.store, w.lastName, a)
+		ended.Because = because(w.store, w.lastName, a)
 	}
 	w.event(Event{Type: StepStarted, Stage: w.planned.Stage.Name, Pos: w.planned.Pos, Action: a.id.String(),
-		Reasons: reasons, Resumed: !empty(checkpoint)})
+		Reasons: ended.Because, Resumed: !empty(checkpoint)})
 	output, err := w.attempts(ctx, a, checkpoint, &r)
 	if err != nil {
 		return r, err
@@ -198,7 +198,7 @@ func (w *worker) attempt(ctx context.Context, a *action, checkpoint string, r *a
 		return nil, err
 	}
 	defer os.RemoveAll(work)
-	output, err := w.call(ctx, config, Env{Work: work, Checkpoint: checkpoint, CPUs: int(w.planned.Resources["cpus"])})
+	output, err := w.call(ctx, config, Env{Work: work, Checkpoint: checkpoint, CPUs: int(w.planned.Resources["cpus"]), Lineage: w.lineage})
 	if err != nil {
 		return nil, err
 	}
@@ -256,6 +256,14 @@ func (w *worker) call(ctx context.Context, config any, env Env) (output any, err
 	env.Progress = wire.progress
 	log := zerolog.New(wire).Level(w.opt.LogLevel)
 	return w.planned.Stage.run(log.WithContext(With(ctx, env)), config)
+}
+
+// lineage asks the run for the steps that this one needs. The run answers as
+// long as it waits for this worker.
+func (w *worker) lineage() []Ancestor {
+	answer := make(chan []Ancestor, 1)
+	w.send <- message{step: w.step, lineage: answer}
+	return <-answer
 }
 
 // wire carries what a stage reports. It is cut when the stage returns, so that

@@ -1,0 +1,92 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"eyrie/artifacts"
+)
+
+// Ancestor is a step that a running step needs, directly or not, and how it
+// came to its result.
+type Ancestor struct {
+	ID       string
+	Stage    string
+	Version  int
+	Pos      string   // "paper.hcl:41"
+	Deps     []string // IDs of the steps that it needed
+	Cached   bool     // its result was in the store
+	Because  []Reason // otherwise: why it ran
+	Action   artifacts.ActionID
+	Run      string          // the run that made the result
+	Elapsed  time.Duration   // of making it, whenever that was
+	Attrs    json.RawMessage // its attributes, as they are in the key
+	Output   json.RawMessage
+	Finished bool // false for what is still running: a cached step's own ancestors may be made anew beside it
+}
+
+// Lineage returns the steps that the running step needs, directly or not, each
+// after those that it needs itself. It is for reports about a run: what a stage
+// makes of it, other than of its attributes, is as old as the result.
+func Lineage(ctx context.Context) []Ancestor {
+	if f := env(ctx).Lineage; f != nil {
+		return f()
+	}
+	return nil
+}
+
+// lineage collects the ancestors of a step.
+func (x *execution) lineage(step int) []Ancestor {
+	wanted := map[string]bool{}
+	for _, d := range x.plan.Steps[step].Deps {
+		wanted[d] = true
+	}
+	var all []Ancestor
+	for i := step - 1; i >= 0; i-- {
+		s := x.plan.Steps[i]
+		if !wanted[s.ID] {
+			continue
+		}
+		for _, d := range s.Deps {
+			wanted[d] = true
+		}
+		all = append(all, ancestor(s, x.run.byID[s.ID]))
+	}
+	slices.Reverse(all)
+	return all
+}
+
+// ancestor describes a step; ended is nil while it runs.
+func ancestor(s *Planned, ended *Ended) Ancestor {
+	a := Ancestor{ID: s.ID, Stage: s.Stage.Name, Version: s.Stage.Version, Pos: s.Pos, Deps: s.Deps}
+	if ended == nil {
+		return a
+	}
+	var key preimage
+	if err := json.Unmarshal(ended.Record.Preimage, &key); err == nil {
+		a.Attrs, _ = canonical(key.Attributes)
+	}
+	a.Finished, a.Cached, a.Because = true, ended.Type == StepCached, ended.Because
+	a.Action, a.Run, a.Elapsed, a.Output = ended.Record.Action, ended.Record.Run, ended.Record.Elapsed, ended.Record.Output
+	return a
+}
+
+// Anchor is the fragment of a page that is about a step: pages link to
+// "#" + Anchor(id).
+func Anchor(step string) string {
+	var b strings.Builder
+	b.WriteString("step-")
+	for _, r := range step {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-':
+			b.WriteRune(r)
+		default: // such as ["87 ms"]; no two steps become one
+			fmt.Fprintf(&b, "_%x_", r)
+		}
+	}
+	return b.String()
+}
