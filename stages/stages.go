@@ -4,6 +4,7 @@ package stages
 import (
 	"eyrie/pipeline"
 	"eyrie/stages/analyze"
+	"eyrie/stages/calibrate"
 	"eyrie/stages/dataset"
 	"eyrie/stages/deploy"
 	"eyrie/stages/evolve"
@@ -16,6 +17,7 @@ import (
 // All is every stage, in the order in which a pipeline uses them.
 var All = []*pipeline.Stage{
 	dataset.Stage,
+	calibrate.Stage,
 	analyze.Stage,
 	grid.Stage,
 	supernet.Stage,

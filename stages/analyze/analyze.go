@@ -105,7 +105,7 @@ func run(_ context.Context, c Config) (Output, error) {
 func layerNeed(p *raptor.Platform, l *arch.Layer, c *raptor.LayerCost) Need {
 	n := Need{
 		Name: l.Name, Weights: l.WeightBytes(), In: l.InputBytes(), Out: l.OutputBytes(),
-		Supported: c.Supported, Tiles: c.Tiles, Traffic: c.Activations() + c.Schedule.Weights,
+		Supported: c.Supported, Tiles: c.Tiles, Traffic: c.Activations() + c.Weights,
 		NPUCycles: c.NPUCycles, SYSCycles: c.SYSCycles,
 	}
 	n.Activations = n.In + n.Out

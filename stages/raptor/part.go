@@ -65,7 +65,7 @@ func (p Platform) Part(net arch.Network, open bool) (Part, error) {
 // and so in bytes; fully connected layers, which are streamed, aside.
 func LargestWeights(net arch.Network) (most int64) {
 	for i := range net.Layers {
-		if l := &net.Layers[i]; l.Op != arch.Linear {
+		if l := &net.Layers[i]; Limited(l) {
 			most = max(most, l.Weights())
 		}
 	}

@@ -136,8 +136,11 @@ func (p *Platform) rate(op arch.Op) float64 {
 	return p.Rates.Conv
 }
 
-// Supports tells whether the weights of a layer are within the limit. Fully
-// connected layers are streamed and always supported.
+// Limited tells whether Platform.WeightLimit applies to a layer: to all but
+// fully connected ones, whose weights are streamed.
+func Limited(l *arch.Layer) bool { return l.Op != arch.Linear }
+
+// Supports tells whether the weights of a layer are within the limit.
 func (p *Platform) Supports(l *arch.Layer) bool {
-	return p.WeightLimit == 0 || l.Op == arch.Linear || l.Weights() <= p.WeightLimit
+	return p.WeightLimit == 0 || !Limited(l) || l.Weights() <= p.WeightLimit
 }

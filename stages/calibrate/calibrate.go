@@ -1,0 +1,207 @@
+// Package calibrate is the stage "calibrate": it fits the values of a platform
+// that its maker does not disclose to measurements of networks on it, and says
+// how far they can be trusted.
+package calibrate
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"eyrie/artifacts"
+	"eyrie/pipeline"
+	"eyrie/stages/arch"
+	"eyrie/stages/raptor"
+)
+
+// Stage is "calibrate".
+var Stage = pipeline.Define("calibrate", 1,
+	`Fits the undisclosed values of a platform to measurements.
+
+The measurements are a CSV file; its first line names columns, some of set,
+network, width, resolution, macs, mu, latency (s), supported (yes or no) and source. A
+row is MobileNetV2 of a width at a resolution, or a network that the attribute
+networks names. Cells may be empty; μ and latency are fitted, MACs are compared, and
+what is supported bounds the weight limit.
+
+Every policy, memory and weight limit is tried; the rates and costs are fitted to the
+logarithms of μ and latency by Newton's method, from several starts. The result
+comes with each row's residual, the error on networks left out of the fit, and for every
+parameter the interval that the data allow (95 %, profile likelihood).
+
+    stage "calibrate" "raptor" {
+      platform     = { preset = "tinyraptor" }
+      measurements = "${path.recipe}/raptor.csv"
+    }
+
+The fitted platform is stage.raptor.platform; the error of table 1's μ is
+stage.raptor.sets["table 1"].mu_rms.`,
+	Config{
+		Fit:       []string{"rate", "rates.depthwise", "activation_cost", "weight_cost", "tile_cost", "oversize_cost", "memory", "weight_limit"},
+		Policies:  allPolicies(),
+		MemoryMin: 32 << 10, MemoryMax: 1 << 20, MemoryStep: 8 << 10, Starts: 4, Seed: 1,
+	}, run)
+
+// Config is what a recipe may write in the block.
+type Config struct {
+	Platform     raptor.Platform      `json:"platform" doc:"what is known; the start for what is fitted"`
+	Measurements artifacts.File       `json:"measurements" doc:"CSV file"`
+	Networks     map[string]arch.Spec `json:"networks,omitempty" doc:"networks that the file names, besides MobileNetV2"`
+	Scaling      string               `json:"scaling,omitempty" oneof:"uniform,published,all" doc:"what the file's width applies to; uniform (stem and head stay) when not written"`
+	Rounding     arch.Rounding        `json:"rounding,omitzero" doc:"how the file's widths become channels"`
+	Fit          []string             `json:"fit" doc:"parameters to fit; the others stay as platform has them"`
+	Policies     []Policy             `json:"policies" doc:"policies and scopes to choose from"`
+	MemoryMin    int64                `json:"memory_min" unit:"bytes" min:"1024" doc:"least local memory to try"`
+	MemoryMax    int64                `json:"memory_max" unit:"bytes" min:"1024" max:"1073741824" doc:"greatest local memory to try"`
+	MemoryStep   int64                `json:"memory_step" unit:"bytes" min:"256" doc:"step between memories"`
+	Starts       int                  `json:"starts" min:"1" max:"1000" doc:"starting points of each fit"`
+	Seed         int                  `json:"seed" min:"0" doc:"of the starting points"`
+	Compare      map[string]arch.Spec `json:"compare,omitempty" doc:"networks to compare: with intervals, and whether their ranking survives the uncertainty"`
+}
+
+// Policy is a tiling policy with the scope in which maps may stay.
+type Policy struct {
+	Policy string `json:"policy" oneof:"layerwise,resident,mixed" doc:"as a platform's"`
+	Scope  string `json:"scope" oneof:"block,group,network" doc:"as a platform's"`
+}
+
+func (p Policy) String() string {
+	if p.Policy == raptor.Layerwise {
+		return p.Policy
+	}
+	return p.Policy + " within a " + p.Scope
+}
+
+func allPolicies() []Policy {
+	all := []Policy{{raptor.Layerwise, raptor.BlockScope}}
+	for _, policy := range []string{raptor.Resident, raptor.Mixed} {
+		for _, scope := range []string{raptor.BlockScope, raptor.GroupScope, raptor.NetworkScope} {
+			all = append(all, Policy{policy, scope})
+		}
+	}
+	return all
+}
+
+// names lists what can be fitted.
+func names() []string {
+	var all []string
+	for _, p := range parameters {
+		all = append(all, p.name)
+	}
+	return append(all, "memory", "weight_limit")
+}
+
+// Validate checks what the schema cannot.
+func (c *Config) Validate() error {
+	if err := c.Platform.Validate(); err != nil {
+		return pipeline.Badf("platform", "%w", err)
+	}
+	for _, name := range c.Fit {
+		if !slices.Contains(names(), name) {
+			return pipeline.Badf("fit", "there is no parameter %q; there are %s", name, strings.Join(names(), ", "))
+		}
+	}
+	if len(c.Policies) == 0 {
+		return pipeline.Badf("policies", "want at least one")
+	}
+	for i, policy := range c.Policies {
+		p := c.Platform
+		p.Policy, p.Scope = policy.Policy, policy.Scope
+		if err := p.Validate(); err != nil {
+			return pipeline.Badf(fmt.Sprintf("policies[%d]", i), "%w", err)
+		}
+	}
+	if c.MemoryMax < c.MemoryMin {
+		return pipeline.Badf("memory_max", "%d is below memory_min, %d", c.MemoryMax, c.MemoryMin)
+	}
+	if n := (c.MemoryMax - c.MemoryMin) / c.MemoryStep; n > 10_000 {
+		return pipeline.Badf("memory_step", "%d memories to try, at most 10000 are: write a larger step", n)
+	}
+	for name, spec := range c.Compare {
+		if err := spec.Validate(); err != nil {
+			return pipeline.Badf(fmt.Sprintf("compare[%q]", name), "%w", err)
+		}
+	}
+	return nil
+}
+
+// fitted tells whether a parameter is to be fitted.
+func (c *Config) fitted(name string) bool { return slices.Contains(c.Fit, name) }
+
+func run(ctx context.Context, c Config) (Output, error) {
+	ms, err := readMeasurements(c.Measurements, c.Networks, arch.Spec{Scaling: c.Scaling, Rounding: c.Rounding})
+	if err != nil {
+		return Output{}, pipeline.Badf("measurements", "%w", err)
+	}
+	cal := newCalibration(c, ms)
+	if cal.data <= cal.fits {
+		return Output{}, pipeline.Badf("fit", "%d parameters cannot be fitted to %d values of μ and latency in %d rows: measure more, or fit fewer",
+			cal.fits, cal.data, len(ms))
+	}
+	if least, below := cal.known(); c.fitted("weight_limit") && least >= below {
+		return Output{}, pipeline.Badf("measurements", "a network whose largest layer has %d bytes of weights is supported, one with %d is not: no limit on a layer's weights agrees", least, below)
+	}
+	designs, err := cal.search(ctx)
+	if err != nil {
+		return Output{}, err
+	}
+	best := slices.MinFunc(designs, bySSE)
+	best.fitted = cal.problem(&best, -1).polish(best.fitted)
+	out := Output{Platform: best.chosen(c.MemoryStep)}
+	ours, err := cal.estimate(func(int) raptor.Platform { return out.Platform })
+	if err != nil {
+		return Output{}, err
+	}
+	unseen, err := cal.leaveOneOut(ctx, designs, best)
+	if err != nil {
+		return Output{}, err
+	}
+	intervals, plausible, err := cal.profile(ctx, designs, best)
+	if err != nil {
+		return Output{}, err
+	}
+	out.Plausible = plausible
+	cal.rows(&out, ours, unseen)
+	memory, limit := cal.memories(designs, best)
+	out.Parameters = cal.parameters(&out.Platform, intervals, memory, limit)
+	out.Policies = cal.policies(designs)
+	if out.Ranking, err = rank(c.Compare, &out.Platform, plausible); err != nil {
+		return Output{}, err
+	}
+	out.Summary = cal.summary(&out)
+	return out, nil
+}
+
+// newCalibration counts what is there and what is asked.
+func newCalibration(c Config, ms []measurement) *calibration {
+	cal := &calibration{Config: c, ms: ms, distinct: make([]int, 0, len(ms))}
+	groups := map[int]int{}
+	for i := range ms {
+		g, seen := groups[ms[i].group]
+		if !seen {
+			g = len(cal.distinct)
+			groups[ms[i].group] = g
+			cal.distinct = append(cal.distinct, i)
+		}
+		ms[i].group = g
+		if ms[i].mu > 0 {
+			cal.data++
+		}
+		if ms[i].latency > 0 {
+			cal.data++
+		}
+	}
+	for j, p := range parameters {
+		if c.fitted(p.name) {
+			cal.free = append(cal.free, j)
+		}
+	}
+	cal.fits = len(cal.free)
+	for _, name := range []string{"memory", "weight_limit"} {
+		if c.fitted(name) {
+			cal.fits++
+		}
+	}
+	return cal
+}

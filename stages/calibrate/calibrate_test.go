@@ -1,0 +1,285 @@
+package calibrate
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"eyrie/artifacts"
+	"eyrie/pipeline"
+	"eyrie/stages/arch"
+	"eyrie/stages/raptor"
+)
+
+// config returns the stage's defaults around tinyraptor and the file.
+func config(t testing.TB, file string) Config {
+	t.Helper()
+	p, err := raptor.Preset("tinyraptor")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := Config{Platform: p, Measurements: artifacts.Local(file), Fit: names(), Policies: allPolicies(),
+		MemoryMin: 32 << 10, MemoryMax: 1 << 20, MemoryStep: 8 << 10, Starts: 4, Seed: 1}
+	if err := c.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+const paperCSV = "../../examples/raptor.csv"
+
+// The paper's measurements are met: table 1's MACs within 3.5 % rms and 5 %
+// each, its μ within 6 %, within 10 % by fits that have not seen the network,
+// table 3's latencies within 6 %. Both limits are identified, and the preset is
+// the result.
+func TestPaper(t *testing.T) {
+	c := config(t, paperCSV)
+	c.Platform.ActivationCost, c.Platform.WeightCost, c.Platform.Memory = 1, 1, 1<<19 // another start
+	c.Compare = map[string]arch.Spec{"0.5": {Width: 0.5, Resolution: 160}, "0.35": {Width: 0.35, Resolution: 192}}
+	out, err := run(context.Background(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range out.Summary {
+		t.Log(s)
+	}
+	table1, table3 := out.Sets["table 1"], out.Sets["table 3"]
+	for name, check := range map[string]struct{ got, most float64 }{
+		"MACs rms":       {*table1.MACsRMS, 0.035},
+		"MACs worst":     {*table1.MACsWorst, 0.05},
+		"μ rms":          {*table1.MuRMS, 0.06},
+		"μ left out":     {*table1.MuLOO, 0.10},
+		"latency, worst": {*table3.LatencyWorst, 0.06},
+	} {
+		if check.got > check.most {
+			t.Errorf("%s: %.4f, want at most %.3f", name, check.got, check.most)
+		}
+	}
+	for _, p := range out.Parameters[:2] {
+		if !p.Identified || p.Value < *p.Low || p.Value > *p.High {
+			t.Errorf("%+v", p)
+		}
+	}
+	preset := config(t, paperCSV).Platform
+	if out.Platform.Memory != preset.Memory || out.Platform.WeightLimit != preset.WeightLimit || out.Platform.Policy != preset.Policy || out.Platform.Scope != preset.Scope {
+		t.Errorf("fitted %+v, preset %+v", out.Platform, preset)
+	}
+	for j := range parameters {
+		if got, want := *parameters[j].get(&out.Platform), *parameters[j].get(&preset); math.Abs(got/want-1) > 0.001 {
+			t.Errorf("%s: fitted %v, preset %v", parameters[j].name, got, want)
+		}
+	}
+	if r := out.Ranking; len(r.Networks) != 2 || r.Networks[0].Name != "0.5" || r.Networks[0].LatencyLow >= r.Networks[0].LatencyHigh {
+		t.Errorf("%+v", r)
+	}
+	if !strings.Contains(strings.Join(out.Summary, "\n"), "bounded from above only") {
+		t.Error("the summary does not say what is not identified")
+	}
+}
+
+// write makes measurements of MobileNetV2 on a platform.
+func write(t *testing.T, p raptor.Platform) string {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString("network,width,resolution,mu,latency\n")
+	for _, width := range []float64{0.35, 0.5, 0.75, 1, 1.4} {
+		for _, resolution := range []int{64, 96, 128, 160, 224} {
+			net := arch.MobileNetV2()
+			e, err := p.Estimate(net.Scale(net.Uniform(width), resolution, arch.Rounding{}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprintf(&b, "MobileNetV2,%v,%d,%v,%v\n", width, resolution, e.Mu, e.Latency)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "made.csv")
+	if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// Measurements that a platform made give that platform back, also with
+// transfers that overlap, and from a start that is far away.
+func TestRecovers(t *testing.T) {
+	for _, double := range []bool{false, true} {
+		truth := raptor.Platform{Name: "truth", Clock: 1e8, PEs: 64, Rates: raptor.Rates{Conv: 40, Depthwise: 3, Pointwise: 40, Linear: 40},
+			Memory: 192 << 10, WeightLimit: 307200, ActivationCost: 0.8, WeightCost: 0.3, TileCost: 500, OversizeCost: 2e6,
+			DoubleBuffer: double, Power: 1, Policy: raptor.Resident, Scope: raptor.GroupScope}
+		c := config(t, write(t, truth))
+		c.Platform.Clock, c.Platform.PEs, c.Platform.DoubleBuffer = truth.Clock, truth.PEs, double
+		c.MemoryMin, c.MemoryMax, c.MemoryStep = 128<<10, 256<<10, 32<<10
+		out, err := run(context.Background(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := out.Platform
+		if out.RMS > 2e-3 || out.LOO > 0.01 {
+			t.Errorf("double buffering %v: rms %v, left out %v", double, out.RMS, out.LOO)
+		}
+		if got.Memory != truth.Memory || got.WeightLimit != truth.WeightLimit || got.Policy != truth.Policy || got.Scope != truth.Scope {
+			t.Errorf("double buffering %v: got %+v", double, got)
+		}
+		for j := range parameters {
+			if g, w := *parameters[j].get(&got), *parameters[j].get(&truth); math.Abs(g/w-1) > 0.1 {
+				t.Errorf("double buffering %v: %s: got %v, want %v", double, parameters[j].name, g, w)
+			}
+		}
+	}
+}
+
+// The fit's derivatives are those of finite differences, and a method that
+// knows no derivatives finds nothing better.
+func TestDerivatives(t *testing.T) {
+	for _, double := range []bool{false, true} {
+		c := config(t, paperCSV)
+		c.Platform.DoubleBuffer = double
+		ms, err := readMeasurements(c.Measurements, nil, arch.Spec{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cal := newCalibration(c, ms)
+		ts, err := cal.price(&c.Platform)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := cal.problem(&design{platform: c.Platform, terms: withLimit(ts, 150000)}, -1)
+		rng := rand.New(rand.NewPCG(1, 2))
+		for range 20 {
+			x := p.start
+			for j := range x {
+				x[j] += rng.NormFloat64() / 2
+			}
+			_, gradient, _ := p.evaluate(x)
+			for j := range x {
+				const h = 1e-5
+				up, down := x, x
+				up[j] += h
+				down[j] -= h
+				a, _, _ := p.evaluate(up)
+				b, _, _ := p.evaluate(down)
+				if want := (a - b) / (4 * h); math.Abs(gradient[j]-want) > 1e-4*(1+math.Abs(want)) {
+					t.Errorf("%s: gradient %v, want %v", parameters[j].name, gradient[j], want)
+				}
+			}
+		}
+		best := p.fit(10, rng)
+		if polished := p.polish(best); polished.sse < best.sse*(1-1e-4) {
+			t.Errorf("Nelder–Mead goes on from %v to %v", best.sse, polished.sse)
+		}
+	}
+}
+
+// The result does not depend on the number of threads, and stays what it is
+// for version 1.
+func TestGolden(t *testing.T) {
+	c := config(t, paperCSV)
+	c.MemoryMin, c.MemoryMax, c.MemoryStep = 256<<10, 320<<10, 16<<10
+	c.Policies = []Policy{{raptor.Resident, raptor.GroupScope}, {raptor.Mixed, raptor.NetworkScope}}
+	var first []byte
+	for _, cpus := range []int{1, 3} {
+		out, err := run(pipeline.With(context.Background(), pipeline.Env{CPUs: cpus}), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := json.Marshal(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first == nil {
+			first = b
+		}
+		if string(first) != string(b) {
+			t.Errorf("%d threads give another result", cpus)
+		}
+		// Rounded, as the last digits belong to the machine's exp and log.
+		got := fmt.Sprintf("%.5f %.5f", out.RMS, out.LOO)
+		for _, p := range out.Parameters {
+			got += fmt.Sprintf(" %.4g", p.Value)
+		}
+		if got != golden || Stage.Version != 1 {
+			t.Errorf("version %d gives %s, want %s of version 1: if results changed, so must the version", Stage.Version, got, golden)
+		}
+	}
+}
+
+const golden = "0.03438 0.06130 2.949e+05 2.048e+05 94.01 5.562 8.088 1.721 1 1.679e+06"
+
+// A canceled calibration ends at once.
+func TestCancel(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := run(ctx, config(t, paperCSV)); err != context.Canceled {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Mistakes in the file are found, with the line.
+func TestParseRefuses(t *testing.T) {
+	for _, c := range []struct{ file, want string }{
+		{"", "1: the file is empty"},
+		{"network,with\n", `1: there is no column "with"`},
+		{"mu,mu\n", `1: column "mu" is there twice`},
+		{"network,width,resolution\n# fine\nMobileNetV2,0.5\n", "3: wrong number of fields"},
+		{"network,width,resolution\nMobileNetV2,half,96\n", `2: width: "half" is not a number above 0`},
+		{"network,width,resolution\nMobileNetV2,-1,96\n", `2: width: "-1" is not a number above 0`},
+		{"network,width,resolution\nMobileNetV2,0.5,96.5\n", "2: resolution: 96.5 is not a whole number"},
+		{"network,width,resolution\nMobileNetV2,0.5,5000\n", "2: resolution: 5000 is beyond 4096"},
+		{"network,width,resolution\nMobileNetV2,0.5,\n", `2: network "MobileNetV2": resolution: must be written`},
+		{"network,mu\nours,0.1\n", `2: network "ours": it has no width, and the attribute networks does not name it`},
+		{"network,width,resolution,supported\nMobileNetV2,0.5,96,maybe\n", `2: supported: "maybe", want yes, no, or an empty cell`},
+	} {
+		_, err := parse(strings.NewReader(c.file), nil, arch.Spec{})
+		if err == nil || !strings.HasPrefix(err.Error(), c.want) {
+			t.Errorf("%q: %v, want %s", c.file, err, c.want)
+		}
+	}
+}
+
+// What cannot be fitted is said, not guessed.
+func TestRefuses(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "few.csv")
+	if err := os.WriteFile(file, []byte("network,width,resolution,mu,supported\nMobileNetV2,0.5,96,0.1,no\nMobileNetV2,1,96,0.1,yes\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c := config(t, file)
+	if _, err := run(context.Background(), c); err == nil || !strings.Contains(err.Error(), "8 parameters cannot be fitted to 2 values") {
+		t.Errorf("too few values: %v", err)
+	}
+	c.Fit = []string{"weight_limit"}
+	if _, err := run(context.Background(), c); err == nil || !strings.Contains(err.Error(), "no limit on a layer's weights agrees") {
+		t.Errorf("contradiction: %v", err)
+	}
+	c.Fit = []string{"ram"}
+	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), `fit: there is no parameter "ram"`) {
+		t.Errorf("unknown parameter: %v", err)
+	}
+}
+
+// No file makes the parser panic, and what it accepts is complete.
+func FuzzParse(f *testing.F) {
+	paper, err := os.ReadFile(paperCSV)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(string(paper))
+	f.Add("network,width,resolution,mu\nours,,,0.1\nx,1e300,1e300,1\n")
+	specs := map[string]arch.Spec{"ours": {Width: 0.5, Resolution: 32}}
+	f.Fuzz(func(t *testing.T, file string) {
+		ms, err := parse(strings.NewReader(file), specs, arch.Spec{})
+		if err != nil {
+			return
+		}
+		for _, m := range ms {
+			if len(m.net.Layers) == 0 || m.mu < 0 || m.latency < 0 || m.resolution < 1 {
+				t.Errorf("accepted %+v", m)
+			}
+		}
+	})
+}

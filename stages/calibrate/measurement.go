@@ -1,0 +1,176 @@
+package calibrate
+
+import (
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"eyrie/artifacts"
+	"eyrie/stages/arch"
+)
+
+// measurement is a row of the file.
+type measurement struct {
+	line              int
+	set, name, source string
+	width             float64 // of MobileNetV2; 0 for a network named in the recipe
+	resolution        int
+	macs, mu, latency float64 // 0 where not measured
+	supported         string  // yes, no, or empty where not known
+	net               arch.Network
+	group             int // equal for measurements of the same network
+}
+
+// columns are those that the file may have. The first line names those it has.
+var columns = []string{"set", "network", "width", "resolution", "macs", "mu", "latency", "supported", "source"}
+
+// maxResolution is the largest input that is accepted, in pixels.
+const maxResolution = 4096
+
+// readMeasurements reads a CSV file. An error says in which line.
+func readMeasurements(f artifacts.File, networks map[string]arch.Spec, scaling arch.Spec) ([]measurement, error) {
+	b, err := f.ReadFile()
+	if err != nil {
+		return nil, err
+	}
+	ms, err := parse(bytes.NewReader(b), networks, scaling)
+	if err != nil {
+		return nil, fmt.Errorf("%s:%w", filepath.Base(f.Path), err)
+	}
+	return ms, nil
+}
+
+// parse reads measurements; its errors begin with the number of the line.
+func parse(r io.Reader, networks map[string]arch.Spec, scaling arch.Spec) ([]measurement, error) {
+	c := csv.NewReader(r)
+	c.Comment = '#'
+	c.TrimLeadingSpace = true
+	head, err := c.Read()
+	if errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("1: the file is empty; its first line must name columns: some of %s", strings.Join(columns, ", "))
+	} else if err != nil {
+		return nil, csvError(err)
+	}
+	line, _ := c.FieldPos(0)
+	for i, h := range head {
+		if !slices.Contains(columns, h) {
+			return nil, fmt.Errorf("%d: there is no column %q; the columns are %s", line, h, strings.Join(columns, ", "))
+		}
+		if slices.Contains(head[:i], h) {
+			return nil, fmt.Errorf("%d: column %q is there twice", line, h)
+		}
+	}
+	var ms []measurement
+	for {
+		cells, err := c.Read()
+		if errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return nil, csvError(err)
+		}
+		line, _ := c.FieldPos(0)
+		m, err := newMeasurement(head, cells, networks, scaling)
+		if err != nil {
+			return nil, fmt.Errorf("%d: %w", line, err)
+		}
+		m.line = line
+		m.group = len(ms)
+		for i := range ms {
+			if sameNetwork(&ms[i].net, &m.net) {
+				m.group = ms[i].group
+				break
+			}
+		}
+		ms = append(ms, m)
+	}
+	return ms, nil
+}
+
+// csvError writes a syntax error like the others.
+func csvError(err error) error {
+	if e := (*csv.ParseError)(nil); errors.As(err, &e) {
+		return fmt.Errorf("%d: %w", e.Line, e.Err)
+	}
+	return err
+}
+
+func newMeasurement(head, cells []string, networks map[string]arch.Spec, scaling arch.Spec) (m measurement, err error) {
+	var resolution float64
+	for i, cell := range cells {
+		cell = strings.TrimSpace(cell)
+		switch head[i] {
+		case "set":
+			m.set = cell
+		case "network":
+			m.name = cell
+		case "source":
+			m.source = cell
+		case "supported":
+			if m.supported = cell; cell != "" && cell != "yes" && cell != "no" {
+				err = fmt.Errorf("supported: %q, want yes, no, or an empty cell", cell)
+			}
+		case "width":
+			err = number(head[i], cell, &m.width)
+		case "resolution":
+			err = number(head[i], cell, &resolution)
+		case "macs":
+			err = number(head[i], cell, &m.macs)
+		case "mu":
+			err = number(head[i], cell, &m.mu)
+		case "latency":
+			err = number(head[i], cell, &m.latency)
+		}
+		if err != nil {
+			return m, err
+		}
+	}
+	if resolution > maxResolution {
+		return m, fmt.Errorf("resolution: %v is beyond %d", resolution, maxResolution)
+	}
+	if m.resolution = int(resolution); float64(m.resolution) != resolution {
+		return m, fmt.Errorf("resolution: %v is not a whole number", resolution)
+	}
+	spec, named := networks[m.name]
+	switch {
+	case !named && m.width == 0:
+		return m, fmt.Errorf("network %q: it has no width, and the attribute networks does not name it", m.name)
+	case !named:
+		spec = scaling
+		spec.Name, spec.Width = fmt.Sprintf("%s %v@%d", m.name, m.width, m.resolution), m.width
+	}
+	if m.resolution != 0 {
+		spec.Resolution = m.resolution
+	}
+	if m.net, err = spec.Network(); err != nil {
+		return m, fmt.Errorf("network %q: %w", m.name, err)
+	}
+	m.resolution = m.net.Input.H
+	return m, nil
+}
+
+// number parses a cell that may be empty.
+func number(column, cell string, v *float64) error {
+	if cell == "" {
+		return nil
+	}
+	x, err := strconv.ParseFloat(cell, 64)
+	if err != nil || !(x > 0) || math.IsInf(x, 0) {
+		return fmt.Errorf("%s: %q is not a number above 0; leave the cell empty if it was not measured", column, cell)
+	}
+	*v = x
+	return nil
+}
+
+// sameNetwork tells whether two networks have the same layers.
+func sameNetwork(a, b *arch.Network) bool {
+	return a.Input == b.Input && slices.EqualFunc(a.Layers, b.Layers, func(k, l arch.Layer) bool {
+		return k.Op == l.Op && k.In == l.In && k.Out == l.Out && k.Kernel == l.Kernel && k.Stride == l.Stride && slices.Equal(k.Inputs, l.Inputs)
+	})
+}
