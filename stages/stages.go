@@ -10,6 +10,7 @@ import (
 	"eyrie/stages/evolve"
 	"eyrie/stages/grid"
 	"eyrie/stages/plot"
+	"eyrie/stages/predictor"
 	"eyrie/stages/supernet"
 	"eyrie/stages/table"
 )
@@ -21,6 +22,7 @@ var All = []*pipeline.Stage{
 	analyze.Stage,
 	grid.Stage,
 	supernet.Stage,
+	predictor.Stage,
 	evolve.Stage,
 	deploy.Stage,
 	table.Stage,

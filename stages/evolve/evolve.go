@@ -20,9 +20,10 @@ var Stage = pipeline.Define("evolve", 1,
 
 objective = "macs" (the paper's) needs no training: the most MACs within the
 limits. "accuracy" measures every candidate with the supernet's weights, on
-training images that train-supernet held out. With a supernet and a dataset, the
-best (and as many of the front as measure says) are measured at last on the test
-images, which nothing was chosen by.
+training images that train-supernet held out; "predicted" asks a predictor of
+train-predictor instead, and lets the best measure candidates compete on those
+images at last. With a supernet and a dataset, the best (and as many of the front
+as measure says) are measured on the test images, which nothing was chosen by.
 
 strategy = "paper": population, the best share of which breeds, half of the
 children by mutation and half by crossover. "regularized" (Real et al. 2019) and
@@ -30,16 +31,17 @@ children by mutation and half by crossover. "regularized" (Real et al. 2019) and
 and the costs named in against. No candidate is tried twice. The same seed gives
 the same result on any number of threads, and after an interruption.
 
-For MACs under limits on latency, energy and memory the output gap is the distance
-to the true optimum, which is found exactly; limits on parameters and MACs are left
-out of that optimum, so that it may be out of reach then.`,
+The output gap is the distance to the true optimum, which is found exactly where
+the objective is MACs or the prediction of a ridge regression, under limits on
+latency, energy and memory; limits on parameters and MACs are left out of that
+optimum, so that it may be out of reach then.`,
 	defaults, run)
 
 // defaults are the paper's search.
 var defaults = Config{
 	Objective: "macs", Strategy: "paper", Against: []string{"latency"}, Name: "subnet",
 	Population: 100, Iterations: 500, Parents: 0.25, Mutation: 0.5, MutateResolution: 0.5, MutateChoice: 0.1,
-	Measure: 1, Calibration: 2000, Seed: 1,
+	Measure: 1, Calibration: 2000, Arithmetic: "auto", Seed: 1,
 }
 
 // Config is what a recipe may write in the block.
@@ -48,8 +50,9 @@ type Config struct {
 	Limit     Limit           `json:"limit,omitzero" doc:"what a subnet may cost"`
 	Supernet  *artifacts.File `json:"supernet" doc:"weights of a trained supernet: its subnets are searched, and can be measured"`
 	Dataset   *data.Set       `json:"dataset" doc:"images to measure subnets on"`
-	Space     *arch.Space     `json:"space" doc:"the space to search where there is no supernet"`
-	Objective string          `json:"objective" oneof:"macs,accuracy" doc:"what makes a subnet better"`
+	Predictor *artifacts.File `json:"predictor" doc:"objective predicted: what predicts accuracy"`
+	Space     *arch.Space     `json:"space" doc:"the space to search where there is neither supernet nor predictor"`
+	Objective string          `json:"objective" oneof:"macs,accuracy,predicted" doc:"what makes a subnet better"`
 	Against   []string        `json:"against" oneof:"latency,energy,memory,params" doc:"nsga2: the costs that the front trades the objective against"`
 
 	Strategy         string  `json:"strategy" oneof:"paper,regularized,random,nsga2" doc:"how to search"`
@@ -65,6 +68,7 @@ type Config struct {
 	Measure     int    `json:"measure" min:"0" max:"10000" doc:"how many of the front's candidates, the best among them, to measure at last"`
 	Holdout     int    `json:"holdout,omitempty" min:"0" doc:"objective accuracy: the holdout of train-supernet: how many training images it did not train on, for candidates to be measured on"`
 	Calibration int    `json:"calibration" min:"1" doc:"training images from which a subnet's batch normalisation is estimated before it is measured"`
+	Arithmetic  string `json:"arithmetic" oneof:"auto,go,avx2,avx512" doc:"the kernels that measure: the fastest of this machine, or those named; \"go\" rounds the same on every machine"`
 	Name        string `json:"name" doc:"what to call the subnets found"`
 }
 
@@ -82,11 +86,11 @@ type Output struct {
 	Best      Candidate   `json:"best" doc:"the best subnet within the limits, flat, as a row of a table"`
 	Front     []Candidate `json:"front" doc:"the candidates that no other one beats in both the objective and what it costs, by latency"`
 	Network   arch.Spec   `json:"network" doc:"the best subnet as other stages take it"`
-	Optimum   *Optimum    `json:"optimum" doc:"the subnet with the most MACs of all within the limits on latency, energy and memory; null for other objectives"`
-	Gap       *float64    `json:"gap" provenance:"modelled" doc:"1 − MACs of the best / MACs of the optimum; null for other objectives"`
+	Optimum   *Optimum    `json:"optimum" doc:"the best subnet of all, where it can be found exactly; else null"`
+	Gap       *float64    `json:"gap" provenance:"modelled" doc:"1 − objective of the search's best / that of the optimum; null where there is none"`
 	History   []Progress  `json:"history" provenance:"modelled" doc:"how the search converged: an entry whenever it found a better candidate, and the end"`
 	Evaluated int         `json:"evaluated" doc:"candidates whose cost was computed"`
-	Measured  int         `json:"measured" doc:"candidates whose accuracy was measured"`
+	Measured  int         `json:"measured" doc:"measurements of accuracy"`
 }
 
 // Candidate is a subnet and its figures.
@@ -100,14 +104,16 @@ type Candidate struct {
 	Params     int64       `json:"params" provenance:"modelled" doc:"parameters"`
 	Memory     int         `json:"memory" unit:"bytes" provenance:"modelled" doc:"most local memory occupied"`
 	Top1       *float64    `json:"top1" provenance:"measured" doc:"accuracy with the supernet's weights, in 0 … 1; null where it was not measured"`
+	Predicted  *float64    `json:"predicted" provenance:"predicted" doc:"accuracy by the predictor; null without one"`
 	Subnet     arch.Subnet `json:"subnet" doc:"its resolution and blocks"`
 }
 
 // Optimum is the yardstick of a search.
 type Optimum struct {
-	MACs    int64       `json:"macs" provenance:"modelled" doc:"of the subnet with the most of them"`
-	Latency float64     `json:"latency" unit:"s" provenance:"modelled" doc:"its latency"`
-	Subnet  arch.Subnet `json:"subnet" doc:"that subnet"`
+	Objective float64     `json:"objective" doc:"the most that any subnet has of it"`
+	MACs      int64       `json:"macs" provenance:"modelled" doc:"that subnet's MACs"`
+	Latency   float64     `json:"latency" unit:"s" provenance:"modelled" doc:"its latency"`
+	Subnet    arch.Subnet `json:"subnet" doc:"that subnet"`
 }
 
 // Progress is a point of a search's convergence.
@@ -122,19 +128,10 @@ func (c Config) Validate() error {
 	if err := c.Platform.Validate(); err != nil {
 		return pipeline.Badf("platform", "%w", err)
 	}
+	if err := c.validateInputs(); err != nil {
+		return err
+	}
 	switch {
-	case c.Supernet == nil && c.Space == nil:
-		return pipeline.Badf("supernet", "write a trained supernet's weights here, or the space to search")
-	case c.Supernet != nil && c.Space != nil:
-		return pipeline.Badf("space", "the supernet has its own space: write only one of them")
-	case c.Objective == "accuracy" && c.Supernet == nil:
-		return pipeline.Badf("supernet", "accuracy cannot be measured without a supernet's weights")
-	case c.Objective == "accuracy" && c.Dataset == nil:
-		return pipeline.Badf("dataset", "accuracy cannot be measured without images")
-	case c.Objective == "accuracy" && c.Holdout == 0:
-		return pipeline.Badf("holdout", "accuracy must be sought on images that training did not see: write the same number here and in train-supernet, such as 2000")
-	case c.Dataset != nil && c.Supernet == nil:
-		return pipeline.Badf("dataset", "there is nothing to measure without a supernet: remove it, or write supernet")
 	case c.Parents <= 0:
 		return pipeline.Badf("parents", "somebody has to breed: want more than 0")
 	}
@@ -148,6 +145,30 @@ func (c Config) Validate() error {
 	}
 	if d := c.Dataset; d != nil && d.Train.Count > 0 && c.Holdout >= d.Train.Count {
 		return pipeline.Badf("holdout", "%d of the set's %d training images leave none", c.Holdout, d.Train.Count)
+	}
+	return nil
+}
+
+// validateInputs checks that the objective has what it takes.
+func (c Config) validateInputs() error {
+	predicted, accuracy := c.Objective == "predicted", c.Objective == "accuracy"
+	switch {
+	case predicted && c.Predictor == nil:
+		return pipeline.Badf("predictor", "write the predictor of a train-predictor step")
+	case !predicted && c.Predictor != nil:
+		return pipeline.Badf("predictor", `belongs to objective = "predicted", not to %q`, c.Objective)
+	case accuracy && c.Supernet == nil:
+		return pipeline.Badf("supernet", "accuracy cannot be measured without a supernet's weights")
+	case accuracy && c.Dataset == nil:
+		return pipeline.Badf("dataset", "accuracy cannot be measured without images")
+	case c.Supernet == nil && c.Space == nil && c.Predictor == nil:
+		return pipeline.Badf("supernet", "write a trained supernet's weights here, or the space to search")
+	case c.Supernet != nil && c.Space != nil:
+		return pipeline.Badf("space", "the supernet has its own space: write only one of them")
+	case c.Dataset != nil && c.Supernet == nil:
+		return pipeline.Badf("dataset", "there is nothing to measure without a supernet: remove it, or write supernet")
+	case c.Holdout == 0 && (accuracy || predicted && c.Dataset != nil):
+		return pipeline.Badf("holdout", "accuracy must be sought on images that training did not see: write the same number here and in train-supernet, such as 2000")
 	}
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -16,10 +18,12 @@ import (
 
 	"eyrie/artifacts"
 	"eyrie/pipeline"
+	"eyrie/stages/arch"
 	"eyrie/stages/data"
 	"eyrie/stages/nn"
 	"eyrie/stages/raptor"
 	"eyrie/stages/search"
+	"eyrie/stages/search/predict"
 )
 
 func tinyraptor(t testing.TB) raptor.Platform {
@@ -188,11 +192,13 @@ func TestValidate(t *testing.T) {
 		"holdout: accuracy must be sought on images": func(c *Config) {
 			c.Objective, c.Supernet, c.Space, c.Dataset = "accuracy", &artifacts.File{}, nil, &data.Set{}
 		},
-		"parents: somebody has to breed":                          func(c *Config) { c.Parents = 0 },
-		"iterations: population × iterations is 50000050":         func(c *Config) { c.Iterations = 1_000_000 },
-		"space: kernels: 4 is even":                               func(c *Config) { c.Space.Kernels = []int{4} },
-		"platform: clock: must be above 0":                        func(c *Config) { c.Platform.Clock = 0 },
-		"resolutions: 100 is not one of the space's [128 160 192": func(c *Config) { c.Resolutions = []int{100} },
+		"predictor: write the predictor":                               func(c *Config) { c.Objective = "predicted" },
+		`predictor: belongs to objective = "predicted", not to "macs"`: func(c *Config) { c.Predictor = &artifacts.File{} },
+		"parents: somebody has to breed":                               func(c *Config) { c.Parents = 0 },
+		"iterations: population × iterations is 50000050":              func(c *Config) { c.Iterations = 1_000_000 },
+		"space: kernels: 4 is even":                                    func(c *Config) { c.Space.Kernels = []int{4} },
+		"platform: clock: must be above 0":                             func(c *Config) { c.Platform.Clock = 0 },
+		"resolutions: 100 is not one of the space's [128 160 192":      func(c *Config) { c.Resolutions = []int{100} },
 	} {
 		c := usual(t)
 		change(&c)
@@ -240,7 +246,7 @@ func trained(t testing.TB) Config {
 	file := artifacts.Local(weights)
 	c.Supernet, c.Dataset, c.Platform = &file, &set, tinyraptor(t)
 	c.Objective, c.Holdout, c.Calibration = "accuracy", 60, 20
-	c.Population, c.Iterations, c.Measure = 4, 4, 3
+	c.Population, c.Iterations, c.Measure, c.Arithmetic = 4, 4, 3, "go"
 	return c
 }
 
@@ -323,12 +329,92 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// predictorOf returns a file with a predictor that learned accuracies made up
+// of the space's subnets.
+func predictorOf(t testing.TB, space arch.Space, method string) *artifacts.File {
+	t.Helper()
+	rng := rand.New(rand.NewPCG(5, 6))
+	var samples []predict.Sample
+	for range 60 {
+		n := space.Sample(rng)
+		samples = append(samples, predict.Sample{Subnet: n, Top1: 0.3 + float64(space.Network(n).MACs()%1000)/5000})
+	}
+	b, err := json.Marshal(predict.Predictor{Space: space, Method: method, Seed: 1, Samples: samples})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "predictor.json")
+	if err := os.WriteFile(path, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	file := artifacts.Local(path)
+	return &file
+}
+
+// A search by prediction finds, and a linear predictor's exact optimum is, the
+// subnet with the best prediction of all within the limit.
+func TestPredicted(t *testing.T) {
+	space := smallSpace()
+	for _, method := range []string{"ridge", "k-nn", "mlp"} {
+		c := defaults
+		c.Platform, c.Limit, c.Objective = tinyraptor(t), Limit{Latency: 0.004}, "predicted"
+		c.Predictor = predictorOf(t, space, method)
+		c.Population, c.Iterations = 50, 99 // all 4,800
+		out := mustEvolve(t, c)
+		p, err := readPredictor(*c.Predictor, &space)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := newModel(c.Platform, mustCodec(t, space))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := 0.0
+		for g := range m.codec.all {
+			if m.price(g).Latency <= c.Limit.Latency {
+				want = max(want, p.Predict(m.codec.decode(g)))
+			}
+		}
+		if got := *out.Best.Predicted; got != want || out.Best.Top1 != nil {
+			t.Errorf("%s: the best is predicted %v, of all %v", method, got, want)
+		}
+		if (out.Gap != nil) != (method == "ridge") {
+			t.Errorf("%s: gap %v", method, out.Gap)
+		} else if out.Gap != nil && math.Abs(*out.Gap) > 1e-9 {
+			t.Errorf("%s: the optimum is %v, gap %v", method, out.Optimum.Objective, *out.Gap)
+		}
+	}
+}
+
+// With images the candidates predicted best are measured, and the best of them
+// is the result, measured once more on the test images.
+func TestPlayOff(t *testing.T) {
+	c := trained(t)
+	supernet, err := nn.Load(c.Supernet.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Objective, c.Predictor = "predicted", predictorOf(t, supernet.Space(), "ridge")
+	out, err := evolve(t, c, pipeline.Env{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out.Best.Top1 == nil || out.Best.Predicted == nil || out.Measured < c.Measure+1 {
+		t.Errorf("%d measurements; the best is %+v", out.Measured, out.Best)
+	}
+	space := smallSpace()
+	c.Predictor = predictorOf(t, space, "ridge")
+	if _, err := evolve(t, c, pipeline.Env{}); err == nil || !strings.HasPrefix(err.Error(), "predictor: it was trained in another space") {
+		t.Errorf("a predictor of another space: %v", err)
+	}
+}
+
 // A data set that does not fit the supernet, and a file that is none, are the
 // attributes' mistakes.
 func TestWrongInputs(t *testing.T) {
 	c := trained(t)
 	c.Dataset.Classes = 10
-	if _, err := evolve(t, c, pipeline.Env{}); err == nil || !strings.HasPrefix(err.Error(), `dataset: "shapes" has 3 channels and 10 classes`) {
+	if _, err := evolve(t, c, pipeline.Env{}); err == nil || !strings.HasPrefix(err.Error(), `dataset: the data set does not fit: "shapes" has 3 channels and 10 classes`) {
 		t.Errorf("wrong classes: %v", err)
 	}
 	c = trained(t)
@@ -341,7 +427,7 @@ func TestWrongInputs(t *testing.T) {
 
 // golden is the digest of a search's output. If it changes, the stage's
 // results did: bump its version and write the new digest here.
-const golden = "v1 5c739a7ec1099b7a8428c5fc00bd55f6f658488210d7359323e073a3147783f5"
+const golden = "v1 62e118c078b80a4acade233b4c794ad99a010313d4f81c921a60b2365d7f9475"
 
 func TestGolden(t *testing.T) {
 	space := smallSpace()

@@ -12,10 +12,10 @@ import (
 // there is. Limits that only together cannot be met show in the search.
 func (s *hunt) feasible() error {
 	l, m := s.Limit, s.model
-	if _, ok := m.choices(0).graph.Cheapest(); !ok {
+	if _, ok := m.choices(0, macs().adds).graph.Cheapest(); !ok {
 		return s.nothingRuns()
 	}
-	all := m.choices(l.Memory)
+	all := m.choices(l.Memory, macs().adds)
 	fastest, ok := all.graph.Cheapest()
 	if !ok {
 		return pipeline.Badf("limit.memory", "no subnet does with %d bytes on %s; the least is %d bytes", l.Memory, s.Platform.Name, m.leastMemory())
@@ -51,9 +51,9 @@ func (s *hunt) nothingRuns() error {
 	return pipeline.Badf("platform", "no subnet of the space runs on %s: %w", s.Platform.Name, err)
 }
 
-// findOptimum finds the yardstick of a search for MACs.
+// findOptimum finds the yardstick of a search whose objective adds up.
 func (s *hunt) findOptimum() {
-	if s.Objective != "macs" {
+	if s.objective.adds == nil {
 		return
 	}
 	limit := math.Inf(1)
@@ -63,8 +63,10 @@ func (s *hunt) findOptimum() {
 	if s.Limit.Energy > 0 && s.Platform.Power > 0 {
 		limit = min(limit, s.Limit.Energy/s.Platform.Power)
 	}
-	all := s.model.choices(s.Limit.Memory)
+	all := s.model.choices(s.Limit.Memory, s.objective.adds)
 	if path, ok := all.graph.Best(limit); ok {
-		s.optimum = &Optimum{MACs: int64(path.Value), Latency: path.Cost, Subnet: all.subnet(path, len(s.codec.first))}
+		n := all.subnet(path, len(s.codec.first))
+		c := s.model.price(s.codec.encode(n))
+		s.optimum = &Optimum{Objective: path.Value, MACs: c.MACs, Latency: c.Latency, Subnet: n}
 	}
 }

@@ -2,23 +2,27 @@ package evolve
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"slices"
 
 	"eyrie/pipeline"
 	"eyrie/stages/arch"
 	"eyrie/stages/nn"
 	"eyrie/stages/search"
+	"eyrie/stages/search/meter"
+	"eyrie/stages/search/predict"
 )
 
 // hunt is a search under way.
 type hunt struct {
 	Config
-	supernet *nn.Supernet // nil without weights
-	meter    *meter       // nil without images
-	codec    *codec
-	model    *model
-	optimum  *Optimum
+	supernet  *nn.Supernet       // nil without weights
+	predictor *predict.Predictor // nil without one
+	meter     *meter.Meter       // nil without images
+	codec     *codec
+	model     *model
+	objective objective
+	optimum   *Optimum // nil where it is not known
 
 	evaluated int
 	within    []found              // every candidate within the limits, in order
@@ -35,13 +39,7 @@ type found struct {
 
 func newHunt(ctx context.Context, c Config) (*hunt, error) {
 	s := &hunt{Config: c, within: make([]found, 0, min(1<<20, c.Population*(c.Iterations+1)))}
-	var err error
-	if c.Supernet != nil {
-		if s.supernet, err = nn.Load(c.Supernet.Path); err != nil {
-			return nil, pipeline.Badf("supernet", "%w", err)
-		}
-	}
-	space, err := s.space()
+	space, err := s.open()
 	if err != nil {
 		return nil, err
 	}
@@ -51,20 +49,48 @@ func newHunt(ctx context.Context, c Config) (*hunt, error) {
 	if s.model, err = newModel(c.Platform, s.codec); err != nil {
 		return nil, err
 	}
-	if c.Dataset != nil {
-		s.meter, err = newMeter(ctx, s.supernet, *c.Dataset, c.Calibration, c.Holdout)
+	switch c.Objective {
+	case "accuracy":
+		s.objective = s.accuracy()
+	case "predicted":
+		s.objective = s.predicted()
+	default:
+		s.objective = macs()
+	}
+	if c.Dataset == nil {
+		return s, nil
+	}
+	s.meter, err = meter.New(meter.Options{
+		Supernet: s.supernet, Set: *c.Dataset, Holdout: c.Holdout, Calibration: c.Calibration,
+		Arithmetic: c.Arithmetic, Threads: pipeline.CPUs(ctx), Dir: pipeline.Checkpoint(ctx),
+	})
+	if errors.Is(err, meter.ErrSet) {
+		return nil, pipeline.Badf("dataset", "%w", err)
 	}
 	return s, err
 }
 
-// space returns the space that is searched.
-func (s *hunt) space() (arch.Space, error) {
-	var space arch.Space
-	if s.supernet != nil {
+// open reads the supernet and the predictor, and returns the space to search.
+func (s *hunt) open() (space arch.Space, err error) {
+	whole := s.Space
+	if s.Supernet != nil {
+		if s.supernet, err = nn.Load(s.Supernet.Path); err != nil {
+			return space, pipeline.Badf("supernet", "%w", err)
+		}
 		space = s.supernet.Space()
-	} else {
-		space = *s.Space
+		whole = &space
 	}
+	if s.Predictor != nil {
+		if s.predictor, err = readPredictor(*s.Predictor, whole); err != nil {
+			return space, err
+		}
+		whole = &s.predictor.Space
+	}
+	return s.narrow(*whole)
+}
+
+// narrow returns the space with the wanted resolutions only.
+func (s *hunt) narrow(space arch.Space) (arch.Space, error) {
 	if len(s.Resolutions) == 0 {
 		return space, nil
 	}
@@ -79,100 +105,6 @@ func (s *hunt) space() (arch.Space, error) {
 
 func (s *hunt) close() {
 	if s.meter != nil {
-		s.meter.close()
+		s.meter.Close()
 	}
-}
-
-// output collects what the search found, and measures the best of it.
-func (s *hunt) output(ctx context.Context) (Output, error) {
-	if len(s.within) == 0 {
-		return Output{}, s.nothing()
-	}
-	all := s.front()
-	top := best(all)
-	front := thin(all, s.Population, top)
-	out := Output{
-		Front: make([]Candidate, len(front)), Optimum: s.optimum,
-		History: append(s.history, s.progress(top.score[0])), Evaluated: s.evaluated,
-	}
-	out.Gap = out.History[len(out.History)-1].Gap
-	for i, f := range front {
-		out.Front[i] = s.candidate(f)
-	}
-	if err := s.measure(ctx, front, top, out.Front); err != nil {
-		return Output{}, err
-	}
-	for i, f := range front {
-		if f.genome == top.genome {
-			out.Best = out.Front[i]
-		}
-	}
-	if s.meter != nil {
-		out.Measured = len(s.meter.known)
-	}
-	space, subnet := s.codec.space, out.Best.Subnet
-	out.Network = arch.Spec{Name: s.Name, Space: &space, Subnet: &subnet}
-	return out, nil
-}
-
-// measure measures the best and others of the front, evenly spread over it.
-func (s *hunt) measure(ctx context.Context, front []found, top found, candidates []Candidate) error {
-	if s.meter == nil || s.Measure == 0 {
-		return nil
-	}
-	chosen := thin(front, s.Measure, top)
-	for i, f := range front {
-		if !slices.ContainsFunc(chosen, func(c found) bool { return c.genome == f.genome }) {
-			continue
-		}
-		top1, err := s.meter.result(ctx, candidates[i].Subnet)
-		if err != nil {
-			return err
-		}
-		candidates[i].Top1 = &top1
-	}
-	return nil
-}
-
-// thin returns at most n of the front, evenly spread over it, with top among
-// them.
-func thin(front []found, n int, top found) []found {
-	if len(front) <= n {
-		return front
-	}
-	chosen := map[genome]bool{top.genome: true}
-	for k := range n - 1 {
-		chosen[front[k*len(front)/(n-1)].genome] = true
-	}
-	return slices.DeleteFunc(slices.Clone(front), func(f found) bool { return !chosen[f.genome] })
-}
-
-// nothing explains that no candidate was within the limits.
-func (s *hunt) nothing() error {
-	c := s.model.price(s.nearest.Genome)
-	return pipeline.Badf("limit", "none of %d candidates is within %v; the nearest takes %.4g ms, %.4g µJ, %d bytes, %d params and %d MACs: search longer, or allow more",
-		s.evaluated, s.Limit, 1e3*c.Latency, 1e6*c.Energy, c.PeakMemory, c.Params, c.MACs)
-}
-
-func (s *hunt) candidate(f found) Candidate {
-	c := f.costs
-	return Candidate{
-		Name: s.Name, Latency: c.Latency, Energy: c.Energy, Mu: c.Mu, MACs: c.MACs, Params: c.Params, Memory: c.PeakMemory,
-		Resolution: s.codec.space.Resolutions[f.genome[0]-1], Subnet: s.codec.decode(f.genome),
-	}
-}
-
-// cost returns the cost of this name, one of those that Config.Against allows.
-func cost(c costs, name string) float64 {
-	switch name {
-	case "latency":
-		return c.Latency
-	case "energy":
-		return c.Energy
-	case "memory":
-		return float64(c.PeakMemory)
-	case "params":
-		return float64(c.Params)
-	}
-	panic(fmt.Sprintf("evolve: no cost %q", name))
 }

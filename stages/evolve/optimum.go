@@ -11,15 +11,18 @@ import (
 
 // choices is a space as a graph in which the best subnet is the best path. The
 // first edge chooses the resolution, each further one a block (and the place
-// of its result); its cost is the latency in seconds, its value the MACs.
+// of its result); its cost is the latency in seconds, its value what it adds to
+// the objective.
 type choices struct {
 	graph search.Graph
 	steps [][]step // what each edge chooses
+	adds  func(step, raptor.Edge) float64
 }
 
-// step is what an edge chooses: a resolution and nothing else, or a node of
-// its raptor.Table.Graph.
+// step is what an edge chooses: at the start a resolution, then a node of its
+// raptor.Table.Graph.
 type step struct {
+	start      bool
 	resolution int
 	node       raptor.Node
 }
@@ -31,9 +34,9 @@ type state struct {
 }
 
 // choices returns the graph of all subnets that occupy no more than so many
-// bytes of local memory; 0 for no limit.
-func (m *model) choices(memory int) *choices {
-	c := &choices{}
+// bytes of local memory; 0 for no limit. A choice's value is what adds says.
+func (m *model) choices(memory int, adds func(step, raptor.Edge) float64) *choices {
+	c := &choices{adds: adds}
 	c.node()
 	for _, r := range m.codec.space.Resolutions {
 		c.add(m, r, memory)
@@ -75,7 +78,7 @@ func (c *choices) add(m *model, resolution, memory int) {
 	for _, n := range nodes { // in their order, so that edges lead to later nodes
 		of(n)
 	}
-	c.edge(0, search.Edge{To: of(nodes[0])}, step{resolution: resolution})
+	c.edge(0, of(nodes[0]), m, raptor.Edge{}, step{start: true, resolution: resolution})
 	for i, n := range nodes {
 		from := of(n)
 		if from == toLast || len(c.graph[from]) > 0 {
@@ -83,14 +86,15 @@ func (c *choices) add(m *model, resolution, memory int) {
 		}
 		for _, e := range edges[i] {
 			if memory == 0 || e.Peak <= memory {
-				c.edge(from, search.Edge{To: of(nodes[e.To]), Cost: e.Cycles / m.platform.Clock, Value: float64(e.MACs)}, step{resolution, nodes[e.To]})
+				c.edge(from, of(nodes[e.To]), m, e, step{resolution: resolution, node: nodes[e.To]})
 			}
 		}
 	}
 }
 
-func (c *choices) edge(from int, e search.Edge, s step) {
-	c.graph[from], c.steps[from] = append(c.graph[from], e), append(c.steps[from], s)
+func (c *choices) edge(from, to int, m *model, e raptor.Edge, s step) {
+	c.graph[from] = append(c.graph[from], search.Edge{To: to, Cost: e.Cycles / m.platform.Clock, Value: c.adds(s, e)})
+	c.steps[from] = append(c.steps[from], s)
 }
 
 // subnet returns the subnet that a path chooses.
@@ -100,7 +104,7 @@ func (c *choices) subnet(p search.Path, groups int) arch.Subnet {
 	for _, i := range p.Edges {
 		s := c.steps[node][i]
 		n.Resolution = s.resolution
-		if node != 0 && s.node.Group >= 0 && s.node.Group < groups {
+		if !s.start && s.node.Group >= 0 && s.node.Group < groups {
 			n.Groups[s.node.Group] = append(n.Groups[s.node.Group], s.node.Block)
 		}
 		node = c.graph[node][i].To
@@ -122,7 +126,7 @@ func (m *model) leastMemory() int {
 	slices.Sort(peaks)
 	peaks = slices.Compact(peaks)
 	return peaks[sort.Search(len(peaks)-1, func(i int) bool {
-		_, ok := m.choices(max(1, peaks[i])).graph.Cheapest()
+		_, ok := m.choices(max(1, peaks[i]), macs().adds).graph.Cheapest()
 		return ok
 	})]
 }

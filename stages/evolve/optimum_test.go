@@ -26,7 +26,7 @@ func TestOptimumIsEnumerated(t *testing.T) {
 				all = append(all, m.price(g))
 				least = min(least, all[len(all)-1].Latency)
 			}
-			choices := m.choices(0)
+			choices := m.choices(0, macs().adds)
 			if p, ok := choices.graph.Cheapest(); !ok || !near(p.Cost, least) {
 				t.Fatalf("%s, %d bytes: the least latency is %v, %v; want %v", scope, memory, p.Cost, ok, least)
 			}
@@ -60,7 +60,7 @@ func BenchmarkOptimum(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		if _, ok := m.choices(0).graph.Best(0.087); !ok {
+		if _, ok := m.choices(0, macs().adds).graph.Best(0.087); !ok {
 			b.Fatal("no optimum")
 		}
 	}

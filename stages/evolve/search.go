@@ -1,11 +1,9 @@
 package evolve
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 
 	"eyrie/pipeline"
 	"eyrie/stages/search"
@@ -63,34 +61,26 @@ func (s *hunt) try(ctx context.Context, g genome) (search.Trial[genome], error) 
 		}
 		return t, nil
 	}
-	objective, err := s.objective(ctx, g, c)
+	score, err := s.objective.score(ctx, g, c)
 	if err != nil {
 		return t, err
 	}
-	t.Score = append(t.Score, objective)
+	t.Score = append(t.Score, score)
 	for _, name := range s.Against {
 		t.Score = append(t.Score, -cost(c, name))
 	}
 	s.within = append(s.within, found{g, c, t.Score})
-	if len(s.history) == 0 || objective > s.history[len(s.history)-1].Best {
-		s.history = append(s.history, s.progress(objective))
+	if len(s.history) == 0 || score > s.history[len(s.history)-1].Best {
+		s.history = append(s.history, s.progress(score))
 	}
 	return t, nil
-}
-
-// objective returns what is sought most of.
-func (s *hunt) objective(ctx context.Context, g genome, c costs) (float64, error) {
-	if s.Objective == "accuracy" {
-		return s.meter.candidate(ctx, s.codec.decode(g))
-	}
-	return float64(c.MACs), nil
 }
 
 // progress returns a point of the convergence.
 func (s *hunt) progress(best float64) Progress {
 	p := Progress{Evaluated: s.evaluated, Best: best}
 	if s.optimum != nil {
-		gap := 1 - best/float64(s.optimum.MACs)
+		gap := 1 - best/s.optimum.Objective
 		p.Gap = &gap
 	}
 	return p
@@ -105,37 +95,9 @@ func (s *hunt) report(ctx context.Context) {
 }
 
 func (s *hunt) describe(p Progress) string {
-	if s.Objective == "accuracy" {
-		return fmt.Sprintf("best top-1 %.4f", p.Best)
-	}
-	note := fmt.Sprintf("best %.4g M MACs", p.Best/1e6)
+	note := s.objective.note(p.Best)
 	if p.Gap != nil {
 		note += fmt.Sprintf(", %.2f %% below the optimum", 100**p.Gap)
 	}
 	return note
-}
-
-// front returns the candidates that no other beats in all scores, by latency;
-// of candidates with equal scores the first.
-func (s *hunt) front() []found {
-	scores := make([][]float64, len(s.within))
-	for i, f := range s.within {
-		scores[i] = f.score
-	}
-	var front []found
-	for _, i := range search.Front(scores) {
-		if !slices.ContainsFunc(front, func(f found) bool { return slices.Equal(f.score, scores[i]) }) {
-			front = append(front, s.within[i])
-		}
-	}
-	slices.SortStableFunc(front, func(a, b found) int { return cmp.Compare(a.costs.Latency, b.costs.Latency) })
-	return front
-}
-
-// best returns the candidate with the best objective; of several such the
-// fastest.
-func best(front []found) found {
-	return slices.MinFunc(front, func(a, b found) int {
-		return cmp.Or(cmp.Compare(b.score[0], a.score[0]), cmp.Compare(a.costs.Latency, b.costs.Latency))
-	})
 }

@@ -1,0 +1,181 @@
+// Package predictor is the stage that learns to predict the accuracy of a
+// supernet's subnets, so that a search need not measure each.
+package predictor
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+
+	"eyrie/artifacts"
+	"eyrie/pipeline"
+	"eyrie/stages/arch"
+	"eyrie/stages/data"
+	"eyrie/stages/nn"
+	"eyrie/stages/search/meter"
+	"eyrie/stages/search/predict"
+)
+
+// Stage is the train-predictor stage.
+var Stage = pipeline.Define("train-predictor", 1,
+	`Learns to predict the accuracy of a supernet's subnets from measured ones.
+
+Random subnets are measured on training images that train-supernet held out. Of
+ridge regression, nearest neighbours and a small neural network the one that
+ranks best in cross-validation is taken (or write method). How far to trust it is
+said by the rank correlation (Kendall's τ) and the error on subnets that were
+measured, and that neither the choice of the method nor its fit has seen.`,
+	Config{Samples: 300, Unseen: 0.2, Folds: 5, Method: "auto", Calibration: 2000, Arithmetic: "auto", Seed: 1}, run)
+
+// Config is what a recipe may write in the block.
+type Config struct {
+	Supernet    artifacts.File `json:"supernet" doc:"weights of a trained supernet"`
+	Dataset     data.Set       `json:"dataset" doc:"the images that it was trained on"`
+	Holdout     int            `json:"holdout" min:"1" doc:"the holdout of train-supernet: how many training images it did not train on, to measure on"`
+	Samples     int            `json:"samples" min:"10" max:"100000" doc:"subnets to measure"`
+	Unseen      float64        `json:"unseen" min:"0.01" max:"0.9" doc:"share of the samples kept back to judge the predictor by"`
+	Folds       int            `json:"folds" min:"2" max:"50" doc:"folds of the cross-validation that picks the method"`
+	Method      string         `json:"method" oneof:"auto,ridge,k-nn,mlp" doc:"how to predict; auto: what ranks best in cross-validation"`
+	Calibration int            `json:"calibration" min:"1" doc:"training images from which a subnet's batch normalisation is estimated before it is measured"`
+	Arithmetic  string         `json:"arithmetic" oneof:"auto,go,avx2,avx512" doc:"the kernels that measure: the fastest of this machine, or those named; \"go\" rounds the same on every machine"`
+	Seed        uint32         `json:"seed" doc:"of the samples, the folds and the neural network"`
+}
+
+// Output is what the block's references yield.
+type Output struct {
+	Predictor artifacts.File `json:"predictor" doc:"what evolve takes: JSON with the method and all samples"`
+	Method    string         `json:"method" doc:"the method taken"`
+	Kendall   float64        `json:"kendall" provenance:"measured" doc:"rank correlation τ-b on unseen subnets, in −1 … 1"`
+	RMSE      float64        `json:"rmse" provenance:"measured" doc:"root mean square error on unseen subnets, in parts of 1"`
+	MAE       float64        `json:"mae" provenance:"measured" doc:"mean absolute error on unseen subnets"`
+	Methods   []Score        `json:"methods" provenance:"measured" doc:"every method in cross-validation on the other subnets"`
+	Unseen    []Pair         `json:"unseen" doc:"each unseen subnet, by measured accuracy"`
+	Measured  int            `json:"measured" doc:"subnets measured"`
+}
+
+// Score is how well a method does.
+type Score struct {
+	Method  string  `json:"method" doc:"ridge, k-nn or mlp"`
+	Kendall float64 `json:"kendall" doc:"rank correlation τ-b"`
+	RMSE    float64 `json:"rmse" doc:"root mean square error"`
+	MAE     float64 `json:"mae" doc:"mean absolute error"`
+}
+
+// Pair is an unseen subnet.
+type Pair struct {
+	Top1      float64     `json:"top1" provenance:"measured" doc:"accuracy on the images held out"`
+	Predicted float64     `json:"predicted" provenance:"predicted" doc:"the predictor's estimate"`
+	Subnet    arch.Subnet `json:"subnet" doc:"the subnet"`
+}
+
+// Validate checks what the attributes' own limits do not; it runs at plan time.
+func (c Config) Validate() error {
+	if n := c.Dataset.Train.Count; n > 0 && c.Holdout >= n {
+		return pipeline.Badf("holdout", "%d of the set's %d training images leave none", c.Holdout, n)
+	}
+	if seen := c.Samples - c.unseen(); seen < c.Folds {
+		return pipeline.Badf("samples", "%d samples less %d unseen ones leave %d for %d folds", c.Samples, c.unseen(), seen, c.Folds)
+	}
+	return nil
+}
+
+// unseen returns how many samples are kept back; a correlation takes two.
+func (c Config) unseen() int { return max(2, int(c.Unseen*float64(c.Samples)+0.5)) }
+
+func run(ctx context.Context, c Config) (Output, error) {
+	supernet, err := nn.Load(c.Supernet.Path)
+	if err != nil {
+		return Output{}, pipeline.Badf("supernet", "%w", err)
+	}
+	space := supernet.Space()
+	if size := space.Size(); size.IsInt64() && size.Int64() < int64(c.Samples) {
+		return Output{}, pipeline.Badf("samples", "%d, but the space has only %d subnets", c.Samples, size)
+	}
+	samples, err := c.measure(ctx, supernet)
+	if err != nil {
+		return Output{}, err
+	}
+	return c.learn(ctx, space, samples)
+}
+
+// measure measures random subnets, each another one.
+func (c Config) measure(ctx context.Context, supernet *nn.Supernet) ([]predict.Sample, error) {
+	m, err := meter.New(meter.Options{
+		Supernet: supernet, Set: c.Dataset, Holdout: c.Holdout, Calibration: c.Calibration,
+		Arithmetic: c.Arithmetic, Threads: pipeline.CPUs(ctx), Dir: pipeline.Checkpoint(ctx),
+	})
+	if errors.Is(err, meter.ErrSet) {
+		return nil, pipeline.Badf("dataset", "%w", err)
+	} else if err != nil {
+		return nil, err
+	}
+	defer m.Close()
+	rng := rand.New(rand.NewPCG(uint64(c.Seed), 3))
+	known := map[string]bool{}
+	var samples []predict.Sample
+	for len(samples) < c.Samples {
+		n := supernet.Space().Sample(rng)
+		if known[n.String()] {
+			continue
+		}
+		known[n.String()] = true
+		top1, err := m.HeldOut(ctx, n)
+		if err != nil {
+			return nil, err
+		}
+		samples = append(samples, predict.Sample{Subnet: n, Top1: top1})
+		pipeline.Report(ctx, pipeline.Progress{Done: float64(len(samples)), Total: float64(c.Samples), Unit: "subnets", Note: fmt.Sprintf("top-1 %.3f", top1)})
+	}
+	return samples, nil
+}
+
+// learn picks the method, judges it by the unseen samples, and fits it to all.
+func (c Config) learn(ctx context.Context, space arch.Space, samples []predict.Sample) (Output, error) {
+	seen, unseen := samples[c.unseen():], samples[:c.unseen()]
+	out := Output{Measured: len(samples), Method: c.Method}
+	c.compare(&out, space, seen)
+	judged, err := predict.NewPredictor(space, out.Method, uint64(c.Seed), seen)
+	if err != nil {
+		return out, err
+	}
+	predicted, measured := make([]float64, len(unseen)), make([]float64, len(unseen))
+	for i, s := range unseen {
+		predicted[i], measured[i] = judged.Predict(s.Subnet), s.Top1
+		out.Unseen = append(out.Unseen, Pair{s.Top1, predicted[i], s.Subnet})
+	}
+	slices.SortStableFunc(out.Unseen, func(a, b Pair) int { return cmp.Compare(a.Top1, b.Top1) })
+	score := predict.Compare(predicted, measured)
+	out.Kendall, out.RMSE, out.MAE = score.Kendall, score.RMSE, score.MAE
+
+	final := &predict.Predictor{Space: space, Method: out.Method, Seed: uint64(c.Seed), Samples: samples}
+	b, err := json.Marshal(final)
+	if err != nil {
+		return out, err
+	}
+	path := pipeline.Path(ctx, "predictor.json")
+	out.Predictor = artifacts.Local(path)
+	return out, os.WriteFile(path, b, 0o644)
+}
+
+// compare scores the methods by cross-validation, and takes the best of them
+// where the recipe leaves that open.
+func (c Config) compare(out *Output, space arch.Space, seen []predict.Sample) {
+	encoder := predict.NewEncoder(space)
+	x, y := make([][]float64, len(seen)), make([]float64, len(seen))
+	for i, s := range seen {
+		x[i], y[i] = encoder.Encode(s.Subnet), s.Top1
+	}
+	methods := predict.Methods(uint64(c.Seed))
+	best := -2.0
+	for i, s := range predict.CrossValidate(methods, x, y, c.Folds, uint64(c.Seed)) {
+		out.Methods = append(out.Methods, Score{methods[i].Name, s.Kendall, s.RMSE, s.MAE})
+		if c.Method == "auto" && s.Kendall > best {
+			best, out.Method = s.Kendall, methods[i].Name
+		}
+	}
+}

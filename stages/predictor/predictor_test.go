@@ -1,0 +1,206 @@
+package predictor
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"eyrie/artifacts"
+	"eyrie/pipeline"
+	"eyrie/stages/arch"
+	"eyrie/stages/data"
+	"eyrie/stages/nn"
+	"eyrie/stages/search/predict"
+)
+
+func space() arch.Space {
+	return arch.Space{
+		Backbone: arch.Backbone{
+			Input: 3, Stem: arch.Stem{Channels: 8, Kernel: 3, Stride: 2},
+			Groups: []arch.Group{{Expansion: 1, Channels: 8, Repeats: 1, Stride: 1}, {Expansion: 6, Channels: 16, Repeats: 2, Stride: 2}, {Expansion: 6, Channels: 16, Repeats: 2, Stride: 1}},
+			Head:   32, Classes: len(data.ShapeClasses()),
+		},
+		Widths: arch.Widths{1, 1, 1, 1, 1}, Resolutions: []int{8, 16}, Expansions: []int{3, 6}, Depths: []int{1, 2}, Kernels: []int{3, 5},
+	}
+}
+
+// config returns a small task: a supernet of random weights, and few images.
+func config(t testing.TB) Config {
+	t.Helper()
+	dir := t.TempDir()
+	weights := filepath.Join(dir, "supernet.safetensors")
+	if err := nn.New(space(), 3).Save(weights); err != nil {
+		t.Fatal(err)
+	}
+	const size = 16
+	part := func(name string, first, n int) data.Part {
+		w, err := data.Create(filepath.Join(dir, name), size, size, 3, len(data.ShapeClasses()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pixels := make([]byte, size*size*3)
+		for i := range n {
+			if err := w.Add(pixels, data.Shapes{Size: size}.Render(first+i, pixels)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p, err := w.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	return Config{
+		Supernet: artifacts.Local(weights), Holdout: 60, Samples: 24, Unseen: 0.25, Folds: 3, Method: "auto", Calibration: 20, Arithmetic: "go", Seed: 1,
+		Dataset: data.Set{
+			Name: "shapes", Classes: len(data.ShapeClasses()), ClassNames: data.ShapeClasses(), Channels: 3, Size: size,
+			Mean: []float64{0.4, 0.4, 0.4}, Std: []float64{0.2, 0.2, 0.2}, Train: part("train", 0, 100), Test: part("test", 600, 12),
+		},
+	}
+}
+
+func train(t testing.TB, c Config, env pipeline.Env) (Output, error) {
+	t.Helper()
+	if err := c.Validate(); err != nil {
+		return Output{}, err
+	}
+	env.Work = t.TempDir()
+	return run(pipeline.With(context.Background(), env), c)
+}
+
+// The file holds what evolve needs; the method taken is the best of those
+// compared; the judgement is over the unseen samples alone.
+func TestTrain(t *testing.T) {
+	c := config(t)
+	out, err := train(t, c, pipeline.Env{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := out.Predictor.ReadFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := predict.Parse(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Samples) != c.Samples || out.Measured != c.Samples || p.Method != out.Method || len(out.Unseen) != 6 {
+		t.Errorf("%d samples, %d measured, %d unseen, method %q and %q", len(p.Samples), out.Measured, len(out.Unseen), p.Method, out.Method)
+	}
+	best := slices.MaxFunc(out.Methods, func(a, b Score) int { return int(1e9 * (a.Kendall - b.Kendall)) })
+	if len(out.Methods) != 3 || best.Method != out.Method {
+		t.Errorf("%q was taken of %+v", out.Method, out.Methods)
+	}
+	var predicted, measured []float64
+	for _, u := range out.Unseen {
+		predicted, measured = append(predicted, u.Predicted), append(measured, u.Top1)
+	}
+	if s := predict.Compare(predicted, measured); out.Kendall != s.Kendall || !slices.IsSorted(measured) {
+		t.Errorf("τ %v, the unseen subnets give %v", out.Kendall, s.Kendall)
+	}
+}
+
+// A truth that the features determine is learned, whatever the supernet.
+func TestLearn(t *testing.T) {
+	c := config(t)
+	c.Samples = 100
+	s := space()
+	rng := rand.New(rand.NewPCG(1, 1))
+	var samples []predict.Sample
+	for range c.Samples {
+		n := s.Sample(rng)
+		top1 := 0.1
+		for _, g := range n.Groups[1:] {
+			for _, b := range g {
+				top1 += 0.02*float64(b.Expansion) + 0.01*float64(b.Kernel)
+			}
+		}
+		samples = append(samples, predict.Sample{Subnet: n, Top1: top1})
+	}
+	out, err := c.learn(pipeline.With(context.Background(), pipeline.Env{Work: t.TempDir()}), s, samples)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out.Method != "ridge" || out.Kendall < 0.95 || out.RMSE > 0.01 {
+		t.Errorf("%s: τ %.3f, rmse %.4f; compared: %+v", out.Method, out.Kendall, out.RMSE, out.Methods)
+	}
+}
+
+// Threads and interruptions leave no trace.
+func TestResume(t *testing.T) {
+	c := config(t)
+	want, err := train(t, c, pipeline.Env{CPUs: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	ctx, cancel := context.WithCancel(context.Background())
+	env := pipeline.Env{Work: t.TempDir(), Checkpoint: dir, CPUs: 2, Progress: func(p pipeline.Progress) {
+		if p.Done == 7 {
+			cancel()
+		}
+	}}
+	if _, err := run(pipeline.With(ctx, env), c); !errors.Is(err, context.Canceled) {
+		t.Fatalf("stopped: %v", err)
+	}
+	log, err := os.ReadFile(filepath.Join(dir, "measured.jsonl"))
+	if err != nil || strings.Count(string(log), "\n") != 7 {
+		t.Fatalf("%d measurements kept, want 7 (%v)", strings.Count(string(log), "\n"), err)
+	}
+	got, err := train(t, c, pipeline.Env{Checkpoint: dir, CPUs: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got.Predictor, want.Predictor = artifacts.File{}, artifacts.File{}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("resumed:\n%+v\nwant\n%+v", got, want)
+	}
+}
+
+// Wrong attributes are named.
+func TestRefuses(t *testing.T) {
+	for want, change := range map[string]func(*Config){
+		"holdout: 100 of the set's 100 training images leave none":   func(c *Config) { c.Holdout = 100 },
+		"samples: 10 samples less 9 unseen ones leave 1 for 3 folds": func(c *Config) { c.Samples, c.Unseen = 10, 0.9 },
+		"samples: 100000, but the space has only 800 subnets":        func(c *Config) { c.Samples = 100000 },
+		"supernet: ": func(c *Config) { c.Supernet = c.Dataset.Train.Data },
+		`dataset: the data set does not fit: "shapes" has 1 channels`: func(c *Config) { c.Dataset.Channels = 1 },
+	} {
+		c := config(t)
+		change(&c)
+		if _, err := train(t, c, pipeline.Env{}); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
+// golden is the digest of the outputs on a small input. If it changes, the
+// stage's results did: bump its version and write the new digest here.
+const golden = "v1 955c96922802e4a74bfa9969286d02cf6fa22e3acc07b71a81e41f5493e72edc"
+
+func TestGolden(t *testing.T) {
+	out, err := train(t, config(t), pipeline.Env{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.Marshal(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := out.Predictor.ReadFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprintf("v%d %x", Stage.Version, sha256.Sum256(append(b, file...))); got != golden {
+		t.Errorf("the outputs' digest is\n%s, want\n%s\n%s", got, golden, b)
+	}
+}
