@@ -17,20 +17,9 @@ func tooDeep(src []byte, filename string) *hcl.Diagnostic {
 		return nil
 	}
 	tokens, _ := hclsyntax.LexConfig(src, filename, hcl.InitialPos)
-	depth := 0
+	n := nesting{choices: []int{0}}
 	for _, t := range tokens {
-		switch t.Type {
-		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl,
-			hclsyntax.TokenBang, hclsyntax.TokenMinus, hclsyntax.TokenQuestion:
-			depth++
-		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenTemplateSeqEnd:
-			depth--
-		case hclsyntax.TokenNewline:
-			if depth < 0 {
-				depth = 0
-			}
-		}
-		if depth > maxDepth {
+		if n.read(t.Type) > maxDepth {
 			return &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Nested too deeply", Subject: t.Range.Ptr(),
 				Detail: fmt.Sprintf("Expressions and blocks may be nested %d deep.", maxDepth)}
 		}
@@ -38,21 +27,67 @@ func tooDeep(src []byte, filename string) *hcl.Diagnostic {
 	return nil
 }
 
+// nesting counts how deep the parser would be after a token.
+type nesting struct {
+	choices []int // of each open bracket, outermost first: the conditionals within that are not at their end
+	open    int   // the sum of choices
+	signs   int   // operators in a row before an operand
+}
+
+func (n *nesting) read(t hclsyntax.TokenType) int {
+	last := len(n.choices) - 1
+	switch t {
+	case hclsyntax.TokenBang, hclsyntax.TokenMinus:
+		n.signs++
+		return last + n.open + n.signs
+	case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
+		n.choices = append(n.choices, 0)
+	case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenTemplateSeqEnd:
+		n.end()
+		if last > 0 {
+			n.choices = n.choices[:last]
+		}
+	case hclsyntax.TokenQuestion:
+		n.choices[last]++
+		n.open++
+	case hclsyntax.TokenComma, hclsyntax.TokenEqual:
+		n.end()
+	}
+	n.signs = 0
+	return len(n.choices) - 1 + n.open
+}
+
+// end ends the conditionals of the innermost bracket.
+func (n *nesting) end() {
+	last := len(n.choices) - 1
+	n.open -= n.choices[last]
+	n.choices[last] = 0
+}
+
 // suspicious tells, without reading tokens, whether the text could be nested
-// too deeply at all.
+// too deeply at all: strings and comments count as well.
 func suspicious(src []byte) bool {
-	n := 0
+	brackets, signs, choices := 0, 0, 0
 	for _, c := range src {
 		switch c {
-		case '{', '[', '(', '!', '-', '?':
-			n++
-		case '}', ']', ')', ';', '=':
-			n--
+		case '!', '-':
+			signs++
+		case ' ', '\t', '\r', '\n':
+			continue
+		default:
+			signs = 0
 		}
-		if n > maxDepth {
+		switch c {
+		case '{', '[', '(':
+			brackets++
+		case '}', ']', ')':
+			brackets = max(brackets-1, 0)
+		case '?':
+			choices++
+		}
+		if brackets+signs+choices > maxDepth {
 			return true
 		}
-		n = max(n, 0)
 	}
 	return false
 }

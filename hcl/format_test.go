@@ -35,6 +35,7 @@ func TestDeepNesting(t *testing.T) {
 	for name, text := range map[string]string{
 		"parentheses": "locals {\n x = " + strings.Repeat("(", 2e4) + "\n}",
 		"lists":       "locals {\n x = " + strings.Repeat("[", 2e4) + strings.Repeat("]", 2e4) + "\n}",
+		"objects":     "locals {\n x = " + strings.Repeat("{ a = ", 2e4) + "\n}",
 		"blocks":      strings.Repeat("a {\n", 2e4) + strings.Repeat("}\n", 2e4),
 		"not":         "locals {\n x = " + strings.Repeat("!", 2e4) + "true\n}",
 		"minus":       "locals {\n x = " + strings.Repeat("-", 2e4) + "1\n}",
@@ -50,5 +51,6 @@ func TestDeepNesting(t *testing.T) {
 		}
 	}
 	load(t, "# "+strings.Repeat("(", 2e4)+"\nlocals {\n x = \""+strings.Repeat("[", 2e4)+"\"\n}\n", hcl.Options{})
+	load(t, "locals {\n x = ["+strings.Repeat("-1, !true ? 1 : 2, ", 1e4)+"]\n}\n", hcl.Options{})
 	load(t, "locals {\n"+strings.Repeat("x-", 3000)+"x = [-1, -2, -3]\n}\n", hcl.Options{})
 }

@@ -57,6 +57,7 @@ func Load(path string, opt Options) (*pipeline.Recipe, Diagnostics) {
 type module struct {
 	opt     Options
 	types   map[string]*pipeline.Stage
+	shapes  shapes // of the types' outputs
 	dir     string // of the recipe, absolute
 	files   map[string]*hcl.File
 	partial bool // a file could not be read to its end
@@ -78,6 +79,7 @@ func newModule(opt Options) *module {
 	m := &module{
 		opt:       opt,
 		types:     make(map[string]*pipeline.Stage, len(opt.Stages)),
+		shapes:    make(shapes),
 		files:     make(map[string]*hcl.File),
 		variables: make(map[string]*variable),
 		locals:    make(map[string]*local),
@@ -85,6 +87,7 @@ func newModule(opt Options) *module {
 	}
 	for _, s := range opt.Stages {
 		m.types[s.Name] = s
+		m.shapes.add(s.Output)
 	}
 	m.bare = m.newScope(nothing, nil)
 	return m

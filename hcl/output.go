@@ -44,38 +44,55 @@ func typeOf(t *pipeline.Type) cty.Type {
 	return cty.DynamicPseudoType
 }
 
+// shapes holds the types of outputs' values, so that each is made once.
+type shapes map[*pipeline.Type]cty.Type
+
+// add takes in t and all types within it.
+func (s shapes) add(t *pipeline.Type) {
+	s[t] = typeOf(t)
+	if t.Elem != nil {
+		s.add(t.Elem)
+	}
+	for i := range t.Fields {
+		s.add(t.Fields[i].Type)
+	}
+}
+
 // unknownOutput returns what an output of type t is before its step has run:
 // an object down to the parts that are certain to be there, and unknown
 // values, marked with the step, below.
-func unknownOutput(t *pipeline.Type, step string) cty.Value {
+func (s shapes) unknownOutput(t *pipeline.Type, step string) cty.Value {
 	if t.Kind != pipeline.Object || t.Nullable {
-		return cty.UnknownVal(typeOf(t)).Mark(waitMark{step: step})
+		return cty.UnknownVal(s[t]).Mark(waitMark{step: step})
 	}
 	attrs := make(map[string]cty.Value, len(t.Fields))
 	for i := range t.Fields {
 		f := &t.Fields[i]
 		if f.Required {
-			attrs[f.Name] = unknownOutput(f.Type, step)
+			attrs[f.Name] = s.unknownOutput(f.Type, step)
 		} else {
-			attrs[f.Name] = cty.UnknownVal(typeOf(f.Type)).Mark(waitMark{step: step})
+			attrs[f.Name] = cty.UnknownVal(s[f.Type]).Mark(waitMark{step: step})
 		}
 	}
 	return cty.ObjectVal(attrs)
 }
 
 // knownOutput returns a step's output as a value whose leaves carry their origin.
-func knownOutput(raw json.RawMessage, t *pipeline.Type, step string) (cty.Value, error) {
+func (s shapes) knownOutput(raw json.RawMessage, t *pipeline.Type, step string) (cty.Value, error) {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
 	var tree any
 	if err := d.Decode(&tree); err != nil {
 		return cty.NilVal, fmt.Errorf("the output of %s: %w", step, err)
 	}
-	return grower{step}.value(tree, t, origin{}), nil
+	return grower{s, step}.value(tree, t, origin{}), nil
 }
 
 // grower makes values of a step's output.
-type grower struct{ step string }
+type grower struct {
+	shapes shapes
+	step   string
+}
 
 // origin is where in an output a value is, and how the numbers there came about.
 type origin struct {
@@ -99,7 +116,7 @@ func (o origin) key(k string) origin { return origin{o.path + "[" + strconv.Quot
 func (g grower) value(tree any, t *pipeline.Type, at origin) cty.Value {
 	switch v := tree.(type) {
 	case nil:
-		return null(t)
+		return g.null(t)
 	case []any:
 		if t.Kind == pipeline.List {
 			return g.list(v, t, at)
@@ -120,12 +137,16 @@ func (g grower) value(tree any, t *pipeline.Type, at origin) cty.Value {
 }
 
 // null returns the value of a JSON null. Go's nil slices and maps are empty.
-func null(t *pipeline.Type) cty.Value {
-	ty := typeOf(t)
+func (g grower) null(t *pipeline.Type) cty.Value {
 	if t.Nullable {
-		return cty.NullVal(ty)
+		return cty.NullVal(g.shapes[t])
 	}
-	switch {
+	return g.empty(t)
+}
+
+// empty returns an empty list or map, or where t is neither, null.
+func (g grower) empty(t *pipeline.Type) cty.Value {
+	switch ty := g.shapes[t]; {
 	case ty.IsListType():
 		return cty.ListValEmpty(ty.ElementType())
 	case ty.IsMapType():
@@ -134,8 +155,9 @@ func null(t *pipeline.Type) cty.Value {
 		return cty.EmptyTupleVal
 	case t.Kind == pipeline.Map:
 		return cty.EmptyObjectVal
+	default:
+		return cty.NullVal(ty)
 	}
-	return cty.NullVal(ty)
 }
 
 func (g grower) object(v map[string]any, t *pipeline.Type, at origin) cty.Value {
@@ -149,13 +171,13 @@ func (g grower) object(v map[string]any, t *pipeline.Type, at origin) cty.Value 
 
 func (g grower) list(v []any, t *pipeline.Type, at origin) cty.Value {
 	if len(v) == 0 {
-		return null(&pipeline.Type{Kind: pipeline.List, Elem: t.Elem})
+		return g.empty(t)
 	}
 	elems := make([]cty.Value, len(v))
 	for i := range v {
 		elems[i] = g.value(v[i], t.Elem, at.index(i))
 	}
-	if typeOf(t) == cty.DynamicPseudoType || !cty.CanListVal(elems) {
+	if g.shapes[t] == cty.DynamicPseudoType || !cty.CanListVal(elems) {
 		return cty.TupleVal(elems)
 	}
 	return cty.ListVal(elems)
@@ -163,13 +185,13 @@ func (g grower) list(v []any, t *pipeline.Type, at origin) cty.Value {
 
 func (g grower) dict(v map[string]any, t *pipeline.Type, at origin) cty.Value {
 	if len(v) == 0 {
-		return null(&pipeline.Type{Kind: pipeline.Map, Elem: t.Elem})
+		return g.empty(t)
 	}
 	elems := make(map[string]cty.Value, len(v))
 	for k := range v {
 		elems[cty.NormalizeString(k)] = g.value(v[k], t.Elem, at.key(k))
 	}
-	if typeOf(t) == cty.DynamicPseudoType || !cty.CanMapVal(elems) {
+	if g.shapes[t] == cty.DynamicPseudoType || !cty.CanMapVal(elems) {
 		return cty.ObjectVal(elems)
 	}
 	return cty.MapVal(elems)

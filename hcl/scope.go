@@ -138,7 +138,7 @@ func (s *scope) stageValues(refs []stageRef) cty.Value {
 // single returns the output of a stage without for_each, null where when drops it.
 func (s *scope) single(to *stage) cty.Value {
 	if len(to.steps) == 0 {
-		return cty.NullVal(typeOf(to.kind.Output))
+		return cty.NullVal(s.m.shapes[to.kind.Output])
 	}
 	return s.output(to.steps[0])
 }

@@ -41,13 +41,13 @@ func (s *scope) output(st *step) cty.Value {
 		if same(raw, st.raw) {
 			return st.value
 		}
-		if v, err := knownOutput(raw, st.stage.kind.Output, st.id); err == nil {
+		if v, err := st.m.shapes.knownOutput(raw, st.stage.kind.Output, st.id); err == nil {
 			st.raw, st.value = raw, v
 			return v
 		}
 	}
 	if st.unknown == cty.NilVal {
-		st.unknown = unknownOutput(st.stage.kind.Output, st.id)
+		st.unknown = st.m.shapes.unknownOutput(st.stage.kind.Output, st.id)
 	}
 	return st.unknown
 }
