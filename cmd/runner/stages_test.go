@@ -179,7 +179,5 @@ func runFail(_ context.Context, c failConfig) (struct{}, error) {
 
 func runPanic(context.Context, struct{}) (struct{}, error) {
 	trace("panic")
-	var m map[string]int
-	m["x"] = 1
-	return struct{}{}, nil
+	panic("out of luck")
 }

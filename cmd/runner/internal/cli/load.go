@@ -9,11 +9,13 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/term"
 
 	"eyrie/artifacts"
+	"eyrie/cmd/runner/internal/view"
 	"eyrie/hcl"
 	"eyrie/pipeline"
 )
@@ -34,9 +36,7 @@ func (a *app) load(path string) (*pipeline.Recipe, error) {
 		vars[name] = value
 	}
 	recipe, diags := hcl.Load(path, hcl.Options{Stages: a.stages, Vars: vars, VarFiles: a.varFiles, Environ: os.Environ()})
-	if err := a.diagnose(diags); err != nil {
-		return nil, err
-	}
+	a.diagnose(diags)
 	if diags.HasErrors() {
 		return nil, reported(exitInvalid)
 	}
@@ -45,25 +45,22 @@ func (a *app) load(path string) (*pipeline.Recipe, error) {
 
 // diagnose prints diagnostics with the text at fault: to the stream of errors,
 // or with --json as an object a line, {"v": 1, "event": "diagnostic", …}.
-func (a *app) diagnose(diags hcl.Diagnostics) error {
+func (a *app) diagnose(diags hcl.Diagnostics) {
 	if a.json {
 		for _, d := range diags.All() {
-			err := a.print(struct {
+			_ = a.print(struct {
 				Version int    `json:"v"`
 				Event   string `json:"event"`
 				hcl.Diagnostic
 			}{pipeline.EventVersion, "diagnostic", d})
-			if err != nil {
-				return err
-			}
 		}
-		return nil
+		return
 	}
 	width := 0
 	if f, ok := a.err.(*os.File); ok {
 		width, _, _ = term.GetSize(int(f.Fd())) // 0, no wrapping, where it is no terminal
 	}
-	return diags.Write(a.err, width, a.style(a.err).Colour)
+	_ = diags.Write(a.err, width, a.style(a.err).Colour)
 }
 
 // open opens the store that goes with the recipe at path. Nothing is written
@@ -85,12 +82,9 @@ func recipeDir(path string) string {
 }
 
 // prepare loads the recipe, opens its store and makes a plan. Where that takes
-// long, as large inputs are hashed, it calls slow.
-func (a *app) prepare(ctx context.Context, path string, opt pipeline.PlanOptions, slow func()) (*pipeline.Plan, *artifacts.Dir, error) {
-	if slow != nil {
-		t := time.AfterFunc(500*time.Millisecond, slow)
-		defer t.Stop()
-	}
+// long, as large inputs are hashed, it tells so.
+func (a *app) prepare(ctx context.Context, path string, opt pipeline.PlanOptions, tell func(text string)) (*pipeline.Plan, *artifacts.Dir, error) {
+	defer busy(tell, path+": planning …")()
 	// A plan of thousands of steps makes much that stays: collecting less often
 	// until it stands takes a third less time.
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
@@ -104,6 +98,40 @@ func (a *app) prepare(ctx context.Context, path string, opt pipeline.PlanOptions
 	}
 	plan, err := a.plan(ctx, recipe, store, opt)
 	return plan, store, err
+}
+
+// hint tells people something that is no result.
+func (a *app) hint(text string) {
+	if !a.json {
+		say(a.err, "%s", text)
+	}
+}
+
+// busy tells a text after half a second, and every ten seconds with the time,
+// until it is told to stop.
+func busy(tell func(string), text string) (stop func()) {
+	stopped := make(chan struct{})
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		select {
+		case <-time.After(500 * time.Millisecond):
+			tell(text)
+		case <-stopped:
+			return
+		}
+		start := time.Now()
+		t := time.NewTicker(10 * time.Second)
+		defer t.Stop()
+		for {
+			select {
+			case now := <-t.C:
+				tell(text + " " + view.Duration(now.Sub(start)))
+			case <-stopped:
+				return
+			}
+		}
+	})
+	return func() { close(stopped); wait.Wait() }
 }
 
 // plan makes a plan, evaluates the outputs as far as known, and prints all

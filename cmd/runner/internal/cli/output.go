@@ -27,7 +27,7 @@ the steps that it waits for in "after".`,
 		Args:              exactly("RECIPE", "[NAME]"),
 		ValidArgsFunction: a.completeOutputs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			plan, store, err := a.prepare(cmd.Context(), args[0], pipeline.PlanOptions{}, nil)
+			plan, store, err := a.prepare(cmd.Context(), args[0], pipeline.PlanOptions{}, a.hint)
 			if err != nil {
 				return err
 			}

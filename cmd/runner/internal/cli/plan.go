@@ -19,7 +19,7 @@ func (a *app) planCommand() *cobra.Command {
 		Args:              exactly("RECIPE"),
 		ValidArgsFunction: completeRecipeOnly,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			plan, _, err := a.prepare(cmd.Context(), args[0], opt, func() { a.planning(args[0]) })
+			plan, _, err := a.prepare(cmd.Context(), args[0], opt, a.hint)
 			if err != nil {
 				return err
 			}
@@ -40,13 +40,6 @@ func (a *app) planFlags(cmd *cobra.Command, opt *pipeline.PlanOptions) {
 	cmd.Flags().StringArrayVar(&opt.Rerun, "rerun", nil, "run this `step` though its result is cached; may be repeated")
 	for _, flag := range []string{"target", "rerun"} {
 		cobra.CheckErr(cmd.RegisterFlagCompletionFunc(flag, a.completeSteps))
-	}
-}
-
-// planning says that the plan takes a while.
-func (a *app) planning(path string) {
-	if !a.json {
-		say(a.err, "%s: planning …", path)
 	}
 }
 

@@ -44,12 +44,12 @@ func (a *app) complain(err error) {
 	}
 	errors.As(err, &step)
 	if a.json {
-		a.print(newErrorJSON(err, step))
+		_ = a.print(newErrorJSON(err, step))
 		return
 	}
 	say(a.err, "%s%v", a.style(a.err).Red("error: "), err)
 	if step != nil {
-		io.WriteString(a.err, snippet(step.Pos))
+		fmt.Fprint(a.err, snippet(step.Pos))
 	}
 }
 

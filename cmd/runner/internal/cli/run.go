@@ -79,7 +79,7 @@ func (r *runner) run(parent context.Context) error {
 	terminal := terminalOf(r.out)
 	r.out = sig.guard(r.out)
 
-	plan, store, err := r.prepare(sig.ctx, r.recipe, r.plan, func() { r.planning(r.recipe) })
+	plan, store, err := r.prepare(sig.ctx, r.recipe, r.plan, r.notice)
 	if err != nil {
 		return err
 	}

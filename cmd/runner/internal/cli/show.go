@@ -25,7 +25,7 @@ steps' outputs it came from, each output with how its numbers came about. With
 		Args:              exactly("RECIPE", "STEP"),
 		ValidArgsFunction: a.completeRecipe,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			plan, store, err := a.prepare(cmd.Context(), args[0], pipeline.PlanOptions{}, nil)
+			plan, store, err := a.prepare(cmd.Context(), args[0], pipeline.PlanOptions{}, a.hint)
 			if err != nil {
 				return err
 			}

@@ -41,7 +41,7 @@ func (s *summary) write(ctx context.Context) {
 		s.complain(err)
 	}
 	if s.json {
-		s.print(outputsEvent{pipeline.EventVersion, "outputs", s.run.ID, outputsDocument(ctx, s.store, outputs, false)})
+		_ = s.print(outputsEvent{pipeline.EventVersion, "outputs", s.run.ID, outputsDocument(ctx, s.store, outputs, false)})
 		return
 	}
 	s.outputs(outputs)

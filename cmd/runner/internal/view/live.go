@@ -46,11 +46,14 @@ func NewLive(terminal *os.File, opt Options) *Live {
 // Event redraws the step's bar or lets it end.
 func (v *Live) Event(e pipeline.Event) {
 	v.mu.Lock()
-	s := v.running[e.Step]
+	s, begun := v.running[e.Step], false
 	switch e.Type {
+	case pipeline.StepWaiting:
+		begun = s == nil
+		s = v.begin(e, waits(e))
 	case pipeline.StepStarted:
-		s = &liveStep{track: track{id: e.Step, stage: e.Stage, since: e.Time, note: v.started(e)}}
-		v.running[e.Step] = s
+		begun = s == nil
+		s = v.begin(e, v.started(e))
 	case pipeline.StepProgress:
 		if s != nil {
 			s.update(e.Time, *e.Progress)
@@ -63,15 +66,26 @@ func (v *Live) Event(e pipeline.Event) {
 	v.mu.Unlock() // what follows waits for the bars, which wait for the lock
 
 	switch {
-	case e.Type == pipeline.StepStarted:
-		s.bar = v.add(0, func(w io.Writer, width int) { v.draw(w, width, &s.track) })
-		if e.Resumed {
-			v.Notice(v.line(" ", e.Step, "goes on from its checkpoint"))
-		}
+	case begun:
+		s.bar = v.add(0, func(width int) string { return v.draw(width, &s.track) })
 	case s != nil && !running && s.bar != nil:
 		s.bar.Abort(true)
 	}
+	if e.Resumed {
+		v.Notice(v.line(" ", e.Step, "goes on from its checkpoint"))
+	}
 	v.Notice(v.of(e))
+}
+
+// begin notes that a step waits or runs from now on.
+func (v *Live) begin(e pipeline.Event, note string) *liveStep {
+	s := v.running[e.Step]
+	if s == nil {
+		s = &liveStep{}
+		v.running[e.Step] = s
+	}
+	s.track = track{id: e.Step, since: e.Time, note: note}
+	return s
 }
 
 // Notice prints the text above the bars.
@@ -102,10 +116,10 @@ func (c console) Flush(lines int) error {
 }
 
 // add adds a line at the bottom, above those of a greater weight.
-func (v *Live) add(weight int, draw func(w io.Writer, width int)) *mpb.Bar {
+func (v *Live) add(weight int, draw func(width int) string) *mpb.Bar {
 	fill := func(w io.Writer, s decor.Statistics) error {
-		draw(w, s.AvailableWidth)
-		return nil
+		_, err := io.WriteString(w, draw(s.AvailableWidth))
+		return err
 	}
 	options := []mpb.BarOption{mpb.BarFillerTrim(), mpb.BarRemoveOnComplete()}
 	if weight != 0 {
@@ -119,8 +133,8 @@ type builder mpb.BarFillerFunc
 
 func (b builder) Build() mpb.BarFiller { return mpb.BarFillerFunc(b) }
 
-// draw writes a running step's line: its name, bar, and progress.
-func (v *Live) draw(w io.Writer, width int, t *track) {
+// draw returns a running step's line: its name, bar, and progress.
+func (v *Live) draw(width int, t *track) string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	const bar = 20 // columns
@@ -133,21 +147,20 @@ func (v *Live) draw(w io.Writer, width int, t *track) {
 	}
 	room := width - Width(width, name) - bar - 2
 	if room < 10 { // a narrow terminal: no bar
-		io.WriteString(w, Cut(name+text, width))
-		return
+		return Cut(name+text, width)
 	}
 	drawn := strings.Repeat(" ", bar)
 	if known {
 		full := int(part * bar)
 		drawn = v.Style.Green(strings.Repeat("━", full)) + v.Style.Dim(strings.Repeat("─", bar-full))
 	}
-	io.WriteString(w, v.Style.Bold(name)+drawn+"  "+Cut(text, room))
+	return v.Style.Bold(name) + drawn + "  " + Cut(text, room)
 }
 
-// status writes the last line: how far the run is.
-func (v *Live) status(w io.Writer, width int) {
+// status returns the last line: how far the run is.
+func (v *Live) status(width int) string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	text := fmt.Sprintf("%d of %s ended, %s", v.ended, Count(len(v.Plan.Steps), "step"), Duration(time.Since(v.start)))
-	io.WriteString(w, v.Style.Dim(Cut(text, width)))
+	return v.Style.Dim(Cut(text, width))
 }

@@ -77,9 +77,16 @@ func (v *Plain) Event(e pipeline.Event) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	at := slices.IndexFunc(v.running, func(s *plainStep) bool { return s.id == e.Step })
+	if at >= 0 && e.Type == pipeline.StepStarted { // it has waited
+		v.running = slices.Delete(v.running, at, at+1)
+	}
 	switch e.Type {
+	case pipeline.StepWaiting:
+		v.running = append(v.running, &plainStep{track: track{id: e.Step, since: e.Time, note: waits(e)}, announced: e.Time})
+		v.print(v.of(e))
+		return
 	case pipeline.StepStarted:
-		s := &plainStep{track: track{id: e.Step, stage: e.Stage, since: e.Time}, begun: v.started(e)}
+		s := &plainStep{track: track{id: e.Step, since: e.Time}, begun: v.started(e)}
 		v.running = append(v.running, s)
 		if e.Resumed {
 			v.announce(s)
@@ -90,7 +97,7 @@ func (v *Plain) Event(e pipeline.Event) {
 			v.running[at].update(e.Time, *e.Progress)
 		}
 		return
-	case pipeline.StepLog, pipeline.StepRetry, pipeline.StepWaiting:
+	case pipeline.StepLog, pipeline.StepRetry:
 		if at >= 0 && v.running[at].begun != "" {
 			v.announce(v.running[at])
 		}

@@ -133,3 +133,26 @@ func TestDuration(t *testing.T) {
 		}
 	}
 }
+
+// A step that waits for another run is heard of, too.
+func TestPlainWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out strings.Builder
+		v := NewPlain(&out, Options{Plan: planOf(t, "train")})
+		v.Event(pipeline.Event{Time: time.Now(), Type: pipeline.StepWaiting, Step: "train", Holder: "process 7"})
+		time.Sleep(11 * time.Second)
+		v.Event(pipeline.Event{Time: time.Now(), Type: pipeline.StepStarted, Step: "train", Stage: "nothing"})
+		time.Sleep(time.Second)
+		v.Event(pipeline.Event{Time: time.Now(), Type: pipeline.StepDone, Step: "train", Elapsed: 1})
+		v.Close()
+		want := `
+  train  waits for process 7, which does the same
+  train  10 s  waits for process 7, which does the same
+> train  nothing
+✓ train  1.0 s
+`
+		if got := "\n" + out.String(); got != want {
+			t.Errorf("got %s\nwant %s", got, want)
+		}
+	})
+}

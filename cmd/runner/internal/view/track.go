@@ -9,11 +9,11 @@ import (
 
 // track follows one running step and estimates its rate.
 type track struct {
-	id, stage string
-	note      string // until there is progress: why it runs, what it waits for
-	since     time.Time
-	progress  *pipeline.Progress
-	samples   []sample // of the last window, oldest first
+	id       string
+	note     string // until there is progress: why it runs, what it waits for
+	since    time.Time
+	progress *pipeline.Progress
+	samples  []sample // of the last window, oldest first
 }
 
 type sample struct {

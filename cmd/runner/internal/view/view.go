@@ -57,7 +57,7 @@ func (l *lines) of(e pipeline.Event) string {
 			return l.line(l.Style.Dim("="), e.Step, "cached")
 		}
 	case pipeline.StepWaiting:
-		return l.line(" ", e.Step, "waits for "+e.Holder+", which does the same")
+		return l.line(" ", e.Step, waits(e))
 	case pipeline.StepLog:
 		return l.line(" ", e.Step, l.log(e.Log))
 	case pipeline.StepRetry:
@@ -79,6 +79,9 @@ func (l *lines) started(e pipeline.Event) string {
 	}
 	return join(e.Stage, Reasons(e.Reasons))
 }
+
+// waits words what a step waits for.
+func waits(e pipeline.Event) string { return "waits for " + e.Holder + ", which does the same" }
 
 func (l *lines) line(mark, step, text string) string {
 	return mark + " " + l.Style.Bold(Pad(step, l.names)) + "  " + text
