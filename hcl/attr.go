@@ -145,18 +145,19 @@ func (m *module) checkStage(s *stage) {
 	}
 	for _, st := range steps {
 		values := make(map[string]any, len(s.attrs))
-		complete := !s.broken && !m.partial
+		complete, sensitive := !s.broken && !m.partial, false
 		for _, a := range s.attrs {
 			result := m.check(st, a)
 			switch {
 			case result != nil && len(result.Unknown) == 0:
 				values[a.field.Name] = result.Value
+				sensitive = sensitive || result.Sensitive
 			case result != nil || a.failed || a.expr.bad:
 				complete = false
 			}
 		}
 		if complete && !lacks(s.kind.Config, values) {
-			m.complete = append(m.complete, candidate{s, values})
+			m.complete = append(m.complete, candidate{s, values, sensitive})
 		}
 	}
 }

@@ -114,7 +114,7 @@ func (m *module) elements(s *stage, v cty.Value) (elems []element, ok bool) {
 	ty := v.Type()
 	switch {
 	case !v.IsKnown():
-		m.notKnown(s.forEach, "for_each")
+		m.notKnown(m.bare, s.forEach, v.WithMarks(marks), "for_each")
 		return nil, false
 	case v.IsNull():
 		m.errorf(at, "Wrong type", "for_each takes a map, a set or a list of unique strings, not null.")
@@ -136,7 +136,7 @@ func (m *module) elements(s *stage, v cty.Value) (elems []element, ok bool) {
 			m.errorf(at, "Sensitive for_each", "The keys of for_each are shown as part of the steps' names, and this value is sensitive.")
 			return nil, false
 		case !key.IsKnown():
-			m.notKnown(s.forEach, "for_each")
+			m.notKnown(m.bare, s.forEach, e, "for_each")
 			return nil, false
 		case key.IsNull() || key.Type() != cty.String:
 			m.errorf(at, "Wrong type", "The elements of a list or set in for_each must be strings, as they name the steps, not %s. Write { for x in … : \"name of ${x}\" => x }.", typeName(key.Type()))
@@ -160,15 +160,16 @@ func (m *module) keeps(st *step) (keep, ok bool) {
 	if when == nil {
 		return true, true
 	}
-	v, diags := m.bare.of(st).value(when)
+	scope := m.bare.of(st)
+	v, diags := scope.value(when)
 	m.diags = append(m.diags, diags...)
 	if isBroken(v) || diags.HasErrors() {
 		return false, false
 	}
-	v, _ = v.Unmark()
+	v, marks := v.Unmark()
 	switch {
 	case !v.IsKnown():
-		m.notKnown(when, "when")
+		m.notKnown(scope, when, v.WithMarks(marks), "when")
 		return false, false
 	case v.IsNull() || v.Type() != cty.Bool:
 		m.errorf(when.syntax.Range(), "Wrong type", "when takes true or false, not %s.", new(converter).describe(v))
@@ -177,17 +178,23 @@ func (m *module) keeps(st *step) (keep, ok bool) {
 	return v.True(), true
 }
 
-// notKnown reports an expression that must be known before anything runs,
+// notKnown reports an expression whose value must be known before anything runs,
 // naming what it refers to that is not.
-func (m *module) notKnown(e *expr, what string) {
+func (m *module) notKnown(in *scope, e *expr, v cty.Value, what string) {
+	const rule = "%s must be known before anything runs: it may refer to variables, locals, files, and to which instances a stage has. "
+	waits := make(map[string]bool)
+	for w := range cty.ValueMarksOfTypeDeep[waitMark](v) {
+		waits[w.step] = true
+	}
 	blamed := false
 	for r := range e.refs {
-		blamed = true
-		m.errorf(r.whole, "Known too late", "%s must be known before anything runs, and so can refer to variables, locals, files and to which instances a stage has; but %s is an output, known only after %s has run.",
-			what, m.source(r.whole), r.to.name)
+		if slices.ContainsFunc(in.targets(r), func(st *step) bool { return len(waits) == 0 || waits[st.id] }) {
+			blamed = true
+			m.errorf(r.whole, "Known too late", rule+"But %s is an output, known only after %s has run.", what, m.source(r.whole), r.to.name)
+		}
 	}
-	if e.each && !blamed && !m.failed() {
-		m.errorf(e.syntax.Range(), "Known too late", "%s must be known before anything runs, but each.value is an output.", what)
+	if !blamed {
+		m.errorf(e.syntax.Range(), "Known too late", rule+"But this depends on an output.", what)
 	}
 }
 

@@ -14,11 +14,14 @@ import (
 
 // explain adds to what HCL reports of an expression what only the recipe tells:
 // names that were meant, instances that there are, stages that when dropped.
-func (m *module) explain(e *expr, diags hcl.Diagnostics) hcl.Diagnostics {
+// Where something sensitive takes part, HCL's words may show it, and are left out.
+func (m *module) explain(e *expr, diags hcl.Diagnostics, secret bool) hcl.Diagnostics {
 	all := make(hcl.Diagnostics, len(diags))
 	for i, d := range diags {
 		better := *d
-		better.Detail = m.detail(e, d)
+		if better.Detail = m.detail(e, d); secret {
+			better.Detail = "Why is not shown, as a sensitive value takes part."
+		}
 		better.Expression, better.EvalContext = nil, nil // may show what is sensitive
 		all[i] = &better
 	}
@@ -29,6 +32,10 @@ func (m *module) detail(e *expr, d *hcl.Diagnostic) string {
 	var panicked function.PanicError
 	if extra, ok := d.Extra.(hclsyntax.FunctionCallDiagExtra); ok && errors.As(extra.FunctionCallError(), &panicked) {
 		return fmt.Sprintf("The function %q cannot cope with these arguments (a mistake in the function: %v).", extra.CalledFunctionName(), panicked.Value)
+	}
+	if extra, ok := d.Extra.(hclsyntax.FunctionCallUnknownDiagExtra); ok {
+		name := extra.CalledFunctionName()
+		return fmt.Sprintf("There is no function %q.%s", name, didYouMean(name, sortedKeys(m.root.Functions)))
 	}
 	switch d.Summary {
 	case "Unsupported attribute":

@@ -77,6 +77,15 @@ func (m *module) settle(l *local, path []*local) {
 	}
 }
 
+// checkLocals evaluates the locals that refer to stages, none of which has an
+// output yet.
+func (m *module) checkLocals() {
+	for _, name := range sortedKeys(m.locals) {
+		_, diags := m.bare.local(m.locals[name])
+		m.diags = append(m.diags, diags...)
+	}
+}
+
 // distinct leaves out references that were yielded before: locals may share
 // what they refer to.
 func distinct(refs iter.Seq[stageRef]) iter.Seq[stageRef] {

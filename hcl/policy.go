@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
 
 	"eyrie/pipeline"
 )
@@ -63,7 +64,7 @@ func (m *module) certain(st *step, a *attribute) (float64, bool) {
 	}
 	result := m.check(st, a)
 	if result != nil && len(result.Unknown) > 0 {
-		m.notKnown(a.expr, a.field.Name)
+		m.notKnown(m.bare.of(st), a.expr, cty.DynamicVal, a.field.Name)
 		return 0, false
 	}
 	if result == nil {

@@ -14,9 +14,10 @@ type expr struct {
 	syntax hclsyntax.Expression
 	stages []stageRef // references to stages, in the order of the text
 	locals []*local   // without repeats
-	each   bool       // refers to each
-	value  bool       // refers to each.value
-	bad    bool       // refers to what does not exist, which was reported
+	vars   []*variable
+	each   bool // refers to each
+	value  bool // refers to each.value
+	bad    bool // refers to what does not exist, which was reported
 }
 
 // stageRef is a reference to a stage, or to one instance of it.
@@ -177,8 +178,10 @@ func (w *walker) reference(n *hclsyntax.ScopeTraversalExpr) {
 	}
 	switch root {
 	case "var":
-		if w.m.variables[name] == nil {
+		if v := w.m.variables[name]; v == nil {
 			w.unknown(at, "variable", name, sortedKeys(w.m.variables))
+		} else if !slices.Contains(w.out.vars, v) {
+			w.out.vars = append(w.out.vars, v)
 		}
 	case "path":
 		if name != "recipe" {

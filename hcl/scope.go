@@ -45,9 +45,8 @@ func (s *scope) partial(e *expr) (v cty.Value, diags hcl.Diagnostics) {
 	if e.bad {
 		return broken, nil
 	}
-	ctx := s.m.root
+	ctx := s.m.root.NewChild() // HCL keeps the state of an evaluation by its context
 	if len(e.locals) > 0 || len(e.stages) > 0 || e.each {
-		ctx = ctx.NewChild()
 		ctx.Variables = make(map[string]cty.Value, 3)
 		if len(e.locals) > 0 {
 			ctx.Variables["local"], diags = s.localValues(e.locals)
@@ -68,7 +67,25 @@ func (s *scope) partial(e *expr) (v cty.Value, diags hcl.Diagnostics) {
 		}
 	}()
 	v, diags = e.syntax.Value(ctx)
-	return v, s.m.explain(e, diags)
+	if len(diags) > 0 {
+		diags = s.m.explain(e, diags, s.secret(e))
+	}
+	return v, diags
+}
+
+// secret tells whether anything sensitive takes part in an expression.
+func (s *scope) secret(e *expr) bool {
+	for _, v := range e.vars {
+		if v.value.HasMarkDeep(sensitiveMark{}) {
+			return true
+		}
+	}
+	for _, l := range e.locals {
+		if v, _ := s.local(l); v.HasMarkDeep(sensitiveMark{}) {
+			return true
+		}
+	}
+	return e.each && s.step != nil && s.step.each != cty.NilVal && s.step.each.HasMarkDeep(sensitiveMark{})
 }
 
 // internal reports a panic of the HCL libraries, at the expression that they

@@ -65,6 +65,7 @@ func (m *module) buildStages() {
 	for _, s := range m.ordered {
 		m.expand(s, nil)
 	}
+	m.checkLocals()
 	for _, s := range m.ordered {
 		m.checkStage(s)
 	}

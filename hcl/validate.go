@@ -13,11 +13,12 @@ import (
 // candidate is a step's attributes, all of them known, for the stage itself to
 // judge.
 type candidate struct {
-	stage  *stage
-	values map[string]any
+	stage     *stage
+	values    map[string]any
+	sensitive bool // one of the values is
 }
 
-// validate lets the stages judge the steps that are complete, and reports what
+// validateSteps lets the stages judge the steps that are complete, and reports what
 // they object to: of each stage block once.
 func (m *module) validateSteps() {
 	errs := make([]error, len(m.complete))
@@ -33,9 +34,9 @@ func (m *module) validateSteps() {
 	wg.Wait()
 	reported := make(map[*stage]bool)
 	for i, err := range errs {
-		if s := m.complete[i].stage; err != nil && !reported[s] {
-			reported[s] = true
-			m.unsuitable(s, err)
+		if c := m.complete[i]; err != nil && !reported[c.stage] {
+			reported[c.stage] = true
+			m.unsuitable(c, err)
 		}
 	}
 	m.complete = nil
@@ -43,8 +44,12 @@ func (m *module) validateSteps() {
 
 // unsuitable reports what a stage says of a step's attributes, at the one that
 // it names.
-func (m *module) unsuitable(s *stage, err error) {
-	at := s.block.DefRange()
+func (m *module) unsuitable(c candidate, err error) {
+	s, at := c.stage, c.stage.block.DefRange()
+	why := strings.TrimSuffix(err.Error(), ".")
+	if c.sensitive {
+		why = "why is not shown, as a sensitive value takes part"
+	}
 	var bad *pipeline.AttrError
 	if errors.As(err, &bad) {
 		p := splitPath(bad.Attr)
@@ -54,7 +59,7 @@ func (m *module) unsuitable(s *stage, err error) {
 			}
 		}
 	}
-	m.errorf(at, "Unsuitable attributes", "Stage %q: %s.", s.name, strings.TrimSuffix(err.Error(), "."))
+	m.errorf(at, "Unsuitable attributes", "Stage %q: %s.", s.name, why)
 }
 
 // splitPath reads the path in an AttrError, such as "stops[1].latency".

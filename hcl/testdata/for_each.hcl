@@ -60,3 +60,11 @@ stage "table" "instances" {
   any   = stage.fine["c"].text
   one   = stage.fine[each.key].text
 }
+
+stage "table" "partly" {
+  for_each = length(stage.fine) > 0 ? stage.source.rows : []
+}
+
+locals {
+  unused = stage.source.texd
+}
