@@ -149,7 +149,7 @@ func (s Space) Contains(n Subnet) error {
 	}
 	for i, blocks := range n.Groups {
 		if depths := s.GroupDepths(i); !slices.Contains(depths, len(blocks)) {
-			return fmt.Errorf("group %d: depth %d is not one of %v", i+1, len(blocks), depths)
+			return fmt.Errorf("group %d: depth %d is not one of %v", i+1, len(blocks), slices.Clone(depths))
 		}
 		for j, b := range blocks {
 			if err := s.contains(i, b); err != nil {
