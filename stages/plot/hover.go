@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"encoding/xml"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"gonum.org/v1/plot/vg"
+
+	"eyrie/pipeline"
 )
 
 // maxHover is how many points get a text; more would be a cloud.
@@ -15,7 +18,7 @@ const maxHover = 2000
 
 // annotate adds to an SVG of this height a name for screen readers, fonts to fall
 // back on, and over each point an invisible mark with a title, which browsers
-// show on hover.
+// show on hover. A click leads to the step that the point came from.
 func (f *figure) annotate(svg []byte, pg *page, height vg.Length) []byte {
 	svg = bytes.ReplaceAll(svg, []byte("font-family:Liberation Sans;"), []byte("font-family:Liberation Sans,Arial,Helvetica,sans-serif;"))
 	name := f.Title
@@ -40,18 +43,43 @@ func (f *figure) hover(b *bytes.Buffer, pg *page, height vg.Length) {
 			if !pg.data.Contains(c) {
 				continue
 			}
-			fmt.Fprintf(b, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"6\"><title>%s</title></circle>\n",
-				c.X.Points(), (height - c.Y).Points(), escape(f.tell(m.series, p)))
+			fmt.Fprintf(b, "%s<circle cx=\"%.1f\" cy=\"%.1f\" r=\"6\"><title>%s</title></circle>%s\n",
+				begin(p), c.X.Points(), (height - c.Y).Points(), escape(f.tell(m.series, p)), end(p))
 		}
 	}
 	for _, s := range pg.bars {
 		for _, p := range s.points {
 			r := s.rect(p, &pg.data, pg.plot)
-			fmt.Fprintf(b, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"><title>%s</title></rect>\n",
-				r.Min.X.Points(), (height - r.Max.Y).Points(), r.Size().X.Points(), r.Size().Y.Points(), escape(f.tell(s.series, p)))
+			fmt.Fprintf(b, "%s<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"><title>%s</title></rect>%s\n",
+				begin(p), r.Min.X.Points(), (height - r.Max.Y).Points(), r.Size().X.Points(), r.Size().Y.Points(), escape(f.tell(s.series, p)), end(p))
 		}
 	}
 	b.WriteString("</g>\n")
+}
+
+// step returns the step that the point's y, or else its x, came from.
+func (p point) step() string {
+	for _, o := range append(slices.Clip(p.y.origins), p.x.origins...) {
+		if o.Step != "" {
+			return o.Step
+		}
+	}
+	return ""
+}
+
+// begin and end put a point's mark into a link to the step that it came from.
+func begin(p point) string {
+	if p.step() == "" {
+		return ""
+	}
+	return `<a href="#` + pipeline.Anchor(p.step()) + `">`
+}
+
+func end(p point) string {
+	if p.step() == "" {
+		return ""
+	}
+	return "</a>"
 }
 
 // tell describes a point: its names, its values, and where they came from.

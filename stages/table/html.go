@@ -1,14 +1,15 @@
 package table
 
 import (
-	"encoding/json"
 	"html/template"
 	"strings"
+
+	"eyrie/pipeline"
 )
 
-// fragment is a figure for a page. Numbers carry data-value, to sort by, and
-// data-origins, from which a page makes links; a bare browser shows the
-// origins on hover.
+// fragment is a figure for a page. Numbers carry data-value, to sort by, the
+// kinds as classes, a link to the step that they came from (see
+// [pipeline.Anchor]), and all their origins, which show on hover.
 var fragment = template.Must(template.New("table").Parse(`<figure class="table">
 {{- if or .Title .Caption}}
 <figcaption>{{with .Title}}<strong>{{.}}</strong>{{end}}{{if and .Title .Caption}} {{end}}{{.Caption}}</figcaption>
@@ -22,7 +23,7 @@ var fragment = template.Must(template.New("table").Parse(`<figure class="table">
 </thead>
 <tbody>
 {{- range .Rows}}
-<tr>{{range .}}<td{{with .Class}} class="{{.}}"{{end}}{{with .Value}} data-value="{{.}}"{{end}}{{with .Origins}} data-origins="{{.}}"{{end}}{{with .Hover}} title="{{.}}"{{end}}>{{if .Best}}<b>{{.Text}}</b>{{else}}{{.Text}}{{end}}{{with .Mark}}<sup>{{.}}</sup>{{end}}</td>{{end}}</tr>
+<tr>{{range .}}<td{{with .Class}} class="{{.}}"{{end}}{{with .Value}} data-value="{{.}}"{{end}}{{with .Hover}} title="{{.}}"{{end}}>{{if .Link}}<a href="{{.Link}}">{{end}}{{if .Best}}<b>{{.Text}}</b>{{else}}{{.Text}}{{end}}{{if .Link}}</a>{{end}}{{with .Mark}}<sup>{{.}}</sup>{{end}}</td>{{end}}</tr>
 {{- end}}
 </tbody>
 </table>
@@ -38,8 +39,8 @@ var fragment = template.Must(template.New("table").Parse(`<figure class="table">
 type htmlHead struct{ Text, Mark, Class string }
 
 type htmlCell struct {
-	Text, Mark, Class, Value, Origins, Hover string
-	Best                                     bool
+	Text, Mark, Class, Value, Link, Hover string
+	Best                                  bool
 }
 
 type htmlSpan struct {
@@ -95,21 +96,20 @@ func side(h head) string {
 }
 
 func (c cell) html(h head) htmlCell {
-	out := htmlCell{Text: c.text, Mark: c.mark, Class: side(h), Best: c.best, Value: c.plain()}
+	out := htmlCell{Text: c.text, Mark: c.mark, Class: side(h), Best: c.best}
 	if c.number == nil {
-		out.Value = ""
 		return out
 	}
-	if len(c.origins) > 0 {
-		b, err := json.Marshal(c.origins)
-		if err != nil {
-			panic(err) // strings always encode
-		}
-		out.Origins = string(b)
+	out.Value = c.plain()
+	for _, k := range c.kinds {
+		out.Class = strings.TrimSpace(out.Class + " " + string(k))
 	}
 	var hover []string
 	for _, o := range c.origins {
 		hover = append(hover, o.String())
+		if o.Step != "" && out.Link == "" {
+			out.Link = "#" + pipeline.Anchor(o.Step)
+		}
 	}
 	out.Hover = strings.Join(hover, "\n")
 	return out
