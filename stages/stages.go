@@ -11,6 +11,7 @@ import (
 	"eyrie/stages/grid"
 	"eyrie/stages/plot"
 	"eyrie/stages/predictor"
+	"eyrie/stages/report"
 	"eyrie/stages/supernet"
 	"eyrie/stages/table"
 )
@@ -27,4 +28,5 @@ var All = []*pipeline.Stage{
 	deploy.Stage,
 	table.Stage,
 	plot.Stage,
+	report.Stage,
 }

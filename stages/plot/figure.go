@@ -114,10 +114,11 @@ func (f *figure) points() (n int) {
 // legendName returns the series' name with the kinds that the axes do not say.
 func (f *figure) legendName(s series) string {
 	name, note := s.Name, ""
-	if k := kindsOf(s.points, yOf); !f.shareY && k != "" {
+	const given = string(pipeline.Given) // goes without saying
+	if k := kindsOf(s.points, yOf); !f.shareY && k != given {
 		note = k
 	}
-	if k := kindsOf(s.points, xOf); !f.shareX && k != "" {
+	if k := kindsOf(s.points, xOf); !f.shareX && k != "" && k != given {
 		if note != "" && note != k {
 			note = "x " + k + ", y " + note
 		} else {

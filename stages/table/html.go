@@ -97,10 +97,12 @@ func side(h head) string {
 
 func (c cell) html(h head) htmlCell {
 	out := htmlCell{Text: c.text, Mark: c.mark, Class: side(h), Best: c.best}
-	if c.number == nil {
+	if c.number != nil {
+		out.Value = c.plain()
+	}
+	if len(c.kinds) == 0 && c.number == nil { // no number, nor a list of them
 		return out
 	}
-	out.Value = c.plain()
 	for _, k := range c.kinds {
 		out.Class = strings.TrimSpace(out.Class + " " + string(k))
 	}

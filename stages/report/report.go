@@ -1,0 +1,110 @@
+// Package report is the stage that makes a page of a run: one HTML file that
+// needs no network, with tables, figures, the recipe, and the steps behind
+// them. Every number links to the step that it came from.
+package report
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"net/http"
+	"os"
+	"strings"
+
+	"eyrie/artifacts"
+	"eyrie/pipeline"
+)
+
+// Stage is the report stage.
+var Stage = pipeline.Define("report", 1,
+	`Makes one HTML page of tables, figures and text.
+
+The page needs no network and no other file. Tables can be sorted; numbers and
+points show where they came from on hover, and link to the step, whose verdict,
+time, attributes and outputs the page lists beside a drawing of the graph. The
+verdicts are those of the run that made the page.`,
+	Config{}, run)
+
+// Config is what a recipe may write in the block.
+type Config struct {
+	Title    string          `json:"title" doc:"the page's title"`
+	Text     string          `json:"text,omitempty" doc:"an introduction; text may have paragraphs, lines that begin with \"- \", **bold**, and code in backquotes"`
+	Sections []Section       `json:"sections" doc:"the page's sections, in order"`
+	Recipe   *artifacts.File `json:"recipe" doc:"the recipe's file or directory, to show at the end: \"${path.recipe}/paper.hcl\""`
+}
+
+// Section is a part of the page under a heading.
+type Section struct {
+	Title   string           `json:"title" doc:"the heading"`
+	Text    string           `json:"text,omitempty" doc:"text below the heading"`
+	Tables  []artifacts.File `json:"tables,omitempty" doc:"tables, as the html that the table stage yields"`
+	Figures []artifacts.File `json:"figures,omitempty" doc:"figures: SVG, which is shown in the page's colours, or PNG or JPEG"`
+}
+
+// Output is what the block's references yield.
+type Output struct {
+	HTML artifacts.File `json:"html" doc:"the page"`
+}
+
+// Validate checks that there is something to show.
+func (c Config) Validate() error {
+	if c.Title == "" {
+		return pipeline.Badf("title", "is empty")
+	}
+	if len(c.Sections) == 0 {
+		return pipeline.Badf("sections", `a report needs sections: sections = [{ title = "Table 3", tables = [stage.table3.html] }]`)
+	}
+	for i, s := range c.Sections {
+		if s.Title == "" {
+			return pipeline.Badf(fmt.Sprintf("sections[%d].title", i), "is empty")
+		}
+	}
+	return nil
+}
+
+func run(ctx context.Context, c Config) (Output, error) {
+	p, err := newPage(c, pipeline.Lineage(ctx))
+	if err != nil {
+		return Output{}, err
+	}
+	var b bytes.Buffer
+	if err := pageTemplate.Execute(&b, p); err != nil {
+		return Output{}, err
+	}
+	path := pipeline.Path(ctx, "report.html")
+	if err := os.WriteFile(path, b.Bytes(), 0o666); err != nil {
+		return Output{}, err
+	}
+	return Output{HTML: artifacts.Local(path)}, nil
+}
+
+// table returns a table's HTML as it is.
+func table(f artifacts.File) (template.HTML, error) {
+	b, err := f.ReadFile()
+	if err != nil {
+		return "", err
+	}
+	if !bytes.HasPrefix(b, []byte("<figure")) {
+		return "", fmt.Errorf("is no table: give the html of a table step")
+	}
+	return template.HTML(b), nil
+}
+
+// figure returns a picture for the page: SVG as it is, others as data.
+func figure(f artifacts.File) (template.HTML, error) {
+	b, err := f.ReadFile()
+	if err != nil {
+		return "", err
+	}
+	if at := bytes.Index(b, []byte("<svg")); at >= 0 && at < 500 {
+		return template.HTML(b[at:]), nil
+	}
+	kind := http.DetectContentType(b)
+	if !strings.HasPrefix(kind, "image/") {
+		return "", fmt.Errorf("is no picture (%s): give the svg or png of a plot step", kind)
+	}
+	data := base64.StdEncoding.EncodeToString(b)
+	return template.HTML(`<img alt="" src="data:` + kind + `;base64,` + data + `">`), nil
+}
