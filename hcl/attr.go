@@ -1,6 +1,8 @@
 package hcl
 
 import (
+	"cmp"
+
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
@@ -146,8 +148,12 @@ func (m *module) checkStage(s *stage) {
 	for _, st := range steps {
 		values := make(map[string]any, len(s.attrs))
 		complete, sensitive := !s.broken && !m.partial, false
-		for _, a := range s.attrs {
+		st.fixed = make([]*pipeline.Attr, len(s.attrs))
+		for i, a := range s.attrs {
 			result := m.check(st, a)
+			if !a.failed && !st.varies(a) {
+				st.fixed[i] = cmp.Or(result, &leftOut)
+			}
 			switch {
 			case result != nil && len(result.Unknown) == 0:
 				values[a.field.Name] = result.Value

@@ -1,6 +1,7 @@
 package hcl_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -54,6 +55,46 @@ func BenchmarkLoad(b *testing.B) {
 				r, diags := hcl.Load(path, hcl.Options{Stages: testStages})
 				if diags.HasErrors() || len(r.Steps) < n {
 					b.Fatal(diags)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkEvaluate evaluates the attributes of 10,000 steps that refer to
+// 10,000 others, one each, with all outputs there; and one step that refers to
+// all of them.
+func BenchmarkEvaluate(b *testing.B) {
+	const upstream = `
+stage "search" "s" {
+  for_each = { for i in range(10000) : "i${i}" => i + 1 }
+  platform = { name = "p", memory = 1024 }
+  limit    = { latency = "87ms" }
+  widths   = [0.3, 1.0]
+}
+`
+	for _, bench := range []struct{ name, text string }{
+		{"pairs=10000", upstream + `
+stage "table" "t" {
+  for_each = stage.s
+  one      = each.value.best.latency
+  title    = stage.s[each.key].best.label
+}`},
+		{"fan-in=10000", upstream + `
+stage "table" "t" {
+  rows = [for k, s in stage.s : { name = k, latency = s.best.latency }]
+}`},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			r := load(b, bench.text, hcl.Options{})
+			raw := json.RawMessage(done[`net["a"]`])
+			known := func(string) (json.RawMessage, bool) { return raw, true }
+			b.ReportAllocs()
+			for b.Loop() {
+				for _, s := range r.Steps {
+					if _, err := s.Attrs(known); err != nil {
+						b.Fatal(err)
+					}
 				}
 			}
 		})

@@ -1,11 +1,23 @@
 // Package hcl reads recipes: text in HashiCorp's configuration language becomes
 // a [pipeline.Recipe]. It is the only package that knows HCL and its values.
 //
+// A recipe consists of blocks, in one file or in the *.hcl files of a directory:
+//
+//	variable "NAME" { type, default, description, sensitive, validation { condition, error_message } }
+//	locals { NAME = … }
+//	stage "TYPE" "NAME" { the stage's attributes; for_each, when, depends_on, retry, timeout, resources }
+//	output "NAME" { value, description, sensitive }
+//
+// Expressions refer to var.NAME, local.NAME, stage.NAME (with for_each: to
+// stage.NAME["key"]), path.recipe, and in a stage with for_each to each.key and
+// each.value; they call the functions that [Functions] lists.
+//
 // [Load] reads and checks; it runs nothing and looks into no store. What a
 // stage block's expressions yield is evaluated by the closures that Load leaves
 // in each step, with the outputs that exist at that time: an output that does
 // not exist yet is an unknown value of the type that the stage's schema says,
-// so that a mistake shows before anything runs.
+// so that a mistake shows before anything runs. Which steps there are (for_each,
+// when) is decided with no output known, and so never depends on a cache.
 //
 // Three kinds of marks travel with values through every expression:
 //
@@ -13,6 +25,9 @@
 //     functions published and measured attach it;
 //   - which step an unknown value waits for;
 //   - that a value is sensitive.
+//
+// What merely selects a value (a condition, an index, a key) leaves it its own
+// origins and adds none.
 //
 // Mistakes of the recipe's author are [Diagnostics], all of them in one go,
 // each with the text at fault and what to write instead.

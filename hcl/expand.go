@@ -198,12 +198,6 @@ func (m *module) notKnown(in *scope, e *expr, v cty.Value, what string) {
 	}
 }
 
-// reachable returns the step that a key of s names.
-func (s *stage) reachable(key string) (*step, bool) {
-	st, ok := s.byKey[key]
-	return st, ok
-}
-
 // keys returns the keys of a stage's instances.
 func (s *stage) keys() []string {
 	keys := make([]string, len(s.steps))

@@ -167,7 +167,7 @@ func (s *scope) targets(r stageRef) []*step {
 	}
 	if r.key != nil {
 		if key, ok := s.key(r.key); ok {
-			if st, ok := r.to.reachable(key); ok {
+			if st := r.to.byKey[key]; st != nil {
 				return []*step{st}
 			}
 			return nil

@@ -19,6 +19,7 @@ type step struct {
 	key   string    // of for_each
 	each  cty.Value // what for_each holds for the key
 	links []link
+	fixed []*pipeline.Attr // of the stage's attributes, those that no output can change
 
 	mu      sync.Mutex
 	unknown cty.Value       // the output before there is one
@@ -112,14 +113,18 @@ func (st *step) evaluate(known pipeline.Known) (map[string]pipeline.Attr, error)
 	scope := st.m.newScope(known, st)
 	attrs := make(map[string]pipeline.Attr, len(st.stage.attrs))
 	var all hcl.Diagnostics
-	for _, a := range st.stage.attrs {
-		if a.result != nil {
-			attrs[a.field.Name] = fresh(*a.result)
-			continue
+	for i, a := range st.stage.attrs {
+		result := st.fixed[i]
+		if result == nil {
+			var diags hcl.Diagnostics
+			result, diags = scope.attr(a)
+			all = append(all, diags...)
+		} else if result != &leftOut {
+			copied := *result
+			copied.Value = copyTree(result.Value)
+			result = &copied
 		}
-		result, diags := scope.attr(a)
-		all = append(all, diags...)
-		if result != nil {
+		if result != nil && result != &leftOut {
 			attrs[a.field.Name] = *result
 		}
 	}
@@ -129,12 +134,15 @@ func (st *step) evaluate(known pipeline.Known) (map[string]pipeline.Attr, error)
 	return attrs, nil
 }
 
-// fresh returns a copy of an attribute that shares no lists and maps with it.
-func fresh(a pipeline.Attr) pipeline.Attr {
-	a.Value = copyTree(a.Value)
-	return a
+// leftOut stands for an attribute that is null, as if it were not written.
+var leftOut pipeline.Attr
+
+// varies tells whether outputs may change an attribute.
+func (st *step) varies(a *attribute) bool {
+	return a.expr.uses() || a.expr.value && st.stage.forEach.uses()
 }
 
+// copyTree returns a tree that shares no lists and maps with the one given.
 func copyTree(tree any) any {
 	switch v := tree.(type) {
 	case []any:

@@ -324,6 +324,19 @@ func TestDirectory(t *testing.T) {
 	}
 }
 
+// A path without a recipe is a mistake that names it.
+func TestNoRecipe(t *testing.T) {
+	empty := t.TempDir()
+	for path, want := range map[string]string{
+		filepath.Join(empty, "none.hcl"): "There is no file " + filepath.Join(empty, "none.hcl"),
+		empty:                            "The directory " + empty + " has no *.hcl files.",
+	} {
+		if r, diags := hcl.Load(path, hcl.Options{}); r != nil || diags.Len() != 1 || !strings.Contains(diags.Error(), want) {
+			t.Errorf("%s: %v; want %q", path, diags, want)
+		}
+	}
+}
+
 func write(t testing.TB, dir, name, text string) string {
 	t.Helper()
 	if err := os.MkdirAll(dir, 0o777); err != nil {
