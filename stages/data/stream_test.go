@@ -177,3 +177,28 @@ func TestBatchAllocs(t *testing.T) {
 		t.Errorf("%v allocations a batch, want 0", n)
 	}
 }
+
+// Whoever holds images out gets the same ones, and no image is on both sides.
+func TestHoldout(t *testing.T) {
+	g := Shapes{Seed: 1, Size: 8}
+	s := g.Split(0, 50)
+	rest, held := s.Holdout(20)
+	again, _ := s.Holdout(20)
+	if rest.Len() != 30 || held.Len() != 20 {
+		t.Fatalf("%d and %d images", rest.Len(), held.Len())
+	}
+	seen := map[int64]int{}
+	for _, part := range []*Split{rest, held} {
+		for _, r := range part.index.Records {
+			seen[r.Offset]++
+		}
+	}
+	if len(seen) != 50 {
+		t.Errorf("%d different images of 50", len(seen))
+	}
+	for i, r := range rest.index.Records {
+		if again.index.Records[i] != r {
+			t.Fatalf("image %d differs the second time", i)
+		}
+	}
+}

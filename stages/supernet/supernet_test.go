@@ -76,22 +76,27 @@ func train(t testing.TB, ctx context.Context, c Config) (Output, error) {
 }
 
 // digest hashes the outputs, files included.
-func digest(t testing.TB, out Output) string {
-	t.Helper()
+func digest(out Output) (string, error) {
 	h := sha256.New()
 	for _, f := range []interface{ ReadFile() ([]byte, error) }{out.Weights, out.Curve, out.CurvePlot} {
 		b, err := f.ReadFile()
 		if err != nil {
-			t.Fatal(err)
+			return "", err
 		}
 		h.Write(b)
 	}
 	b, err := json.Marshal(out)
+	h.Write(b)
+	return fmt.Sprintf("v%d %x", Stage.Version, h.Sum(nil)), err
+}
+
+func mustDigest(t *testing.T, out Output) string {
+	t.Helper()
+	d, err := digest(out)
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.Write(b)
-	return fmt.Sprintf("v%d %x", Stage.Version, h.Sum(nil))
+	return d
 }
 
 // golden is the digest of the outputs on a small input, computed in Go. If it
@@ -107,7 +112,7 @@ func TestGolden(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := digest(t, out); got != golden {
+		if got := mustDigest(t, out); got != golden {
 			t.Errorf("%d threads: the outputs' digest is\n%s, want\n%s", threads, got, golden)
 		}
 	}
@@ -204,7 +209,7 @@ func TestResume(t *testing.T) {
 				damage(t, list[len(list)-1], attempt)
 			}
 		}
-		if a, b := digest(t, got), digest(t, want); a != b {
+		if a, b := mustDigest(t, got), mustDigest(t, want); a != b {
 			t.Errorf("%s: resumed %s, uninterrupted %s", schedule, a, b)
 		}
 	}
