@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"sync"
-	"sync/atomic"
 )
 
 // Feed describes a sequence of batches. Step s is the batch of the images
@@ -85,8 +84,7 @@ type slot struct {
 }
 
 // pump prepares the steps Start … End-1 with fill and yields them in order.
-// Step s always uses slot s mod ring, so that memory is bounded, and the
-// goroutine that holds the lowest step never waits for another.
+// Step s always uses slot s mod ring, so that memory is bounded.
 func pump(ctx context.Context, f Feed, fill func(context.Context, int, *Batch) error, yield func(*Batch, error) bool) {
 	threads, ahead := f.Threads, f.Ahead
 	if threads < 1 {
@@ -104,21 +102,26 @@ func pump(ctx context.Context, f Feed, fill func(context.Context, int, *Batch) e
 	var workers sync.WaitGroup
 	defer workers.Wait()
 	defer cancel()
-	var next atomic.Int64
-	next.Store(int64(f.Start))
+	var turn sync.Mutex // slots are taken in the order of the steps
+	next := f.Start
+	take := func() (step int, sl *slot) {
+		turn.Lock()
+		defer turn.Unlock()
+		if next >= f.End {
+			return 0, nil
+		}
+		sl = &ring[next%len(ring)]
+		select {
+		case <-sl.empty:
+		case <-ctx.Done():
+			return 0, nil
+		}
+		next++
+		return next - 1, sl
+	}
 	for range threads {
 		workers.Go(func() {
-			for {
-				step := int(next.Add(1) - 1)
-				if step >= f.End {
-					return
-				}
-				sl := &ring[step%len(ring)]
-				select {
-				case <-sl.empty:
-				case <-ctx.Done():
-					return
-				}
+			for step, sl := take(); sl != nil; step, sl = take() {
 				sl.err = fill(ctx, step, &sl.batch)
 				sl.full <- struct{}{}
 			}

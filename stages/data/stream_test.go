@@ -202,3 +202,23 @@ func TestHoldout(t *testing.T) {
 		}
 	}
 }
+
+// However the goroutines are scheduled, each batch is its step's: no later step
+// takes the place of one that is slow to begin.
+func TestPumpKeepsOrder(t *testing.T) {
+	for range 50 {
+		f := Feed{End: 2000, Threads: 8, Ahead: 1}
+		fill := func(_ context.Context, step int, b *Batch) error {
+			b.N = step
+			return nil
+		}
+		want := 0
+		pump(t.Context(), f, fill, func(b *Batch, err error) bool {
+			if err != nil || b.N != want {
+				t.Fatalf("step %d: got step %d, %v", want, b.N, err)
+			}
+			want++
+			return true
+		})
+	}
+}
