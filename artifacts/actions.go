@@ -77,6 +77,9 @@ func (d *Dir) check(ctx context.Context, f File) error {
 	})
 }
 
+// printable is a name as JSON can hold it; the file is found by the name itself.
+func printable(name string) string { return strings.ToValidUTF8(name, "\uFFFD") }
+
 func (d *Dir) lastPath(name string) string { return d.shard("last", Sum([]byte(name)).String()) }
 
 // SetLast implements Store. It is fast if nothing changes.
@@ -84,7 +87,7 @@ func (d *Dir) SetLast(name string, id ActionID) error {
 	if was, err := d.Last(name); err == nil && was == id {
 		return nil
 	}
-	body, err := json.Marshal(last{strings.ToValidUTF8(name, "\uFFFD"), id})
+	body, err := json.Marshal(last{printable(name), id})
 	if err != nil {
 		return err
 	}
@@ -102,7 +105,7 @@ func (d *Dir) Last(name string) (ActionID, error) {
 		return ActionID{}, ErrNotFound
 	}
 	var l last
-	if json.Unmarshal(body, &l) != nil {
+	if json.Unmarshal(body, &l) != nil || l.Name != printable(name) {
 		return ActionID{}, ErrNotFound
 	}
 	return l.Action, nil

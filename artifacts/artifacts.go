@@ -98,7 +98,9 @@ type Objects interface {
 	// Hash returns the handle of the file or directory tree at path, with its
 	// Path, without storing it. A stat cache spares hashing what has not
 	// changed. Symbolic links are followed: the digest is of what a reader of
-	// path reads.
+	// path reads. Of a file, its content counts; of a tree, also its names,
+	// its empty directories and which files its owner may execute, but not a
+	// store that is in it.
 	Hash(ctx context.Context, path string) (File, error)
 	// Import stores the file or directory tree at path and returns its handle,
 	// without a Path, which can be read from the store from then on. What lies

@@ -163,6 +163,27 @@ func TestDamagedObjects(t *testing.T) {
 	}
 }
 
+// A tree whose manifest is there and one of whose files is not is a miss.
+func TestTreeWithoutItsFile(t *testing.T) {
+	d := openDir(t, filepath.Join(t.TempDir(), "store"))
+	defer d.Close()
+	r := small(t, d)
+	tree, file := r.Objects[0], r.Objects[1]
+	r.Objects = []File{tree}
+	if err := d.Record(r); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(d.objectPath(file.Digest)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Lookup(r.Action); !errors.Is(err, ErrNotFound) {
+		t.Errorf("Lookup: %v", err)
+	}
+	if _, err := d.Fetch(t.Context(), tree); !errors.Is(err, ErrNotFound) {
+		t.Errorf("Fetch: %v", err)
+	}
+}
+
 // Open says ErrDamaged instead of io.EOF, also where the stat cache knows
 // nothing of it, as when a disk loses a bit; from then on the record is a miss.
 func TestOpenDamaged(t *testing.T) {
@@ -170,13 +191,8 @@ func TestOpenDamaged(t *testing.T) {
 	defer d.Close()
 	r := small(t, d)
 	file := r.Objects[1]
-	path := d.objectPath(file.Digest)
-	overwrite(t, path, []byte("CONTENT"))
-	fi, err := os.Lstat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.cache.learn(d.key(path), stampOf(fi), file.Digest, time.Now())
+	overwrite(t, d.objectPath(file.Digest), []byte("CONTENT"))
+	mislead(t, d, file.Digest)
 	if _, err := d.Lookup(r.Action); err != nil {
 		t.Fatalf("this test is about what the stat cache hides: %v", err)
 	}

@@ -3,10 +3,12 @@ package artifacts
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -115,6 +117,25 @@ func TestStoreIsMarked(t *testing.T) {
 	}
 }
 
+// A directory that a store is in, such as the recipe's, has the digest that it
+// has without, and can be an artifact of that store.
+func TestStoreInTheTree(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "recipe.hcl"), []byte("x"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	d := openDir(t, filepath.Join(dir, ".eyrie"))
+	defer d.Close()
+	before := hashed(t, d, dir)
+	if err := commit(d, 1, func() {}); err != nil {
+		t.Fatal(err)
+	}
+	f, err := d.Import(t.Context(), dir)
+	if err != nil || f.Digest != before {
+		t.Errorf("with the store in it the tree is %v, was %v; %v", f.Digest, before, err)
+	}
+}
+
 // A store that cannot be written can be read.
 func TestReadOnly(t *testing.T) {
 	d := openDir(t, filepath.Join(t.TempDir(), "store"))
@@ -145,6 +166,18 @@ func TestReadOnly(t *testing.T) {
 	if _, err := d.Lookup(r.Action); !errors.Is(err, ErrNotFound) {
 		t.Errorf("Lookup of a damaged object: %v", err)
 	}
+	mislead(t, d, r.Objects[0].Digest)
+	rd, err := d.Open(r.Objects[0].Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadAll(rd); !errors.Is(err, ErrDamaged) {
+		t.Errorf("Open of a damaged object: %v", err)
+	}
+	rd.Close()
+	if _, err := d.Lookup(r.Action); !errors.Is(err, ErrNotFound) {
+		t.Errorf("Lookup of an object that was seen to be damaged: %v", err)
+	}
 	d.Close()
 }
 
@@ -171,6 +204,21 @@ func TestImportMoves(t *testing.T) {
 		if err1 != nil || err2 != nil || os.SameFile(source, object) != moved || object.Mode() != frozen || !object.ModTime().Equal(frozenTime) {
 			t.Errorf("moved %t: source %v, object %v; %v, %v", moved, source, object, err1, err2)
 		}
+	}
+}
+
+// mislead makes the stat cache know an object as good, as it does when a disk
+// loses a bit.
+func mislead(t *testing.T, d *Dir, digest Digest) {
+	t.Helper()
+	path := d.objectPath(digest)
+	fi, err := os.Lstat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.cache.learn(d.key(path), stampOf(fi), digest, time.Now())
+	if err := d.verify(t.Context(), digest); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -202,6 +250,73 @@ func TestImportOfAChangingFile(t *testing.T) {
 	left, err := filepath.Glob(d.path("objects", "*", "*"))
 	if err != nil || len(left) != 0 {
 		t.Errorf("stored: %v, %v", left, err)
+	}
+}
+
+// An object that somebody writes to is damaged, whatever has been read of it.
+func TestObjectWrittenTo(t *testing.T) {
+	d := openDir(t, filepath.Join(t.TempDir(), "store"))
+	defer d.Close()
+	digest := small(t, d).Objects[1].Digest
+	d.cache.forget(d.key(d.objectPath(digest)))
+	ctx := &changing{t.Context(), d.objectPath(digest)}
+	if err := d.verify(ctx, digest); !errors.Is(err, ErrDamaged) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// What gets its name in the store is on the disk before, and its name after:
+// also a loss of power finds whole files only, and all that was recorded.
+func TestDurable(t *testing.T) {
+	d := openDir(t, filepath.Join(t.TempDir(), "store"))
+	defer d.Close()
+	var pending []string // "sync" of the last file, then directories that have new names
+	synced := false
+	names := 0
+	d.disk.fault = func(op, path string) error {
+		in, _ := filepath.Rel(d.root, path)
+		kind, _, _ := strings.Cut(in, string(filepath.Separator))
+		switch {
+		case op == "sync":
+			synced = true
+		case op == "rename" && kind == "tmp": // moved out of a stage's directory
+		case op == "rename" && (kind == "objects" || kind == "actions"):
+			if !synced {
+				t.Errorf("%s gets its name before it is on the disk", in)
+			}
+			names++
+			pending = append(pending, filepath.Dir(path))
+		case op == "mkdir":
+			pending = append(pending, filepath.Dir(path))
+		case op == "syncdir":
+			pending = slices.DeleteFunc(pending, func(dir string) bool { return dir == path })
+		case op == "create":
+			synced = false
+		}
+		return nil
+	}
+	work, err := d.Temp()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{work, t.TempDir()} {
+		path := filepath.Join(dir, "file")
+		if err := os.WriteFile(path, []byte(dir), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		synced = false
+		f, err := d.Import(t.Context(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Record(testRecord(len(dir), f)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// A rename into a directory that is not there yet is tried, fails, and is
+	// tried again: it is seen twice.
+	if len(pending) != 0 || names < 4 {
+		t.Errorf("of %d names these are not on the disk: %v", names, pending)
 	}
 }
 

@@ -2,6 +2,7 @@ package artifacts
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -164,12 +165,12 @@ func (k disk) lock(path string) (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := flock(f); err != nil {
+		if err := k.try("flock", path, func() error { return flock(f) }); err != nil {
 			f.Close()
 			if errors.Is(err, syscall.EWOULDBLOCK) {
 				return nil, nil
 			}
-			return nil, &fs.PathError{Op: "lock", Path: path, Err: err}
+			return nil, fmt.Errorf("lock %s: %w (a store must be on a file system with locks)", path, err)
 		}
 		mine, err := f.Stat()
 		if err == nil {

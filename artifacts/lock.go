@@ -84,7 +84,7 @@ func (d *Dir) Lock(ctx context.Context, id ActionID, waiting func(holder string)
 		return nil, err
 	}
 	return sync.OnceFunc(func() {
-		d.disk.unlock(f)
+		_ = d.disk.unlock(f) // closing the file is what counts, and cannot fail
 		release()
 	}), nil
 }
@@ -104,8 +104,9 @@ func (d *Dir) lockFile(ctx context.Context, path string, waiting func(string)) (
 			return nil, err
 		}
 		if f != nil {
-			f.Truncate(0)
-			f.WriteString(me())
+			if err := f.Truncate(0); err == nil {
+				_, _ = f.WriteString(me()) // for who waits; without it they know less
+			}
 			return f, nil
 		}
 		if holder := holderOf(path); holder != "" {

@@ -40,7 +40,7 @@ func (d *Dir) Import(ctx context.Context, path string) (File, error) {
 		err = d.put(ctx, f.Digest, manifest)
 	}
 	if err != nil {
-		return File{}, fmt.Errorf("store %s: %w", path, err)
+		return File{}, fmt.Errorf("import %s: %w", path, err)
 	}
 	return f, nil
 }
@@ -238,9 +238,9 @@ func (d *Dir) discard(digest Digest, bad fs.FileInfo) error {
 	d.cache.forget(d.key(path))
 	if tmp, err := d.temp(); err == nil && d.disk.rename(path, tmp) == nil {
 		if now, err := os.Lstat(tmp); err == nil && !os.SameFile(now, bad) {
-			d.disk.link(tmp, path)
+			_ = d.disk.link(tmp, path) // or a third one has put one there
 		}
-		d.disk.remove(tmp)
+		_ = d.disk.remove(tmp)
 	}
 	return fmt.Errorf("object %s: %w", digest, ErrDamaged)
 }

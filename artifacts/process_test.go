@@ -161,6 +161,36 @@ func TestProcessesKilled(t *testing.T) {
 	checkSound(t, root)
 }
 
+// The file of a lock is removed when the lock is given back. Who opened it just
+// before, and got the lock of a file that is no more, does not hold the lock.
+func TestLockOfARemovedFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	var first, second *os.File
+	take := func() (f *os.File) {
+		f, err := disk{}.lock(path)
+		if err != nil || f == nil {
+			t.Fatal(f, err)
+		}
+		return f
+	}
+	first = take()
+	late := disk{fault: func(op, _ string) error {
+		if op == "flock" && second == nil {
+			if err := (disk{}).unlock(first); err != nil {
+				t.Fatal(err)
+			}
+			second = take()
+		}
+		return nil
+	}}
+	if f, err := late.lock(path); f != nil || err != nil {
+		t.Errorf("two hold the lock: %v, %v", f, err)
+	}
+	if err := (disk{}).unlock(second); err != nil {
+		t.Error(err)
+	}
+}
+
 // holdChild takes the lock of an action and keeps it until it is killed.
 func holdChild(args []string) error {
 	d, err := OpenDir(args[0])

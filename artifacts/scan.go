@@ -17,7 +17,8 @@ type taker func(ctx context.Context, path string, fi fs.FileInfo) (Digest, int64
 // no manifest, for a tree the handle and the manifest.
 //
 // Symbolic links are followed, so that a tree means what a program reads that
-// opens its files; content outside of the tree is part of the digest, too.
+// opens its files; content outside of the tree is part of the digest, too. A
+// store in the tree, as one lies beside the recipe, is no part of it.
 func scan(ctx context.Context, path string, take taker) (File, []byte, error) {
 	fi, err := os.Stat(path)
 	if err != nil {
@@ -59,6 +60,24 @@ type found struct {
 	info fs.FileInfo
 }
 
+// isStore tells whether a directory that has these entries is a Dir's.
+func isStore(dir string, entries []fs.DirEntry) bool {
+	for _, e := range entries {
+		if e.Name() != "format" || !e.Type().IsRegular() {
+			continue
+		}
+		if fi, err := e.Info(); err != nil || fi.Size() > 1000 {
+			return false
+		}
+		b, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err == nil {
+			_, err = unseal("format", b)
+		}
+		return err == nil
+	}
+	return false
+}
+
 // dir walks the directory rel; above are the directories on the way to it and
 // itself, which a link must not lead back to.
 func (w *walk) dir(ctx context.Context, rel string, above []fs.FileInfo) error {
@@ -68,6 +87,9 @@ func (w *walk) dir(ctx context.Context, rel string, above []fs.FileInfo) error {
 	names, err := os.ReadDir(filepath.Join(w.root, filepath.FromSlash(rel)))
 	if err != nil {
 		return err
+	}
+	if rel != "" && isStore(filepath.Join(w.root, filepath.FromSlash(rel)), names) {
+		return nil
 	}
 	if len(names) == 0 && rel != "" {
 		w.empty = append(w.empty, entry{path: rel, kind: 'd'})

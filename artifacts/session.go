@@ -54,7 +54,7 @@ func (d *Dir) collect() {
 			continue
 		}
 		if d.disk.remove(sessionDir(lock)) == nil {
-			d.disk.unlock(lock)
+			_ = d.disk.unlock(lock)
 		} else {
 			lock.Close()
 		}
