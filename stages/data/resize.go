@@ -34,23 +34,30 @@ type taps struct {
 	weights []int32
 }
 
+// filter maps a line of n pixels to r results: what is seen are the pixels
+// [start, start+length). It is kept from image to image while these are the
+// same.
+type filter struct {
+	n, start, length, r int
+	taps                []taps
+	weights             []int32 // backing store of the taps
+	exact               []float64
+}
+
 // scratch is what a goroutine needs to decode and resize an image.
 type scratch struct {
 	bytes, pixels []byte
-	cols, rows    []taps
-	weights       []int32 // backing store of the taps
-	exact         []float64
+	cols, rows    filter
 	mid           []int32 // rows of the box, resized horizontally: 8+6-bit fixed point
 }
 
 // resize writes the box of the image to out, r×r×channels grey levels
 // 0 … 255, mirrored when flip is set.
 func (sc *scratch) resize(img pixels, b box, r int, flip bool, out []float32) {
-	sc.weights = sc.weights[:0]
-	sc.cols = sc.filter(sc.cols, img.width, b.x, b.w, r)
-	sc.rows = sc.filter(sc.rows, img.height, b.y, b.h, r)
+	cols := sc.cols.fit(img.width, b.x, b.w, r)
+	rows := sc.rows.fit(img.height, b.y, b.h, r)
 	lo, hi := img.height, 0 // rows that are needed
-	for _, t := range sc.rows {
+	for _, t := range rows {
 		if len(t.weights) > 0 {
 			lo, hi = min(lo, t.first), max(hi, t.first+len(t.weights))
 		}
@@ -63,9 +70,9 @@ func (sc *scratch) resize(img pixels, b box, r int, flip bool, out []float32) {
 	sc.mid = grow(sc.mid, (hi-lo)*line)
 	for y := lo; y < hi; y++ {
 		src := img.data[y*img.width*img.channels:][:img.width*img.channels]
-		horizontal(sc.mid[(y-lo)*line:][:line], src, sc.cols, img.channels, flip)
+		horizontal(sc.mid[(y-lo)*line:][:line], src, cols, img.channels, flip)
 	}
-	for y, t := range sc.rows {
+	for y, t := range rows {
 		vertical(out[y*line:][:line], sc.mid, t, lo)
 	}
 }
@@ -121,11 +128,14 @@ func vertical(dst []float32, mid []int32, t taps, lo int) {
 	}
 }
 
-// filter computes the taps that map the pixels [start, start+length) of a line
-// of n to r results. Pixels outside the line are black where the box reaches
-// there and do not count elsewhere.
-func (sc *scratch) filter(dst []taps, n, start, length, r int) []taps {
-	dst = dst[:0]
+// fit computes the taps for these pixels and results. Pixels outside the line
+// are black where the box reaches there and do not count elsewhere.
+func (f *filter) fit(n, start, length, r int) []taps {
+	if f.n == n && f.start == start && f.length == length && f.r == r {
+		return f.taps
+	}
+	f.n, f.start, f.length, f.r = n, start, length, r
+	f.taps, f.weights = f.taps[:0], f.weights[:0]
 	scale := float64(length) / float64(r)
 	support := max(scale, 1)
 	lo, hi := min(0, start), max(n, start+length)
@@ -133,37 +143,37 @@ func (sc *scratch) filter(dst []taps, n, start, length, r int) []taps {
 		centre := float64(start) + float64((float64(i)+0.5)*scale)
 		first := max(lo, int(math.Floor(centre-support)))
 		last := min(hi, int(math.Ceil(centre+support)))
-		sc.exact = sc.exact[:0]
+		f.exact = f.exact[:0]
 		sum := 0.0
 		for x := first; x < last; x++ {
 			w := max(0, 1-math.Abs(float64(x)+0.5-centre)/support)
-			sc.exact = append(sc.exact, w)
+			f.exact = append(f.exact, w)
 			sum += w
 		}
-		dst = append(dst, sc.quantise(first, sum, n))
+		f.taps = append(f.taps, f.quantise(first, sum))
 	}
-	return dst
+	return f.taps
 }
 
 // quantise rounds the exact weights to integers that sum to one, then drops
-// zeros at the ends and what lies outside the line's n pixels.
-func (sc *scratch) quantise(first int, sum float64, n int) taps {
-	begin := len(sc.weights)
+// zeros at the ends and what lies outside the line.
+func (f *filter) quantise(first int, sum float64) taps {
+	begin := len(f.weights)
 	rest, largest := int32(1<<weightBits), 0
-	for k, w := range sc.exact {
+	for k, w := range f.exact {
 		q := int32(math.Round(w / sum * (1 << weightBits)))
-		sc.weights = append(sc.weights, q)
+		f.weights = append(f.weights, q)
 		rest -= q
-		if w > sc.exact[largest] {
+		if w > f.exact[largest] {
 			largest = k
 		}
 	}
-	ws := sc.weights[begin:]
+	ws := f.weights[begin:]
 	ws[largest] += rest
 	for len(ws) > 0 && (ws[0] == 0 || first < 0) {
 		ws, first = ws[1:], first+1
 	}
-	for len(ws) > 0 && (ws[len(ws)-1] == 0 || first+len(ws) > n) {
+	for len(ws) > 0 && (ws[len(ws)-1] == 0 || first+len(ws) > f.n) {
 		ws = ws[:len(ws)-1]
 	}
 	if len(ws) == 0 {
