@@ -24,7 +24,11 @@ var testStages = []*pipeline.Stage{
 	pipeline.Define("write", 1, "Writes text to a file.", writeConfig{Name: "out.txt"}, runWrite),
 	pipeline.Define("read", 1, "Reads a file.", readConfig{}, runRead),
 	pipeline.Define("sum", 1, "Adds numbers.", sumConfig{}, runSum),
-	pipeline.Define("slow", 1, "Counts slowly, and goes on from its checkpoint.", slowConfig{Tick: 0.02}, runSlow),
+	pipeline.Define("slow", 1, `Counts slowly, and goes on from its checkpoint. What it counts
+is up to the test.
+
+    tick = "20ms"
+    steps = 3`, slowConfig{Tick: 0.02}, runSlow),
 	pipeline.Define("stubborn", 1, "Sleeps, and does not stop when it is told to.", stubbornConfig{}, runStubborn),
 	pipeline.Define("fail", 1, "Fails.", failConfig{Message: "it was told to"}, runFail),
 	pipeline.Define("panic", 1, "Panics.", struct{}{}, runPanic),

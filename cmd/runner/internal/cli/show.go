@@ -218,8 +218,8 @@ func attrText(a attrJSON) string {
 	return brief(a.Value, 60)
 }
 
-// originText says where an attribute was written, and the outputs and sources
-// that its value came from.
+// originText says where an attribute was written, and the outputs (each as a
+// whole) and sources that its value came from.
 func originText(a attrJSON) string {
 	if a.Default {
 		return "default"
@@ -229,7 +229,9 @@ func originText(a attrJSON) string {
 	for _, o := range a.Origins {
 		switch {
 		case o.Step != "":
-			from = append(from, strings.TrimSuffix(o.Step+"."+o.Output, "."))
+			output, _, _ := strings.Cut(o.Output, ".")
+			output, _, _ = strings.Cut(output, "[")
+			from = append(from, strings.TrimSuffix(o.Step+"."+output, "."))
 		case o.Source != "":
 			from = append(from, fmt.Sprintf("%s: %s", o.Kind, o.Source))
 		}

@@ -82,12 +82,16 @@ func (a *app) showStage(s *pipeline.Stage) error {
 	return nil
 }
 
-// wrap breaks text into lines of a readable width, each with a prefix.
+// wrap breaks text into lines of a readable width, each with a prefix. As in
+// Go's own comments, an indented paragraph, such as an example, stays as it is.
 func wrap(text, prefix string) string {
 	const width = 88 // columns
 	paragraphs := strings.Split(strings.TrimSpace(text), "\n\n")
 	for i, p := range paragraphs {
-		lines := wordwrap.WrapString(strings.Join(strings.Fields(p), " "), uint(width-len(prefix)))
+		lines := strings.TrimRight(p, " \n")
+		if !strings.HasPrefix(p, " ") && !strings.HasPrefix(p, "\t") {
+			lines = wordwrap.WrapString(strings.Join(strings.Fields(p), " "), uint(width-len(prefix)))
+		}
 		paragraphs[i] = prefix + strings.ReplaceAll(lines, "\n", "\n"+prefix)
 	}
 	return strings.Join(paragraphs, "\n\n")

@@ -91,7 +91,7 @@ func (s *summary) counts() string {
 }
 
 // outputs prints the recipe's outputs: text of several lines, such as a table,
-// as it is between empty lines, anything else on a line.
+// as it is between empty lines, anything else in the recipe's notation.
 func (s *summary) outputs(values []value) {
 	const width = 100 // columns
 	apart := true     // from what was printed before
@@ -112,7 +112,7 @@ func (s *summary) outputs(values []value) {
 		case block:
 			say(s.out, "%s:\n\n%s", name, strings.Trim(text, "\n"))
 		default:
-			say(s.out, "%s = %s", name, brief(v.Value, width))
+			say(s.out, "%s = %s", name, spread(v.Value, "", width))
 		}
 	}
 }

@@ -130,6 +130,40 @@ func writeBrief(b *strings.Builder, v any, limit int) {
 	}
 }
 
+// spread returns a value on one line where it fits in the width, else with an
+// element a line. Long lists are cut short.
+func spread(v any, indent string, width int) string {
+	const most = 20 // elements
+	var b strings.Builder
+	writeBrief(&b, v, 4*width)
+	if s := b.String(); len(s) <= width {
+		return s
+	}
+	v = bare(v)
+	inner := indent + "  "
+	var elems []string
+	open, end := "[", "]"
+	switch v := v.(type) {
+	case string:
+		return strconv.Quote(v)
+	case []any:
+		for _, e := range v {
+			elems = append(elems, spread(e, inner, width-2))
+		}
+	case map[string]any:
+		open, end = "{", "}"
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			elems = append(elems, k+" = "+spread(v[k], inner, width-2))
+		}
+	default:
+		return b.String()
+	}
+	if n := len(elems) - most; n > 0 {
+		elems = append(elems[:most], fmt.Sprintf("… and %d more", n))
+	}
+	return open + "\n" + inner + strings.Join(elems, "\n"+inner) + "\n" + indent + end
+}
+
 // numberText returns x in full, with an exponent only where that is shorter.
 func numberText(x float64) string {
 	if a := math.Abs(x); a >= 1e15 || (a < 1e-4 && a > 0) {
