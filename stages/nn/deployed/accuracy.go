@@ -1,0 +1,56 @@
+package deployed
+
+import (
+	"context"
+	"sync"
+
+	"eyrie/stages/data"
+)
+
+// Runner computes the logits of one normalised image, rows × columns ×
+// channels. Net and Int8 are Runners; they may be used by several goroutines.
+type Runner interface {
+	Logits(image []float32) []float32
+}
+
+// Each runs all images of a split at a resolution, on so many threads, and calls
+// f with the logits and the label of each, in their order.
+func Each(ctx context.Context, r Runner, split *data.Split, resolution, threads int, f func(logits []float32, label int)) error {
+	for b, err := range split.All(ctx, 64*threads, data.View{Resolution: resolution}, threads) {
+		if err != nil {
+			return err
+		}
+		logits := make([][]float32, b.N)
+		size := len(b.X) / b.N
+		var wg sync.WaitGroup
+		for t := range threads {
+			wg.Go(func() {
+				for i := t; i < b.N; i += threads {
+					logits[i] = r.Logits(b.X[i*size : (i+1)*size])
+				}
+			})
+		}
+		wg.Wait()
+		for i, z := range logits {
+			f(z, int(b.Labels[i]))
+		}
+	}
+	return nil
+}
+
+// Accuracy returns the part of the images whose label has the largest logit.
+func Accuracy(ctx context.Context, r Runner, split *data.Split, resolution, threads int) (top1 float64, err error) {
+	correct := 0
+	err = Each(ctx, r, split, resolution, threads, func(logits []float32, label int) {
+		best := 0
+		for j, v := range logits {
+			if v > logits[best] {
+				best = j
+			}
+		}
+		if best == label {
+			correct++
+		}
+	})
+	return float64(correct) / float64(split.Len()), err
+}

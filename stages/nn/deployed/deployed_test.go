@@ -1,0 +1,224 @@
+package deployed
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+
+	"eyrie/stages/arch"
+	"eyrie/stages/data"
+	"eyrie/stages/nn"
+	"eyrie/stages/onnx"
+	"eyrie/stages/onnx/onnxtest"
+)
+
+const resolution = 16
+
+func space() arch.Space {
+	return arch.Space{
+		Backbone: arch.Backbone{
+			Input: 3, Stem: arch.Stem{Channels: 16, Kernel: 3, Stride: 2},
+			Groups: []arch.Group{
+				{Expansion: 1, Channels: 8, Repeats: 1, Stride: 1}, {Expansion: 6, Channels: 16, Repeats: 2, Stride: 2},
+				{Expansion: 6, Channels: 24, Repeats: 2, Stride: 1},
+			},
+			Head: 64, Classes: len(data.ShapeClasses()),
+		},
+		Widths: arch.Widths{1, 1, 1, 1, 1}, Resolutions: []int{resolution}, Expansions: []int{3, 6}, Depths: []int{1, 2}, Kernels: []int{3, 5},
+	}
+}
+
+// trained returns a supernet whose largest subnet has learned the shapes a
+// little, an evaluator of it, and test images.
+var trained = sync.OnceValues(func() (*nn.Evaluator, *data.Split) {
+	engine, err := nn.NewEngine(0, "auto")
+	if err != nil {
+		panic(err)
+	}
+	shapes := data.Shapes{Seed: 1, Size: resolution}
+	train, test := shapes.Split(0, 960), shapes.Split(12000, 400)
+	s := nn.New(space(), 1)
+	t := nn.NewTrainer(engine, s)
+	const steps = 160
+	feed := data.Feed{Batch: 48, Resolution: data.At(resolution), Seed: 1, End: steps}
+	step := 0
+	for b, err := range train.Stream(context.Background(), feed) {
+		if err != nil {
+			panic(err)
+		}
+		n := space().Largest()
+		if step%2 == 1 {
+			n = space().Sample(rand.New(rand.NewPCG(1, uint64(step))))
+		}
+		t.Grad(n, b, nn.Loss{Hard: 1}, nil)
+		t.Step(nn.SGD{Rate: 0.1 * (1 + math.Cos(math.Pi*float64(step)/steps)) / 2, Momentum: 0.9, Nesterov: true, Decay: 1e-4})
+		step++
+	}
+	return nn.NewEvaluator(engine, s, train, test, 100), test
+})
+
+// subnets returns the nets of the largest and of a random subnet.
+func subnets(t *testing.T) (v *nn.Evaluator, test *data.Split, ns []arch.Subnet, nets []*Net) {
+	t.Helper()
+	v, test = trained()
+	for _, n := range []arch.Subnet{space().Largest(), space().Sample(rand.New(rand.NewPCG(2, 3)))} {
+		layers, err := v.Folded(context.Background(), n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ns, nets = append(ns, n), append(nets, New(space().Network(n), layers))
+	}
+	return v, test, ns, nets
+}
+
+// images returns n images of a split.
+func images(t *testing.T, split *data.Split, n int) (each [][]float32) {
+	t.Helper()
+	var b data.Batch
+	indices := make([]int, n)
+	for i := range indices {
+		indices[i] = i
+	}
+	if err := split.Batch(context.Background(), indices, data.View{Resolution: resolution}, &b); err != nil {
+		t.Fatal(err)
+	}
+	size := len(b.X) / n
+	for i := range n {
+		each = append(each, b.X[i*size:(i+1)*size])
+	}
+	return each
+}
+
+// The deployed network is the subnet that the evaluator measures.
+func TestNetIsTheSubnet(t *testing.T) {
+	v, test, ns, nets := subnets(t)
+	for i, n := range ns {
+		want, err := v.Accuracy(context.Background(), n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := Accuracy(context.Background(), nets[i], test, resolution, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if math.Abs(got-want) > 1.0/400 || i == 0 && got < 0.4 {
+			t.Errorf("subnet %d: top-1 %v, the evaluator measures %v", i, got, want)
+		}
+	}
+}
+
+// Quantised, a network loses at most 1.5 points of accuracy.
+func TestInt8Accuracy(t *testing.T) {
+	_, test, _, nets := subnets(t)
+	for i, net := range nets {
+		q := net.Quantise(images(t, test, 100))
+		float, err := Accuracy(context.Background(), net, test, resolution, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := Accuracy(context.Background(), q, test, resolution, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("subnet %d: top-1 %.4f, in int8 %.4f", i, float, got)
+		if math.Abs(got-float) > 0.015 {
+			t.Errorf("subnet %d: top-1 %v in float, %v in int8", i, float, got)
+		}
+	}
+}
+
+// Whatever a map's range, 0 is one of the integers, and what is within the
+// range is off by half a step at most.
+func TestScale(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 1000 {
+		var s span
+		s.include([]float32{float32(rng.NormFloat64() * 10), float32(rng.NormFloat64())})
+		q := s.scale()
+		if q.quantise(0) != 0 {
+			t.Fatalf("%+v: 0 becomes %d of %+v", s, q.quantise(0), q)
+		}
+		v := s.low + (s.high-s.low)*rng.Float32()
+		if back := q.size * float32(q.quantise(v)); math.Abs(float64(back-v)) > 1.01*float64(q.size) {
+			t.Fatalf("%+v: %v becomes %v, by steps of %v", s, v, back, q.size)
+		}
+	}
+	if q := (&span{}).scale(); q.quantise(-3) != 0 {
+		t.Errorf("a dead map becomes %d", q.quantise(-3))
+	}
+}
+
+// onnxruntime computes from the exported models what we do: in float32 the same
+// logits to 1e-4, and so in int8: our integers are its integers.
+func TestONNXRuntimeAgrees(t *testing.T) {
+	_, test, _, nets := subnets(t)
+	calibration, batch := images(t, test, 100), images(t, test, 60)
+	for i, net := range nets {
+		q := net.Quantise(calibration)
+		for _, c := range []struct {
+			name    string
+			model   *onnx.Model
+			runner  Runner
+			largest float64 // error of a logit
+		}{
+			{"float32", net.ONNX(map[string]string{"subnet": "x"}), net, 1e-4},
+			{"int8", q.ONNX(nil), q, 1e-4},
+		} {
+			got := runONNX(t, c.model, batch)
+			largest, sum, agree := 0.0, 0.0, 0
+			for k, image := range batch {
+				want := c.runner.Logits(image)
+				for j := range want {
+					d := math.Abs(float64(got[k*len(want)+j] - want[j]))
+					largest, sum = max(largest, d), sum+d
+				}
+				if argmax(want) == argmax(got[k*len(want):(k+1)*len(want)]) {
+					agree++
+				}
+			}
+			t.Logf("subnet %d, %s: logits off by at most %.2g, on average %.2g; %d of %d alike", i, c.name, largest, sum/float64(len(got)), agree, len(batch))
+			if largest > c.largest || agree < len(batch)-1 {
+				t.Errorf("subnet %d, %s: logits off by %v, %d of %d images alike", i, c.name, largest, agree, len(batch))
+			}
+		}
+	}
+}
+
+func argmax(z []float32) int {
+	best := 0
+	for j, v := range z {
+		if v > z[best] {
+			best = j
+		}
+	}
+	return best
+}
+
+// runONNX returns the logits that onnxruntime computes.
+func runONNX(t *testing.T, m *onnx.Model, batch [][]float32) []float32 {
+	t.Helper()
+	var input []float32
+	for _, image := range batch { // rows × columns × channels → channels × rows × columns
+		for c := range 3 {
+			for p := range resolution * resolution {
+				input = append(input, image[p*3+c])
+			}
+		}
+	}
+	return onnxtest.Run(t, m, input, len(batch), 3, resolution, resolution)
+}
+
+// A network whose weights are missing or of another size is a programmer's
+// mistake, and says which layer.
+func TestNewPanics(t *testing.T) {
+	defer func() {
+		if r := recover(); r == nil || !strings.Contains(fmt.Sprint(r), `layer "stem" has 0 weights and 0 biases, want 432 and 16`) {
+			t.Errorf("got %v", r)
+		}
+	}()
+	New(space().Network(space().Largest()), nil)
+}

@@ -1,0 +1,85 @@
+package deployed
+
+import (
+	"math"
+
+	"eyrie/stages/arch"
+)
+
+// Quantise turns the network into integers. The range of each map is what it
+// takes on the images given (which must be some), so that these decide how fine
+// its steps are; each output channel's weights have a range of their own.
+func (n *Net) Quantise(images [][]float32) *Int8 {
+	input, maps := n.ranges(images)
+	q := &Int8{Network: n.Network, input: input.scale(), layers: make([]quantised, len(n.Layers))}
+	for i := range n.Layers {
+		q.layers[i].out = maps[i].scale()
+	}
+	for i := range n.Layers {
+		l := &n.Layers[i]
+		if l.Weights() == 0 {
+			continue
+		}
+		in := q.input
+		if j := l.Inputs[0]; j >= 0 {
+			in = q.layers[j].out
+		}
+		q.layers[i].quantise(l, &n.layers[i], in)
+	}
+	return q
+}
+
+// span is the range of a map's values. It holds 0, which padding needs.
+type span struct{ low, high float32 }
+
+// scale spreads the span over the 256 integers, so that 0 is one of them.
+func (s span) scale() scale {
+	if s.high == s.low {
+		return scale{1, -128} // a map that is always 0, as of a dead layer
+	}
+	size := (s.high - s.low) / 255
+	zero := -128 - int32(math.RoundToEven(float64(s.low/size)))
+	return scale{size, clamp(zero)}
+}
+
+func (s *span) include(values []float32) {
+	for _, v := range values {
+		s.low, s.high = min(s.low, v), max(s.high, v)
+	}
+}
+
+// ranges runs the images and returns the span of the input and of each map.
+func (n *Net) ranges(images [][]float32) (input span, maps []span) {
+	maps = make([]span, len(n.Layers))
+	for _, image := range images {
+		input.include(image)
+		for i, m := range n.run(image) {
+			maps[i].include(m)
+		}
+	}
+	return input, maps
+}
+
+func (q *quantised) quantise(l *arch.Layer, w *weights, in scale) {
+	per := len(w.weight) / l.Out.C
+	q.weight = make([]int32, len(w.weight))
+	for c := range l.Out.C {
+		channel := w.weight[c*per : (c+1)*per]
+		largest := float32(0)
+		for _, v := range channel {
+			largest = max(largest, v, -v)
+		}
+		step := largest / 127
+		if step == 0 {
+			step = 1
+		}
+		for i, v := range channel {
+			q.weight[c*per+i] = int32(math.RoundToEven(float64(v / step)))
+		}
+		bias := math.RoundToEven(float64(w.bias[c] / (in.size * step)))
+		q.bias = append(q.bias, int32(min(math.MaxInt32, max(math.MinInt32, bias))))
+		q.steps = append(q.steps, step)
+		q.rescale = append(q.rescale, in.size*step/q.out.size)
+	}
+	q.byTap = byTap(l, q.weight)
+}
