@@ -6,12 +6,15 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"eyrie/artifacts"
 	"eyrie/pipeline"
 	"eyrie/stages/arch"
+	"eyrie/stages/data"
 	"eyrie/stages/raptor"
 )
 
@@ -24,25 +27,41 @@ The network is a scaled MobileNetV2, a subnet of a space, or a list of layers:
     network = { width = 0.5, resolution = 160 }
     network = stage.raptornet["70ms"].network
 
-The output estimate is a flat object, made to be a row of a table. The output
+With the weights of the supernet that the subnet is of, and the dataset, the subnet is
+also exported as ONNX, in float32 (onnx) and quantised to int8 (onnx_int8), and both are
+measured on the test images. Their input is normalised; the metadata say how.
+
+The output estimate is a flat object, made to be a row of a table. With plausible
+platforms, as calibrate yields them, it has intervals. The output
 schedule is a JSON file with, for each layer in order, its MACs, NPU and SYS
 cycles, latency, tile (rows, channels, inputs), loop order, number of tiles, bytes
 moved (in, out, weights, partial) and occupied (memory, held), and whether its
 operands and its result stay in the local memory.`,
-	Config{}, run)
+	Config{Calibration: 2000, Ranges: 200, Arithmetic: "auto"}, run)
 
 // Config is what a recipe may write in the block.
 type Config struct {
-	Network  arch.Spec       `json:"network" doc:"what to estimate"`
-	Platform raptor.Platform `json:"platform" doc:"the NPU to run it on"`
+	Network   arch.Spec         `json:"network" doc:"what to estimate"`
+	Platform  raptor.Platform   `json:"platform" doc:"the NPU to run it on"`
+	Plausible []raptor.Platform `json:"plausible,omitempty" doc:"platforms that a calibration cannot tell from platform: they make the intervals"`
+
+	Supernet    *artifacts.File `json:"supernet" doc:"export: weights of the supernet that the subnet is of"`
+	Dataset     *data.Set       `json:"dataset" doc:"export: the images that it was trained on"`
+	Holdout     int             `json:"holdout,omitempty" min:"0" doc:"export: the holdout of train-supernet"`
+	Calibration int             `json:"calibration" min:"1" doc:"export: training images from which batch normalisation is estimated"`
+	Ranges      int             `json:"ranges" min:"1" doc:"export: training images from which int8 takes the ranges of activations"`
+	Images      int             `json:"images,omitempty" min:"0" doc:"export: test images to measure int8 on; 0 for all"`
+	Arithmetic  string          `json:"arithmetic" oneof:"auto,go,avx2,avx512" doc:"export: the kernels that measure: the fastest of this machine, or those named; \"go\" rounds the same on every machine"`
 }
 
 // Output is what the block's references yield.
 type Output struct {
-	Estimate Row            `json:"estimate" provenance:"modelled" doc:"the network's figures, flat, as a row of a table"`
-	Roofline Roofline       `json:"roofline" provenance:"modelled" doc:"what limits it, by the roofline model"`
-	Summary  []string       `json:"summary" doc:"the figures in words, a sentence or two each"`
-	Schedule artifacts.File `json:"schedule" doc:"JSON: how each layer runs"`
+	Estimate Row             `json:"estimate" provenance:"modelled" doc:"the network's figures, flat, as a row of a table"`
+	Roofline Roofline        `json:"roofline" provenance:"modelled" doc:"what limits it, by the roofline model"`
+	Summary  []string        `json:"summary" doc:"the figures in words, a sentence or two each"`
+	Schedule artifacts.File  `json:"schedule" doc:"JSON: how each layer runs"`
+	ONNX     *artifacts.File `json:"onnx" doc:"the subnet with its weights in float32; null without them"`
+	ONNXInt8 *artifacts.File `json:"onnx_int8" doc:"the subnet quantised to int8, with QuantizeLinear and DequantizeLinear (QDQ); null without weights"`
 }
 
 // Row holds a network's figures.
@@ -61,6 +80,13 @@ type Row struct {
 	Utilisation float64  `json:"utilisation" doc:"share of the peak MAC rate reached over the whole inference"`
 	Supported   bool     `json:"supported" doc:"no layer's weights are beyond the platform's limit"`
 	Unsupported []string `json:"unsupported" doc:"the layers whose weights are"`
+
+	LatencyInterval []float64 `json:"latency_interval" unit:"s" doc:"least and greatest latency on the plausible platforms; empty without any"`
+	EnergyInterval  []float64 `json:"energy_interval" unit:"J" doc:"least and greatest energy"`
+	MuInterval      []float64 `json:"mu_interval" doc:"least and greatest μ"`
+
+	Top1     *float64 `json:"top1" provenance:"measured" doc:"accuracy in float32; null where nothing is exported"`
+	Top1Int8 *float64 `json:"top1_int8" provenance:"measured" doc:"accuracy in int8; null where nothing is exported"`
 }
 
 // Validate checks the attributes; it runs at plan time.
@@ -70,6 +96,21 @@ func (c Config) Validate() error {
 	}
 	if err := c.Network.Validate(); err != nil {
 		return pipeline.Badf("network", "%w", err)
+	}
+	for i, p := range c.Plausible {
+		if err := p.Validate(); err != nil {
+			return pipeline.Badf(fmt.Sprintf("plausible[%d]", i), "%w", err)
+		}
+	}
+	switch {
+	case c.Supernet == nil && c.Dataset == nil:
+		return nil
+	case c.Supernet == nil:
+		return pipeline.Badf("supernet", "images alone export nothing: write the supernet's weights, or remove dataset")
+	case c.Dataset == nil:
+		return pipeline.Badf("dataset", "batch normalisation and int8 take images: write what the supernet was trained on, or remove supernet")
+	case c.Network.Subnet == nil:
+		return pipeline.Badf("network", "only a subnet of a supernet has weights to export: write space and subnet, or remove supernet")
 	}
 	return nil
 }
@@ -85,10 +126,39 @@ func run(ctx context.Context, c Config) (Output, error) {
 	} else if err != nil {
 		return Output{}, err
 	}
-	file, err := writeSchedule(ctx, e)
-	roof := roofline(c.Platform, e)
-	return Output{Estimate: row(c.Platform, net, e), Roofline: roof, Summary: summary(c.Platform, e, roof), Schedule: file}, err
+	out := Output{Estimate: row(c.Platform, net, e), Roofline: roofline(c.Platform, e)}
+	out.Summary = summary(c.Platform, e, out.Roofline)
+	if out.Schedule, err = writeSchedule(ctx, e); err != nil {
+		return out, err
+	}
+	if err := c.intervals(net, &out.Estimate); err != nil {
+		return out, err
+	}
+	if c.Supernet != nil {
+		err = c.export(ctx, net, &out)
+	}
+	return out, err
 }
+
+// intervals prices the network on the plausible platforms.
+func (c Config) intervals(net arch.Network, r *Row) error {
+	r.LatencyInterval, r.EnergyInterval, r.MuInterval = []float64{}, []float64{}, []float64{}
+	if len(c.Plausible) == 0 {
+		return nil
+	}
+	latency, energy, mu := []float64{r.Latency}, []float64{r.Energy}, []float64{r.Mu}
+	for i, p := range c.Plausible {
+		e, err := p.Estimate(net)
+		if err != nil {
+			return pipeline.Badf(fmt.Sprintf("plausible[%d]", i), "%s does not run on it: %w", net.Name, err)
+		}
+		latency, energy, mu = append(latency, e.Latency), append(energy, e.Energy), append(mu, e.Mu)
+	}
+	r.LatencyInterval, r.EnergyInterval, r.MuInterval = extent(latency), extent(energy), extent(mu)
+	return nil
+}
+
+func extent(v []float64) []float64 { return []float64{slices.Min(v), slices.Max(v)} }
 
 func row(p raptor.Platform, net arch.Network, e raptor.Estimate) Row {
 	return Row{
@@ -107,8 +177,13 @@ func writeSchedule(ctx context.Context, e raptor.Estimate) (artifacts.File, erro
 	if err != nil {
 		return artifacts.File{}, err
 	}
-	path := pipeline.Path(ctx, strings.Map(plain, e.Network)+".json")
-	return artifacts.Local(path), os.WriteFile(path, append(b, '\n'), 0o644)
+	return writeFile(ctx, e.Network, ".json", append(b, '\n'))
+}
+
+// writeFile writes a file named after the network.
+func writeFile(ctx context.Context, network, suffix string, b []byte) (artifacts.File, error) {
+	path := pipeline.Path(ctx, strings.Map(plain, network)+suffix)
+	return artifacts.Local(path), os.WriteFile(path, b, 0o644)
 }
 
 // plain keeps what is safe in a file's name.

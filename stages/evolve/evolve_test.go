@@ -20,6 +20,7 @@ import (
 	"eyrie/pipeline"
 	"eyrie/stages/arch"
 	"eyrie/stages/data"
+	"eyrie/stages/data/datatest"
 	"eyrie/stages/nn"
 	"eyrie/stages/raptor"
 	"eyrie/stages/search"
@@ -214,34 +215,13 @@ func trained(t testing.TB) Config {
 	t.Helper()
 	dir := t.TempDir()
 	space := smallSpace()
-	const size = 16
 	space.Resolutions = []int{12, 16}
 	space.Backbone.Classes = len(data.ShapeClasses())
 	weights := filepath.Join(dir, "supernet.safetensors")
 	if err := nn.New(space, 3).Save(weights); err != nil {
 		t.Fatal(err)
 	}
-	set := data.Set{Name: "shapes", Classes: space.Backbone.Classes, ClassNames: data.ShapeClasses(), Channels: 3, Size: size,
-		Mean: []float64{0.4, 0.4, 0.4}, Std: []float64{0.2, 0.2, 0.2}}
-	part := func(name string, first, n int) data.Part {
-		w, err := data.Create(filepath.Join(dir, name), size, size, 3, set.Classes)
-		if err != nil {
-			t.Fatal(err)
-		}
-		pixels := make([]byte, size*size*3)
-		for i := range n {
-			label := data.Shapes{Size: size}.Render(first+i, pixels)
-			if err := w.Add(pixels, label); err != nil {
-				t.Fatal(err)
-			}
-		}
-		p, err := w.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return p
-	}
-	set.Train, set.Test = part("train", 0, 100), part("test", 600, 40)
+	set := datatest.Shapes(t, 16, 100, 40)
 	c := defaults
 	file := artifacts.Local(weights)
 	c.Supernet, c.Dataset, c.Platform = &file, &set, tinyraptor(t)

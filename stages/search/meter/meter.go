@@ -32,6 +32,7 @@ type Options struct {
 type Meter struct {
 	engine      *nn.Engine
 	train, test *data.Split
+	statistics  *data.Split // for batch normalisation
 	heldOut     *nn.Evaluator
 	tested      *nn.Evaluator
 	known       map[measurement]float64
@@ -80,9 +81,9 @@ func New(o Options) (m *Meter, err error) {
 	}
 	rest, held := m.train.Holdout(o.Holdout)
 	some := data.Order(rest.Len(), 1, 0)
-	statistics := rest.Subset(some[:min(o.Calibration, len(some))])
-	m.heldOut = nn.NewEvaluator(m.engine, o.Supernet, statistics, held, batch)
-	m.tested = nn.NewEvaluator(m.engine, o.Supernet, statistics, m.test, batch)
+	m.statistics = rest.Subset(some[:min(o.Calibration, len(some))])
+	m.heldOut = nn.NewEvaluator(m.engine, o.Supernet, m.statistics, held, batch)
+	m.tested = nn.NewEvaluator(m.engine, o.Supernet, m.statistics, m.test, batch)
 	if o.Dir != "" {
 		err = m.resume(filepath.Join(o.Dir, "measured.jsonl"))
 	}
@@ -145,6 +146,15 @@ func (m *Meter) measure(ctx context.Context, v *nn.Evaluator, what measurement, 
 	}
 	return top1, nil
 }
+
+// Folded returns the layers of a subnet as Test measures it.
+func (m *Meter) Folded(ctx context.Context, n arch.Subnet) ([]nn.Folded, error) {
+	return m.tested.Folded(ctx, n)
+}
+
+// Images returns the images that Test measures on, and the training images from
+// which the statistics come. They are open until Close.
+func (m *Meter) Images() (test, statistics *data.Split) { return m.test, m.statistics }
 
 // Count returns how many measurements there are, those of an interrupted run
 // among them.

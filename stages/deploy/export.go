@@ -1,0 +1,124 @@
+package deploy
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+
+	"eyrie/pipeline"
+	"eyrie/stages/arch"
+	"eyrie/stages/data"
+	"eyrie/stages/nn"
+	"eyrie/stages/nn/deployed"
+	"eyrie/stages/search/meter"
+)
+
+// export writes the subnet with its weights, in float32 and in int8, and
+// measures both.
+func (c Config) export(ctx context.Context, net arch.Network, out *Output) error {
+	supernet, err := nn.Load(c.Supernet.Path)
+	if err != nil {
+		return pipeline.Badf("supernet", "%w", err)
+	}
+	subnet := *c.Network.Subnet
+	if err := c.isOf(supernet.Space(), subnet); err != nil {
+		return err
+	}
+	m, err := meter.New(meter.Options{
+		Supernet: supernet, Set: *c.Dataset, Holdout: c.Holdout, Calibration: c.Calibration,
+		Arithmetic: c.Arithmetic, Threads: pipeline.CPUs(ctx), Dir: pipeline.Checkpoint(ctx),
+	})
+	if errors.Is(err, meter.ErrSet) {
+		return pipeline.Badf("dataset", "%w", err)
+	} else if err != nil {
+		return err
+	}
+	defer m.Close()
+
+	pipeline.Report(ctx, pipeline.Progress{Note: "measuring in float32"})
+	top1, err := m.Test(ctx, subnet)
+	if err != nil {
+		return err
+	}
+	layers, err := m.Folded(ctx, subnet)
+	if err != nil {
+		return err
+	}
+	float := deployed.New(net, layers)
+	pipeline.Report(ctx, pipeline.Progress{Note: "quantising to int8"})
+	int8, top1Int8, err := c.quantise(ctx, float, m)
+	if err != nil {
+		return err
+	}
+	metadata, err := c.metadata(subnet)
+	if err != nil {
+		return err
+	}
+	onnx, err := writeFile(ctx, net.Name, ".onnx", float.ONNX(metadata).Marshal())
+	if err != nil {
+		return err
+	}
+	onnxInt8, err := writeFile(ctx, net.Name, "-int8.onnx", int8.ONNX(metadata).Marshal())
+	out.ONNX, out.ONNXInt8 = &onnx, &onnxInt8
+	out.Estimate.Top1, out.Estimate.Top1Int8 = &top1, &top1Int8
+	out.Summary = append(out.Summary, fmt.Sprintf("Top-1 is %.2f %% in float32 and %.2f %% in int8.", 100*top1, 100*top1Int8))
+	return err
+}
+
+// isOf checks that the subnet is one of the supernet's: the same network.
+func (c Config) isOf(space arch.Space, n arch.Subnet) error {
+	if err := space.Contains(n); err != nil {
+		return pipeline.Badf("network", "the supernet does not hold this subnet: %w", err)
+	}
+	if !reflect.DeepEqual(space.Network(n).Layers, c.Network.Space.Network(n).Layers) {
+		return pipeline.Badf("network", "its space is another one than the supernet's: the channels differ")
+	}
+	return nil
+}
+
+// quantise takes the ranges of activations from training images, and measures
+// the result on test images.
+func (c Config) quantise(ctx context.Context, float *deployed.Net, m *meter.Meter) (*deployed.Int8, float64, error) {
+	test, statistics := m.Images()
+	resolution := float.Input.H
+	var b data.Batch
+	if err := statistics.Batch(ctx, first(min(c.Ranges, statistics.Len())), data.View{Resolution: resolution}, &b); err != nil {
+		return nil, 0, err
+	}
+	images := make([][]float32, b.N)
+	for i := range images {
+		size := len(b.X) / b.N
+		images[i] = b.X[i*size : (i+1)*size]
+	}
+	q := float.Quantise(images)
+	if c.Images > 0 && c.Images < test.Len() {
+		test = test.Subset(data.Order(test.Len(), 1, 0)[:c.Images])
+	}
+	pipeline.Report(ctx, pipeline.Progress{Note: fmt.Sprintf("measuring in int8 on %d images", test.Len())})
+	top1, err := deployed.Accuracy(ctx, q, test, resolution, pipeline.CPUs(ctx))
+	return q, top1, err
+}
+
+func first(n int) []int {
+	indices := make([]int, n)
+	for i := range indices {
+		indices[i] = i
+	}
+	return indices
+}
+
+// metadata say what the model is, and how its input is normalised: each channel
+// of pixels in 0 … 1, less mean, by std.
+func (c Config) metadata(n arch.Subnet) (map[string]string, error) {
+	meta := map[string]string{"subnet": n.String(), "dataset": c.Dataset.Name}
+	for key, v := range map[string]any{"mean": c.Dataset.Mean, "std": c.Dataset.Std, "classes": c.Dataset.ClassNames} {
+		b, err := json.Marshal(v)
+		if err != nil {
+			return nil, err
+		}
+		meta[key] = string(b)
+	}
+	return meta, nil
+}
