@@ -66,7 +66,7 @@ func (t *classifierForward) run(chunkNo int, s *scratch) {
 		clear(sum)
 		for r := 0; r < c.rows; r += block {
 			rows := min(block, c.rows-r)
-			s.affine(rows, c.features, act, c.features, c.src.x[(i*c.rows+r)*c.features:], c.features, c.src.norm.scale, c.src.norm.shift, true)
+			s.affine(rows, c.features, act, c.features, s.lanes, c.src.x[(i*c.rows+r)*c.features:], c.features, c.src.norm.scale, c.src.norm.shift, true)
 			s.moments(rows, c.features, act, c.features, sum, sq)
 		}
 		for j := range c.features {
@@ -98,7 +98,7 @@ func (t *classifierBackward) run(chunkNo int, s *scratch) {
 			copy(c.dst.g[(i*c.rows+r)*c.features:], d)
 		}
 		for r := 0; r < c.rows; r += momentRows {
-			c.dst.finish(s.kernels, min(momentRows, c.rows-r), c.features, (i*c.rows+r)*c.features, c.features, 0, sum, dot)
+			c.dst.finish(s.kernels, min(momentRows, c.rows-r), c.features, (i*c.rows+r)*c.features, sum, dot)
 			flush(part, sum, dot)
 		}
 	}

@@ -1,8 +1,9 @@
 package nn
 
-// Depthwise convolutions go image by image over strips of channels, as many as
-// a vector holds: the strip of an image is copied with a border of
-// zeros, normalised on the way, and stays in the cache.
+// Depthwise convolutions go image by image. Memory is read in its order: the
+// image is spread, normalised on the way, over frames, one for each strip of as
+// many channels as a vector holds, with a border of zeros. The frames stay in
+// the cache.
 
 // momentRows bounds over how many pixels moments are summed in single precision.
 const momentRows = 256
@@ -20,19 +21,17 @@ func (l *layer) frame(lanes int) (size, row int) {
 	return (l.inH + p) * (l.inW + p) * lanes, (l.inW + p) * lanes
 }
 
-// load copies cols channels from c on of one image of the input into a frame.
-func (l *layer) load(s *scratch, frame []float32, img, c, cols int) {
-	_, row := l.frame(s.lanes)
+// load spreads one image of the input over frames.
+func (l *layer) load(s *scratch, frames []float32, img int) {
+	size, row := l.frame(s.lanes)
 	p := l.border()
 	for y := range l.inH {
-		dst := frame[(y+p)*row+p*s.lanes:]
-		src := l.src.x[img*l.inLen+y*l.inW*l.in+c:]
+		dst := frames[(y+p)*row+p*s.lanes:]
+		src := l.src.x[img*l.inLen+y*l.inW*l.in:]
 		if n := l.src.norm; n != nil {
-			s.affine(l.inW, cols, dst, s.lanes, src, l.in, n.scale[c:], n.shift[c:], true)
-			continue
-		}
-		for x := range l.inW {
-			copy(dst[x*s.lanes:][:cols], src[x*l.in:])
+			s.affine(l.inW, l.in, dst, s.lanes, size, src, l.in, n.scale, n.shift, true)
+		} else {
+			s.affine(l.inW, l.in, dst, s.lanes, size, src, l.in, s.constant(1, l.in), s.constant(0, l.in), false)
 		}
 	}
 }
@@ -45,21 +44,24 @@ func (t *depthwiseForward) run(chunkNo int, s *scratch) {
 	lo, hi := chunk(chunkNo, l.n)
 	part := l.clearPart(chunkNo)
 	sum, sq := s.zeros(l.out), s.zeros(l.out)
-	size, row := l.frame(s.lanes)
-	frame := s.zeros(size)
-	taps := l.kernel * l.kernel * s.lanes
+	size, _ := l.frame(s.lanes)
+	frames := s.zeros(size * l.strips(s.lanes))
 	for img := lo; img < hi; img++ {
-		for c := 0; c < l.out; c += s.lanes {
-			cols := min(s.lanes, l.out-c)
-			l.load(s, frame, img, c, cols)
-			y := l.y[img*l.outLen+c:]
-			s.dwConv(l.kernel, l.stride, l.outH, l.outW, y, l.outW*l.out, l.out, cols, frame, row, l.forward[c/s.lanes*taps:], nil, false)
-			for r := 0; r < l.outRows; r += momentRows {
-				s.moments(min(momentRows, l.outRows-r), cols, y[r*l.out:], l.out, sum[c:], sq[c:])
-				flush(part[2*c:2*(c+cols)], sum[c:], sq[c:])
-			}
+		l.load(s, frames, img)
+		y := l.y[img*l.outLen:][:l.outLen]
+		l.slide(s, frames, l.forward, l.stride, l.outH, l.outW, y, nil, false)
+		for r := 0; r < l.outRows; r += momentRows {
+			s.moments(min(momentRows, l.outRows-r), l.out, y[r*l.out:], l.out, sum, sq)
+			flush(part, sum, sq)
 		}
 	}
+}
+
+// slide convolves the frames of one image with weights in strips and writes
+// h × w pixels.
+func (l *layer) slide(s *scratch, frames, weight []float32, stride, h, w int, dst, bias []float32, relu6 bool) {
+	size, row := l.frame(s.lanes)
+	s.dwConv(l.kernel, stride, h, w, dst, w*l.out, l.out, l.out, frames, row, size, weight, bias, relu6)
 }
 
 // depthwiseBackward computes a chunk of the gradient by the input and the
@@ -69,9 +71,9 @@ type depthwiseBackward layer
 func (t *depthwiseBackward) run(chunkNo int, s *scratch) {
 	l := (*layer)(t)
 	lo, hi := chunk(chunkNo, l.n)
+	strips := l.strips(s.lanes)
 	taps := l.kernel * l.kernel * s.lanes
-	all := l.strips(s.lanes) * taps
-	dw := l.partial[chunkNo*all:][:all]
+	dw := l.partial[chunkNo*strips*taps:][:strips*taps]
 	clear(dw)
 	sum, dot := s.zeros(l.in), s.zeros(l.in)
 	var part []float64
@@ -79,51 +81,50 @@ func (t *depthwiseBackward) run(chunkNo int, s *scratch) {
 		part = p.clearPart(chunkNo)
 	}
 	size, row := l.frame(s.lanes)
-	frame, grad := s.zeros(size), s.zeros(size)
-	compact := s.floats(l.outRows * s.lanes)
+	frames, grads := s.zeros(size*strips), s.zeros(size*strips)
+	compact := s.floats(l.outRows * s.lanes * strips)
 	for img := lo; img < hi; img++ {
-		for c := 0; c < l.out; c += s.lanes {
-			cols := min(s.lanes, l.out-c)
-			l.load(s, frame, img, c, cols)
-			dy, dyRow := l.loadGrad(s, grad, compact, img, c, cols)
-			at := c / s.lanes * taps
-			s.dwGrad(l.kernel, l.stride, l.outH, l.outW, dw[at:], frame, row, dy, dyRow)
-			off := img*l.inLen + c
-			s.dwConv(l.kernel, 1, l.inH, l.inW, l.dst.g[off:], l.inW*l.in, l.in, cols, grad, row, l.transposed[at:], nil, false)
-			for r := 0; r < l.inRows; r += momentRows {
-				l.dst.finish(s.kernels, min(momentRows, l.inRows-r), cols, off+r*l.in, l.in, c, sum[c:], dot[c:])
-				if part != nil {
-					flush(part[2*c:2*(c+cols)], sum[c:], dot[c:])
-				}
-			}
+		l.load(s, frames, img)
+		dy, dySize, dyRow := l.loadGrad(s, grads, compact, img)
+		for i := range strips {
+			s.dwGrad(l.kernel, l.stride, l.outH, l.outW, dw[i*taps:], frames[i*size:], row, dy[i*dySize:], dyRow)
+		}
+		off := img * l.inLen
+		l.slide(s, grads, l.transposed, 1, l.inH, l.inW, l.dst.g[off:], nil, false)
+		for r := 0; r < l.inRows; r += momentRows {
+			l.dst.finish(s.kernels, min(momentRows, l.inRows-r), l.in, off+r*l.in, sum, dot)
+			flush(part, sum, dot)
 		}
 	}
 }
 
-// loadGrad writes the gradient by y of one image's strip into a frame of the
-// input's size, its pixels as far apart as the stride. It returns where the
-// pixels lie close to each other in a row.
-func (l *layer) loadGrad(s *scratch, frame, compact []float32, img, c, cols int) (dy []float32, dyRow int) {
-	_, row := l.frame(s.lanes)
+// loadGrad spreads the gradient by y of one image over frames of the input's
+// size, its pixels as far apart as the stride. It returns strips in which the
+// pixels of a row lie side by side, their size and distance between rows.
+func (l *layer) loadGrad(s *scratch, frames, compact []float32, img int) (dy []float32, size, row int) {
+	size, row = l.frame(s.lanes)
 	p := l.border()
-	ga, gb, gc := l.ga[c:], l.gb[c:], l.gc[c:]
-	at := img*l.outLen + c
+	at := img * l.outLen
 	if l.stride == 1 {
-		dy = frame[p*row+p*s.lanes:]
+		dy = frames[p*row+p*s.lanes:]
 		for y := range l.outH {
 			off := at + y*l.outW*l.out
-			s.normGrad(l.outW, cols, dy[y*row:], s.lanes, l.g[off:], l.out, l.y[off:], l.out, ga, gb, gc)
+			s.normGrad(l.outW, l.out, dy[y*row:], s.lanes, size, l.g[off:], l.out, l.y[off:], l.out, l.ga, l.gb, l.gc)
 		}
-		return dy, row
+		return dy, size, row
 	}
-	s.normGrad(l.outRows, cols, compact, s.lanes, l.g[at:], l.out, l.y[at:], l.out, ga, gb, gc)
-	for y := range l.outH {
-		dst := frame[(y*l.stride+p)*row+p*s.lanes:]
-		for x := range l.outW {
-			copy(dst[x*l.stride*s.lanes:][:s.lanes], compact[(y*l.outW+x)*s.lanes:])
+	small := l.outRows * s.lanes
+	s.normGrad(l.outRows, l.out, compact, s.lanes, small, l.g[at:], l.out, l.y[at:], l.out, l.ga, l.gb, l.gc)
+	for i := range l.strips(s.lanes) {
+		for y := range l.outH {
+			dst := frames[i*size+(y*l.stride+p)*row+p*s.lanes:]
+			src := compact[i*small+y*l.outW*s.lanes:]
+			for x := range l.outW {
+				copy(dst[x*l.stride*s.lanes:][:s.lanes], src[x*s.lanes:])
+			}
 		}
 	}
-	return compact, l.outW * s.lanes
+	return compact, small, l.outW * s.lanes
 }
 
 // depthwisePack lays out the weights (kernel² × channels) in strips, as they

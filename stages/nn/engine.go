@@ -130,6 +130,17 @@ type scratch struct {
 	*kernels
 	buf  []float32
 	used int
+
+	constants [2][]float32 // zeros and ones
+}
+
+// constant returns n zeros or ones, to be read.
+func (s *scratch) constant(v, n int) []float32 {
+	c := &s.constants[v]
+	for len(*c) < n {
+		*c = append(*c, float32(v))
+	}
+	return (*c)[:n]
 }
 
 // floats returns n floats, aligned for vectors, of undefined but finite

@@ -22,10 +22,15 @@ type kernels struct {
 	// with relu6 it clamps the result.
 	panel func(m, n, k int, a []float32, ars, acs int, b []float32, ldb int, c []float32, ldc int, bias []float32, acc, relu6 bool)
 
-	// affine computes dst = scale·src + shift, clamped with relu6.
-	affine func(rows, cols int, dst []float32, ldd int, src []float32, lds int, scale, shift []float32, relu6 bool)
-	// affineAdd computes dst = scale·src + shift + res, all dense.
-	affineAdd func(rows, cols int, dst, src, res, scale, shift []float32)
+	// affine computes dst = scale·src + shift, clamped with relu6. Like the next
+	// two it goes over memory in its order, and the groups of lanes of a row
+	// of dst are step apart: lanes where dst is a matrix, or more, to spread
+	// the channels of pixels over strips.
+	affine func(rows, cols int, dst []float32, ldd, step int, src []float32, lds int, scale, shift []float32, relu6 bool)
+	// affineAdd computes dst = scale·src + shift + res.
+	affineAdd func(rows, cols int, dst []float32, ldd, step int, src []float32, lds int, res []float32, ldr int, scale, shift []float32)
+	// normGrad computes dst = ga·g + gb·y + gc.
+	normGrad func(rows, cols int, dst []float32, ldd, step int, g []float32, ldg int, y []float32, ldy int, ga, gb, gc []float32)
 	// add computes dst += src.
 	add func(dst, src []float32)
 	// moments adds to sum and sq each column's Σy and Σy².
@@ -34,9 +39,6 @@ type kernels struct {
 	gradMoments func(rows, cols int, g []float32, ldg int, y []float32, ldy int, sum, dot []float32)
 	// reluGrad is gradMoments after zeroing g where scale·y + shift is not within (0, 6).
 	reluGrad func(rows, cols int, g []float32, ldg int, y []float32, ldy int, scale, shift, sum, dot []float32)
-	// normGrad computes dst = ga·g + gb·y + gc.
-	normGrad func(rows, cols int, dst []float32, ldd int, g []float32, ldg int, y []float32, ldy int, ga, gb, gc []float32)
-
 	// sgd updates w by its gradient g and momentum m, and clears g: g += decay·w; m = momentum·m + g;
 	// w -= rate·(nesterov ? g + momentum·m : m).
 	sgd func(w, g, m []float32, rate, momentum, decay float32, nesterov bool)
@@ -46,24 +48,25 @@ type kernels struct {
 }
 
 type (
-	convFunc func(h, w int, dst []float32, dstRow, dstPix, cols int, src []float32, srcRow int, weight, bias []float32, relu6 bool)
+	convFunc func(h, w int, dst []float32, dstRow, dstPix, cols int, src []float32, srcRow, srcStrip int, weight, bias []float32, relu6 bool)
 	gradFunc func(stride, h, w int, dw []float32, src []float32, srcRow int, dy []float32, dyRow int)
 )
 
-// dwConv convolves a strip with a k×k kernel: dst(y,x,c) = bias(c) + Σ w(i,j,c)·src(y·stride+i, x·stride+j, c),
-// clamped with relu6. Pixels of src follow each other at a distance of lanes,
-// its rows at srcRow; pixels of dst, of which cols channels are written, at
-// dstPix and dstRow. w holds k·k·lanes; bias may be nil.
-func (s *kernels) dwConv(k, stride, h, w int, dst []float32, dstRow, dstPix, cols int, src []float32, srcRow int, weight, bias []float32, relu6 bool) {
+// dwConv convolves with a k×k kernel for each channel: dst(y,x,c) = bias(c) + Σ w(i,j,c)·src(y·stride+i, x·stride+j, c),
+// clamped with relu6. Channels of src are in strips of lanes, srcStrip apart,
+// in which pixels follow each other and rows are srcRow apart; pixels of dst
+// are dstPix and rows dstRow apart and have cols channels. weight holds k·k·lanes for
+// each strip; bias may be nil.
+func (s *kernels) dwConv(k, stride, h, w int, dst []float32, dstRow, dstPix, cols int, src []float32, srcRow, srcStrip int, weight, bias []float32, relu6 bool) {
 	if k < len(s.conv) && stride < len(s.conv[k]) && s.conv[k][stride] != nil {
-		s.conv[k][stride](h, w, dst, dstRow, dstPix, cols, src, srcRow, weight, bias, relu6)
+		s.conv[k][stride](h, w, dst, dstRow, dstPix, cols, src, srcRow, srcStrip, weight, bias, relu6)
 		return
 	}
-	plainConv(s.lanes, k, stride, h, w, dst, dstRow, dstPix, cols, src, srcRow, weight, bias, relu6)
+	plainConv(s.lanes, k, stride, h, w, dst, dstRow, dstPix, cols, src, srcRow, srcStrip, weight, bias, relu6)
 }
 
-// dwGrad adds to dw(i,j,c) the Σ over y, x of src(y·stride+i, x·stride+j, c)·dy(y,x,c).
-// Pixels of both follow each other at a distance of lanes.
+// dwGrad adds to dw(i,j,c) the Σ over y, x of src(y·stride+i, x·stride+j, c)·dy(y,x,c)
+// of one strip. Pixels of both follow each other at a distance of lanes.
 func (s *kernels) dwGrad(k, stride, h, w int, dw []float32, src []float32, srcRow int, dy []float32, dyRow int) {
 	if k < len(s.grad) && s.grad[k] != nil {
 		s.grad[k](stride, h, w, dw, src, srcRow, dy, dyRow)

@@ -169,14 +169,14 @@ func TestElementwise(t *testing.T) {
 			return nil
 		}
 		want = slices.Clone(dst.all)
-		k.affine(rows, cols, dst.all, ldd, y, ldy, v[0], v[1], relu6)
-		plain.affine(rows, cols, want, ldd, y, ldy, v[0], v[1], relu6)
+		k.affine(rows, cols, dst.all, ldd, k.lanes, y, ldy, v[0], v[1], relu6)
+		plain.affine(rows, cols, want, ldd, plain.lanes, y, ldy, v[0], v[1], relu6)
 		if err := check("affine", cols, ldd); err != nil {
 			return err
 		}
 		g := floatsOf(rng, rows*ldg+1)
-		k.normGrad(rows, cols, dst.all, ldd, g, ldg, y, ldy, v[0], v[1], v[2])
-		plain.normGrad(rows, cols, want, ldd, g, ldg, y, ldy, v[0], v[1], v[2])
+		k.normGrad(rows, cols, dst.all, ldd, k.lanes, g, ldg, y, ldy, v[0], v[1], v[2])
+		plain.normGrad(rows, cols, want, ldd, plain.lanes, g, ldg, y, ldy, v[0], v[1], v[2])
 		if err := check("normGrad", cols, ldd); err != nil {
 			return err
 		}
@@ -212,9 +212,11 @@ func TestFlat(t *testing.T) {
 		scale, shift, src, res := floatsOf(rng, cols), floatsOf(rng, cols), floatsOf(rng, n), floatsOf(rng, n)
 		nesterov := rng.IntN(2) == 0
 		for name, f := range map[string]func(k *kernels, w, g, m []float32){
-			"affineAdd": func(k *kernels, w, g, m []float32) { k.affineAdd(rows, cols, w, src, res, scale, shift) },
-			"add":       func(k *kernels, w, g, m []float32) { k.add(w, src) },
-			"sgd":       func(k *kernels, w, g, m []float32) { k.sgd(w[:n], g, m, 0.1, 0.9, 0.01, nesterov) },
+			"affineAdd": func(k *kernels, w, g, m []float32) {
+				k.affineAdd(rows, cols, w, cols, k.lanes, src, cols, res, cols, scale, shift)
+			},
+			"add": func(k *kernels, w, g, m []float32) { k.add(w, src) },
+			"sgd": func(k *kernels, w, g, m []float32) { k.sgd(w[:n], g, m, 0.1, 0.9, 0.01, nesterov) },
 		} {
 			var got, want [3]*guarded
 			for i := range got {
@@ -236,15 +238,18 @@ func TestFlat(t *testing.T) {
 	})
 }
 
-// Depthwise strips of every kernel, stride and width agree with the
+// Depthwise convolutions of every kernel, stride and width agree with the
 // definition, as do their gradients by the weights.
 func TestDepthwiseKernels(t *testing.T) {
 	eachSet(t, 300, func(k *kernels, rng *rand.Rand) error {
 		size, stride := 1+2*rng.IntN(5), 1+rng.IntN(3)
-		h, w, cols := 1+rng.IntN(5), 1+rng.IntN(35), 1+rng.IntN(k.lanes)
+		h, w, cols := 1+rng.IntN(5), 1+rng.IntN(35), 1+rng.IntN(40)
+		strips := (cols + k.lanes - 1) / k.lanes
 		row := ((w-1)*stride + size + rng.IntN(3)) * k.lanes
-		src := floatsOf(rng, ((h-1)*stride+size)*row)
-		weight := floatsOf(rng, size*size*k.lanes)
+		strip := ((h-1)*stride+size)*row + 16*rng.IntN(2)
+		src := floatsOf(rng, strips*strip)
+		taps := size * size * k.lanes
+		weight := floatsOf(rng, strips*taps)
 		pix := cols + rng.IntN(4)
 		dst := guard(rng, h*w*pix)
 		relu6 := rng.IntN(2) == 0
@@ -252,23 +257,27 @@ func TestDepthwiseKernels(t *testing.T) {
 		if rng.IntN(2) == 0 {
 			bias = floatsOf(rng, cols)
 		}
-		k.dwConv(size, stride, h, w, dst.all, w*pix, pix, cols, src, row, weight, bias, relu6)
-		dy := floatsOf(rng, h*w*k.lanes)
-		dw := floatsOf(rng, size*size*k.lanes)
+		k.dwConv(size, stride, h, w, dst.all, w*pix, pix, cols, src, row, strip, weight, bias, relu6)
+		dy := floatsOf(rng, strips*h*w*k.lanes)
+		dw := floatsOf(rng, strips*taps)
 		grad := make([]float64, len(dw))
 		for i, v := range dw {
 			grad[i] = float64(v)
 		}
-		k.dwGrad(size, stride, h, w, dw, src, row, dy, w*k.lanes)
+		for i := range strips {
+			k.dwGrad(size, stride, h, w, dw[i*taps:], src[i*strip:], row, dy[i*h*w*k.lanes:], w*k.lanes)
+		}
 		for y := range h {
 			for x := range w {
-				for c := range k.lanes {
+				for c := range strips * k.lanes {
+					at, lane := c/k.lanes, c%k.lanes
 					sum := 0.0
 					for i := range size {
 						for j := range size {
-							s := float64(src[(y*stride+i)*row+(x*stride+j)*k.lanes+c])
-							sum += s * float64(weight[(i*size+j)*k.lanes+c])
-							grad[(i*size+j)*k.lanes+c] += s * float64(dy[(y*w+x)*k.lanes+c])
+							s := float64(src[at*strip+(y*stride+i)*row+(x*stride+j)*k.lanes+lane])
+							tap := at*taps + (i*size+j)*k.lanes + lane
+							sum += s * float64(weight[tap])
+							grad[tap] += s * float64(dy[((at*h+y)*w+x)*k.lanes+lane])
 						}
 					}
 					if c >= cols {
@@ -300,7 +309,7 @@ func TestClampKeepsNaN(t *testing.T) {
 	nan := float32(math.NaN())
 	eachSet(t, 1, func(k *kernels, rng *rand.Rand) error {
 		one, y := []float32{1}, []float32{0}
-		k.affine(1, 1, y, 1, []float32{nan}, 1, one, one, true)
+		k.affine(1, 1, y, 1, 1, []float32{nan}, 1, one, one, true)
 		if y[0] == y[0] {
 			return fmt.Errorf("affine gives %v", y[0])
 		}
@@ -310,7 +319,7 @@ func TestClampKeepsNaN(t *testing.T) {
 		}
 		src := make([]float32, k.lanes*9)
 		src[0] = nan
-		k.dwConv(3, 1, 1, 1, y, 1, 1, 1, src, 3*k.lanes, make([]float32, 9*k.lanes), nil, true)
+		k.dwConv(3, 1, 1, 1, y, 1, 1, 1, src, 3*k.lanes, 0, make([]float32, 9*k.lanes), nil, true)
 		if y[0] == y[0] {
 			return fmt.Errorf("dwConv gives %v", y[0])
 		}

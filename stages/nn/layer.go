@@ -163,27 +163,21 @@ func flush(part []float64, a, b []float32) {
 	}
 }
 
-// finish completes a block of the gradient by a map: it adds what comes over
-// the residual connection, clears what ReLU6 held back, and takes the moments
-// that the normalisation's gradient needs. The block has rows × cols elements,
-// with cols of the map's channels from c on, the first at offset off.
-func (d *sink) finish(k *kernels, rows, cols, off, ld, c int, sum, dot []float32) {
+// finish completes a block of the gradient by a map, of rows × cols elements
+// from offset off: it adds what comes over the residual connection, clears
+// what ReLU6 held back, and takes the moments that the normalisation's
+// gradient needs.
+func (d *sink) finish(k *kernels, rows, cols, off int, sum, dot []float32) {
 	l := d.norm
-	g := d.g[off:]
-	switch {
-	case d.add == nil:
-	case cols == ld:
-		k.add(g[:rows*cols], d.add[off:][:rows*cols])
-	default:
-		for r := range rows {
-			k.add(g[r*ld:][:cols], d.add[off+r*ld:][:cols])
-		}
+	g := d.g[off:][:rows*cols]
+	if d.add != nil {
+		k.add(g, d.add[off:][:rows*cols])
 	}
 	switch {
 	case l == nil:
 	case l.relu:
-		k.reluGrad(rows, cols, g, ld, l.y[off:], ld, l.scale[c:], l.shift[c:], sum, dot)
+		k.reluGrad(rows, cols, g, cols, l.y[off:], cols, l.scale, l.shift, sum, dot)
 	default:
-		k.gradMoments(rows, cols, g, ld, l.y[off:], ld, sum, dot)
+		k.gradMoments(rows, cols, g, cols, l.y[off:], cols, sum, dot)
 	}
 }

@@ -14,7 +14,6 @@ type Model struct {
 	classes    int
 	weight     []float32 // classifier, packed
 	bias       []float32
-	one, zero  []float32 // neutral scale and shift
 
 	narrow  int // floats per image of the largest map between blocks
 	group   int // images that run through the layers together
@@ -73,9 +72,6 @@ func (r *runner) model(m *Model) *Model {
 	m.weight = grow(m.weight, packedLen(c.features, c.classes))
 	pack(m.weight, c.weight.value, c.features, c.classes, c.classes)
 	m.bias = append(m.bias[:0], c.bias.value...)
-	for len(m.one) < wide {
-		m.one, m.zero = append(m.one, 1), append(m.zero, 0)
-	}
 	return m
 }
 
@@ -159,7 +155,7 @@ func (t *inference) run(part int, s *scratch) {
 			y = s.floats(n * b.expand.outLen)
 			b.expand.pointwise(s, x, n, y, false)
 		}
-		y = b.depthwise.depthwise(s, m, y, n)
+		y = b.depthwise.depthwise(s, y, n)
 		if b.residual {
 			b.project.pointwise(s, y, n, x, true)
 			continue
@@ -203,21 +199,18 @@ func (f *folded) pointwise(s *scratch, x []float32, n int, y []float32, acc bool
 }
 
 // depthwise runs the layer on n images.
-func (f *folded) depthwise(s *scratch, m *Model, x []float32, n int) []float32 {
+func (f *folded) depthwise(s *scratch, x []float32, n int) []float32 {
 	y := s.floats(n * f.outLen)
 	mark := s.used
 	size, row := f.frame(s.lanes)
-	frame := s.zeros(size)
-	taps := f.kernel * f.kernel * s.lanes
+	frames := s.zeros(size * f.strips(s.lanes))
 	p := f.border()
+	one, zero := s.constant(1, f.in), s.constant(0, f.in)
 	for i := range n {
-		for c := 0; c < f.out; c += s.lanes {
-			cols := min(s.lanes, f.out-c)
-			for r := range f.inH {
-				s.affine(f.inW, cols, frame[(r+p)*row+p*s.lanes:], s.lanes, x[i*f.inLen+r*f.inW*f.in+c:], f.in, m.one, m.zero, false)
-			}
-			s.dwConv(f.kernel, f.stride, f.outH, f.outW, y[i*f.outLen+c:], f.outW*f.out, f.out, cols, frame, row, f.weight[c/s.lanes*taps:], f.bias[c:], true)
+		for r := range f.inH {
+			s.affine(f.inW, f.in, frames[(r+p)*row+p*s.lanes:], s.lanes, size, x[i*f.inLen+r*f.inW*f.in:], f.in, one, zero, false)
 		}
+		f.slide(s, frames, f.weight, f.stride, f.outH, f.outW, y[i*f.outLen:], f.bias, true)
 	}
 	s.used = mark
 	return y

@@ -5,7 +5,7 @@ package nn
 // some processors and not on others.
 var plain = kernels{
 	name:        "go",
-	lanes:       8,
+	lanes:       group,
 	panel:       plainPanel,
 	affine:      plainAffine,
 	affineAdd:   plainAffineAdd,
@@ -76,26 +76,45 @@ func plainTile(t *[2][4]float32, k int, a0, a1 []float32, acs int, b []float32, 
 	t[1] = [4]float32{t10, t11, t12, t13}
 }
 
-func plainAffine(rows, cols int, dst []float32, ldd int, src []float32, lds int, scale, shift []float32, relu6 bool) {
-	scale, shift = scale[:cols], shift[:cols]
+func plainAffine(rows, cols int, dst []float32, ldd, step int, src []float32, lds int, scale, shift []float32, relu6 bool) {
 	for r := range rows {
-		d, s := dst[r*ldd:r*ldd+cols], src[r*lds:r*lds+cols]
-		for c, v := range s {
-			v = float32(scale[c]*v) + shift[c]
-			if relu6 {
-				v = clamp6(v)
+		for g := 0; g < cols; g += group {
+			n := min(group, cols-g)
+			d, s := dst[r*ldd+g/group*step:][:n], src[r*lds+g:][:n]
+			a, b := scale[g:][:n], shift[g:][:n]
+			for c, v := range s {
+				v = float32(a[c]*v) + b[c]
+				if relu6 {
+					v = clamp6(v)
+				}
+				d[c] = v
 			}
-			d[c] = v
 		}
 	}
 }
 
-func plainAffineAdd(rows, cols int, dst, src, res, scale, shift []float32) {
-	scale, shift = scale[:cols], shift[:cols]
+func plainAffineAdd(rows, cols int, dst []float32, ldd, step int, src []float32, lds int, res []float32, ldr int, scale, shift []float32) {
 	for r := range rows {
-		d, s, x := dst[r*cols:(r+1)*cols], src[r*cols:(r+1)*cols], res[r*cols:(r+1)*cols]
-		for c, v := range s {
-			d[c] = float32(scale[c]*v) + shift[c] + x[c]
+		for g := 0; g < cols; g += group {
+			n := min(group, cols-g)
+			d, s, x := dst[r*ldd+g/group*step:][:n], src[r*lds+g:][:n], res[r*ldr+g:][:n]
+			a, b := scale[g:][:n], shift[g:][:n]
+			for c, v := range s {
+				d[c] = float32(a[c]*v) + b[c] + x[c]
+			}
+		}
+	}
+}
+
+func plainNormGrad(rows, cols int, dst []float32, ldd, step int, g []float32, ldg int, y []float32, ldy int, ga, gb, gc []float32) {
+	for r := range rows {
+		for at := 0; at < cols; at += group {
+			n := min(group, cols-at)
+			d, gr, yr := dst[r*ldd+at/group*step:][:n], g[r*ldg+at:][:n], y[r*ldy+at:][:n]
+			a, b, c0 := ga[at:][:n], gb[at:][:n], gc[at:][:n]
+			for c, v := range gr {
+				d[c] = float32(a[c]*v) + (float32(b[c]*yr[c]) + c0[c])
+			}
 		}
 	}
 }
@@ -143,22 +162,14 @@ func plainReluGrad(rows, cols int, g []float32, ldg int, y []float32, ldy int, s
 	}
 }
 
-func plainNormGrad(rows, cols int, dst []float32, ldd int, g []float32, ldg int, y []float32, ldy int, ga, gb, gc []float32) {
-	ga, gb, gc = ga[:cols], gb[:cols], gc[:cols]
-	for r := range rows {
-		d, yr := dst[r*ldd:r*ldd+cols], y[r*ldy:r*ldy+cols]
-		for c, v := range g[r*ldg : r*ldg+cols] {
-			d[c] = float32(ga[c]*v) + (float32(gb[c]*yr[c]) + gc[c])
-		}
-	}
-}
-
-// group is how many channels of a strip plainConv and plainGrad compute at a time.
+// group is how many channels the kernels in Go compute at a time.
 const group = 8
 
-func plainConv(lanes, k, stride, h, w int, dst []float32, dstRow, dstPix, cols int, src []float32, srcRow int, weight, bias []float32, relu6 bool) {
+func plainConv(lanes, k, stride, h, w int, dst []float32, dstRow, dstPix, cols int, src []float32, srcRow, srcStrip int, weight, bias []float32, relu6 bool) {
 	for g := 0; g < cols; g += group {
 		n := min(group, cols-g)
+		strip := src[g/lanes*srcStrip+g%lanes:]
+		taps := weight[g/lanes*k*k*lanes+g%lanes:]
 		for y := range h {
 			for x := range w {
 				var t [group]float32
@@ -166,7 +177,7 @@ func plainConv(lanes, k, stride, h, w int, dst []float32, dstRow, dstPix, cols i
 					copy(t[:], bias[g:g+n])
 				}
 				for i := range k {
-					plainTaps(&t, lanes, k, src[(y*stride+i)*srcRow+x*stride*lanes+g:], weight[i*k*lanes+g:])
+					plainTaps(&t, lanes, k, strip[(y*stride+i)*srcRow+x*stride*lanes:], taps[i*k*lanes:])
 				}
 				d := dst[y*dstRow+x*dstPix+g:][:n]
 				for c := range d {

@@ -54,7 +54,7 @@ func (l *layer) input(s *scratch, r, rows int) ([]float32, int) {
 	}
 	ld := pad16(l.in)
 	a := s.floats(rows * ld)
-	s.affine(rows, l.in, a, ld, x, l.in, p.scale, p.shift, true)
+	s.affine(rows, l.in, a, ld, s.lanes, x, l.in, p.scale, p.shift, true)
 	return a, ld
 }
 
@@ -99,14 +99,14 @@ func (t *pointwiseBackward) run(chunkNo int, s *scratch) {
 	for r := lo * l.outRows; r < hi*l.outRows; r += block {
 		s.used = mark
 		rows := min(block, hi*l.outRows-r)
-		s.normGrad(rows, l.out, dy, ld, l.g[r*l.out:], l.out, l.y[r*l.out:], l.out, l.ga, l.gb, l.gc)
+		s.normGrad(rows, l.out, dy, ld, s.lanes, l.g[r*l.out:], l.out, l.y[r*l.out:], l.out, l.ga, l.gb, l.gc)
 		a, lda := l.input(s, r, rows)
 		s.gemm(depth, l.out, rows, a, 1, lda, plainRight(dy, ld), dw, ld, epilogue{acc: r > lo*l.outRows})
 		if l.dst.g == nil {
 			continue
 		}
 		s.gemm(rows, l.in, l.out, dy, ld, 1, packed(l.transposed, l.maxOut), l.dst.g[r*l.in:], l.in, epilogue{})
-		l.dst.finish(s.kernels, rows, l.in, r*l.in, l.in, 0, sum, dot)
+		l.dst.finish(s.kernels, rows, l.in, r*l.in, sum, dot)
 		flush(part, sum, dot)
 	}
 }

@@ -6,10 +6,10 @@ package nn
 func panelAVX2(m int, n int, k int, a []float32, ars int, acs int, b []float32, ldb int, c []float32, ldc int, bias []float32, acc bool, relu6 bool)
 
 //go:noescape
-func affineAVX2(rows int, cols int, dst []float32, ldd int, src []float32, lds int, scale []float32, shift []float32, relu6 bool)
+func affineAVX2(rows int, cols int, dst []float32, ldd int, step int, src []float32, lds int, scale []float32, shift []float32, relu6 bool)
 
 //go:noescape
-func affineAddAVX2(rows int, cols int, dst []float32, src []float32, res []float32, scale []float32, shift []float32)
+func affineAddAVX2(rows int, cols int, dst []float32, ldd int, step int, src []float32, lds int, res []float32, ldr int, scale []float32, shift []float32)
 
 //go:noescape
 func addAVX2(dst []float32, src []float32)
@@ -24,31 +24,31 @@ func gradMomentsAVX2(rows int, cols int, g []float32, ldg int, y []float32, ldy 
 func reluGradAVX2(rows int, cols int, g []float32, ldg int, y []float32, ldy int, scale []float32, shift []float32, sum []float32, dot []float32)
 
 //go:noescape
-func normGradAVX2(rows int, cols int, dst []float32, ldd int, g []float32, ldg int, y []float32, ldy int, ga []float32, gb []float32, gc []float32)
+func normGradAVX2(rows int, cols int, dst []float32, ldd int, step int, g []float32, ldg int, y []float32, ldy int, ga []float32, gb []float32, gc []float32)
 
 //go:noescape
-func dwConv31AVX2(h int, w int, dst []float32, dstRow int, dstPix int, cols int, src []float32, srcRow int, weight []float32, bias []float32, relu6 bool)
+func dwConv31AVX2(h int, w int, dst []float32, dstRow int, dstPix int, cols int, src []float32, srcRow int, srcStrip int, weight []float32, bias []float32, relu6 bool)
 
 //go:noescape
-func dwConv32AVX2(h int, w int, dst []float32, dstRow int, dstPix int, cols int, src []float32, srcRow int, weight []float32, bias []float32, relu6 bool)
+func dwConv32AVX2(h int, w int, dst []float32, dstRow int, dstPix int, cols int, src []float32, srcRow int, srcStrip int, weight []float32, bias []float32, relu6 bool)
 
 //go:noescape
 func dwGrad3AVX2(stride int, h int, w int, dw []float32, src []float32, srcRow int, dy []float32, dyRow int)
 
 //go:noescape
-func dwConv51AVX2(h int, w int, dst []float32, dstRow int, dstPix int, cols int, src []float32, srcRow int, weight []float32, bias []float32, relu6 bool)
+func dwConv51AVX2(h int, w int, dst []float32, dstRow int, dstPix int, cols int, src []float32, srcRow int, srcStrip int, weight []float32, bias []float32, relu6 bool)
 
 //go:noescape
-func dwConv52AVX2(h int, w int, dst []float32, dstRow int, dstPix int, cols int, src []float32, srcRow int, weight []float32, bias []float32, relu6 bool)
+func dwConv52AVX2(h int, w int, dst []float32, dstRow int, dstPix int, cols int, src []float32, srcRow int, srcStrip int, weight []float32, bias []float32, relu6 bool)
 
 //go:noescape
 func dwGrad5AVX2(stride int, h int, w int, dw []float32, src []float32, srcRow int, dy []float32, dyRow int)
 
 //go:noescape
-func dwConv71AVX2(h int, w int, dst []float32, dstRow int, dstPix int, cols int, src []float32, srcRow int, weight []float32, bias []float32, relu6 bool)
+func dwConv71AVX2(h int, w int, dst []float32, dstRow int, dstPix int, cols int, src []float32, srcRow int, srcStrip int, weight []float32, bias []float32, relu6 bool)
 
 //go:noescape
-func dwConv72AVX2(h int, w int, dst []float32, dstRow int, dstPix int, cols int, src []float32, srcRow int, weight []float32, bias []float32, relu6 bool)
+func dwConv72AVX2(h int, w int, dst []float32, dstRow int, dstPix int, cols int, src []float32, srcRow int, srcStrip int, weight []float32, bias []float32, relu6 bool)
 
 //go:noescape
 func dwGrad7AVX2(stride int, h int, w int, dw []float32, src []float32, srcRow int, dy []float32, dyRow int)
@@ -60,10 +60,10 @@ func sgdAVX2(w []float32, g []float32, m []float32, rate float32, momentum float
 func panelAVX512(m int, n int, k int, a []float32, ars int, acs int, b []float32, ldb int, c []float32, ldc int, bias []float32, acc bool, relu6 bool)
 
 //go:noescape
-func affineAVX512(rows int, cols int, dst []float32, ldd int, src []float32, lds int, scale []float32, shift []float32, relu6 bool)
+func affineAVX512(rows int, cols int, dst []float32, ldd int, step int, src []float32, lds int, scale []float32, shift []float32, relu6 bool)
 
 //go:noescape
-func affineAddAVX512(rows int, cols int, dst []float32, src []float32, res []float32, scale []float32, shift []float32)
+func affineAddAVX512(rows int, cols int, dst []float32, ldd int, step int, src []float32, lds int, res []float32, ldr int, scale []float32, shift []float32)
 
 //go:noescape
 func addAVX512(dst []float32, src []float32)
@@ -78,31 +78,31 @@ func gradMomentsAVX512(rows int, cols int, g []float32, ldg int, y []float32, ld
 func reluGradAVX512(rows int, cols int, g []float32, ldg int, y []float32, ldy int, scale []float32, shift []float32, sum []float32, dot []float32)
 
 //go:noescape
-func normGradAVX512(rows int, cols int, dst []float32, ldd int, g []float32, ldg int, y []float32, ldy int, ga []float32, gb []float32, gc []float32)
+func normGradAVX512(rows int, cols int, dst []float32, ldd int, step int, g []float32, ldg int, y []float32, ldy int, ga []float32, gb []float32, gc []float32)
 
 //go:noescape
-func dwConv31AVX512(h int, w int, dst []float32, dstRow int, dstPix int, cols int, src []float32, srcRow int, weight []float32, bias []float32, relu6 bool)
+func dwConv31AVX512(h int, w int, dst []float32, dstRow int, dstPix int, cols int, src []float32, srcRow int, srcStrip int, weight []float32, bias []float32, relu6 bool)
 
 //go:noescape
-func dwConv32AVX512(h int, w int, dst []float32, dstRow int, dstPix int, cols int, src []float32, srcRow int, weight []float32, bias []float32, relu6 bool)
+func dwConv32AVX512(h int, w int, dst []float32, dstRow int, dstPix int, cols int, src []float32, srcRow int, srcStrip int, weight []float32, bias []float32, relu6 bool)
 
 //go:noescape
 func dwGrad3AVX512(stride int, h int, w int, dw []float32, src []float32, srcRow int, dy []float32, dyRow int)
 
 //go:noescape
-func dwConv51AVX512(h int, w int, dst []float32, dstRow int, dstPix int, cols int, src []float32, srcRow int, weight []float32, bias []float32, relu6 bool)
+func dwConv51AVX512(h int, w int, dst []float32, dstRow int, dstPix int, cols int, src []float32, srcRow int, srcStrip int, weight []float32, bias []float32, relu6 bool)
 
 //go:noescape
-func dwConv52AVX512(h int, w int, dst []float32, dstRow int, dstPix int, cols int, src []float32, srcRow int, weight []float32, bias []float32, relu6 bool)
+func dwConv52AVX512(h int, w int, dst []float32, dstRow int, dstPix int, cols int, src []float32, srcRow int, srcStrip int, weight []float32, bias []float32, relu6 bool)
 
 //go:noescape
 func dwGrad5AVX512(stride int, h int, w int, dw []float32, src []float32, srcRow int, dy []float32, dyRow int)
 
 //go:noescape
-func dwConv71AVX512(h int, w int, dst []float32, dstRow int, dstPix int, cols int, src []float32, srcRow int, weight []float32, bias []float32, relu6 bool)
+func dwConv71AVX512(h int, w int, dst []float32, dstRow int, dstPix int, cols int, src []float32, srcRow int, srcStrip int, weight []float32, bias []float32, relu6 bool)
 
 //go:noescape
-func dwConv72AVX512(h int, w int, dst []float32, dstRow int, dstPix int, cols int, src []float32, srcRow int, weight []float32, bias []float32, relu6 bool)
+func dwConv72AVX512(h int, w int, dst []float32, dstRow int, dstPix int, cols int, src []float32, srcRow int, srcStrip int, weight []float32, bias []float32, relu6 bool)
 
 //go:noescape
 func dwGrad7AVX512(stride int, h int, w int, dw []float32, src []float32, srcRow int, dy []float32, dyRow int)

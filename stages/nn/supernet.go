@@ -228,8 +228,8 @@ func (t *blockOutput) run(chunkNo int, s *scratch) {
 	lo, hi := chunk(chunkNo, l.n)
 	from, rows := lo*l.outLen, (hi-lo)*l.outRows
 	if t.residual != nil {
-		s.affineAdd(rows, l.out, t.z[from:], l.y[from:], t.residual[from:], l.scale, l.shift)
+		s.affineAdd(rows, l.out, t.z[from:], l.out, s.lanes, l.y[from:], l.out, t.residual[from:], l.out, l.scale, l.shift)
 		return
 	}
-	s.affine(rows, l.out, t.z[from:], l.out, l.y[from:], l.out, l.scale, l.shift, l.relu)
+	s.affine(rows, l.out, t.z[from:], l.out, s.lanes, l.y[from:], l.out, l.scale, l.shift, l.relu)
 }

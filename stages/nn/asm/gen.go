@@ -417,48 +417,111 @@ func (g *gen) vector(name string, reg, mask int) {
 	g.rd("(DX)(AX*1)", reg, mask)
 }
 
+// across goes over rows one after the other, as they lie in memory, and in
+// each over its vectors: whole ones, then one under the mask. Row pointers of
+// the matrices are in ptrs, AX counts the bytes of the columns before, and R13
+// points to the vector of dst, whose vectors are step apart.
+func (g *gen) across(mask int, names, lds, ptrs []string, body func(mask int)) {
+	row, loop, tail, next, done := g.label("row"), g.label("vector"), g.label("tail"), g.label("next"), g.label("done")
+	g.load("cols", "CX")
+	g.f("ANDQ $%d, CX", g.lanes-1)
+	g.maskFor(mask, "DX")
+	for i, n := range names {
+		g.load(n+"_base", ptrs[i])
+	}
+	g.load("dst_base", "DI")
+	g.load("rows", "R12")
+	g.at(row)
+	g.f("DECQ R12")
+	g.f("JLT %s", done)
+	g.f("MOVQ DI, R13")
+	g.f("XORQ AX, AX")
+	g.load("cols", "BX")
+	g.load("step", "DX")
+	g.at(loop)
+	g.f("CMPQ BX, $%d", g.lanes)
+	g.f("JLT %s", tail)
+	body(-1)
+	g.f("ADDQ $%d, AX", g.bytes())
+	g.f("LEAQ (R13)(DX*4), R13")
+	g.f("SUBQ $%d, BX", g.lanes)
+	g.f("JMP %s", loop)
+	g.at(tail)
+	g.f("TESTQ BX, BX")
+	g.f("JEQ %s", next)
+	body(mask)
+	g.at(next)
+	for i, ld := range lds {
+		g.load(ld, "CX")
+		g.f("LEAQ (%[1]s)(CX*4), %[1]s", ptrs[i])
+	}
+	g.load("ldd", "CX")
+	g.f("LEAQ (DI)(CX*4), DI")
+	g.f("JMP %s", row)
+	g.at(done)
+}
+
 func (g *gen) affine() {
-	g.begin("affine", "rows int", "cols int", "dst slice", "ldd int", "src slice", "lds int", "scale slice", "shift slice", "relu6 bool")
+	g.begin("affine", "rows int", "cols int", "dst slice", "ldd int", "step int", "src slice", "lds int", "scale slice", "shift slice", "relu6 bool")
 	const scale, shift, zero, six, x, maskReg = 0, 1, 2, 3, 4, 15
+	linear, done := g.label("linear"), g.label("end")
 	g.bounds(zero, six)
-	g.columns(maskReg, func(mask int) {
-		linear, done := g.label("linear"), g.label("next")
-		g.vector("scale", scale, mask)
-		g.vector("shift", shift, mask)
-		body := func(clamp bool) func(u int, p []string) {
-			return func(u int, p []string) {
-				g.rd("("+p[1]+")", x+u, mask)
-				g.f("VFMADD213PS %s, %s, %s", g.v(shift), g.v(scale), g.v(x+u))
-				if clamp {
-					g.clamp(x+u, zero, six)
-				}
-				g.wr(x+u, "("+p[0]+")", mask)
+	g.load("scale_base", "R8")
+	g.load("shift_base", "R9")
+	body := func(clamp bool) func(mask int) {
+		return func(mask int) {
+			g.rd("(SI)(AX*1)", x, mask)
+			g.rd("(R8)(AX*1)", scale, mask)
+			g.rd("(R9)(AX*1)", shift, mask)
+			g.f("VFMADD213PS %s, %s, %s", g.v(shift), g.v(scale), g.v(x))
+			if clamp {
+				g.clamp(x, zero, six)
 			}
+			g.wr(x, "(R13)", mask)
 		}
-		g.f("CMPB %s, $0", g.arg("relu6"))
-		g.f("JEQ %s", linear)
-		g.rows([]string{"dst", "src"}, []string{"ldd", "lds"}, body(true))
-		g.f("JMP %s", done)
-		g.at(linear)
-		g.rows([]string{"dst", "src"}, []string{"ldd", "lds"}, body(false))
-		g.at(done)
+	}
+	g.f("CMPB %s, $0", g.arg("relu6"))
+	g.f("JEQ %s", linear)
+	g.across(maskReg, []string{"src"}, []string{"lds"}, []string{"SI"}, body(true))
+	g.f("JMP %s", done)
+	g.at(linear)
+	g.across(maskReg, []string{"src"}, []string{"lds"}, []string{"SI"}, body(false))
+	g.at(done)
+	g.end()
+}
+
+func (g *gen) normGrad() {
+	g.begin("normGrad", "rows int", "cols int", "dst slice", "ldd int", "step int", "g slice", "ldg int", "y slice", "ldy int", "ga slice", "gb slice", "gc slice")
+	const ga, gb, gc, x, y, maskReg = 0, 1, 2, 4, 8, 15
+	g.load("ga_base", "R9")
+	g.load("gb_base", "R10")
+	g.load("gc_base", "R11")
+	g.across(maskReg, []string{"g", "y"}, []string{"ldg", "ldy"}, []string{"SI", "R8"}, func(mask int) {
+		g.rd("(R10)(AX*1)", gb, mask)
+		g.rd("(R11)(AX*1)", gc, mask)
+		g.rd("(R8)(AX*1)", y, mask)
+		g.f("VFMADD213PS %s, %s, %s", g.v(gc), g.v(gb), g.v(y))
+		g.rd("(R9)(AX*1)", ga, mask)
+		g.rd("(SI)(AX*1)", x, mask)
+		g.f("VFMADD213PS %s, %s, %s", g.v(y), g.v(ga), g.v(x))
+		g.wr(x, "(R13)", mask)
 	})
 	g.end()
 }
 
 func (g *gen) affineAdd() {
-	g.begin("affineAdd", "rows int", "cols int", "dst slice", "src slice", "res slice", "scale slice", "shift slice")
-	const scale, shift, x, maskReg = 0, 1, 4, 15
-	g.columns(maskReg, func(mask int) {
-		g.vector("scale", scale, mask)
-		g.vector("shift", shift, mask)
-		g.rows([]string{"dst", "src", "res"}, []string{"cols", "cols", "cols"}, func(u int, p []string) {
-			g.rd("("+p[1]+")", x+u, mask)
-			g.rd("("+p[2]+")", x+4+u, mask)
-			g.f("VFMADD213PS %s, %s, %s", g.v(shift), g.v(scale), g.v(x+u))
-			g.f("VADDPS %s, %[2]s, %[2]s", g.v(x+4+u), g.v(x+u))
-			g.wr(x+u, "("+p[0]+")", mask)
-		})
+	g.begin("affineAdd", "rows int", "cols int", "dst slice", "ldd int", "step int", "src slice", "lds int", "res slice", "ldr int", "scale slice", "shift slice")
+	const scale, shift, x, res, maskReg = 0, 1, 4, 5, 15
+	g.load("scale_base", "R9")
+	g.load("shift_base", "R10")
+	g.across(maskReg, []string{"src", "res"}, []string{"lds", "ldr"}, []string{"SI", "R8"}, func(mask int) {
+		g.rd("(SI)(AX*1)", x, mask)
+		g.rd("(R8)(AX*1)", res, mask)
+		g.rd("(R9)(AX*1)", scale, mask)
+		g.rd("(R10)(AX*1)", shift, mask)
+		g.f("VFMADD213PS %s, %s, %s", g.v(shift), g.v(scale), g.v(x))
+		g.f("VADDPS %s, %[2]s, %[2]s", g.v(res), g.v(x))
+		g.wr(x, "(R13)", mask)
 	})
 	g.end()
 }
@@ -583,35 +646,16 @@ func (g *gen) reluGrad() {
 	g.end()
 }
 
-func (g *gen) normGrad() {
-	g.begin("normGrad", "rows int", "cols int", "dst slice", "ldd int", "g slice", "ldg int", "y slice", "ldy int", "ga slice", "gb slice", "gc slice")
-	const ga, gb, gc, x, y, maskReg = 0, 1, 2, 4, 8, 15
-	g.columns(maskReg, func(mask int) {
-		g.vector("ga", ga, mask)
-		g.vector("gb", gb, mask)
-		g.vector("gc", gc, mask)
-		g.rows([]string{"dst", "g", "y"}, []string{"ldd", "ldg", "ldy"}, func(u int, p []string) {
-			g.rd("("+p[2]+")", y+u, mask)
-			g.rd("("+p[1]+")", x+u, mask)
-			g.f("VFMADD213PS %s, %s, %s", g.v(gc), g.v(gb), g.v(y+u))
-			g.f("VFMADD213PS %s, %s, %s", g.v(y+u), g.v(ga), g.v(x+u))
-			g.wr(x+u, "("+p[0]+")", mask)
-		})
-	})
-	g.end()
-}
-
 // maxPixels is how many pixels a tile of dwConv has at most.
 const maxPixels = 8
 
-// dwConv: tiles of up to maxPixels pixels of a row sum up in registers, with one row
-// of weights at a time in registers, too.
+// dwConv: row by row, and in each strip by strip, so that memory is written in
+// its order. Tiles of up to maxPixels pixels sum up in registers, with one row of
+// weights at a time in registers, too.
 func (g *gen) dwConv(k, stride int) {
-	g.begin(fmt.Sprintf("dwConv%d%d", k, stride), "h int", "w int", "dst slice", "dstRow int", "dstPix int", "cols int", "src slice", "srcRow int", "weight slice", "bias slice", "relu6 bool")
+	g.begin(fmt.Sprintf("dwConv%d%d", k, stride), "h int", "w int", "dst slice", "dstRow int", "dstPix int", "cols int", "src slice", "srcRow int", "srcStrip int", "weight slice", "bias slice", "relu6 bool")
 	const mask = 15
-	row, tile, done := g.label("row"), g.label("tile"), g.label("done")
-	g.load("cols", "CX")
-	g.maskFor(mask, "AX")
+	row, strip, whole, tile, nextRow, done := g.label("row"), g.label("strip"), g.label("whole"), g.label("tile"), g.label("next"), g.label("done")
 	g.load("h", "R13")
 	g.load("dst_base", "SI")
 	g.load("src_base", "DI")
@@ -620,44 +664,63 @@ func (g *gen) dwConv(k, stride int) {
 	g.at(row)
 	g.f("DECQ R13")
 	g.f("JLT %s", done)
-	g.f("MOVQ SI, R11") // dst
-	g.f("MOVQ DI, R8")  // src
-	g.load("w", "R12")  // pixels left in the row
+	g.f("XORQ DX, DX")  // bytes of the channels before
+	g.f("MOVQ DI, R14") // the strip of the source
+	g.load("weight_base", "R15")
+	g.at(strip)
+	g.load("cols", "CX")
+	g.f("MOVQ DX, AX")
+	g.f("SHRQ $2, AX")
+	g.f("SUBQ AX, CX")
+	g.f("JLE %s", nextRow)
+	g.f("CMPQ CX, $%d", g.lanes)
+	g.f("JLE %s", whole)
+	g.f("MOVQ $%d, CX", g.lanes)
+	g.at(whole)
+	g.maskFor(mask, "AX")
+	g.f("LEAQ (SI)(DX*1), R11") // dst
+	g.f("MOVQ R14, R8")         // src
+	g.load("w", "R12")          // pixels left in the row
 	g.at(tile)
 	// A tile of 8 while 16 are left; 9 … 15 are two tiles of about the same size.
-	half, small := g.label("half"), g.label("small")
+	small := g.label("small")
 	sizes := make([]string, maxPixels+1)
 	for j := range sizes {
 		sizes[j] = g.label("pixels")
 	}
-	g.f("MOVQ $%d, CX", maxPixels)
 	g.f("CMPQ R12, $%d", 2*maxPixels)
 	g.f("JGE %s", sizes[maxPixels])
 	g.f("MOVQ R12, CX")
 	g.f("CMPQ R12, $%d", maxPixels)
-	g.f("JLE %s", small)
-	g.at(half)
+	g.f("JEQ %s", sizes[maxPixels])
+	g.f("JLT %s", small)
 	g.f("INCQ CX")
 	g.f("SHRQ $1, CX")
+	g.f("CMPQ CX, $%d", maxPixels)
+	g.f("JEQ %s", sizes[maxPixels])
 	g.at(small)
-	for j := maxPixels - 1; j > 0; j-- {
+	for j := maxPixels - 1; j > 1; j-- {
 		g.f("CMPQ CX, $%d", j)
 		g.f("JEQ %s", sizes[j])
 	}
-	for j := maxPixels; j > 0; j-- {
+	for j := 1; j <= maxPixels; j++ {
 		g.at(sizes[j])
 		g.dwTile(k, stride, j, mask)
 		g.f("SUBQ $%d, R12", j)
 		g.f("JNZ %s", tile)
-		g.load("dstRow", "AX")
-		g.f("LEAQ (SI)(AX*4), SI")
-		g.f("MOVQ R9, AX")
-		if stride != 1 {
-			g.f("IMULQ $%d, AX", stride)
-		}
-		g.f("ADDQ AX, DI")
-		g.f("JMP %s", row)
+		g.load("srcStrip", "AX")
+		g.f("LEAQ (R14)(AX*4), R14")
+		g.f("ADDQ $%d, R15", k*k*g.bytes())
+		g.f("ADDQ $%d, DX", g.bytes())
+		g.f("JMP %s", strip)
 	}
+	g.at(nextRow)
+	g.load("dstRow", "AX")
+	g.f("LEAQ (SI)(AX*4), SI")
+	for range stride {
+		g.f("ADDQ R9, DI")
+	}
+	g.f("JMP %s", row)
 	g.at(done)
 	g.end()
 }
@@ -670,7 +733,7 @@ func (g *gen) dwTile(k, stride, pixels, mask int) {
 	g.load("bias_base", "AX")
 	g.f("TESTQ AX, AX")
 	g.f("JEQ %s", noBias)
-	g.rd("(AX)", 0, mask)
+	g.rd("(AX)(DX*1)", 0, mask)
 	for j := 1; j < pixels; j++ {
 		g.f("VMOVAPS %s, %s", g.v(0), g.v(j))
 	}
@@ -680,7 +743,7 @@ func (g *gen) dwTile(k, stride, pixels, mask int) {
 		g.zero(j)
 	}
 	g.at(start)
-	g.load("weight_base", "AX")
+	g.f("MOVQ R15, AX")
 	g.f("MOVQ R8, BX")
 	g.f("MOVQ $%d, CX", k)
 	g.at(loop)
