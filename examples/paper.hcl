@@ -56,11 +56,11 @@ stage "table" "hardware" {
   rows  = stage.raptor.parameters
   columns = [
     { key = "name", title = "parameter" },
-    { key = "value", format = "%.4g" },
-    { key = "low", format = "%.4g" },
-    { key = "high", format = "%.4g" },
+    { key = "value", format = "%.5g" },
+    { key = "low", title = "at least", format = "%.5g" },
+    { key = "high", title = "at most", format = "%.5g" },
     { key = "unit" },
-    { key = "words", title = "in words" },
+    { key = "identified" },
   ]
 }
 
@@ -266,10 +266,12 @@ stage "table" "search" {
 
 output "table1" { value = stage.table1.text }
 output "table1_macs_rms" { value = stage.raptor.sets["table 1"].macs_rms }
+output "table1_macs_worst" { value = stage.raptor.sets["table 1"].macs_worst }
 output "table1_mu_rms" { value = stage.raptor.sets["table 1"].mu_rms }
 output "table1_mu_loo" { value = stage.raptor.sets["table 1"].mu_loo }
 output "table3_latency_error" { value = stage.raptor.sets["table 3"].latency_worst }
 output "hardware" { value = stage.hardware.text }
+output "hardware_summary" { value = stage.raptor.summary }
 output "figure1" { value = stage.figure1.text }
 output "figure1_summary" { value = stage.memory.summary }
 output "table2" { value = stage.table2.text }

@@ -1,0 +1,121 @@
+// Package examples_test runs the recipes that are shipped.
+package examples_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// runner builds the command once per test and returns how to call it.
+func runner(t *testing.T) func(args ...string) string {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), "runner")
+	if out, err := exec.Command("go", "build", "-o", bin, "../cmd/runner").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return func(args ...string) string {
+		t.Helper()
+		cmd := exec.Command(bin, args...)
+		var stderr strings.Builder
+		cmd.Stderr = &stderr
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("runner %s: %v\n%s%s", strings.Join(args, " "), err, out, stderr.String())
+		}
+		return string(out)
+	}
+}
+
+// fashionMNIST returns the directory with the data, which make test provides.
+func fashionMNIST(t *testing.T) string {
+	t.Helper()
+	dir, err := filepath.Abs("../data/fashion-mnist")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("Fashion-MNIST is missing: scripts/fashion-mnist data/fashion-mnist")
+		}
+		t.Skip("Fashion-MNIST is missing: scripts/fashion-mnist data/fashion-mnist")
+	}
+	return dir
+}
+
+// outputs returns the recipe's outputs that are known.
+func outputs(t *testing.T, run func(...string) string, args ...string) map[string]any {
+	t.Helper()
+	var named map[string]struct {
+		Value any `json:"value"`
+	}
+	text := run(append([]string{"output", "--json"}, args...)...)
+	if err := json.Unmarshal([]byte(text), &named); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	values := make(map[string]any)
+	for name, o := range named {
+		values[name] = o.Value
+	}
+	return values
+}
+
+// The quickstart needs nothing, ends with its table, and is then cached.
+func TestQuickstart(t *testing.T) {
+	run := runner(t)
+	args := []string{"quickstart.hcl", "--store", t.TempDir(), "--var", "epochs=0.5"}
+	text := run(append([]string{"run"}, args...)...)
+	for _, want := range []string{"subnet under 2ms", "subnet under 4ms", "measured, modelled"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the output does not say %q:\n%s", want, text)
+		}
+	}
+	if text := run(append([]string{"run"}, args...)...); !strings.Contains(text, "9 cached") {
+		t.Errorf("the second run is not cached:\n%s", text)
+	}
+}
+
+// The paper's hardware side is reproduced within the errors that the recipe's
+// documentation promises.
+func TestPaperOnTheHardware(t *testing.T) {
+	run := runner(t)
+	args := []string{"paper.hcl", "--store", t.TempDir(), "--var", "data=" + fashionMNIST(t)}
+	run(append([]string{"run", "--target", "table1", "--target", "table2", "--target", "table3"}, args...)...)
+	got := outputs(t, run, args...)
+	for name, most := range map[string]float64{
+		"table1_macs_rms":      0.035,
+		"table1_macs_worst":    0.05,
+		"table1_mu_rms":        0.06,
+		"table1_mu_loo":        0.10,
+		"table3_latency_error": 0.06,
+		"table2_dominators":    30,
+	} {
+		if v, ok := got[name].(float64); !ok || v > most {
+			t.Errorf("%s = %v, want at most %v", name, got[name], most)
+		}
+	}
+	if v, ok := got["table2_percentile"].(float64); !ok || v < 0.995 {
+		t.Errorf("table2_percentile = %v, want at least 0.995", got["table2_percentile"])
+	}
+}
+
+// The chain on Fashion-MNIST runs to its table, here with a training too short
+// to be good.
+func TestPaperOnFashionMNIST(t *testing.T) {
+	run := runner(t)
+	args := []string{"paper.hcl", "--store", t.TempDir(), "--var", "data=" + fashionMNIST(t), "--var", "epochs=0.05"}
+	text := run(append([]string{"run", "--target", "search"}, args...)...)
+	if !strings.Contains(text, "subnet under 4ms") {
+		t.Errorf("no table:\n%s", text)
+	}
+}
+
+// Examples are formatted as runner fmt formats.
+func TestExamplesAreFormatted(t *testing.T) {
+	runner(t)("fmt", "--check", ".")
+}
