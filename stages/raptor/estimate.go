@@ -69,6 +69,7 @@ func (p Platform) Estimate(net arch.Network) (Estimate, error) {
 	if err != nil {
 		return Estimate{}, err
 	}
+	defer planners.Put(pl)
 	path := pl.path()
 	e := Estimate{
 		Network: net.Name, Platform: p.Name, Resolution: net.Input.H,
@@ -101,7 +102,7 @@ func (p *Platform) layerCost(pl *planner, i int, m move) LayerCost {
 		NPUCycles: p.npu(l), Schedule: pl.schedules[m.how],
 		Held:        m.held,
 		InResident:  m.in == 1<<len(l.Inputs)-1,
-		OutResident: m.out&onChip != 0,
+		OutResident: placement(m.out)&onChip != 0,
 		Supported:   p.Supports(l),
 	}
 	c.SYSCycles = p.sys(&c.Schedule)

@@ -85,7 +85,8 @@ func (p *Platform) ways(net arch.Network, in Place, open bool, ways *[places]Way
 	if err != nil {
 		return err
 	}
-	for _, m := range pl.moves[len(net.Layers)] {
+	defer planners.Put(pl)
+	for _, m := range pl.after(len(net.Layers)) {
 		out := Stored
 		if open {
 			out = placeOf(m.after)
@@ -97,11 +98,11 @@ func (p *Platform) ways(net arch.Network, in Place, open bool, ways *[places]Way
 	return nil
 }
 
-func (p Place) bits() place {
-	return [places]place{OnChip: onChip, Stored: stored, Both: both}[p]
+func (p Place) bits() placement {
+	return [places]placement{OnChip: onChip, Stored: stored, Both: both}[p]
 }
 
-func placeOf(b place) Place {
+func placeOf(b placement) Place {
 	switch b {
 	case onChip:
 		return OnChip

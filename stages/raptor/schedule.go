@@ -50,35 +50,38 @@ type room struct {
 	store   bool // the result is written out
 }
 
-// tiler finds the best schedule of one layer on a platform.
+// schedule finds the cheapest schedule of the window in the room, by SYS
+// cycles, and tells whether there is any. Holding everything at once is the
+// cheapest where it fits: nothing is read twice.
+func (p *Platform) schedule(g *window, r *room, tiled bool, best *Schedule) bool {
+	if memory := g.operands*g.in + g.out; r.weights == 0 && memory+g.w <= r.memory || r.weights > 0 && memory <= r.memory && g.w <= r.weights {
+		*best = Schedule{Rows: g.ho, Channels: g.co, Inputs: g.ci, Order: Untiled, Tiles: 1,
+			Memory: memory + g.w, In: (g.operands - r.chip) * g.in, Weights: g.w}
+		if r.store {
+			best.Out = g.out
+		}
+		return true
+	}
+	if !tiled || r.keep {
+		return false
+	}
+	s := tiler{window: g, room: r, buffers: 1, act: p.ActivationCost, wt: p.WeightCost, t: p.TileCost, best: best, cost: math.Inf(1)}
+	if p.DoubleBuffer {
+		s.buffers = 2
+	}
+	s.tiled()
+	return !math.IsInf(s.cost, 1)
+}
+
+// tiler finds the best schedule of one layer that does not fit as a whole.
 type tiler struct {
 	*window
-	room
+	*room
 	buffers    int     // 1, or 2 for double buffering
 	act, wt, t float64 // SYS cycles per byte of activations, of weights, per tile
 
-	best Schedule
+	best *Schedule
 	cost float64 // SYS cycles of best; +Inf while there is none
-}
-
-// schedule returns the cheapest schedule of the window in the room, by SYS
-// cycles, and whether there is any.
-func (p *Platform) schedule(g *window, r room, tiled bool) (Schedule, bool) {
-	s := tiler{window: g, room: r, buffers: 1, act: p.ActivationCost, wt: p.WeightCost, t: p.TileCost, cost: math.Inf(1)}
-	s.untiled()
-	if tiled && !r.keep && s.cost > s.floor(1) {
-		if p.DoubleBuffer {
-			s.buffers = 2
-		}
-		s.tiled()
-	}
-	return s.best, !math.IsInf(s.cost, 1)
-}
-
-// untiled tries to hold everything at once.
-func (s *tiler) untiled() {
-	s.try(Schedule{Rows: s.ho, Channels: s.co, Inputs: s.ci, Order: Untiled, Tiles: 1,
-		Memory: s.operands*s.in + s.out + s.w, In: (s.operands - s.chip) * s.in, Out: s.stored(), Weights: s.w}, s.w)
 }
 
 // stored returns the bytes of the result that are written out.
@@ -87,11 +90,6 @@ func (s *tiler) stored() int {
 		return s.out
 	}
 	return 0
-}
-
-// floor returns the least SYS cycles that a schedule of so many tiles can have.
-func (s *tiler) floor(tiles int) float64 {
-	return s.act*float64((s.operands-s.chip)*s.in+s.stored()) + s.wt*float64(s.w) + s.t*float64(tiles)
 }
 
 // try takes the schedule if it fits, its weights occupying so many bytes, and
@@ -106,7 +104,7 @@ func (s *tiler) try(c Schedule, weights int) {
 	}
 	cost := s.act*float64(c.Activations()) + s.wt*float64(c.Weights) + s.t*float64(c.Tiles)
 	if cost < s.cost {
-		s.best, s.cost = c, cost
+		*s.best, s.cost = c, cost
 	}
 }
 
