@@ -12,7 +12,7 @@ import (
 )
 
 // Stage is "analyze-memory".
-var Stage = pipeline.Define("analyze-memory", 1,
+var Stage = pipeline.Define("analyze-memory", 2,
 	"Show what a network needs of a platform's local memory, per block and per layer.\n\n"+
 		"This is figure 1 of the paper: weights and activations per block beside the memory of the NPU, the two bottlenecks in words, "+
 		"and each layer's share of the cycles that move data.",
@@ -51,6 +51,7 @@ type Output struct {
 	Blocks      []Need   `json:"blocks" doc:"one per block, in order"`
 	Layers      []Need   `json:"layers" doc:"one per layer, in order"`
 	Summary     []string `json:"summary" doc:"both bottlenecks, and where the cycles go, in words"`
+	Explained   []string `json:"explained" doc:"the three layers that take longest: why, and what would make them cheaper"`
 }
 
 // Need is what a layer needs of the local memory, or a block: then Weights and
@@ -97,6 +98,9 @@ func run(_ context.Context, c Config) (Output, error) {
 			need.Name = net.Layers[i].Block
 			out.Blocks = append(out.Blocks, need)
 		}
+	}
+	for _, i := range e.Costliest(3) {
+		out.Explained = append(out.Explained, c.Platform.Explain(&net, &e, i))
 	}
 	out.Summary = summary(&out, &c.Platform)
 	return out, nil

@@ -19,7 +19,7 @@ import (
 )
 
 // Stage is the deploy-estimate stage.
-var Stage = pipeline.Define("deploy-estimate", 1,
+var Stage = pipeline.Define("deploy-estimate", 2,
 	`Estimates a network on a platform: latency, energy, μ, memory, and how each layer runs.
 
 The network is a scaled MobileNetV2, a subnet of a space, or a list of layers:
@@ -35,8 +35,9 @@ The output estimate is a flat object, made to be a row of a table. With plausibl
 platforms, as calibrate yields them, it has intervals. The output
 schedule is a JSON file with, for each layer in order, its MACs, NPU and SYS
 cycles, latency, tile (rows, channels, inputs), loop order, number of tiles, bytes
-moved (in, out, weights, partial) and occupied (memory, held), and whether its
-operands and its result stay in the local memory.`,
+moved (in, out, weights, partial; bound: the fewest possible) and occupied (memory,
+held), what most cycles are for (dominant), and whether its operands and its result
+stay in the local memory. The summary explains the three costliest layers.`,
 	Config{Calibration: 2000, Ranges: 200, Arithmetic: "auto"}, run)
 
 // Config is what a recipe may write in the block.
@@ -127,7 +128,7 @@ func run(ctx context.Context, c Config) (Output, error) {
 		return Output{}, err
 	}
 	out := Output{Estimate: row(c.Platform, net, e), Roofline: roofline(c.Platform, e)}
-	out.Summary = summary(c.Platform, e, out.Roofline)
+	out.Summary = summary(c.Platform, net, e, out.Roofline)
 	if out.Schedule, err = writeSchedule(ctx, e); err != nil {
 		return out, err
 	}

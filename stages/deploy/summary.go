@@ -8,18 +8,25 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"eyrie/stages/arch"
 	"eyrie/stages/raptor"
 )
 
+// explained is how many of the costliest layers are explained.
+const explained = 3
+
 // summary says in words what an engineer would read out of the figures.
-func summary(p raptor.Platform, e raptor.Estimate, r Roofline) []string {
+func summary(p raptor.Platform, net arch.Network, e raptor.Estimate, r Roofline) []string {
 	s := []string{
 		fmt.Sprintf("%s takes %s and %s on %s at %s: %s MACs, %.1f per cycle (%.1f %% of the peak %d).",
 			e.Network, si(e.Latency, "s"), si(e.Energy, "J"), e.Platform, si(p.Clock, "Hz"),
 			si(float64(e.MACs), ""), r.Attained/p.Clock, 100*r.Attained/r.Peak, p.PEs),
 		transfers(e, r),
+		bounds(e),
 		memory(p, e),
-		costliest(e),
+	}
+	for _, i := range e.Costliest(explained) {
+		s = append(s, p.Explain(&net, &e, i))
 	}
 	if len(e.Unsupported) > 0 {
 		s = append(s, fmt.Sprintf("%s: more weights than the platform supports in a layer (%s); what it costs all the same is a guess of the model.",
@@ -55,22 +62,10 @@ func memory(p raptor.Platform, e raptor.Estimate) string {
 		tiled, len(e.Layers), resident, bytes(e.PeakMemory), bytes(int(p.Memory+p.WeightMemory)), peak.Name)
 }
 
-// costliest names the three layers that take the most time.
-func costliest(e raptor.Estimate) string {
-	layers := slices.Clone(e.Layers)
-	slices.SortStableFunc(layers, func(a, b raptor.LayerCost) int { return cmp.Compare(b.Latency, a.Latency) })
-	var s []string
-	for _, l := range layers[:min(3, len(layers))] {
-		why := "computing"
-		if l.SYSCycles > l.NPUCycles {
-			why = fmt.Sprintf("moving %s", bytes(l.Activations()+l.Weights))
-			if l.Tiles > 1 {
-				why += fmt.Sprintf(" in %d tiles", l.Tiles)
-			}
-		}
-		s = append(s, fmt.Sprintf("%s (%s, %.0f %%: %s)", l.Name, si(l.Latency, "s"), 100*l.Latency/e.Latency, why))
-	}
-	return "The costliest layers: " + strings.Join(s, "; ") + "."
+// bounds compares what is moved with what must be.
+func bounds(e raptor.Estimate) string {
+	return fmt.Sprintf("Running layer by layer would move at least %s, %.2f times as much; with every map kept in the local memory it would be %s, %.2f times as much.",
+		bytes(int(e.LayerBound)), float64(e.LayerBound)/float64(e.Traffic), bytes(int(e.FusedBound)), float64(e.FusedBound)/float64(e.Traffic))
 }
 
 // si writes a quantity with three digits and a prefix.

@@ -18,6 +18,8 @@ type Estimate struct {
 	Params      int64       `json:"params" provenance:"modelled" doc:"parameters, counted"`
 	PeakMemory  int         `json:"peak_memory" unit:"bytes" provenance:"modelled" doc:"most local memory occupied"`
 	Traffic     int         `json:"traffic" unit:"bytes" provenance:"modelled" doc:"bytes moved: activations, weights, partial sums"`
+	LayerBound  int64       `json:"layer_bound" unit:"bytes" provenance:"modelled" doc:"fewest bytes that any schedule moves where no map stays between layers"`
+	FusedBound  int64       `json:"fused_bound" unit:"bytes" provenance:"modelled" doc:"fewest bytes where every map stays: input, weights and result"`
 	Unsupported []string    `json:"unsupported" doc:"layers whose weights are beyond the platform's limit"`
 	Layers      []LayerCost `json:"layers" provenance:"modelled" doc:"each layer's share, and how it runs"`
 }
@@ -32,10 +34,13 @@ type LayerCost struct {
 	SYSCycles float64 `json:"sys_cycles" unit:"cycles"`
 	Latency   float64 `json:"latency" unit:"s"`
 	Schedule
-	Held        int  `json:"held" unit:"bytes" doc:"maps in the local memory that other layers wait for"`
-	InResident  bool `json:"in_resident" doc:"every operand was in the local memory already"`
-	OutResident bool `json:"out_resident" doc:"the result stays in the local memory for its readers"`
-	Supported   bool `json:"supported" doc:"its weights are within the platform's limit"`
+	Bound       int     `json:"bound" unit:"bytes" doc:"fewest bytes that any schedule of this layer by itself moves"`
+	Utilisation float64 `json:"utilisation" doc:"share of the PEs that are busy while it computes"`
+	Dominant    string  `json:"dominant" doc:"what most of its cycles are for: compute, activations, weights, tiles, oversize"`
+	Held        int     `json:"held" unit:"bytes" doc:"maps in the local memory that other layers wait for"`
+	InResident  bool    `json:"in_resident" doc:"every operand was in the local memory already"`
+	OutResident bool    `json:"out_resident" doc:"the result stays in the local memory for its readers"`
+	Supported   bool    `json:"supported" doc:"its weights are within the platform's limit"`
 }
 
 // sys returns the SYS cycles of a schedule.
@@ -73,7 +78,7 @@ func (p Platform) Estimate(net arch.Network) (Estimate, error) {
 	path := pl.path()
 	e := Estimate{
 		Network: net.Name, Platform: p.Name, Resolution: net.Input.H,
-		MACs: net.MACs(), Params: net.Params(),
+		MACs: net.MACs(), Params: net.Params(), FusedBound: Fused(&net),
 		Unsupported: []string{}, Layers: make([]LayerCost, len(net.Layers)),
 	}
 	for i := range net.Layers {
@@ -84,6 +89,7 @@ func (p Platform) Estimate(net arch.Network) (Estimate, error) {
 		e.Latency += c.Latency
 		e.PeakMemory = max(e.PeakMemory, c.Memory+c.Held)
 		e.Traffic += c.Activations() + c.Weights
+		e.LayerBound += int64(c.Bound)
 		if !c.Supported {
 			e.Unsupported = append(e.Unsupported, c.Name)
 		}
@@ -109,6 +115,11 @@ func (p *Platform) layerCost(pl *planner, i int, m move) LayerCost {
 	if !c.Supported {
 		c.SYSCycles += p.OversizeCost
 	}
+	if c.NPUCycles > 0 {
+		c.Utilisation = float64(c.MACs) / (c.NPUCycles * float64(p.PEs))
+	}
+	c.Bound = int(LayerBound(l, p.Memory+p.WeightMemory))
+	c.Dominant, _ = p.dominant(&c)
 	c.Latency = p.cycles(c.NPUCycles, c.SYSCycles, c.Tiles) / p.Clock
 	return c
 }

@@ -56,7 +56,10 @@ type room struct {
 func (p *Platform) schedule(g *window, r *room, tiled bool, best *Schedule) bool {
 	if memory := g.operands*g.in + g.out; r.weights == 0 && memory+g.w <= r.memory || r.weights > 0 && memory <= r.memory && g.w <= r.weights {
 		*best = Schedule{Rows: g.ho, Channels: g.co, Inputs: g.ci, Order: Untiled, Tiles: 1,
-			Memory: memory + g.w, In: (g.operands - r.chip) * g.in, Weights: g.w}
+			Memory: memory + g.w, In: (g.operands - r.chip) * g.used, Weights: g.w}
+		if r.keep { // what no window touches may be for another reader
+			best.In = (g.operands - r.chip) * g.in
+		}
 		if r.store {
 			best.Out = g.out
 		}

@@ -21,6 +21,7 @@ type window struct {
 	bias           int // further weight bytes per output channel
 	operands       int // maps read
 	in, out, w     int // bytes of one operand, of the result, of the weights
+	used           int // bytes of one operand that windows touch
 }
 
 func newWindow(l *arch.Layer) window {
@@ -42,15 +43,22 @@ func newWindow(l *arch.Layer) window {
 	case arch.Add:
 		g.kind, g.operands = pairing, 2
 	}
+	g.used = g.readRows(g.ho) * g.wi * g.ci
 	return g
 }
 
 // tileRows returns the most input rows that a tile of th output rows reads.
-func (g *window) tileRows(th int) int { return min(g.hi, (th-1)*g.stride+g.k) }
+func (g *window) tileRows(th int) int {
+	return min(g.hi, (th-1)*min(g.stride, g.k)+g.k)
+}
 
 // readRows returns the input rows read by all tiles of th output rows
-// together: rows that two tiles share (the halo) count twice, padding does not.
+// together: rows that two tiles share (the halo) count twice; padding does not
+// count, nor do rows that no window touches.
 func (g *window) readRows(th int) int {
+	if g.k < g.stride { // the windows of two rows have rows between them
+		th = 1
+	}
 	n := ceilDiv(g.ho, th)
 	// Tile t covers rows [max(0, t·step − pad), min(hi, t·step − pad + span)),
 	// and the last tile may be shorter.
