@@ -39,6 +39,35 @@ func TestPlanSaysWhatChanged(t *testing.T) {
 	}
 }
 
+// The reason is known also when what the step made last is lost.
+func TestPlanSaysWhatChangedAlthoughTheResultIsLost(t *testing.T) {
+	dir := t.TempDir()
+	store, err := artifacts.OpenDir(filepath.Join(dir, "store"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	in := filepath.Join(dir, "in")
+	if err := os.WriteFile(in, []byte("hello"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, store, recipe(step("a", reader, map[string]any{"in": artifacts.Local(in)})))
+	if err := os.RemoveAll(filepath.Join(dir, "store", "objects")); err != nil {
+		t.Fatal(err)
+	}
+	p := plan(t, store, recipe(step("a", reader, map[string]any{"in": artifacts.Local(in)})))
+	if got := fmt.Sprint(p.Steps[0].Verdict, " ", p.Steps[0].Reasons); got != "run [its result is no longer in the store]" {
+		t.Errorf("got %s", got)
+	}
+	if err := os.WriteFile(in, []byte("hello, world"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	p = plan(t, store, recipe(step("a", reader, map[string]any{"in": artifacts.Local(in)})))
+	if got := fmt.Sprint(p.Steps[0].Verdict, " ", p.Steps[0].Reasons); got != "run [in: content 2cf24dba5fb0 → content 09ca7e4eaa6e]" {
+		t.Errorf("got %s", got)
+	}
+}
+
 // A step whose upstream ran again with an equal output stays cached: only what
 // its expressions really used is in its key.
 func TestEarlyCutoff(t *testing.T) {

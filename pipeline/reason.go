@@ -40,8 +40,8 @@ func because(store artifacts.Store, name string, a *action) []Reason {
 	if last == a.id {
 		return []Reason{{Why: "its result is no longer in the store"}}
 	}
-	old, err := store.Lookup(last)
-	if err != nil {
+	old, _ := store.Lookup(last) // the record will do, also if its objects are gone
+	if old.Preimage == nil {
 		return []Reason{{Why: "what it did last is no longer in the store"}}
 	}
 	return differences(old.Preimage, a.preimage)
