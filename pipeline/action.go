@@ -213,5 +213,8 @@ func decodeError(s *Step, attrs map[string]Attr, err error) error {
 			break
 		}
 	}
+	if attrs[top].Sensitive { // the error may quote it
+		return stepError(attrs[top].Pos, s, top, errors.New("the value, which is sensitive and not shown, is not one that the stage takes"))
+	}
 	return stepError(attrs[top].Pos, s, bad.Attr, bad.Err)
 }

@@ -194,3 +194,13 @@ func TestPreimageIsCanonical(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
+
+// An error about a sensitive value does not quote it.
+func TestErrorsHideSensitiveValues(t *testing.T) {
+	s := &Step{ID: "a", Stage: schemaStage, Pos: "r.hcl:1"}
+	attrs := map[string]Attr{"limit": {Value: map[string]any{"latency": 1234.5}, Sensitive: true, Pos: "r.hcl:2"}}
+	_, err := newAction(t.Context(), newStore(t), s, attrs)
+	if err == nil || strings.Contains(err.Error(), "1234") || !strings.HasPrefix(err.Error(), "r.hcl:2: step a: limit: ") {
+		t.Errorf("got %v", err)
+	}
+}
