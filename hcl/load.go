@@ -1,6 +1,7 @@
 package hcl
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -131,6 +132,11 @@ func (m *module) parse(name string) *hclsyntax.Body {
 		} else {
 			m.report(nil, "Cannot read file", "%s.", err)
 		}
+		return nil
+	}
+	if bytes.IndexByte(src, 0) >= 0 {
+		m.partial = true
+		m.report(nil, "Not a recipe", "The file %s is not text.", name)
 		return nil
 	}
 	if diag := tooDeep(src, name); diag != nil {

@@ -57,6 +57,14 @@ func step(t testing.TB, r *pipeline.Recipe, id string) *pipeline.Step {
 	return nil
 }
 
+// A program given as a recipe is refused at once, without a flood of mistakes.
+func TestLoadBinary(t *testing.T) {
+	_, diags := loadText(t, "\x7fELF\x02\x00\x00{{{{", hcl.Options{})
+	if diags.Len() != 1 || !strings.Contains(diags.Error(), "is not text") {
+		t.Errorf("got %v", diags)
+	}
+}
+
 // A recipe's steps, edges and values arrive in pipeline's terms; what waits for
 // an output says for which.
 func TestLoad(t *testing.T) {
