@@ -71,6 +71,7 @@ has no result yet, tells why, and keeps every result in a store beside the recip
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return invalidf("%w; see %s --help", err, cmd.CommandPath())
 	})
+	root.SetHelpCommand(helpCommand(root))
 	f := root.PersistentFlags()
 	f.StringVar(&a.store, "store", "", "where results are kept (default: .eyrie beside the recipe)")
 	f.StringArrayVar(&a.vars, "var", nil, "a variable's value, as `name=value`; may be repeated")
@@ -85,6 +86,21 @@ has no result yet, tells why, and keeps every result in a store beside the recip
 		a.outputCommand(), a.stagesCommand(), a.functionsCommand(), a.versionCommand(),
 		&cobra.Command{Use: "exit-codes", Short: "What the exit codes mean", Long: exitCodes})
 	return root
+}
+
+// helpCommand is cobra's, except that a name that is none is a mistake.
+func helpCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Tell about a command, or about exit-codes",
+		RunE: func(_ *cobra.Command, args []string) error {
+			cmd, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return invalidf("there is no command %q%s; see runner --help", strings.Join(args, " "), didYouMean(args[0], names(root)))
+			}
+			return cmd.Help()
+		},
+	}
 }
 
 // checkFlags finds mistakes in the global flags.
