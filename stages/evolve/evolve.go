@@ -15,7 +15,7 @@ import (
 )
 
 // Stage is the evolve stage.
-var Stage = pipeline.Define("evolve", 1,
+var Stage = pipeline.Define("evolve", 2,
 	`Searches a space of subnets for the best within limits on a platform.
 
 objective = "macs" (the paper's) needs no training: the most MACs within the
@@ -34,7 +34,8 @@ the same result on any number of threads, and after an interruption.
 The output gap is the distance to the true optimum, which is found exactly where
 the objective is MACs or the prediction of a ridge regression, under limits on
 latency, energy and memory; limits on parameters and MACs are left out of that
-optimum, so that it may be out of reach then.`,
+optimum, so that it may be out of reach then. The output coverage compares the
+front of nsga2 to the true front in the same way.`,
 	defaults, run)
 
 // defaults are the paper's search.
@@ -88,6 +89,7 @@ type Output struct {
 	Network   arch.Spec   `json:"network" doc:"the best subnet as other stages take it"`
 	Optimum   *Optimum    `json:"optimum" doc:"the best subnet of all, where it can be found exactly; else null"`
 	Gap       *float64    `json:"gap" provenance:"modelled" doc:"1 − objective of the search's best / that of the optimum; null where there is none"`
+	Coverage  *float64    `json:"coverage" provenance:"modelled" doc:"nsga2 against latency alone: hypervolume of the front found / that of the true front; null elsewhere, or where that is not known"`
 	History   []Progress  `json:"history" provenance:"modelled" doc:"how the search converged: an entry whenever it found a better candidate, and the end"`
 	Evaluated int         `json:"evaluated" doc:"candidates whose cost was computed"`
 	Measured  int         `json:"measured" doc:"measurements of accuracy"`

@@ -2,7 +2,6 @@ package evolve
 
 import (
 	"fmt"
-	"math"
 	"strings"
 
 	"eyrie/pipeline"
@@ -49,24 +48,4 @@ func (s *hunt) nothingRuns() error {
 		err = fmt.Errorf("%s: more weights than the %d bytes that it supports in a layer", strings.Join(e.Unsupported, ", "), s.Platform.WeightLimit)
 	}
 	return pipeline.Badf("platform", "no subnet of the space runs on %s: %w", s.Platform.Name, err)
-}
-
-// findOptimum finds the yardstick of a search whose objective adds up.
-func (s *hunt) findOptimum() {
-	if s.objective.adds == nil {
-		return
-	}
-	limit := math.Inf(1)
-	if s.Limit.Latency > 0 {
-		limit = s.Limit.Latency
-	}
-	if s.Limit.Energy > 0 && s.Platform.Power > 0 {
-		limit = min(limit, s.Limit.Energy/s.Platform.Power)
-	}
-	all := s.model.choices(s.Limit.Memory, s.objective.adds)
-	if path, ok := all.graph.Best(limit); ok {
-		n := all.subnet(path, len(s.codec.first))
-		c := s.model.price(s.codec.encode(n))
-		s.optimum = &Optimum{Objective: path.Value, MACs: c.MACs, Latency: c.Latency, Subnet: n}
-	}
 }

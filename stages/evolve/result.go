@@ -20,6 +20,7 @@ func (s *hunt) output(ctx context.Context) (Output, error) {
 	top := s.best(s.within)
 	out := Output{Optimum: s.optimum, History: append(s.history, s.progress(top.score[0])), Evaluated: s.evaluated}
 	out.Gap = out.History[len(out.History)-1].Gap
+	out.Coverage = s.coverage(all)
 	if s.Objective == "predicted" && s.meter != nil && s.Measure > 0 {
 		var err error
 		if top, err = s.playOff(ctx); err != nil {

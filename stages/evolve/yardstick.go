@@ -1,0 +1,55 @@
+package evolve
+
+import (
+	"math"
+	"slices"
+
+	"eyrie/stages/search"
+)
+
+// time returns the latency up to which neither the limit on it nor that on
+// energy, which is power × latency, is exceeded.
+func (l Limit) time(power float64) float64 {
+	limit := math.Inf(1)
+	if l.Latency > 0 {
+		limit = l.Latency
+	}
+	if l.Energy > 0 && power > 0 {
+		limit = min(limit, l.Energy/power)
+	}
+	return limit
+}
+
+// findOptimum finds the yardstick of a search whose objective adds up.
+func (s *hunt) findOptimum() {
+	if s.objective.adds == nil {
+		return
+	}
+	all := s.model.choices(s.Limit.Memory, s.objective.adds)
+	if path, ok := all.graph.Best(s.Limit.time(s.Platform.Power)); ok {
+		n := all.subnet(path, len(s.codec.first))
+		c := s.model.price(s.codec.encode(n))
+		s.optimum = &Optimum{Objective: path.Value, MACs: c.MACs, Latency: c.Latency, Subnet: n}
+	}
+}
+
+// coverage returns how much of the true front's hypervolume, objective against
+// latency, the front that was found covers; nil where the former is not known,
+// or the search sought another one.
+func (s *hunt) coverage(front []found) *float64 {
+	if s.objective.adds == nil || s.Strategy != "nsga2" || !slices.Equal(s.Against, []string{"latency"}) {
+		return nil
+	}
+	var exact, points [][]float64
+	slowest := 0.0
+	for _, p := range s.model.choices(s.Limit.Memory, s.objective.adds).graph.Front(s.Limit.time(s.Platform.Power)) {
+		exact = append(exact, []float64{p.Value, -p.Cost})
+		slowest = max(slowest, p.Cost)
+	}
+	for _, f := range front {
+		points = append(points, f.score)
+	}
+	reference := []float64{0, -slowest}
+	covered := search.Hypervolume(points, reference) / search.Hypervolume(exact, reference)
+	return &covered
+}
