@@ -21,8 +21,8 @@ const (
 const exitCodes = `The exit code tells how a command ended:
 
   0    success
-  1    no: a step failed; with fmt --check, a file is not formatted; with
-       output, a value is not known yet
+  1    no: a step failed, or an output cannot be made of the results; with fmt
+       --check, a file is not formatted; with output, a value is not known yet
   2    the recipe or the command line is wrong; nothing was run or written
   3    trouble outside the recipe: the store or a file cannot be read or written
   130  interrupted (Ctrl-C, TERM, or the output's reader has gone)

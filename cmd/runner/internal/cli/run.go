@@ -99,17 +99,11 @@ func (r *runner) run(parent context.Context) error {
 		return err
 	}
 	sum := &summary{app: r.app, style: r.style, plan: plan, run: run, store: store, elapsed: time.Since(start)}
-	sum.write(sig.ctx)
+	end := sum.write(sig.ctx)
 	if err = errors.Join(err, store.Close()); err != nil {
 		return fmt.Errorf("the store: %w", err)
 	}
-	switch run.Status {
-	case pipeline.Failed:
-		return reported(exitNo)
-	case pipeline.Interrupted:
-		return reported(exitInterrupted)
-	}
-	return nil
+	return end
 }
 
 // view returns what shows the run.

@@ -23,8 +23,9 @@ type summary struct {
 }
 
 // write prints the failures, the count of everything and, after a success, the
-// outputs. The events have told programs all but the outputs.
-func (s *summary) write(ctx context.Context) {
+// outputs. The events have told programs all but the outputs. It returns how
+// the command ends.
+func (s *summary) write(ctx context.Context) error {
 	if !s.json {
 		for _, e := range s.run.Steps {
 			if e.Type == pipeline.StepFailed {
@@ -33,18 +34,23 @@ func (s *summary) write(ctx context.Context) {
 		}
 		say(s.out, "%s", s.counts())
 	}
-	if s.run.Status != pipeline.Succeeded {
-		return
+	switch s.run.Status {
+	case pipeline.Failed:
+		return reported(exitNo)
+	case pipeline.Interrupted:
+		return reported(exitInterrupted)
 	}
 	outputs, err := values(s.plan.Recipe, s.run.Known)
-	if err != nil {
-		s.complain(err)
-	}
 	if s.json {
 		_ = s.print(outputsEvent{pipeline.EventVersion, "outputs", s.run.ID, outputsDocument(ctx, s.store, outputs, false)})
-		return
+	} else {
+		s.outputs(outputs)
 	}
-	s.outputs(outputs)
+	if err != nil {
+		s.complain(err)
+		return reported(exitNo)
+	}
+	return nil
 }
 
 // outputsEvent follows the events of a run that succeeded.
