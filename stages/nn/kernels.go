@@ -43,6 +43,9 @@ type kernels struct {
 	// w -= rate·(nesterov ? g + momentum·m : m).
 	sgd func(w, g, m []float32, rate, momentum, decay float32, nesterov bool)
 
+	// peak does n·8 multiply-adds of vectors of lanes in registers; nil: unknown.
+	peak func(n int)
+
 	conv [8][3]convFunc // by kernel and stride; nil: as plain
 	grad [8]gradFunc    // by kernel; nil: as plain
 }

@@ -10,7 +10,7 @@ var (
 		name: "avx512", lanes: 16, panel: panelAVX512,
 		affine: affineAVX512, affineAdd: affineAddAVX512, add: addAVX512, moments: momentsAVX512,
 		gradMoments: gradMomentsAVX512, reluGrad: reluGradAVX512, normGrad: normGradAVX512,
-		sgd: sgdAVX512,
+		sgd: sgdAVX512, peak: peakAVX512,
 		conv: [8][3]convFunc{
 			3: {1: dwConv31AVX512, 2: dwConv32AVX512},
 			5: {1: dwConv51AVX512, 2: dwConv52AVX512},
@@ -22,7 +22,7 @@ var (
 		name: "avx2", lanes: 8, panel: panel2,
 		affine: affineAVX2, affineAdd: affineAddAVX2, add: addAVX2, moments: momentsAVX2,
 		gradMoments: gradMomentsAVX2, reluGrad: reluGradAVX2, normGrad: normGradAVX2,
-		sgd: sgdAVX2,
+		sgd: sgdAVX2, peak: peakAVX2,
 		conv: [8][3]convFunc{
 			3: {1: dwConv31AVX2, 2: dwConv32AVX2},
 			5: {1: dwConv51AVX2, 2: dwConv52AVX2},

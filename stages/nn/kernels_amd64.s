@@ -6387,11 +6387,38 @@ done423:
 	VZEROUPPER
 	RET
 
+// func peakAVX2(n int)
+TEXT ·peakAVX2(SB), NOSPLIT, $0-8
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	MOVQ n+0(FP), R12
+loop426:
+	VFMADD231PS Y8, Y9, Y0
+	VFMADD231PS Y8, Y9, Y1
+	VFMADD231PS Y8, Y9, Y2
+	VFMADD231PS Y8, Y9, Y3
+	VFMADD231PS Y8, Y9, Y4
+	VFMADD231PS Y8, Y9, Y5
+	VFMADD231PS Y8, Y9, Y6
+	VFMADD231PS Y8, Y9, Y7
+	DECQ R12
+	JNZ loop426
+	VZEROUPPER
+	RET
+
 // func panelAVX512(m int, n int, k int, a []float32, ars int, acs int, b []float32, ldb int, c []float32, ldc int, bias []float32, acc bool, relu6 bool)
 TEXT ·panelAVX512(SB), NOSPLIT, $0-154
 	MOVQ n+8(FP), CX
 	CMPQ CX, $16
-	JLE narrow426
+	JLE narrow427
 	SUBQ $16, CX
 	MOVQ $1, AX
 	SHLQ CX, AX
@@ -6408,11 +6435,11 @@ TEXT ·panelAVX512(SB), NOSPLIT, $0-154
 	MOVQ ldc+120(FP), R11
 	SHLQ $2, R11
 	MOVQ m+0(FP), R13
-tile429:
+tile430:
 	CMPQ R13, $12
-	JLT next428
+	JLT next429
 	CMPB acc+152(FP), $0
-	JEQ fresh430
+	JEQ fresh431
 	MOVQ R10, R15
 	VMOVUPS 0(R15), Z0
 	VMOVUPS.Z 64(R15), K1, Z1
@@ -6449,8 +6476,8 @@ tile429:
 	ADDQ R11, R15
 	VMOVUPS 0(R15), Z22
 	VMOVUPS.Z 64(R15), K1, Z23
-	JMP start431
-fresh430:
+	JMP start432
+fresh431:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -6475,7 +6502,7 @@ fresh430:
 	VPXORD Z21, Z21, Z21
 	VPXORD Z22, Z22, Z22
 	VPXORD Z23, Z23, Z23
-start431:
+start432:
 	MOVQ R14, AX
 	LEAQ (AX)(SI*2), BX
 	ADDQ SI, BX
@@ -6485,7 +6512,7 @@ start431:
 	ADDQ SI, DX
 	MOVQ b_base+64(FP), R8
 	MOVQ k+16(FP), R12
-loop432:
+loop433:
 	VMOVUPS 0(R8), Z24
 	VMOVUPS 64(R8), Z25
 	VBROADCASTSS (AX), Z26
@@ -6530,10 +6557,10 @@ loop432:
 	ADDQ DI, CX
 	ADDQ DI, DX
 	DECQ R12
-	JNZ loop432
+	JNZ loop433
 	MOVQ bias_base+128(FP), R15
 	TESTQ R15, R15
-	JEQ plain433
+	JEQ plain434
 	VMOVUPS 0(R15), Z24
 	VMOVUPS.Z 64(R15), K1, Z25
 	VADDPS Z24, Z0, Z0
@@ -6560,9 +6587,9 @@ loop432:
 	VADDPS Z25, Z21, Z21
 	VADDPS Z24, Z22, Z22
 	VADDPS Z25, Z23, Z23
-plain433:
+plain434:
 	CMPB relu6+153(FP), $0
-	JEQ store434
+	JEQ store435
 	VPXORD Z24, Z24, Z24
 	VBROADCASTSS six<>(SB), Z26
 	VMAXPS Z0, Z24, Z0
@@ -6613,7 +6640,7 @@ plain433:
 	VMINPS Z22, Z26, Z22
 	VMAXPS Z23, Z24, Z23
 	VMINPS Z23, Z26, Z23
-store434:
+store435:
 	MOVQ R10, R15
 	VMOVUPS Z0, 0(R15)
 	VMOVUPS Z1, K1, 64(R15)
@@ -6675,13 +6702,13 @@ store434:
 	ADDQ SI, R14
 	ADDQ R11, R10
 	SUBQ $12, R13
-	JMP tile429
-next428:
-tile436:
+	JMP tile430
+next429:
+tile437:
 	CMPQ R13, $8
-	JLT next435
+	JLT next436
 	CMPB acc+152(FP), $0
-	JEQ fresh437
+	JEQ fresh438
 	MOVQ R10, R15
 	VMOVUPS 0(R15), Z0
 	VMOVUPS.Z 64(R15), K1, Z1
@@ -6706,8 +6733,8 @@ tile436:
 	ADDQ R11, R15
 	VMOVUPS 0(R15), Z14
 	VMOVUPS.Z 64(R15), K1, Z15
-	JMP start438
-fresh437:
+	JMP start439
+fresh438:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -6724,7 +6751,7 @@ fresh437:
 	VPXORD Z13, Z13, Z13
 	VPXORD Z14, Z14, Z14
 	VPXORD Z15, Z15, Z15
-start438:
+start439:
 	MOVQ R14, AX
 	LEAQ (AX)(SI*2), BX
 	ADDQ SI, BX
@@ -6732,7 +6759,7 @@ start438:
 	ADDQ SI, CX
 	MOVQ b_base+64(FP), R8
 	MOVQ k+16(FP), R12
-loop439:
+loop440:
 	VMOVUPS 0(R8), Z16
 	VMOVUPS 64(R8), Z17
 	VBROADCASTSS (AX), Z18
@@ -6764,10 +6791,10 @@ loop439:
 	ADDQ DI, BX
 	ADDQ DI, CX
 	DECQ R12
-	JNZ loop439
+	JNZ loop440
 	MOVQ bias_base+128(FP), R15
 	TESTQ R15, R15
-	JEQ plain440
+	JEQ plain441
 	VMOVUPS 0(R15), Z16
 	VMOVUPS.Z 64(R15), K1, Z17
 	VADDPS Z16, Z0, Z0
@@ -6786,9 +6813,9 @@ loop439:
 	VADDPS Z17, Z13, Z13
 	VADDPS Z16, Z14, Z14
 	VADDPS Z17, Z15, Z15
-plain440:
+plain441:
 	CMPB relu6+153(FP), $0
-	JEQ store441
+	JEQ store442
 	VPXORD Z16, Z16, Z16
 	VBROADCASTSS six<>(SB), Z18
 	VMAXPS Z0, Z16, Z0
@@ -6823,7 +6850,7 @@ plain440:
 	VMINPS Z14, Z18, Z14
 	VMAXPS Z15, Z16, Z15
 	VMINPS Z15, Z18, Z15
-store441:
+store442:
 	MOVQ R10, R15
 	VMOVUPS Z0, 0(R15)
 	VMOVUPS Z1, K1, 64(R15)
@@ -6865,13 +6892,13 @@ store441:
 	ADDQ SI, R14
 	ADDQ R11, R10
 	SUBQ $8, R13
-	JMP tile436
-next435:
-tile443:
+	JMP tile437
+next436:
+tile444:
 	CMPQ R13, $4
-	JLT next442
+	JLT next443
 	CMPB acc+152(FP), $0
-	JEQ fresh444
+	JEQ fresh445
 	MOVQ R10, R15
 	VMOVUPS 0(R15), Z0
 	VMOVUPS.Z 64(R15), K1, Z1
@@ -6884,8 +6911,8 @@ tile443:
 	ADDQ R11, R15
 	VMOVUPS 0(R15), Z6
 	VMOVUPS.Z 64(R15), K1, Z7
-	JMP start445
-fresh444:
+	JMP start446
+fresh445:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -6894,13 +6921,13 @@ fresh444:
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
-start445:
+start446:
 	MOVQ R14, AX
 	LEAQ (AX)(SI*2), BX
 	ADDQ SI, BX
 	MOVQ b_base+64(FP), R8
 	MOVQ k+16(FP), R12
-loop446:
+loop447:
 	VMOVUPS 0(R8), Z8
 	VMOVUPS 64(R8), Z9
 	VBROADCASTSS (AX), Z10
@@ -6919,10 +6946,10 @@ loop446:
 	ADDQ DI, AX
 	ADDQ DI, BX
 	DECQ R12
-	JNZ loop446
+	JNZ loop447
 	MOVQ bias_base+128(FP), R15
 	TESTQ R15, R15
-	JEQ plain447
+	JEQ plain448
 	VMOVUPS 0(R15), Z8
 	VMOVUPS.Z 64(R15), K1, Z9
 	VADDPS Z8, Z0, Z0
@@ -6933,9 +6960,9 @@ loop446:
 	VADDPS Z9, Z5, Z5
 	VADDPS Z8, Z6, Z6
 	VADDPS Z9, Z7, Z7
-plain447:
+plain448:
 	CMPB relu6+153(FP), $0
-	JEQ store448
+	JEQ store449
 	VPXORD Z8, Z8, Z8
 	VBROADCASTSS six<>(SB), Z10
 	VMAXPS Z0, Z8, Z0
@@ -6954,7 +6981,7 @@ plain447:
 	VMINPS Z6, Z10, Z6
 	VMAXPS Z7, Z8, Z7
 	VMINPS Z7, Z10, Z7
-store448:
+store449:
 	MOVQ R10, R15
 	VMOVUPS Z0, 0(R15)
 	VMOVUPS Z1, K1, 64(R15)
@@ -6976,25 +7003,25 @@ store448:
 	ADDQ SI, R14
 	ADDQ R11, R10
 	SUBQ $4, R13
-	JMP tile443
-next442:
-tile450:
+	JMP tile444
+next443:
+tile451:
 	CMPQ R13, $1
-	JLT next449
+	JLT next450
 	CMPB acc+152(FP), $0
-	JEQ fresh451
+	JEQ fresh452
 	MOVQ R10, R15
 	VMOVUPS 0(R15), Z0
 	VMOVUPS.Z 64(R15), K1, Z1
-	JMP start452
-fresh451:
+	JMP start453
+fresh452:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-start452:
+start453:
 	MOVQ R14, AX
 	MOVQ b_base+64(FP), R8
 	MOVQ k+16(FP), R12
-loop453:
+loop454:
 	VMOVUPS 0(R8), Z2
 	VMOVUPS 64(R8), Z3
 	VBROADCASTSS (AX), Z4
@@ -7003,34 +7030,34 @@ loop453:
 	ADDQ R9, R8
 	ADDQ DI, AX
 	DECQ R12
-	JNZ loop453
+	JNZ loop454
 	MOVQ bias_base+128(FP), R15
 	TESTQ R15, R15
-	JEQ plain454
+	JEQ plain455
 	VMOVUPS 0(R15), Z2
 	VMOVUPS.Z 64(R15), K1, Z3
 	VADDPS Z2, Z0, Z0
 	VADDPS Z3, Z1, Z1
-plain454:
+plain455:
 	CMPB relu6+153(FP), $0
-	JEQ store455
+	JEQ store456
 	VPXORD Z2, Z2, Z2
 	VBROADCASTSS six<>(SB), Z4
 	VMAXPS Z0, Z2, Z0
 	VMINPS Z0, Z4, Z0
 	VMAXPS Z1, Z2, Z1
 	VMINPS Z1, Z4, Z1
-store455:
+store456:
 	MOVQ R10, R15
 	VMOVUPS Z0, 0(R15)
 	VMOVUPS Z1, K1, 64(R15)
 	ADDQ SI, R14
 	ADDQ R11, R10
 	SUBQ $1, R13
-	JMP tile450
-next449:
-	JMP done427
-narrow426:
+	JMP tile451
+next450:
+	JMP done428
+narrow427:
 	MOVQ $1, AX
 	SHLQ CX, AX
 	DECQ AX
@@ -7046,11 +7073,11 @@ narrow426:
 	MOVQ ldc+120(FP), R11
 	SHLQ $2, R11
 	MOVQ m+0(FP), R13
-tile457:
+tile458:
 	CMPQ R13, $12
-	JLT next456
+	JLT next457
 	CMPB acc+152(FP), $0
-	JEQ fresh458
+	JEQ fresh459
 	MOVQ R10, R15
 	VMOVUPS.Z 0(R15), K1, Z0
 	ADDQ R11, R15
@@ -7075,8 +7102,8 @@ tile457:
 	VMOVUPS.Z 0(R15), K1, Z10
 	ADDQ R11, R15
 	VMOVUPS.Z 0(R15), K1, Z11
-	JMP start459
-fresh458:
+	JMP start460
+fresh459:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -7089,7 +7116,7 @@ fresh458:
 	VPXORD Z9, Z9, Z9
 	VPXORD Z10, Z10, Z10
 	VPXORD Z11, Z11, Z11
-start459:
+start460:
 	MOVQ R14, AX
 	LEAQ (AX)(SI*2), BX
 	ADDQ SI, BX
@@ -7099,7 +7126,7 @@ start459:
 	ADDQ SI, DX
 	MOVQ b_base+64(FP), R8
 	MOVQ k+16(FP), R12
-loop460:
+loop461:
 	VMOVUPS 0(R8), Z12
 	VBROADCASTSS (AX), Z13
 	VFMADD231PS Z12, Z13, Z0
@@ -7131,10 +7158,10 @@ loop460:
 	ADDQ DI, CX
 	ADDQ DI, DX
 	DECQ R12
-	JNZ loop460
+	JNZ loop461
 	MOVQ bias_base+128(FP), R15
 	TESTQ R15, R15
-	JEQ plain461
+	JEQ plain462
 	VMOVUPS.Z 0(R15), K1, Z12
 	VADDPS Z12, Z0, Z0
 	VADDPS Z12, Z1, Z1
@@ -7148,9 +7175,9 @@ loop460:
 	VADDPS Z12, Z9, Z9
 	VADDPS Z12, Z10, Z10
 	VADDPS Z12, Z11, Z11
-plain461:
+plain462:
 	CMPB relu6+153(FP), $0
-	JEQ store462
+	JEQ store463
 	VPXORD Z12, Z12, Z12
 	VBROADCASTSS six<>(SB), Z13
 	VMAXPS Z0, Z12, Z0
@@ -7177,7 +7204,7 @@ plain461:
 	VMINPS Z10, Z13, Z10
 	VMAXPS Z11, Z12, Z11
 	VMINPS Z11, Z13, Z11
-store462:
+store463:
 	MOVQ R10, R15
 	VMOVUPS Z0, K1, 0(R15)
 	ADDQ R11, R15
@@ -7227,13 +7254,13 @@ store462:
 	ADDQ SI, R14
 	ADDQ R11, R10
 	SUBQ $12, R13
-	JMP tile457
-next456:
-tile464:
+	JMP tile458
+next457:
+tile465:
 	CMPQ R13, $8
-	JLT next463
+	JLT next464
 	CMPB acc+152(FP), $0
-	JEQ fresh465
+	JEQ fresh466
 	MOVQ R10, R15
 	VMOVUPS.Z 0(R15), K1, Z0
 	ADDQ R11, R15
@@ -7250,8 +7277,8 @@ tile464:
 	VMOVUPS.Z 0(R15), K1, Z6
 	ADDQ R11, R15
 	VMOVUPS.Z 0(R15), K1, Z7
-	JMP start466
-fresh465:
+	JMP start467
+fresh466:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -7260,7 +7287,7 @@ fresh465:
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
-start466:
+start467:
 	MOVQ R14, AX
 	LEAQ (AX)(SI*2), BX
 	ADDQ SI, BX
@@ -7268,7 +7295,7 @@ start466:
 	ADDQ SI, CX
 	MOVQ b_base+64(FP), R8
 	MOVQ k+16(FP), R12
-loop467:
+loop468:
 	VMOVUPS 0(R8), Z8
 	VBROADCASTSS (AX), Z9
 	VFMADD231PS Z8, Z9, Z0
@@ -7291,10 +7318,10 @@ loop467:
 	ADDQ DI, BX
 	ADDQ DI, CX
 	DECQ R12
-	JNZ loop467
+	JNZ loop468
 	MOVQ bias_base+128(FP), R15
 	TESTQ R15, R15
-	JEQ plain468
+	JEQ plain469
 	VMOVUPS.Z 0(R15), K1, Z8
 	VADDPS Z8, Z0, Z0
 	VADDPS Z8, Z1, Z1
@@ -7304,9 +7331,9 @@ loop467:
 	VADDPS Z8, Z5, Z5
 	VADDPS Z8, Z6, Z6
 	VADDPS Z8, Z7, Z7
-plain468:
+plain469:
 	CMPB relu6+153(FP), $0
-	JEQ store469
+	JEQ store470
 	VPXORD Z8, Z8, Z8
 	VBROADCASTSS six<>(SB), Z9
 	VMAXPS Z0, Z8, Z0
@@ -7325,7 +7352,7 @@ plain468:
 	VMINPS Z6, Z9, Z6
 	VMAXPS Z7, Z8, Z7
 	VMINPS Z7, Z9, Z7
-store469:
+store470:
 	MOVQ R10, R15
 	VMOVUPS Z0, K1, 0(R15)
 	ADDQ R11, R15
@@ -7359,13 +7386,13 @@ store469:
 	ADDQ SI, R14
 	ADDQ R11, R10
 	SUBQ $8, R13
-	JMP tile464
-next463:
-tile471:
+	JMP tile465
+next464:
+tile472:
 	CMPQ R13, $4
-	JLT next470
+	JLT next471
 	CMPB acc+152(FP), $0
-	JEQ fresh472
+	JEQ fresh473
 	MOVQ R10, R15
 	VMOVUPS.Z 0(R15), K1, Z0
 	ADDQ R11, R15
@@ -7374,19 +7401,19 @@ tile471:
 	VMOVUPS.Z 0(R15), K1, Z2
 	ADDQ R11, R15
 	VMOVUPS.Z 0(R15), K1, Z3
-	JMP start473
-fresh472:
+	JMP start474
+fresh473:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
-start473:
+start474:
 	MOVQ R14, AX
 	LEAQ (AX)(SI*2), BX
 	ADDQ SI, BX
 	MOVQ b_base+64(FP), R8
 	MOVQ k+16(FP), R12
-loop474:
+loop475:
 	VMOVUPS 0(R8), Z4
 	VBROADCASTSS (AX), Z5
 	VFMADD231PS Z4, Z5, Z0
@@ -7400,18 +7427,18 @@ loop474:
 	ADDQ DI, AX
 	ADDQ DI, BX
 	DECQ R12
-	JNZ loop474
+	JNZ loop475
 	MOVQ bias_base+128(FP), R15
 	TESTQ R15, R15
-	JEQ plain475
+	JEQ plain476
 	VMOVUPS.Z 0(R15), K1, Z4
 	VADDPS Z4, Z0, Z0
 	VADDPS Z4, Z1, Z1
 	VADDPS Z4, Z2, Z2
 	VADDPS Z4, Z3, Z3
-plain475:
+plain476:
 	CMPB relu6+153(FP), $0
-	JEQ store476
+	JEQ store477
 	VPXORD Z4, Z4, Z4
 	VBROADCASTSS six<>(SB), Z5
 	VMAXPS Z0, Z4, Z0
@@ -7422,7 +7449,7 @@ plain475:
 	VMINPS Z2, Z5, Z2
 	VMAXPS Z3, Z4, Z3
 	VMINPS Z3, Z5, Z3
-store476:
+store477:
 	MOVQ R10, R15
 	VMOVUPS Z0, K1, 0(R15)
 	ADDQ R11, R15
@@ -7440,52 +7467,52 @@ store476:
 	ADDQ SI, R14
 	ADDQ R11, R10
 	SUBQ $4, R13
-	JMP tile471
-next470:
-tile478:
+	JMP tile472
+next471:
+tile479:
 	CMPQ R13, $1
-	JLT next477
+	JLT next478
 	CMPB acc+152(FP), $0
-	JEQ fresh479
+	JEQ fresh480
 	MOVQ R10, R15
 	VMOVUPS.Z 0(R15), K1, Z0
-	JMP start480
-fresh479:
+	JMP start481
+fresh480:
 	VPXORD Z0, Z0, Z0
-start480:
+start481:
 	MOVQ R14, AX
 	MOVQ b_base+64(FP), R8
 	MOVQ k+16(FP), R12
-loop481:
+loop482:
 	VMOVUPS 0(R8), Z1
 	VBROADCASTSS (AX), Z2
 	VFMADD231PS Z1, Z2, Z0
 	ADDQ R9, R8
 	ADDQ DI, AX
 	DECQ R12
-	JNZ loop481
+	JNZ loop482
 	MOVQ bias_base+128(FP), R15
 	TESTQ R15, R15
-	JEQ plain482
+	JEQ plain483
 	VMOVUPS.Z 0(R15), K1, Z1
 	VADDPS Z1, Z0, Z0
-plain482:
+plain483:
 	CMPB relu6+153(FP), $0
-	JEQ store483
+	JEQ store484
 	VPXORD Z1, Z1, Z1
 	VBROADCASTSS six<>(SB), Z2
 	VMAXPS Z0, Z1, Z0
 	VMINPS Z0, Z2, Z0
-store483:
+store484:
 	MOVQ R10, R15
 	VMOVUPS Z0, K1, 0(R15)
 	ADDQ SI, R14
 	ADDQ R11, R10
 	SUBQ $1, R13
-	JMP tile478
-next477:
-	JMP done427
-done427:
+	JMP tile479
+next478:
+	JMP done428
+done428:
 	VZEROUPPER
 	RET
 
@@ -7496,7 +7523,7 @@ TEXT ·affineAVX512(SB), NOSPLIT, $0-137
 	MOVQ scale_base+88(FP), R8
 	MOVQ shift_base+112(FP), R9
 	CMPB relu6+136(FP), $0
-	JEQ linear484
+	JEQ linear485
 	MOVQ cols+8(FP), CX
 	ANDQ $15, CX
 	MOVQ $1, DX
@@ -7506,16 +7533,16 @@ TEXT ·affineAVX512(SB), NOSPLIT, $0-137
 	MOVQ src_base+56(FP), SI
 	MOVQ dst_base+16(FP), DI
 	MOVQ rows+0(FP), R12
-row486:
+row487:
 	DECQ R12
-	JLT done490
+	JLT done491
 	MOVQ DI, R13
 	XORQ AX, AX
 	MOVQ cols+8(FP), BX
 	MOVQ step+48(FP), DX
-vector487:
+vector488:
 	CMPQ BX, $16
-	JLT tail488
+	JLT tail489
 	VMOVUPS (SI)(AX*1), Z4
 	VMOVUPS (R8)(AX*1), Z0
 	VMOVUPS (R9)(AX*1), Z1
@@ -7526,10 +7553,10 @@ vector487:
 	ADDQ $64, AX
 	LEAQ (R13)(DX*4), R13
 	SUBQ $16, BX
-	JMP vector487
-tail488:
+	JMP vector488
+tail489:
 	TESTQ BX, BX
-	JEQ next489
+	JEQ next490
 	VMOVUPS.Z (SI)(AX*1), K1, Z4
 	VMOVUPS.Z (R8)(AX*1), K1, Z0
 	VMOVUPS.Z (R9)(AX*1), K1, Z1
@@ -7537,15 +7564,15 @@ tail488:
 	VMAXPS Z4, Z2, Z4
 	VMINPS Z4, Z3, Z4
 	VMOVUPS Z4, K1, (R13)
-next489:
+next490:
 	MOVQ lds+80(FP), CX
 	LEAQ (SI)(CX*4), SI
 	MOVQ ldd+40(FP), CX
 	LEAQ (DI)(CX*4), DI
-	JMP row486
-done490:
-	JMP end485
-linear484:
+	JMP row487
+done491:
+	JMP end486
+linear485:
 	MOVQ cols+8(FP), CX
 	ANDQ $15, CX
 	MOVQ $1, DX
@@ -7555,16 +7582,16 @@ linear484:
 	MOVQ src_base+56(FP), SI
 	MOVQ dst_base+16(FP), DI
 	MOVQ rows+0(FP), R12
-row491:
+row492:
 	DECQ R12
-	JLT done495
+	JLT done496
 	MOVQ DI, R13
 	XORQ AX, AX
 	MOVQ cols+8(FP), BX
 	MOVQ step+48(FP), DX
-vector492:
+vector493:
 	CMPQ BX, $16
-	JLT tail493
+	JLT tail494
 	VMOVUPS (SI)(AX*1), Z4
 	VMOVUPS (R8)(AX*1), Z0
 	VMOVUPS (R9)(AX*1), Z1
@@ -7573,23 +7600,23 @@ vector492:
 	ADDQ $64, AX
 	LEAQ (R13)(DX*4), R13
 	SUBQ $16, BX
-	JMP vector492
-tail493:
+	JMP vector493
+tail494:
 	TESTQ BX, BX
-	JEQ next494
+	JEQ next495
 	VMOVUPS.Z (SI)(AX*1), K1, Z4
 	VMOVUPS.Z (R8)(AX*1), K1, Z0
 	VMOVUPS.Z (R9)(AX*1), K1, Z1
 	VFMADD213PS Z1, Z0, Z4
 	VMOVUPS Z4, K1, (R13)
-next494:
+next495:
 	MOVQ lds+80(FP), CX
 	LEAQ (SI)(CX*4), SI
 	MOVQ ldd+40(FP), CX
 	LEAQ (DI)(CX*4), DI
-	JMP row491
-done495:
-end485:
+	JMP row492
+done496:
+end486:
 	VZEROUPPER
 	RET
 
@@ -7607,16 +7634,16 @@ TEXT ·affineAddAVX512(SB), NOSPLIT, $0-168
 	MOVQ res_base+88(FP), R8
 	MOVQ dst_base+16(FP), DI
 	MOVQ rows+0(FP), R12
-row496:
+row497:
 	DECQ R12
-	JLT done500
+	JLT done501
 	MOVQ DI, R13
 	XORQ AX, AX
 	MOVQ cols+8(FP), BX
 	MOVQ step+48(FP), DX
-vector497:
+vector498:
 	CMPQ BX, $16
-	JLT tail498
+	JLT tail499
 	VMOVUPS (SI)(AX*1), Z4
 	VMOVUPS (R8)(AX*1), Z5
 	VMOVUPS (R9)(AX*1), Z0
@@ -7627,10 +7654,10 @@ vector497:
 	ADDQ $64, AX
 	LEAQ (R13)(DX*4), R13
 	SUBQ $16, BX
-	JMP vector497
-tail498:
+	JMP vector498
+tail499:
 	TESTQ BX, BX
-	JEQ next499
+	JEQ next500
 	VMOVUPS.Z (SI)(AX*1), K1, Z4
 	VMOVUPS.Z (R8)(AX*1), K1, Z5
 	VMOVUPS.Z (R9)(AX*1), K1, Z0
@@ -7638,15 +7665,15 @@ tail498:
 	VFMADD213PS Z1, Z0, Z4
 	VADDPS Z5, Z4, Z4
 	VMOVUPS Z4, K1, (R13)
-next499:
+next500:
 	MOVQ lds+80(FP), CX
 	LEAQ (SI)(CX*4), SI
 	MOVQ ldr+112(FP), CX
 	LEAQ (R8)(CX*4), R8
 	MOVQ ldd+40(FP), CX
 	LEAQ (DI)(CX*4), DI
-	JMP row496
-done500:
+	JMP row497
+done501:
 	VZEROUPPER
 	RET
 
@@ -7655,9 +7682,9 @@ TEXT ·addAVX512(SB), NOSPLIT, $0-48
 	MOVQ dst_base+0(FP), SI
 	MOVQ src_base+24(FP), DI
 	MOVQ src_len+32(FP), R12
-loop501:
+loop502:
 	CMPQ R12, $16
-	JLT tail502
+	JLT tail503
 	VMOVUPS (SI), Z0
 	VMOVUPS (DI), Z1
 	VADDPS Z1, Z0, Z0
@@ -7665,10 +7692,10 @@ loop501:
 	ADDQ $64, SI
 	ADDQ $64, DI
 	SUBQ $16, R12
-	JMP loop501
-tail502:
+	JMP loop502
+tail503:
 	TESTQ R12, R12
-	JEQ done503
+	JEQ done504
 	MOVQ R12, CX
 	MOVQ $1, DX
 	SHLQ CX, DX
@@ -7678,7 +7705,7 @@ tail502:
 	VMOVUPS.Z (DI), K1, Z1
 	VADDPS Z1, Z0, Z0
 	VMOVUPS Z0, K1, (SI)
-done503:
+done504:
 	VZEROUPPER
 	RET
 
@@ -7686,9 +7713,9 @@ done503:
 TEXT ·momentsAVX512(SB), NOSPLIT, $0-96
 	XORQ AX, AX
 	MOVQ cols+8(FP), BX
-strip504:
+strip505:
 	CMPQ BX, $16
-	JLT tail505
+	JLT tail506
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -7702,9 +7729,9 @@ strip504:
 	MOVQ ld+40(FP), DI
 	SHLQ $2, DI
 	MOVQ rows+0(FP), R12
-four507:
+four508:
 	SUBQ $4, R12
-	JLT one508
+	JLT one509
 	VMOVUPS (SI), Z8
 	VADDPS Z8, Z0, Z0
 	VFMADD231PS Z8, Z8, Z4
@@ -7721,18 +7748,18 @@ four507:
 	VADDPS Z11, Z3, Z3
 	VFMADD231PS Z11, Z11, Z7
 	ADDQ DI, SI
-	JMP four507
-one508:
+	JMP four508
+one509:
 	ADDQ $4, R12
-again510:
+again511:
 	DECQ R12
-	JLT end509
+	JLT end510
 	VMOVUPS (SI), Z8
 	VADDPS Z8, Z0, Z0
 	VFMADD231PS Z8, Z8, Z4
 	ADDQ DI, SI
-	JMP again510
-end509:
+	JMP again511
+end510:
 	VADDPS Z1, Z0, Z0
 	VADDPS Z3, Z2, Z2
 	VADDPS Z2, Z0, Z0
@@ -7749,10 +7776,10 @@ end509:
 	VMOVUPS Z8, (DX)(AX*1)
 	ADDQ $64, AX
 	SUBQ $16, BX
-	JMP strip504
-tail505:
+	JMP strip505
+tail506:
 	TESTQ BX, BX
-	JEQ done506
+	JEQ done507
 	MOVQ BX, CX
 	MOVQ $1, DX
 	SHLQ CX, DX
@@ -7771,9 +7798,9 @@ tail505:
 	MOVQ ld+40(FP), DI
 	SHLQ $2, DI
 	MOVQ rows+0(FP), R12
-four511:
+four512:
 	SUBQ $4, R12
-	JLT one512
+	JLT one513
 	VMOVUPS.Z (SI), K1, Z8
 	VADDPS Z8, Z0, Z0
 	VFMADD231PS Z8, Z8, Z4
@@ -7790,18 +7817,18 @@ four511:
 	VADDPS Z11, Z3, Z3
 	VFMADD231PS Z11, Z11, Z7
 	ADDQ DI, SI
-	JMP four511
-one512:
+	JMP four512
+one513:
 	ADDQ $4, R12
-again514:
+again515:
 	DECQ R12
-	JLT end513
+	JLT end514
 	VMOVUPS.Z (SI), K1, Z8
 	VADDPS Z8, Z0, Z0
 	VFMADD231PS Z8, Z8, Z4
 	ADDQ DI, SI
-	JMP again514
-end513:
+	JMP again515
+end514:
 	VADDPS Z1, Z0, Z0
 	VADDPS Z3, Z2, Z2
 	VADDPS Z2, Z0, Z0
@@ -7816,7 +7843,7 @@ end513:
 	VMOVUPS.Z (DX)(AX*1), K1, Z8
 	VADDPS Z4, Z8, Z8
 	VMOVUPS Z8, K1, (DX)(AX*1)
-done506:
+done507:
 	VZEROUPPER
 	RET
 
@@ -7824,9 +7851,9 @@ done506:
 TEXT ·gradMomentsAVX512(SB), NOSPLIT, $0-128
 	XORQ AX, AX
 	MOVQ cols+8(FP), BX
-strip515:
+strip516:
 	CMPQ BX, $16
-	JLT tail516
+	JLT tail517
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -7844,9 +7871,9 @@ strip515:
 	MOVQ ldy+72(FP), R9
 	SHLQ $2, R9
 	MOVQ rows+0(FP), R12
-four518:
+four519:
 	SUBQ $4, R12
-	JLT one519
+	JLT one520
 	VMOVUPS (SI), Z8
 	VMOVUPS (R8), Z12
 	VADDPS Z8, Z0, Z0
@@ -7871,20 +7898,20 @@ four518:
 	VFMADD231PS Z12, Z11, Z7
 	ADDQ DI, SI
 	ADDQ R9, R8
-	JMP four518
-one519:
+	JMP four519
+one520:
 	ADDQ $4, R12
-again521:
+again522:
 	DECQ R12
-	JLT end520
+	JLT end521
 	VMOVUPS (SI), Z8
 	VMOVUPS (R8), Z12
 	VADDPS Z8, Z0, Z0
 	VFMADD231PS Z12, Z8, Z4
 	ADDQ DI, SI
 	ADDQ R9, R8
-	JMP again521
-end520:
+	JMP again522
+end521:
 	VADDPS Z1, Z0, Z0
 	VADDPS Z3, Z2, Z2
 	VADDPS Z2, Z0, Z0
@@ -7901,10 +7928,10 @@ end520:
 	VMOVUPS Z8, (DX)(AX*1)
 	ADDQ $64, AX
 	SUBQ $16, BX
-	JMP strip515
-tail516:
+	JMP strip516
+tail517:
 	TESTQ BX, BX
-	JEQ done517
+	JEQ done518
 	MOVQ BX, CX
 	MOVQ $1, DX
 	SHLQ CX, DX
@@ -7927,9 +7954,9 @@ tail516:
 	MOVQ ldy+72(FP), R9
 	SHLQ $2, R9
 	MOVQ rows+0(FP), R12
-four522:
+four523:
 	SUBQ $4, R12
-	JLT one523
+	JLT one524
 	VMOVUPS.Z (SI), K1, Z8
 	VMOVUPS.Z (R8), K1, Z12
 	VADDPS Z8, Z0, Z0
@@ -7954,20 +7981,20 @@ four522:
 	VFMADD231PS Z12, Z11, Z7
 	ADDQ DI, SI
 	ADDQ R9, R8
-	JMP four522
-one523:
+	JMP four523
+one524:
 	ADDQ $4, R12
-again525:
+again526:
 	DECQ R12
-	JLT end524
+	JLT end525
 	VMOVUPS.Z (SI), K1, Z8
 	VMOVUPS.Z (R8), K1, Z12
 	VADDPS Z8, Z0, Z0
 	VFMADD231PS Z12, Z8, Z4
 	ADDQ DI, SI
 	ADDQ R9, R8
-	JMP again525
-end524:
+	JMP again526
+end525:
 	VADDPS Z1, Z0, Z0
 	VADDPS Z3, Z2, Z2
 	VADDPS Z2, Z0, Z0
@@ -7982,7 +8009,7 @@ end524:
 	VMOVUPS.Z (DX)(AX*1), K1, Z8
 	VADDPS Z4, Z8, Z8
 	VMOVUPS Z8, K1, (DX)(AX*1)
-done517:
+done518:
 	VZEROUPPER
 	RET
 
@@ -7992,9 +8019,9 @@ TEXT ·reluGradAVX512(SB), NOSPLIT, $0-176
 	VBROADCASTSS six<>(SB), Z14
 	XORQ AX, AX
 	MOVQ cols+8(FP), BX
-strip526:
+strip527:
 	CMPQ BX, $16
-	JLT tail527
+	JLT tail528
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -8016,9 +8043,9 @@ strip526:
 	MOVQ ldy+72(FP), R9
 	SHLQ $2, R9
 	MOVQ rows+0(FP), R12
-four529:
+four530:
 	SUBQ $4, R12
-	JLT one530
+	JLT one531
 	VMOVUPS (R8), Z11
 	VMOVAPS Z11, Z10
 	VFMADD213PS Z9, Z8, Z10
@@ -8067,12 +8094,12 @@ four529:
 	VFMADD231PS Z11, Z12, Z7
 	ADDQ DI, SI
 	ADDQ R9, R8
-	JMP four529
-one530:
+	JMP four530
+one531:
 	ADDQ $4, R12
-again532:
+again533:
 	DECQ R12
-	JLT end531
+	JLT end532
 	VMOVUPS (R8), Z11
 	VMOVAPS Z11, Z10
 	VFMADD213PS Z9, Z8, Z10
@@ -8085,8 +8112,8 @@ again532:
 	VFMADD231PS Z11, Z12, Z4
 	ADDQ DI, SI
 	ADDQ R9, R8
-	JMP again532
-end531:
+	JMP again533
+end532:
 	VADDPS Z1, Z0, Z0
 	VADDPS Z3, Z2, Z2
 	VADDPS Z2, Z0, Z0
@@ -8103,10 +8130,10 @@ end531:
 	VMOVUPS Z12, (DX)(AX*1)
 	ADDQ $64, AX
 	SUBQ $16, BX
-	JMP strip526
-tail527:
+	JMP strip527
+tail528:
 	TESTQ BX, BX
-	JEQ done528
+	JEQ done529
 	MOVQ BX, CX
 	MOVQ $1, DX
 	SHLQ CX, DX
@@ -8133,9 +8160,9 @@ tail527:
 	MOVQ ldy+72(FP), R9
 	SHLQ $2, R9
 	MOVQ rows+0(FP), R12
-four533:
+four534:
 	SUBQ $4, R12
-	JLT one534
+	JLT one535
 	VMOVUPS.Z (R8), K1, Z11
 	VMOVAPS Z11, Z10
 	VFMADD213PS Z9, Z8, Z10
@@ -8184,12 +8211,12 @@ four533:
 	VFMADD231PS Z11, Z12, Z7
 	ADDQ DI, SI
 	ADDQ R9, R8
-	JMP four533
-one534:
+	JMP four534
+one535:
 	ADDQ $4, R12
-again536:
+again537:
 	DECQ R12
-	JLT end535
+	JLT end536
 	VMOVUPS.Z (R8), K1, Z11
 	VMOVAPS Z11, Z10
 	VFMADD213PS Z9, Z8, Z10
@@ -8202,8 +8229,8 @@ again536:
 	VFMADD231PS Z11, Z12, Z4
 	ADDQ DI, SI
 	ADDQ R9, R8
-	JMP again536
-end535:
+	JMP again537
+end536:
 	VADDPS Z1, Z0, Z0
 	VADDPS Z3, Z2, Z2
 	VADDPS Z2, Z0, Z0
@@ -8218,7 +8245,7 @@ end535:
 	VMOVUPS.Z (DX)(AX*1), K1, Z12
 	VADDPS Z4, Z12, Z12
 	VMOVUPS Z12, K1, (DX)(AX*1)
-done528:
+done529:
 	VZEROUPPER
 	RET
 
@@ -8237,16 +8264,16 @@ TEXT ·normGradAVX512(SB), NOSPLIT, $0-192
 	MOVQ y_base+88(FP), R8
 	MOVQ dst_base+16(FP), DI
 	MOVQ rows+0(FP), R12
-row537:
+row538:
 	DECQ R12
-	JLT done541
+	JLT done542
 	MOVQ DI, R13
 	XORQ AX, AX
 	MOVQ cols+8(FP), BX
 	MOVQ step+48(FP), DX
-vector538:
+vector539:
 	CMPQ BX, $16
-	JLT tail539
+	JLT tail540
 	VMOVUPS (R10)(AX*1), Z1
 	VMOVUPS (R11)(AX*1), Z2
 	VMOVUPS (R8)(AX*1), Z8
@@ -8258,10 +8285,10 @@ vector538:
 	ADDQ $64, AX
 	LEAQ (R13)(DX*4), R13
 	SUBQ $16, BX
-	JMP vector538
-tail539:
+	JMP vector539
+tail540:
 	TESTQ BX, BX
-	JEQ next540
+	JEQ next541
 	VMOVUPS.Z (R10)(AX*1), K1, Z1
 	VMOVUPS.Z (R11)(AX*1), K1, Z2
 	VMOVUPS.Z (R8)(AX*1), K1, Z8
@@ -8270,15 +8297,15 @@ tail539:
 	VMOVUPS.Z (SI)(AX*1), K1, Z4
 	VFMADD213PS Z8, Z0, Z4
 	VMOVUPS Z4, K1, (R13)
-next540:
+next541:
 	MOVQ ldg+80(FP), CX
 	LEAQ (SI)(CX*4), SI
 	MOVQ ldy+112(FP), CX
 	LEAQ (R8)(CX*4), R8
 	MOVQ ldd+40(FP), CX
 	LEAQ (DI)(CX*4), DI
-	JMP row537
-done541:
+	JMP row538
+done542:
 	VZEROUPPER
 	RET
 
@@ -8291,22 +8318,22 @@ TEXT ·dwConv31AVX512(SB), NOSPLIT, $0-153
 	SHLQ $2, R9
 	MOVQ dstPix+48(FP), R10
 	SHLQ $2, R10
-row542:
+row543:
 	DECQ R13
-	JLT done547
+	JLT done548
 	XORQ DX, DX
 	MOVQ DI, R14
 	MOVQ weight_base+104(FP), R15
-strip543:
+strip544:
 	MOVQ cols+56(FP), CX
 	MOVQ DX, AX
 	SHRQ $2, AX
 	SUBQ AX, CX
-	JLE next546
+	JLE next547
 	CMPQ CX, $16
-	JLE whole544
+	JLE whole545
 	MOVQ $16, CX
-whole544:
+whole545:
 	MOVQ $1, AX
 	SHLQ CX, AX
 	DECQ AX
@@ -8314,43 +8341,43 @@ whole544:
 	LEAQ (SI)(DX*1), R11
 	MOVQ R14, R8
 	MOVQ w+8(FP), R12
-tile545:
+tile546:
 	CMPQ R12, $16
-	JGE pixels557
+	JGE pixels558
 	MOVQ R12, CX
 	CMPQ R12, $8
-	JEQ pixels557
-	JLT small548
+	JEQ pixels558
+	JLT small549
 	INCQ CX
 	SHRQ $1, CX
 	CMPQ CX, $8
-	JEQ pixels557
-small548:
+	JEQ pixels558
+small549:
 	CMPQ CX, $7
-	JEQ pixels556
+	JEQ pixels557
 	CMPQ CX, $6
-	JEQ pixels555
+	JEQ pixels556
 	CMPQ CX, $5
-	JEQ pixels554
+	JEQ pixels555
 	CMPQ CX, $4
-	JEQ pixels553
+	JEQ pixels554
 	CMPQ CX, $3
-	JEQ pixels552
+	JEQ pixels553
 	CMPQ CX, $2
-	JEQ pixels551
-pixels550:
+	JEQ pixels552
+pixels551:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero558
+	JEQ zero559
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
-	JMP start561
-zero558:
+	JMP start562
+zero559:
 	VPXORD Z0, Z0, Z0
-start561:
+start562:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $3, CX
-taps559:
+taps560:
 	VMOVUPS 0(AX), Z1
 	VMOVUPS 64(AX), Z2
 	VMOVUPS 128(AX), Z3
@@ -8360,39 +8387,39 @@ taps559:
 	ADDQ $192, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps559
+	JNZ taps560
 	CMPB relu6+152(FP), $0
-	JEQ store560
+	JEQ store561
 	VPXORD Z1, Z1, Z1
 	VBROADCASTSS six<>(SB), Z2
 	VMAXPS Z0, Z1, Z0
 	VMINPS Z0, Z2, Z0
-store560:
+store561:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	ADDQ $64, R8
 	SUBQ $1, R12
-	JNZ tile545
+	JNZ tile546
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $576, R15
 	ADDQ $64, DX
-	JMP strip543
-pixels551:
+	JMP strip544
+pixels552:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero562
+	JEQ zero563
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
-	JMP start565
-zero562:
+	JMP start566
+zero563:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-start565:
+start566:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $3, CX
-taps563:
+taps564:
 	VMOVUPS 0(AX), Z2
 	VMOVUPS 64(AX), Z3
 	VMOVUPS 128(AX), Z4
@@ -8405,45 +8432,45 @@ taps563:
 	ADDQ $192, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps563
+	JNZ taps564
 	CMPB relu6+152(FP), $0
-	JEQ store564
+	JEQ store565
 	VPXORD Z2, Z2, Z2
 	VBROADCASTSS six<>(SB), Z3
 	VMAXPS Z0, Z2, Z0
 	VMINPS Z0, Z3, Z0
 	VMAXPS Z1, Z2, Z1
 	VMINPS Z1, Z3, Z1
-store564:
+store565:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
 	ADDQ R10, R11
 	ADDQ $128, R8
 	SUBQ $2, R12
-	JNZ tile545
+	JNZ tile546
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $576, R15
 	ADDQ $64, DX
-	JMP strip543
-pixels552:
+	JMP strip544
+pixels553:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero566
+	JEQ zero567
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
-	JMP start569
-zero566:
+	JMP start570
+zero567:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
-start569:
+start570:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $3, CX
-taps567:
+taps568:
 	VMOVUPS 0(AX), Z3
 	VMOVUPS 64(AX), Z4
 	VMOVUPS 128(AX), Z5
@@ -8459,9 +8486,9 @@ taps567:
 	ADDQ $192, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps567
+	JNZ taps568
 	CMPB relu6+152(FP), $0
-	JEQ store568
+	JEQ store569
 	VPXORD Z3, Z3, Z3
 	VBROADCASTSS six<>(SB), Z4
 	VMAXPS Z0, Z3, Z0
@@ -8470,7 +8497,7 @@ taps567:
 	VMINPS Z1, Z4, Z1
 	VMAXPS Z2, Z3, Z2
 	VMINPS Z2, Z4, Z2
-store568:
+store569:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
@@ -8479,31 +8506,31 @@ store568:
 	ADDQ R10, R11
 	ADDQ $192, R8
 	SUBQ $3, R12
-	JNZ tile545
+	JNZ tile546
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $576, R15
 	ADDQ $64, DX
-	JMP strip543
-pixels553:
+	JMP strip544
+pixels554:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero570
+	JEQ zero571
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
-	JMP start573
-zero570:
+	JMP start574
+zero571:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
-start573:
+start574:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $3, CX
-taps571:
+taps572:
 	VMOVUPS 0(AX), Z4
 	VMOVUPS 64(AX), Z5
 	VMOVUPS 128(AX), Z6
@@ -8522,9 +8549,9 @@ taps571:
 	ADDQ $192, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps571
+	JNZ taps572
 	CMPB relu6+152(FP), $0
-	JEQ store572
+	JEQ store573
 	VPXORD Z4, Z4, Z4
 	VBROADCASTSS six<>(SB), Z5
 	VMAXPS Z0, Z4, Z0
@@ -8535,7 +8562,7 @@ taps571:
 	VMINPS Z2, Z5, Z2
 	VMAXPS Z3, Z4, Z3
 	VMINPS Z3, Z5, Z3
-store572:
+store573:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
@@ -8546,33 +8573,33 @@ store572:
 	ADDQ R10, R11
 	ADDQ $256, R8
 	SUBQ $4, R12
-	JNZ tile545
+	JNZ tile546
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $576, R15
 	ADDQ $64, DX
-	JMP strip543
-pixels554:
+	JMP strip544
+pixels555:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero574
+	JEQ zero575
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
-	JMP start577
-zero574:
+	JMP start578
+zero575:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
-start577:
+start578:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $3, CX
-taps575:
+taps576:
 	VMOVUPS 0(AX), Z5
 	VMOVUPS 64(AX), Z6
 	VMOVUPS 128(AX), Z7
@@ -8594,9 +8621,9 @@ taps575:
 	ADDQ $192, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps575
+	JNZ taps576
 	CMPB relu6+152(FP), $0
-	JEQ store576
+	JEQ store577
 	VPXORD Z5, Z5, Z5
 	VBROADCASTSS six<>(SB), Z6
 	VMAXPS Z0, Z5, Z0
@@ -8609,7 +8636,7 @@ taps575:
 	VMINPS Z3, Z6, Z3
 	VMAXPS Z4, Z5, Z4
 	VMINPS Z4, Z6, Z4
-store576:
+store577:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
@@ -8622,35 +8649,35 @@ store576:
 	ADDQ R10, R11
 	ADDQ $320, R8
 	SUBQ $5, R12
-	JNZ tile545
+	JNZ tile546
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $576, R15
 	ADDQ $64, DX
-	JMP strip543
-pixels555:
+	JMP strip544
+pixels556:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero578
+	JEQ zero579
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
 	VMOVAPS Z0, Z5
-	JMP start581
-zero578:
+	JMP start582
+zero579:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-start581:
+start582:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $3, CX
-taps579:
+taps580:
 	VMOVUPS 0(AX), Z6
 	VMOVUPS 64(AX), Z7
 	VMOVUPS 128(AX), Z8
@@ -8675,9 +8702,9 @@ taps579:
 	ADDQ $192, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps579
+	JNZ taps580
 	CMPB relu6+152(FP), $0
-	JEQ store580
+	JEQ store581
 	VPXORD Z6, Z6, Z6
 	VBROADCASTSS six<>(SB), Z7
 	VMAXPS Z0, Z6, Z0
@@ -8692,7 +8719,7 @@ taps579:
 	VMINPS Z4, Z7, Z4
 	VMAXPS Z5, Z6, Z5
 	VMINPS Z5, Z7, Z5
-store580:
+store581:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
@@ -8707,16 +8734,16 @@ store580:
 	ADDQ R10, R11
 	ADDQ $384, R8
 	SUBQ $6, R12
-	JNZ tile545
+	JNZ tile546
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $576, R15
 	ADDQ $64, DX
-	JMP strip543
-pixels556:
+	JMP strip544
+pixels557:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero582
+	JEQ zero583
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -8724,8 +8751,8 @@ pixels556:
 	VMOVAPS Z0, Z4
 	VMOVAPS Z0, Z5
 	VMOVAPS Z0, Z6
-	JMP start585
-zero582:
+	JMP start586
+zero583:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -8733,11 +8760,11 @@ zero582:
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
-start585:
+start586:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $3, CX
-taps583:
+taps584:
 	VMOVUPS 0(AX), Z7
 	VMOVUPS 64(AX), Z8
 	VMOVUPS 128(AX), Z9
@@ -8765,9 +8792,9 @@ taps583:
 	ADDQ $192, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps583
+	JNZ taps584
 	CMPB relu6+152(FP), $0
-	JEQ store584
+	JEQ store585
 	VPXORD Z7, Z7, Z7
 	VBROADCASTSS six<>(SB), Z8
 	VMAXPS Z0, Z7, Z0
@@ -8784,7 +8811,7 @@ taps583:
 	VMINPS Z5, Z8, Z5
 	VMAXPS Z6, Z7, Z6
 	VMINPS Z6, Z8, Z6
-store584:
+store585:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
@@ -8801,16 +8828,16 @@ store584:
 	ADDQ R10, R11
 	ADDQ $448, R8
 	SUBQ $7, R12
-	JNZ tile545
+	JNZ tile546
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $576, R15
 	ADDQ $64, DX
-	JMP strip543
-pixels557:
+	JMP strip544
+pixels558:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero586
+	JEQ zero587
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -8819,8 +8846,8 @@ pixels557:
 	VMOVAPS Z0, Z5
 	VMOVAPS Z0, Z6
 	VMOVAPS Z0, Z7
-	JMP start589
-zero586:
+	JMP start590
+zero587:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -8829,11 +8856,11 @@ zero586:
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
-start589:
+start590:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $3, CX
-taps587:
+taps588:
 	VMOVUPS 0(AX), Z8
 	VMOVUPS 64(AX), Z9
 	VMOVUPS 128(AX), Z10
@@ -8864,9 +8891,9 @@ taps587:
 	ADDQ $192, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps587
+	JNZ taps588
 	CMPB relu6+152(FP), $0
-	JEQ store588
+	JEQ store589
 	VPXORD Z8, Z8, Z8
 	VBROADCASTSS six<>(SB), Z9
 	VMAXPS Z0, Z8, Z0
@@ -8885,7 +8912,7 @@ taps587:
 	VMINPS Z6, Z9, Z6
 	VMAXPS Z7, Z8, Z7
 	VMINPS Z7, Z9, Z7
-store588:
+store589:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
@@ -8904,18 +8931,18 @@ store588:
 	ADDQ R10, R11
 	ADDQ $512, R8
 	SUBQ $8, R12
-	JNZ tile545
+	JNZ tile546
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $576, R15
 	ADDQ $64, DX
-	JMP strip543
-next546:
+	JMP strip544
+next547:
 	MOVQ dstRow+40(FP), AX
 	LEAQ (SI)(AX*4), SI
 	ADDQ R9, DI
-	JMP row542
-done547:
+	JMP row543
+done548:
 	VZEROUPPER
 	RET
 
@@ -8928,22 +8955,22 @@ TEXT ·dwConv32AVX512(SB), NOSPLIT, $0-153
 	SHLQ $2, R9
 	MOVQ dstPix+48(FP), R10
 	SHLQ $2, R10
-row590:
+row591:
 	DECQ R13
-	JLT done595
+	JLT done596
 	XORQ DX, DX
 	MOVQ DI, R14
 	MOVQ weight_base+104(FP), R15
-strip591:
+strip592:
 	MOVQ cols+56(FP), CX
 	MOVQ DX, AX
 	SHRQ $2, AX
 	SUBQ AX, CX
-	JLE next594
+	JLE next595
 	CMPQ CX, $16
-	JLE whole592
+	JLE whole593
 	MOVQ $16, CX
-whole592:
+whole593:
 	MOVQ $1, AX
 	SHLQ CX, AX
 	DECQ AX
@@ -8951,43 +8978,43 @@ whole592:
 	LEAQ (SI)(DX*1), R11
 	MOVQ R14, R8
 	MOVQ w+8(FP), R12
-tile593:
+tile594:
 	CMPQ R12, $16
-	JGE pixels605
+	JGE pixels606
 	MOVQ R12, CX
 	CMPQ R12, $8
-	JEQ pixels605
-	JLT small596
+	JEQ pixels606
+	JLT small597
 	INCQ CX
 	SHRQ $1, CX
 	CMPQ CX, $8
-	JEQ pixels605
-small596:
+	JEQ pixels606
+small597:
 	CMPQ CX, $7
-	JEQ pixels604
+	JEQ pixels605
 	CMPQ CX, $6
-	JEQ pixels603
+	JEQ pixels604
 	CMPQ CX, $5
-	JEQ pixels602
+	JEQ pixels603
 	CMPQ CX, $4
-	JEQ pixels601
+	JEQ pixels602
 	CMPQ CX, $3
-	JEQ pixels600
+	JEQ pixels601
 	CMPQ CX, $2
-	JEQ pixels599
-pixels598:
+	JEQ pixels600
+pixels599:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero606
+	JEQ zero607
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
-	JMP start609
-zero606:
+	JMP start610
+zero607:
 	VPXORD Z0, Z0, Z0
-start609:
+start610:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $3, CX
-taps607:
+taps608:
 	VMOVUPS 0(AX), Z1
 	VMOVUPS 64(AX), Z2
 	VMOVUPS 128(AX), Z3
@@ -8997,39 +9024,39 @@ taps607:
 	ADDQ $192, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps607
+	JNZ taps608
 	CMPB relu6+152(FP), $0
-	JEQ store608
+	JEQ store609
 	VPXORD Z1, Z1, Z1
 	VBROADCASTSS six<>(SB), Z2
 	VMAXPS Z0, Z1, Z0
 	VMINPS Z0, Z2, Z0
-store608:
+store609:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	ADDQ $128, R8
 	SUBQ $1, R12
-	JNZ tile593
+	JNZ tile594
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $576, R15
 	ADDQ $64, DX
-	JMP strip591
-pixels599:
+	JMP strip592
+pixels600:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero610
+	JEQ zero611
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
-	JMP start613
-zero610:
+	JMP start614
+zero611:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-start613:
+start614:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $3, CX
-taps611:
+taps612:
 	VMOVUPS 0(AX), Z2
 	VMOVUPS 64(AX), Z3
 	VMOVUPS 128(AX), Z4
@@ -9042,45 +9069,45 @@ taps611:
 	ADDQ $192, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps611
+	JNZ taps612
 	CMPB relu6+152(FP), $0
-	JEQ store612
+	JEQ store613
 	VPXORD Z2, Z2, Z2
 	VBROADCASTSS six<>(SB), Z3
 	VMAXPS Z0, Z2, Z0
 	VMINPS Z0, Z3, Z0
 	VMAXPS Z1, Z2, Z1
 	VMINPS Z1, Z3, Z1
-store612:
+store613:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
 	ADDQ R10, R11
 	ADDQ $256, R8
 	SUBQ $2, R12
-	JNZ tile593
+	JNZ tile594
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $576, R15
 	ADDQ $64, DX
-	JMP strip591
-pixels600:
+	JMP strip592
+pixels601:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero614
+	JEQ zero615
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
-	JMP start617
-zero614:
+	JMP start618
+zero615:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
-start617:
+start618:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $3, CX
-taps615:
+taps616:
 	VMOVUPS 0(AX), Z3
 	VMOVUPS 64(AX), Z4
 	VMOVUPS 128(AX), Z5
@@ -9096,9 +9123,9 @@ taps615:
 	ADDQ $192, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps615
+	JNZ taps616
 	CMPB relu6+152(FP), $0
-	JEQ store616
+	JEQ store617
 	VPXORD Z3, Z3, Z3
 	VBROADCASTSS six<>(SB), Z4
 	VMAXPS Z0, Z3, Z0
@@ -9107,7 +9134,7 @@ taps615:
 	VMINPS Z1, Z4, Z1
 	VMAXPS Z2, Z3, Z2
 	VMINPS Z2, Z4, Z2
-store616:
+store617:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
@@ -9116,31 +9143,31 @@ store616:
 	ADDQ R10, R11
 	ADDQ $384, R8
 	SUBQ $3, R12
-	JNZ tile593
+	JNZ tile594
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $576, R15
 	ADDQ $64, DX
-	JMP strip591
-pixels601:
+	JMP strip592
+pixels602:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero618
+	JEQ zero619
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
-	JMP start621
-zero618:
+	JMP start622
+zero619:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
-start621:
+start622:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $3, CX
-taps619:
+taps620:
 	VMOVUPS 0(AX), Z4
 	VMOVUPS 64(AX), Z5
 	VMOVUPS 128(AX), Z6
@@ -9159,9 +9186,9 @@ taps619:
 	ADDQ $192, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps619
+	JNZ taps620
 	CMPB relu6+152(FP), $0
-	JEQ store620
+	JEQ store621
 	VPXORD Z4, Z4, Z4
 	VBROADCASTSS six<>(SB), Z5
 	VMAXPS Z0, Z4, Z0
@@ -9172,7 +9199,7 @@ taps619:
 	VMINPS Z2, Z5, Z2
 	VMAXPS Z3, Z4, Z3
 	VMINPS Z3, Z5, Z3
-store620:
+store621:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
@@ -9183,33 +9210,33 @@ store620:
 	ADDQ R10, R11
 	ADDQ $512, R8
 	SUBQ $4, R12
-	JNZ tile593
+	JNZ tile594
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $576, R15
 	ADDQ $64, DX
-	JMP strip591
-pixels602:
+	JMP strip592
+pixels603:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero622
+	JEQ zero623
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
-	JMP start625
-zero622:
+	JMP start626
+zero623:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
-start625:
+start626:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $3, CX
-taps623:
+taps624:
 	VMOVUPS 0(AX), Z5
 	VMOVUPS 64(AX), Z6
 	VMOVUPS 128(AX), Z7
@@ -9231,9 +9258,9 @@ taps623:
 	ADDQ $192, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps623
+	JNZ taps624
 	CMPB relu6+152(FP), $0
-	JEQ store624
+	JEQ store625
 	VPXORD Z5, Z5, Z5
 	VBROADCASTSS six<>(SB), Z6
 	VMAXPS Z0, Z5, Z0
@@ -9246,7 +9273,7 @@ taps623:
 	VMINPS Z3, Z6, Z3
 	VMAXPS Z4, Z5, Z4
 	VMINPS Z4, Z6, Z4
-store624:
+store625:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
@@ -9259,35 +9286,35 @@ store624:
 	ADDQ R10, R11
 	ADDQ $640, R8
 	SUBQ $5, R12
-	JNZ tile593
+	JNZ tile594
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $576, R15
 	ADDQ $64, DX
-	JMP strip591
-pixels603:
+	JMP strip592
+pixels604:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero626
+	JEQ zero627
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
 	VMOVAPS Z0, Z5
-	JMP start629
-zero626:
+	JMP start630
+zero627:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-start629:
+start630:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $3, CX
-taps627:
+taps628:
 	VMOVUPS 0(AX), Z6
 	VMOVUPS 64(AX), Z7
 	VMOVUPS 128(AX), Z8
@@ -9312,9 +9339,9 @@ taps627:
 	ADDQ $192, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps627
+	JNZ taps628
 	CMPB relu6+152(FP), $0
-	JEQ store628
+	JEQ store629
 	VPXORD Z6, Z6, Z6
 	VBROADCASTSS six<>(SB), Z7
 	VMAXPS Z0, Z6, Z0
@@ -9329,7 +9356,7 @@ taps627:
 	VMINPS Z4, Z7, Z4
 	VMAXPS Z5, Z6, Z5
 	VMINPS Z5, Z7, Z5
-store628:
+store629:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
@@ -9344,16 +9371,16 @@ store628:
 	ADDQ R10, R11
 	ADDQ $768, R8
 	SUBQ $6, R12
-	JNZ tile593
+	JNZ tile594
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $576, R15
 	ADDQ $64, DX
-	JMP strip591
-pixels604:
+	JMP strip592
+pixels605:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero630
+	JEQ zero631
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -9361,8 +9388,8 @@ pixels604:
 	VMOVAPS Z0, Z4
 	VMOVAPS Z0, Z5
 	VMOVAPS Z0, Z6
-	JMP start633
-zero630:
+	JMP start634
+zero631:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -9370,11 +9397,11 @@ zero630:
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
-start633:
+start634:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $3, CX
-taps631:
+taps632:
 	VMOVUPS 0(AX), Z7
 	VMOVUPS 64(AX), Z8
 	VMOVUPS 128(AX), Z9
@@ -9402,9 +9429,9 @@ taps631:
 	ADDQ $192, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps631
+	JNZ taps632
 	CMPB relu6+152(FP), $0
-	JEQ store632
+	JEQ store633
 	VPXORD Z7, Z7, Z7
 	VBROADCASTSS six<>(SB), Z8
 	VMAXPS Z0, Z7, Z0
@@ -9421,7 +9448,7 @@ taps631:
 	VMINPS Z5, Z8, Z5
 	VMAXPS Z6, Z7, Z6
 	VMINPS Z6, Z8, Z6
-store632:
+store633:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
@@ -9438,16 +9465,16 @@ store632:
 	ADDQ R10, R11
 	ADDQ $896, R8
 	SUBQ $7, R12
-	JNZ tile593
+	JNZ tile594
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $576, R15
 	ADDQ $64, DX
-	JMP strip591
-pixels605:
+	JMP strip592
+pixels606:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero634
+	JEQ zero635
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -9456,8 +9483,8 @@ pixels605:
 	VMOVAPS Z0, Z5
 	VMOVAPS Z0, Z6
 	VMOVAPS Z0, Z7
-	JMP start637
-zero634:
+	JMP start638
+zero635:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -9466,11 +9493,11 @@ zero634:
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
-start637:
+start638:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $3, CX
-taps635:
+taps636:
 	VMOVUPS 0(AX), Z8
 	VMOVUPS 64(AX), Z9
 	VMOVUPS 128(AX), Z10
@@ -9501,9 +9528,9 @@ taps635:
 	ADDQ $192, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps635
+	JNZ taps636
 	CMPB relu6+152(FP), $0
-	JEQ store636
+	JEQ store637
 	VPXORD Z8, Z8, Z8
 	VBROADCASTSS six<>(SB), Z9
 	VMAXPS Z0, Z8, Z0
@@ -9522,7 +9549,7 @@ taps635:
 	VMINPS Z6, Z9, Z6
 	VMAXPS Z7, Z8, Z7
 	VMINPS Z7, Z9, Z7
-store636:
+store637:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
@@ -9541,19 +9568,19 @@ store636:
 	ADDQ R10, R11
 	ADDQ $1024, R8
 	SUBQ $8, R12
-	JNZ tile593
+	JNZ tile594
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $576, R15
 	ADDQ $64, DX
-	JMP strip591
-next594:
+	JMP strip592
+next595:
 	MOVQ dstRow+40(FP), AX
 	LEAQ (SI)(AX*4), SI
 	ADDQ R9, DI
 	ADDQ R9, DI
-	JMP row590
-done595:
+	JMP row591
+done596:
 	VZEROUPPER
 	RET
 
@@ -9580,11 +9607,11 @@ TEXT ·dwGrad3AVX512(SB), NOSPLIT, $0-112
 	MOVQ src_base+48(FP), DI
 	MOVQ dy_base+80(FP), SI
 	MOVQ h+8(FP), R13
-row638:
+row639:
 	MOVQ SI, R11
 	MOVQ DI, AX
 	MOVQ w+16(FP), R12
-pixel639:
+pixel640:
 	VMOVUPS (R11), Z9
 	MOVQ AX, BX
 	VFMADD231PS 0(BX), Z9, Z0
@@ -9601,11 +9628,11 @@ pixel639:
 	ADDQ $64, R11
 	ADDQ R8, AX
 	DECQ R12
-	JNZ pixel639
+	JNZ pixel640
 	ADDQ R10, SI
 	ADDQ R14, DI
 	DECQ R13
-	JNZ row638
+	JNZ row639
 	VMOVUPS Z0, 0(DX)
 	VMOVUPS Z1, 64(DX)
 	VMOVUPS Z2, 128(DX)
@@ -9627,22 +9654,22 @@ TEXT ·dwConv51AVX512(SB), NOSPLIT, $0-153
 	SHLQ $2, R9
 	MOVQ dstPix+48(FP), R10
 	SHLQ $2, R10
-row640:
+row641:
 	DECQ R13
-	JLT done645
+	JLT done646
 	XORQ DX, DX
 	MOVQ DI, R14
 	MOVQ weight_base+104(FP), R15
-strip641:
+strip642:
 	MOVQ cols+56(FP), CX
 	MOVQ DX, AX
 	SHRQ $2, AX
 	SUBQ AX, CX
-	JLE next644
+	JLE next645
 	CMPQ CX, $16
-	JLE whole642
+	JLE whole643
 	MOVQ $16, CX
-whole642:
+whole643:
 	MOVQ $1, AX
 	SHLQ CX, AX
 	DECQ AX
@@ -9650,43 +9677,43 @@ whole642:
 	LEAQ (SI)(DX*1), R11
 	MOVQ R14, R8
 	MOVQ w+8(FP), R12
-tile643:
+tile644:
 	CMPQ R12, $16
-	JGE pixels655
+	JGE pixels656
 	MOVQ R12, CX
 	CMPQ R12, $8
-	JEQ pixels655
-	JLT small646
+	JEQ pixels656
+	JLT small647
 	INCQ CX
 	SHRQ $1, CX
 	CMPQ CX, $8
-	JEQ pixels655
-small646:
+	JEQ pixels656
+small647:
 	CMPQ CX, $7
-	JEQ pixels654
+	JEQ pixels655
 	CMPQ CX, $6
-	JEQ pixels653
+	JEQ pixels654
 	CMPQ CX, $5
-	JEQ pixels652
+	JEQ pixels653
 	CMPQ CX, $4
-	JEQ pixels651
+	JEQ pixels652
 	CMPQ CX, $3
-	JEQ pixels650
+	JEQ pixels651
 	CMPQ CX, $2
-	JEQ pixels649
-pixels648:
+	JEQ pixels650
+pixels649:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero656
+	JEQ zero657
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
-	JMP start659
-zero656:
+	JMP start660
+zero657:
 	VPXORD Z0, Z0, Z0
-start659:
+start660:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $5, CX
-taps657:
+taps658:
 	VMOVUPS 0(AX), Z1
 	VMOVUPS 64(AX), Z2
 	VMOVUPS 128(AX), Z3
@@ -9700,39 +9727,39 @@ taps657:
 	ADDQ $320, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps657
+	JNZ taps658
 	CMPB relu6+152(FP), $0
-	JEQ store658
+	JEQ store659
 	VPXORD Z1, Z1, Z1
 	VBROADCASTSS six<>(SB), Z2
 	VMAXPS Z0, Z1, Z0
 	VMINPS Z0, Z2, Z0
-store658:
+store659:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	ADDQ $64, R8
 	SUBQ $1, R12
-	JNZ tile643
+	JNZ tile644
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $1600, R15
 	ADDQ $64, DX
-	JMP strip641
-pixels649:
+	JMP strip642
+pixels650:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero660
+	JEQ zero661
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
-	JMP start663
-zero660:
+	JMP start664
+zero661:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-start663:
+start664:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $5, CX
-taps661:
+taps662:
 	VMOVUPS 0(AX), Z2
 	VMOVUPS 64(AX), Z3
 	VMOVUPS 128(AX), Z4
@@ -9751,45 +9778,45 @@ taps661:
 	ADDQ $320, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps661
+	JNZ taps662
 	CMPB relu6+152(FP), $0
-	JEQ store662
+	JEQ store663
 	VPXORD Z2, Z2, Z2
 	VBROADCASTSS six<>(SB), Z3
 	VMAXPS Z0, Z2, Z0
 	VMINPS Z0, Z3, Z0
 	VMAXPS Z1, Z2, Z1
 	VMINPS Z1, Z3, Z1
-store662:
+store663:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
 	ADDQ R10, R11
 	ADDQ $128, R8
 	SUBQ $2, R12
-	JNZ tile643
+	JNZ tile644
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $1600, R15
 	ADDQ $64, DX
-	JMP strip641
-pixels650:
+	JMP strip642
+pixels651:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero664
+	JEQ zero665
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
-	JMP start667
-zero664:
+	JMP start668
+zero665:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
-start667:
+start668:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $5, CX
-taps665:
+taps666:
 	VMOVUPS 0(AX), Z3
 	VMOVUPS 64(AX), Z4
 	VMOVUPS 128(AX), Z5
@@ -9813,9 +9840,9 @@ taps665:
 	ADDQ $320, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps665
+	JNZ taps666
 	CMPB relu6+152(FP), $0
-	JEQ store666
+	JEQ store667
 	VPXORD Z3, Z3, Z3
 	VBROADCASTSS six<>(SB), Z4
 	VMAXPS Z0, Z3, Z0
@@ -9824,7 +9851,7 @@ taps665:
 	VMINPS Z1, Z4, Z1
 	VMAXPS Z2, Z3, Z2
 	VMINPS Z2, Z4, Z2
-store666:
+store667:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
@@ -9833,31 +9860,31 @@ store666:
 	ADDQ R10, R11
 	ADDQ $192, R8
 	SUBQ $3, R12
-	JNZ tile643
+	JNZ tile644
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $1600, R15
 	ADDQ $64, DX
-	JMP strip641
-pixels651:
+	JMP strip642
+pixels652:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero668
+	JEQ zero669
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
-	JMP start671
-zero668:
+	JMP start672
+zero669:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
-start671:
+start672:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $5, CX
-taps669:
+taps670:
 	VMOVUPS 0(AX), Z4
 	VMOVUPS 64(AX), Z5
 	VMOVUPS 128(AX), Z6
@@ -9886,9 +9913,9 @@ taps669:
 	ADDQ $320, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps669
+	JNZ taps670
 	CMPB relu6+152(FP), $0
-	JEQ store670
+	JEQ store671
 	VPXORD Z4, Z4, Z4
 	VBROADCASTSS six<>(SB), Z5
 	VMAXPS Z0, Z4, Z0
@@ -9899,7 +9926,7 @@ taps669:
 	VMINPS Z2, Z5, Z2
 	VMAXPS Z3, Z4, Z3
 	VMINPS Z3, Z5, Z3
-store670:
+store671:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
@@ -9910,33 +9937,33 @@ store670:
 	ADDQ R10, R11
 	ADDQ $256, R8
 	SUBQ $4, R12
-	JNZ tile643
+	JNZ tile644
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $1600, R15
 	ADDQ $64, DX
-	JMP strip641
-pixels652:
+	JMP strip642
+pixels653:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero672
+	JEQ zero673
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
-	JMP start675
-zero672:
+	JMP start676
+zero673:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
-start675:
+start676:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $5, CX
-taps673:
+taps674:
 	VMOVUPS 0(AX), Z5
 	VMOVUPS 64(AX), Z6
 	VMOVUPS 128(AX), Z7
@@ -9970,9 +9997,9 @@ taps673:
 	ADDQ $320, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps673
+	JNZ taps674
 	CMPB relu6+152(FP), $0
-	JEQ store674
+	JEQ store675
 	VPXORD Z5, Z5, Z5
 	VBROADCASTSS six<>(SB), Z6
 	VMAXPS Z0, Z5, Z0
@@ -9985,7 +10012,7 @@ taps673:
 	VMINPS Z3, Z6, Z3
 	VMAXPS Z4, Z5, Z4
 	VMINPS Z4, Z6, Z4
-store674:
+store675:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
@@ -9998,35 +10025,35 @@ store674:
 	ADDQ R10, R11
 	ADDQ $320, R8
 	SUBQ $5, R12
-	JNZ tile643
+	JNZ tile644
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $1600, R15
 	ADDQ $64, DX
-	JMP strip641
-pixels653:
+	JMP strip642
+pixels654:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero676
+	JEQ zero677
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
 	VMOVAPS Z0, Z5
-	JMP start679
-zero676:
+	JMP start680
+zero677:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-start679:
+start680:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $5, CX
-taps677:
+taps678:
 	VMOVUPS 0(AX), Z6
 	VMOVUPS 64(AX), Z7
 	VMOVUPS 128(AX), Z8
@@ -10065,9 +10092,9 @@ taps677:
 	ADDQ $320, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps677
+	JNZ taps678
 	CMPB relu6+152(FP), $0
-	JEQ store678
+	JEQ store679
 	VPXORD Z6, Z6, Z6
 	VBROADCASTSS six<>(SB), Z7
 	VMAXPS Z0, Z6, Z0
@@ -10082,7 +10109,7 @@ taps677:
 	VMINPS Z4, Z7, Z4
 	VMAXPS Z5, Z6, Z5
 	VMINPS Z5, Z7, Z5
-store678:
+store679:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
@@ -10097,16 +10124,16 @@ store678:
 	ADDQ R10, R11
 	ADDQ $384, R8
 	SUBQ $6, R12
-	JNZ tile643
+	JNZ tile644
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $1600, R15
 	ADDQ $64, DX
-	JMP strip641
-pixels654:
+	JMP strip642
+pixels655:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero680
+	JEQ zero681
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -10114,8 +10141,8 @@ pixels654:
 	VMOVAPS Z0, Z4
 	VMOVAPS Z0, Z5
 	VMOVAPS Z0, Z6
-	JMP start683
-zero680:
+	JMP start684
+zero681:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -10123,11 +10150,11 @@ zero680:
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
-start683:
+start684:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $5, CX
-taps681:
+taps682:
 	VMOVUPS 0(AX), Z7
 	VMOVUPS 64(AX), Z8
 	VMOVUPS 128(AX), Z9
@@ -10171,9 +10198,9 @@ taps681:
 	ADDQ $320, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps681
+	JNZ taps682
 	CMPB relu6+152(FP), $0
-	JEQ store682
+	JEQ store683
 	VPXORD Z7, Z7, Z7
 	VBROADCASTSS six<>(SB), Z8
 	VMAXPS Z0, Z7, Z0
@@ -10190,7 +10217,7 @@ taps681:
 	VMINPS Z5, Z8, Z5
 	VMAXPS Z6, Z7, Z6
 	VMINPS Z6, Z8, Z6
-store682:
+store683:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
@@ -10207,16 +10234,16 @@ store682:
 	ADDQ R10, R11
 	ADDQ $448, R8
 	SUBQ $7, R12
-	JNZ tile643
+	JNZ tile644
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $1600, R15
 	ADDQ $64, DX
-	JMP strip641
-pixels655:
+	JMP strip642
+pixels656:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero684
+	JEQ zero685
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -10225,8 +10252,8 @@ pixels655:
 	VMOVAPS Z0, Z5
 	VMOVAPS Z0, Z6
 	VMOVAPS Z0, Z7
-	JMP start687
-zero684:
+	JMP start688
+zero685:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -10235,11 +10262,11 @@ zero684:
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
-start687:
+start688:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $5, CX
-taps685:
+taps686:
 	VMOVUPS 0(AX), Z8
 	VMOVUPS 64(AX), Z9
 	VMOVUPS 128(AX), Z10
@@ -10288,9 +10315,9 @@ taps685:
 	ADDQ $320, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps685
+	JNZ taps686
 	CMPB relu6+152(FP), $0
-	JEQ store686
+	JEQ store687
 	VPXORD Z8, Z8, Z8
 	VBROADCASTSS six<>(SB), Z9
 	VMAXPS Z0, Z8, Z0
@@ -10309,7 +10336,7 @@ taps685:
 	VMINPS Z6, Z9, Z6
 	VMAXPS Z7, Z8, Z7
 	VMINPS Z7, Z9, Z7
-store686:
+store687:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
@@ -10328,18 +10355,18 @@ store686:
 	ADDQ R10, R11
 	ADDQ $512, R8
 	SUBQ $8, R12
-	JNZ tile643
+	JNZ tile644
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $1600, R15
 	ADDQ $64, DX
-	JMP strip641
-next644:
+	JMP strip642
+next645:
 	MOVQ dstRow+40(FP), AX
 	LEAQ (SI)(AX*4), SI
 	ADDQ R9, DI
-	JMP row640
-done645:
+	JMP row641
+done646:
 	VZEROUPPER
 	RET
 
@@ -10352,22 +10379,22 @@ TEXT ·dwConv52AVX512(SB), NOSPLIT, $0-153
 	SHLQ $2, R9
 	MOVQ dstPix+48(FP), R10
 	SHLQ $2, R10
-row688:
+row689:
 	DECQ R13
-	JLT done693
+	JLT done694
 	XORQ DX, DX
 	MOVQ DI, R14
 	MOVQ weight_base+104(FP), R15
-strip689:
+strip690:
 	MOVQ cols+56(FP), CX
 	MOVQ DX, AX
 	SHRQ $2, AX
 	SUBQ AX, CX
-	JLE next692
+	JLE next693
 	CMPQ CX, $16
-	JLE whole690
+	JLE whole691
 	MOVQ $16, CX
-whole690:
+whole691:
 	MOVQ $1, AX
 	SHLQ CX, AX
 	DECQ AX
@@ -10375,43 +10402,43 @@ whole690:
 	LEAQ (SI)(DX*1), R11
 	MOVQ R14, R8
 	MOVQ w+8(FP), R12
-tile691:
+tile692:
 	CMPQ R12, $16
-	JGE pixels703
+	JGE pixels704
 	MOVQ R12, CX
 	CMPQ R12, $8
-	JEQ pixels703
-	JLT small694
+	JEQ pixels704
+	JLT small695
 	INCQ CX
 	SHRQ $1, CX
 	CMPQ CX, $8
-	JEQ pixels703
-small694:
+	JEQ pixels704
+small695:
 	CMPQ CX, $7
-	JEQ pixels702
+	JEQ pixels703
 	CMPQ CX, $6
-	JEQ pixels701
+	JEQ pixels702
 	CMPQ CX, $5
-	JEQ pixels700
+	JEQ pixels701
 	CMPQ CX, $4
-	JEQ pixels699
+	JEQ pixels700
 	CMPQ CX, $3
-	JEQ pixels698
+	JEQ pixels699
 	CMPQ CX, $2
-	JEQ pixels697
-pixels696:
+	JEQ pixels698
+pixels697:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero704
+	JEQ zero705
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
-	JMP start707
-zero704:
+	JMP start708
+zero705:
 	VPXORD Z0, Z0, Z0
-start707:
+start708:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $5, CX
-taps705:
+taps706:
 	VMOVUPS 0(AX), Z1
 	VMOVUPS 64(AX), Z2
 	VMOVUPS 128(AX), Z3
@@ -10425,39 +10452,39 @@ taps705:
 	ADDQ $320, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps705
+	JNZ taps706
 	CMPB relu6+152(FP), $0
-	JEQ store706
+	JEQ store707
 	VPXORD Z1, Z1, Z1
 	VBROADCASTSS six<>(SB), Z2
 	VMAXPS Z0, Z1, Z0
 	VMINPS Z0, Z2, Z0
-store706:
+store707:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	ADDQ $128, R8
 	SUBQ $1, R12
-	JNZ tile691
+	JNZ tile692
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $1600, R15
 	ADDQ $64, DX
-	JMP strip689
-pixels697:
+	JMP strip690
+pixels698:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero708
+	JEQ zero709
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
-	JMP start711
-zero708:
+	JMP start712
+zero709:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-start711:
+start712:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $5, CX
-taps709:
+taps710:
 	VMOVUPS 0(AX), Z2
 	VMOVUPS 64(AX), Z3
 	VMOVUPS 128(AX), Z4
@@ -10476,45 +10503,45 @@ taps709:
 	ADDQ $320, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps709
+	JNZ taps710
 	CMPB relu6+152(FP), $0
-	JEQ store710
+	JEQ store711
 	VPXORD Z2, Z2, Z2
 	VBROADCASTSS six<>(SB), Z3
 	VMAXPS Z0, Z2, Z0
 	VMINPS Z0, Z3, Z0
 	VMAXPS Z1, Z2, Z1
 	VMINPS Z1, Z3, Z1
-store710:
+store711:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
 	ADDQ R10, R11
 	ADDQ $256, R8
 	SUBQ $2, R12
-	JNZ tile691
+	JNZ tile692
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $1600, R15
 	ADDQ $64, DX
-	JMP strip689
-pixels698:
+	JMP strip690
+pixels699:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero712
+	JEQ zero713
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
-	JMP start715
-zero712:
+	JMP start716
+zero713:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
-start715:
+start716:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $5, CX
-taps713:
+taps714:
 	VMOVUPS 0(AX), Z3
 	VMOVUPS 64(AX), Z4
 	VMOVUPS 128(AX), Z5
@@ -10538,9 +10565,9 @@ taps713:
 	ADDQ $320, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps713
+	JNZ taps714
 	CMPB relu6+152(FP), $0
-	JEQ store714
+	JEQ store715
 	VPXORD Z3, Z3, Z3
 	VBROADCASTSS six<>(SB), Z4
 	VMAXPS Z0, Z3, Z0
@@ -10549,7 +10576,7 @@ taps713:
 	VMINPS Z1, Z4, Z1
 	VMAXPS Z2, Z3, Z2
 	VMINPS Z2, Z4, Z2
-store714:
+store715:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
@@ -10558,31 +10585,31 @@ store714:
 	ADDQ R10, R11
 	ADDQ $384, R8
 	SUBQ $3, R12
-	JNZ tile691
+	JNZ tile692
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $1600, R15
 	ADDQ $64, DX
-	JMP strip689
-pixels699:
+	JMP strip690
+pixels700:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero716
+	JEQ zero717
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
-	JMP start719
-zero716:
+	JMP start720
+zero717:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
-start719:
+start720:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $5, CX
-taps717:
+taps718:
 	VMOVUPS 0(AX), Z4
 	VMOVUPS 64(AX), Z5
 	VMOVUPS 128(AX), Z6
@@ -10611,9 +10638,9 @@ taps717:
 	ADDQ $320, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps717
+	JNZ taps718
 	CMPB relu6+152(FP), $0
-	JEQ store718
+	JEQ store719
 	VPXORD Z4, Z4, Z4
 	VBROADCASTSS six<>(SB), Z5
 	VMAXPS Z0, Z4, Z0
@@ -10624,7 +10651,7 @@ taps717:
 	VMINPS Z2, Z5, Z2
 	VMAXPS Z3, Z4, Z3
 	VMINPS Z3, Z5, Z3
-store718:
+store719:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
@@ -10635,33 +10662,33 @@ store718:
 	ADDQ R10, R11
 	ADDQ $512, R8
 	SUBQ $4, R12
-	JNZ tile691
+	JNZ tile692
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $1600, R15
 	ADDQ $64, DX
-	JMP strip689
-pixels700:
+	JMP strip690
+pixels701:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero720
+	JEQ zero721
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
-	JMP start723
-zero720:
+	JMP start724
+zero721:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
-start723:
+start724:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $5, CX
-taps721:
+taps722:
 	VMOVUPS 0(AX), Z5
 	VMOVUPS 64(AX), Z6
 	VMOVUPS 128(AX), Z7
@@ -10695,9 +10722,9 @@ taps721:
 	ADDQ $320, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps721
+	JNZ taps722
 	CMPB relu6+152(FP), $0
-	JEQ store722
+	JEQ store723
 	VPXORD Z5, Z5, Z5
 	VBROADCASTSS six<>(SB), Z6
 	VMAXPS Z0, Z5, Z0
@@ -10710,7 +10737,7 @@ taps721:
 	VMINPS Z3, Z6, Z3
 	VMAXPS Z4, Z5, Z4
 	VMINPS Z4, Z6, Z4
-store722:
+store723:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
@@ -10723,35 +10750,35 @@ store722:
 	ADDQ R10, R11
 	ADDQ $640, R8
 	SUBQ $5, R12
-	JNZ tile691
+	JNZ tile692
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $1600, R15
 	ADDQ $64, DX
-	JMP strip689
-pixels701:
+	JMP strip690
+pixels702:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero724
+	JEQ zero725
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
 	VMOVAPS Z0, Z5
-	JMP start727
-zero724:
+	JMP start728
+zero725:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-start727:
+start728:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $5, CX
-taps725:
+taps726:
 	VMOVUPS 0(AX), Z6
 	VMOVUPS 64(AX), Z7
 	VMOVUPS 128(AX), Z8
@@ -10790,9 +10817,9 @@ taps725:
 	ADDQ $320, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps725
+	JNZ taps726
 	CMPB relu6+152(FP), $0
-	JEQ store726
+	JEQ store727
 	VPXORD Z6, Z6, Z6
 	VBROADCASTSS six<>(SB), Z7
 	VMAXPS Z0, Z6, Z0
@@ -10807,7 +10834,7 @@ taps725:
 	VMINPS Z4, Z7, Z4
 	VMAXPS Z5, Z6, Z5
 	VMINPS Z5, Z7, Z5
-store726:
+store727:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
@@ -10822,16 +10849,16 @@ store726:
 	ADDQ R10, R11
 	ADDQ $768, R8
 	SUBQ $6, R12
-	JNZ tile691
+	JNZ tile692
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $1600, R15
 	ADDQ $64, DX
-	JMP strip689
-pixels702:
+	JMP strip690
+pixels703:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero728
+	JEQ zero729
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -10839,8 +10866,8 @@ pixels702:
 	VMOVAPS Z0, Z4
 	VMOVAPS Z0, Z5
 	VMOVAPS Z0, Z6
-	JMP start731
-zero728:
+	JMP start732
+zero729:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -10848,11 +10875,11 @@ zero728:
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
-start731:
+start732:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $5, CX
-taps729:
+taps730:
 	VMOVUPS 0(AX), Z7
 	VMOVUPS 64(AX), Z8
 	VMOVUPS 128(AX), Z9
@@ -10896,9 +10923,9 @@ taps729:
 	ADDQ $320, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps729
+	JNZ taps730
 	CMPB relu6+152(FP), $0
-	JEQ store730
+	JEQ store731
 	VPXORD Z7, Z7, Z7
 	VBROADCASTSS six<>(SB), Z8
 	VMAXPS Z0, Z7, Z0
@@ -10915,7 +10942,7 @@ taps729:
 	VMINPS Z5, Z8, Z5
 	VMAXPS Z6, Z7, Z6
 	VMINPS Z6, Z8, Z6
-store730:
+store731:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
@@ -10932,16 +10959,16 @@ store730:
 	ADDQ R10, R11
 	ADDQ $896, R8
 	SUBQ $7, R12
-	JNZ tile691
+	JNZ tile692
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $1600, R15
 	ADDQ $64, DX
-	JMP strip689
-pixels703:
+	JMP strip690
+pixels704:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero732
+	JEQ zero733
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -10950,8 +10977,8 @@ pixels703:
 	VMOVAPS Z0, Z5
 	VMOVAPS Z0, Z6
 	VMOVAPS Z0, Z7
-	JMP start735
-zero732:
+	JMP start736
+zero733:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -10960,11 +10987,11 @@ zero732:
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
-start735:
+start736:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $5, CX
-taps733:
+taps734:
 	VMOVUPS 0(AX), Z8
 	VMOVUPS 64(AX), Z9
 	VMOVUPS 128(AX), Z10
@@ -11013,9 +11040,9 @@ taps733:
 	ADDQ $320, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps733
+	JNZ taps734
 	CMPB relu6+152(FP), $0
-	JEQ store734
+	JEQ store735
 	VPXORD Z8, Z8, Z8
 	VBROADCASTSS six<>(SB), Z9
 	VMAXPS Z0, Z8, Z0
@@ -11034,7 +11061,7 @@ taps733:
 	VMINPS Z6, Z9, Z6
 	VMAXPS Z7, Z8, Z7
 	VMINPS Z7, Z9, Z7
-store734:
+store735:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
@@ -11053,19 +11080,19 @@ store734:
 	ADDQ R10, R11
 	ADDQ $1024, R8
 	SUBQ $8, R12
-	JNZ tile691
+	JNZ tile692
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $1600, R15
 	ADDQ $64, DX
-	JMP strip689
-next692:
+	JMP strip690
+next693:
 	MOVQ dstRow+40(FP), AX
 	LEAQ (SI)(AX*4), SI
 	ADDQ R9, DI
 	ADDQ R9, DI
-	JMP row688
-done693:
+	JMP row689
+done694:
 	VZEROUPPER
 	RET
 
@@ -11108,11 +11135,11 @@ TEXT ·dwGrad5AVX512(SB), NOSPLIT, $0-112
 	MOVQ src_base+48(FP), DI
 	MOVQ dy_base+80(FP), SI
 	MOVQ h+8(FP), R13
-row736:
+row737:
 	MOVQ SI, R11
 	MOVQ DI, AX
 	MOVQ w+16(FP), R12
-pixel737:
+pixel738:
 	VMOVUPS (R11), Z25
 	MOVQ AX, BX
 	VFMADD231PS 0(BX), Z25, Z0
@@ -11147,11 +11174,11 @@ pixel737:
 	ADDQ $64, R11
 	ADDQ R8, AX
 	DECQ R12
-	JNZ pixel737
+	JNZ pixel738
 	ADDQ R10, SI
 	ADDQ R14, DI
 	DECQ R13
-	JNZ row736
+	JNZ row737
 	VMOVUPS Z0, 0(DX)
 	VMOVUPS Z1, 64(DX)
 	VMOVUPS Z2, 128(DX)
@@ -11189,22 +11216,22 @@ TEXT ·dwConv71AVX512(SB), NOSPLIT, $0-153
 	SHLQ $2, R9
 	MOVQ dstPix+48(FP), R10
 	SHLQ $2, R10
-row738:
+row739:
 	DECQ R13
-	JLT done743
+	JLT done744
 	XORQ DX, DX
 	MOVQ DI, R14
 	MOVQ weight_base+104(FP), R15
-strip739:
+strip740:
 	MOVQ cols+56(FP), CX
 	MOVQ DX, AX
 	SHRQ $2, AX
 	SUBQ AX, CX
-	JLE next742
+	JLE next743
 	CMPQ CX, $16
-	JLE whole740
+	JLE whole741
 	MOVQ $16, CX
-whole740:
+whole741:
 	MOVQ $1, AX
 	SHLQ CX, AX
 	DECQ AX
@@ -11212,43 +11239,43 @@ whole740:
 	LEAQ (SI)(DX*1), R11
 	MOVQ R14, R8
 	MOVQ w+8(FP), R12
-tile741:
+tile742:
 	CMPQ R12, $16
-	JGE pixels753
+	JGE pixels754
 	MOVQ R12, CX
 	CMPQ R12, $8
-	JEQ pixels753
-	JLT small744
+	JEQ pixels754
+	JLT small745
 	INCQ CX
 	SHRQ $1, CX
 	CMPQ CX, $8
-	JEQ pixels753
-small744:
+	JEQ pixels754
+small745:
 	CMPQ CX, $7
-	JEQ pixels752
+	JEQ pixels753
 	CMPQ CX, $6
-	JEQ pixels751
+	JEQ pixels752
 	CMPQ CX, $5
-	JEQ pixels750
+	JEQ pixels751
 	CMPQ CX, $4
-	JEQ pixels749
+	JEQ pixels750
 	CMPQ CX, $3
-	JEQ pixels748
+	JEQ pixels749
 	CMPQ CX, $2
-	JEQ pixels747
-pixels746:
+	JEQ pixels748
+pixels747:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero754
+	JEQ zero755
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
-	JMP start757
-zero754:
+	JMP start758
+zero755:
 	VPXORD Z0, Z0, Z0
-start757:
+start758:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $7, CX
-taps755:
+taps756:
 	VMOVUPS 0(AX), Z1
 	VMOVUPS 64(AX), Z2
 	VMOVUPS 128(AX), Z3
@@ -11266,39 +11293,39 @@ taps755:
 	ADDQ $448, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps755
+	JNZ taps756
 	CMPB relu6+152(FP), $0
-	JEQ store756
+	JEQ store757
 	VPXORD Z1, Z1, Z1
 	VBROADCASTSS six<>(SB), Z2
 	VMAXPS Z0, Z1, Z0
 	VMINPS Z0, Z2, Z0
-store756:
+store757:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	ADDQ $64, R8
 	SUBQ $1, R12
-	JNZ tile741
+	JNZ tile742
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $3136, R15
 	ADDQ $64, DX
-	JMP strip739
-pixels747:
+	JMP strip740
+pixels748:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero758
+	JEQ zero759
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
-	JMP start761
-zero758:
+	JMP start762
+zero759:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-start761:
+start762:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $7, CX
-taps759:
+taps760:
 	VMOVUPS 0(AX), Z2
 	VMOVUPS 64(AX), Z3
 	VMOVUPS 128(AX), Z4
@@ -11323,45 +11350,45 @@ taps759:
 	ADDQ $448, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps759
+	JNZ taps760
 	CMPB relu6+152(FP), $0
-	JEQ store760
+	JEQ store761
 	VPXORD Z2, Z2, Z2
 	VBROADCASTSS six<>(SB), Z3
 	VMAXPS Z0, Z2, Z0
 	VMINPS Z0, Z3, Z0
 	VMAXPS Z1, Z2, Z1
 	VMINPS Z1, Z3, Z1
-store760:
+store761:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
 	ADDQ R10, R11
 	ADDQ $128, R8
 	SUBQ $2, R12
-	JNZ tile741
+	JNZ tile742
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $3136, R15
 	ADDQ $64, DX
-	JMP strip739
-pixels748:
+	JMP strip740
+pixels749:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero762
+	JEQ zero763
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
-	JMP start765
-zero762:
+	JMP start766
+zero763:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
-start765:
+start766:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $7, CX
-taps763:
+taps764:
 	VMOVUPS 0(AX), Z3
 	VMOVUPS 64(AX), Z4
 	VMOVUPS 128(AX), Z5
@@ -11393,9 +11420,9 @@ taps763:
 	ADDQ $448, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps763
+	JNZ taps764
 	CMPB relu6+152(FP), $0
-	JEQ store764
+	JEQ store765
 	VPXORD Z3, Z3, Z3
 	VBROADCASTSS six<>(SB), Z4
 	VMAXPS Z0, Z3, Z0
@@ -11404,7 +11431,7 @@ taps763:
 	VMINPS Z1, Z4, Z1
 	VMAXPS Z2, Z3, Z2
 	VMINPS Z2, Z4, Z2
-store764:
+store765:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
@@ -11413,31 +11440,31 @@ store764:
 	ADDQ R10, R11
 	ADDQ $192, R8
 	SUBQ $3, R12
-	JNZ tile741
+	JNZ tile742
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $3136, R15
 	ADDQ $64, DX
-	JMP strip739
-pixels749:
+	JMP strip740
+pixels750:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero766
+	JEQ zero767
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
-	JMP start769
-zero766:
+	JMP start770
+zero767:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
-start769:
+start770:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $7, CX
-taps767:
+taps768:
 	VMOVUPS 0(AX), Z4
 	VMOVUPS 64(AX), Z5
 	VMOVUPS 128(AX), Z6
@@ -11476,9 +11503,9 @@ taps767:
 	ADDQ $448, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps767
+	JNZ taps768
 	CMPB relu6+152(FP), $0
-	JEQ store768
+	JEQ store769
 	VPXORD Z4, Z4, Z4
 	VBROADCASTSS six<>(SB), Z5
 	VMAXPS Z0, Z4, Z0
@@ -11489,7 +11516,7 @@ taps767:
 	VMINPS Z2, Z5, Z2
 	VMAXPS Z3, Z4, Z3
 	VMINPS Z3, Z5, Z3
-store768:
+store769:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
@@ -11500,33 +11527,33 @@ store768:
 	ADDQ R10, R11
 	ADDQ $256, R8
 	SUBQ $4, R12
-	JNZ tile741
+	JNZ tile742
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $3136, R15
 	ADDQ $64, DX
-	JMP strip739
-pixels750:
+	JMP strip740
+pixels751:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero770
+	JEQ zero771
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
-	JMP start773
-zero770:
+	JMP start774
+zero771:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
-start773:
+start774:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $7, CX
-taps771:
+taps772:
 	VMOVUPS 0(AX), Z5
 	VMOVUPS 64(AX), Z6
 	VMOVUPS 128(AX), Z7
@@ -11572,9 +11599,9 @@ taps771:
 	ADDQ $448, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps771
+	JNZ taps772
 	CMPB relu6+152(FP), $0
-	JEQ store772
+	JEQ store773
 	VPXORD Z5, Z5, Z5
 	VBROADCASTSS six<>(SB), Z6
 	VMAXPS Z0, Z5, Z0
@@ -11587,7 +11614,7 @@ taps771:
 	VMINPS Z3, Z6, Z3
 	VMAXPS Z4, Z5, Z4
 	VMINPS Z4, Z6, Z4
-store772:
+store773:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
@@ -11600,35 +11627,35 @@ store772:
 	ADDQ R10, R11
 	ADDQ $320, R8
 	SUBQ $5, R12
-	JNZ tile741
+	JNZ tile742
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $3136, R15
 	ADDQ $64, DX
-	JMP strip739
-pixels751:
+	JMP strip740
+pixels752:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero774
+	JEQ zero775
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
 	VMOVAPS Z0, Z5
-	JMP start777
-zero774:
+	JMP start778
+zero775:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-start777:
+start778:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $7, CX
-taps775:
+taps776:
 	VMOVUPS 0(AX), Z6
 	VMOVUPS 64(AX), Z7
 	VMOVUPS 128(AX), Z8
@@ -11681,9 +11708,9 @@ taps775:
 	ADDQ $448, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps775
+	JNZ taps776
 	CMPB relu6+152(FP), $0
-	JEQ store776
+	JEQ store777
 	VPXORD Z6, Z6, Z6
 	VBROADCASTSS six<>(SB), Z7
 	VMAXPS Z0, Z6, Z0
@@ -11698,7 +11725,7 @@ taps775:
 	VMINPS Z4, Z7, Z4
 	VMAXPS Z5, Z6, Z5
 	VMINPS Z5, Z7, Z5
-store776:
+store777:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
@@ -11713,16 +11740,16 @@ store776:
 	ADDQ R10, R11
 	ADDQ $384, R8
 	SUBQ $6, R12
-	JNZ tile741
+	JNZ tile742
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $3136, R15
 	ADDQ $64, DX
-	JMP strip739
-pixels752:
+	JMP strip740
+pixels753:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero778
+	JEQ zero779
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -11730,8 +11757,8 @@ pixels752:
 	VMOVAPS Z0, Z4
 	VMOVAPS Z0, Z5
 	VMOVAPS Z0, Z6
-	JMP start781
-zero778:
+	JMP start782
+zero779:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -11739,11 +11766,11 @@ zero778:
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
-start781:
+start782:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $7, CX
-taps779:
+taps780:
 	VMOVUPS 0(AX), Z7
 	VMOVUPS 64(AX), Z8
 	VMOVUPS 128(AX), Z9
@@ -11803,9 +11830,9 @@ taps779:
 	ADDQ $448, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps779
+	JNZ taps780
 	CMPB relu6+152(FP), $0
-	JEQ store780
+	JEQ store781
 	VPXORD Z7, Z7, Z7
 	VBROADCASTSS six<>(SB), Z8
 	VMAXPS Z0, Z7, Z0
@@ -11822,7 +11849,7 @@ taps779:
 	VMINPS Z5, Z8, Z5
 	VMAXPS Z6, Z7, Z6
 	VMINPS Z6, Z8, Z6
-store780:
+store781:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
@@ -11839,16 +11866,16 @@ store780:
 	ADDQ R10, R11
 	ADDQ $448, R8
 	SUBQ $7, R12
-	JNZ tile741
+	JNZ tile742
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $3136, R15
 	ADDQ $64, DX
-	JMP strip739
-pixels753:
+	JMP strip740
+pixels754:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero782
+	JEQ zero783
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -11857,8 +11884,8 @@ pixels753:
 	VMOVAPS Z0, Z5
 	VMOVAPS Z0, Z6
 	VMOVAPS Z0, Z7
-	JMP start785
-zero782:
+	JMP start786
+zero783:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -11867,11 +11894,11 @@ zero782:
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
-start785:
+start786:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $7, CX
-taps783:
+taps784:
 	VMOVUPS 0(AX), Z8
 	VMOVUPS 64(AX), Z9
 	VMOVUPS 128(AX), Z10
@@ -11938,9 +11965,9 @@ taps783:
 	ADDQ $448, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps783
+	JNZ taps784
 	CMPB relu6+152(FP), $0
-	JEQ store784
+	JEQ store785
 	VPXORD Z8, Z8, Z8
 	VBROADCASTSS six<>(SB), Z9
 	VMAXPS Z0, Z8, Z0
@@ -11959,7 +11986,7 @@ taps783:
 	VMINPS Z6, Z9, Z6
 	VMAXPS Z7, Z8, Z7
 	VMINPS Z7, Z9, Z7
-store784:
+store785:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
@@ -11978,18 +12005,18 @@ store784:
 	ADDQ R10, R11
 	ADDQ $512, R8
 	SUBQ $8, R12
-	JNZ tile741
+	JNZ tile742
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $3136, R15
 	ADDQ $64, DX
-	JMP strip739
-next742:
+	JMP strip740
+next743:
 	MOVQ dstRow+40(FP), AX
 	LEAQ (SI)(AX*4), SI
 	ADDQ R9, DI
-	JMP row738
-done743:
+	JMP row739
+done744:
 	VZEROUPPER
 	RET
 
@@ -12002,22 +12029,22 @@ TEXT ·dwConv72AVX512(SB), NOSPLIT, $0-153
 	SHLQ $2, R9
 	MOVQ dstPix+48(FP), R10
 	SHLQ $2, R10
-row786:
+row787:
 	DECQ R13
-	JLT done791
+	JLT done792
 	XORQ DX, DX
 	MOVQ DI, R14
 	MOVQ weight_base+104(FP), R15
-strip787:
+strip788:
 	MOVQ cols+56(FP), CX
 	MOVQ DX, AX
 	SHRQ $2, AX
 	SUBQ AX, CX
-	JLE next790
+	JLE next791
 	CMPQ CX, $16
-	JLE whole788
+	JLE whole789
 	MOVQ $16, CX
-whole788:
+whole789:
 	MOVQ $1, AX
 	SHLQ CX, AX
 	DECQ AX
@@ -12025,43 +12052,43 @@ whole788:
 	LEAQ (SI)(DX*1), R11
 	MOVQ R14, R8
 	MOVQ w+8(FP), R12
-tile789:
+tile790:
 	CMPQ R12, $16
-	JGE pixels801
+	JGE pixels802
 	MOVQ R12, CX
 	CMPQ R12, $8
-	JEQ pixels801
-	JLT small792
+	JEQ pixels802
+	JLT small793
 	INCQ CX
 	SHRQ $1, CX
 	CMPQ CX, $8
-	JEQ pixels801
-small792:
+	JEQ pixels802
+small793:
 	CMPQ CX, $7
-	JEQ pixels800
+	JEQ pixels801
 	CMPQ CX, $6
-	JEQ pixels799
+	JEQ pixels800
 	CMPQ CX, $5
-	JEQ pixels798
+	JEQ pixels799
 	CMPQ CX, $4
-	JEQ pixels797
+	JEQ pixels798
 	CMPQ CX, $3
-	JEQ pixels796
+	JEQ pixels797
 	CMPQ CX, $2
-	JEQ pixels795
-pixels794:
+	JEQ pixels796
+pixels795:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero802
+	JEQ zero803
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
-	JMP start805
-zero802:
+	JMP start806
+zero803:
 	VPXORD Z0, Z0, Z0
-start805:
+start806:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $7, CX
-taps803:
+taps804:
 	VMOVUPS 0(AX), Z1
 	VMOVUPS 64(AX), Z2
 	VMOVUPS 128(AX), Z3
@@ -12079,39 +12106,39 @@ taps803:
 	ADDQ $448, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps803
+	JNZ taps804
 	CMPB relu6+152(FP), $0
-	JEQ store804
+	JEQ store805
 	VPXORD Z1, Z1, Z1
 	VBROADCASTSS six<>(SB), Z2
 	VMAXPS Z0, Z1, Z0
 	VMINPS Z0, Z2, Z0
-store804:
+store805:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	ADDQ $128, R8
 	SUBQ $1, R12
-	JNZ tile789
+	JNZ tile790
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $3136, R15
 	ADDQ $64, DX
-	JMP strip787
-pixels795:
+	JMP strip788
+pixels796:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero806
+	JEQ zero807
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
-	JMP start809
-zero806:
+	JMP start810
+zero807:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-start809:
+start810:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $7, CX
-taps807:
+taps808:
 	VMOVUPS 0(AX), Z2
 	VMOVUPS 64(AX), Z3
 	VMOVUPS 128(AX), Z4
@@ -12136,45 +12163,45 @@ taps807:
 	ADDQ $448, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps807
+	JNZ taps808
 	CMPB relu6+152(FP), $0
-	JEQ store808
+	JEQ store809
 	VPXORD Z2, Z2, Z2
 	VBROADCASTSS six<>(SB), Z3
 	VMAXPS Z0, Z2, Z0
 	VMINPS Z0, Z3, Z0
 	VMAXPS Z1, Z2, Z1
 	VMINPS Z1, Z3, Z1
-store808:
+store809:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
 	ADDQ R10, R11
 	ADDQ $256, R8
 	SUBQ $2, R12
-	JNZ tile789
+	JNZ tile790
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $3136, R15
 	ADDQ $64, DX
-	JMP strip787
-pixels796:
+	JMP strip788
+pixels797:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero810
+	JEQ zero811
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
-	JMP start813
-zero810:
+	JMP start814
+zero811:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
-start813:
+start814:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $7, CX
-taps811:
+taps812:
 	VMOVUPS 0(AX), Z3
 	VMOVUPS 64(AX), Z4
 	VMOVUPS 128(AX), Z5
@@ -12206,9 +12233,9 @@ taps811:
 	ADDQ $448, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps811
+	JNZ taps812
 	CMPB relu6+152(FP), $0
-	JEQ store812
+	JEQ store813
 	VPXORD Z3, Z3, Z3
 	VBROADCASTSS six<>(SB), Z4
 	VMAXPS Z0, Z3, Z0
@@ -12217,7 +12244,7 @@ taps811:
 	VMINPS Z1, Z4, Z1
 	VMAXPS Z2, Z3, Z2
 	VMINPS Z2, Z4, Z2
-store812:
+store813:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
@@ -12226,31 +12253,31 @@ store812:
 	ADDQ R10, R11
 	ADDQ $384, R8
 	SUBQ $3, R12
-	JNZ tile789
+	JNZ tile790
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $3136, R15
 	ADDQ $64, DX
-	JMP strip787
-pixels797:
+	JMP strip788
+pixels798:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero814
+	JEQ zero815
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
-	JMP start817
-zero814:
+	JMP start818
+zero815:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
-start817:
+start818:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $7, CX
-taps815:
+taps816:
 	VMOVUPS 0(AX), Z4
 	VMOVUPS 64(AX), Z5
 	VMOVUPS 128(AX), Z6
@@ -12289,9 +12316,9 @@ taps815:
 	ADDQ $448, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps815
+	JNZ taps816
 	CMPB relu6+152(FP), $0
-	JEQ store816
+	JEQ store817
 	VPXORD Z4, Z4, Z4
 	VBROADCASTSS six<>(SB), Z5
 	VMAXPS Z0, Z4, Z0
@@ -12302,7 +12329,7 @@ taps815:
 	VMINPS Z2, Z5, Z2
 	VMAXPS Z3, Z4, Z3
 	VMINPS Z3, Z5, Z3
-store816:
+store817:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
@@ -12313,33 +12340,33 @@ store816:
 	ADDQ R10, R11
 	ADDQ $512, R8
 	SUBQ $4, R12
-	JNZ tile789
+	JNZ tile790
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $3136, R15
 	ADDQ $64, DX
-	JMP strip787
-pixels798:
+	JMP strip788
+pixels799:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero818
+	JEQ zero819
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
-	JMP start821
-zero818:
+	JMP start822
+zero819:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
-start821:
+start822:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $7, CX
-taps819:
+taps820:
 	VMOVUPS 0(AX), Z5
 	VMOVUPS 64(AX), Z6
 	VMOVUPS 128(AX), Z7
@@ -12385,9 +12412,9 @@ taps819:
 	ADDQ $448, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps819
+	JNZ taps820
 	CMPB relu6+152(FP), $0
-	JEQ store820
+	JEQ store821
 	VPXORD Z5, Z5, Z5
 	VBROADCASTSS six<>(SB), Z6
 	VMAXPS Z0, Z5, Z0
@@ -12400,7 +12427,7 @@ taps819:
 	VMINPS Z3, Z6, Z3
 	VMAXPS Z4, Z5, Z4
 	VMINPS Z4, Z6, Z4
-store820:
+store821:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
@@ -12413,35 +12440,35 @@ store820:
 	ADDQ R10, R11
 	ADDQ $640, R8
 	SUBQ $5, R12
-	JNZ tile789
+	JNZ tile790
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $3136, R15
 	ADDQ $64, DX
-	JMP strip787
-pixels799:
+	JMP strip788
+pixels800:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero822
+	JEQ zero823
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
 	VMOVAPS Z0, Z5
-	JMP start825
-zero822:
+	JMP start826
+zero823:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-start825:
+start826:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $7, CX
-taps823:
+taps824:
 	VMOVUPS 0(AX), Z6
 	VMOVUPS 64(AX), Z7
 	VMOVUPS 128(AX), Z8
@@ -12494,9 +12521,9 @@ taps823:
 	ADDQ $448, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps823
+	JNZ taps824
 	CMPB relu6+152(FP), $0
-	JEQ store824
+	JEQ store825
 	VPXORD Z6, Z6, Z6
 	VBROADCASTSS six<>(SB), Z7
 	VMAXPS Z0, Z6, Z0
@@ -12511,7 +12538,7 @@ taps823:
 	VMINPS Z4, Z7, Z4
 	VMAXPS Z5, Z6, Z5
 	VMINPS Z5, Z7, Z5
-store824:
+store825:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
@@ -12526,16 +12553,16 @@ store824:
 	ADDQ R10, R11
 	ADDQ $768, R8
 	SUBQ $6, R12
-	JNZ tile789
+	JNZ tile790
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $3136, R15
 	ADDQ $64, DX
-	JMP strip787
-pixels800:
+	JMP strip788
+pixels801:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero826
+	JEQ zero827
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -12543,8 +12570,8 @@ pixels800:
 	VMOVAPS Z0, Z4
 	VMOVAPS Z0, Z5
 	VMOVAPS Z0, Z6
-	JMP start829
-zero826:
+	JMP start830
+zero827:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -12552,11 +12579,11 @@ zero826:
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
-start829:
+start830:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $7, CX
-taps827:
+taps828:
 	VMOVUPS 0(AX), Z7
 	VMOVUPS 64(AX), Z8
 	VMOVUPS 128(AX), Z9
@@ -12616,9 +12643,9 @@ taps827:
 	ADDQ $448, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps827
+	JNZ taps828
 	CMPB relu6+152(FP), $0
-	JEQ store828
+	JEQ store829
 	VPXORD Z7, Z7, Z7
 	VBROADCASTSS six<>(SB), Z8
 	VMAXPS Z0, Z7, Z0
@@ -12635,7 +12662,7 @@ taps827:
 	VMINPS Z5, Z8, Z5
 	VMAXPS Z6, Z7, Z6
 	VMINPS Z6, Z8, Z6
-store828:
+store829:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
@@ -12652,16 +12679,16 @@ store828:
 	ADDQ R10, R11
 	ADDQ $896, R8
 	SUBQ $7, R12
-	JNZ tile789
+	JNZ tile790
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $3136, R15
 	ADDQ $64, DX
-	JMP strip787
-pixels801:
+	JMP strip788
+pixels802:
 	MOVQ bias_base+128(FP), AX
 	TESTQ AX, AX
-	JEQ zero830
+	JEQ zero831
 	VMOVUPS.Z (AX)(DX*1), K1, Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -12670,8 +12697,8 @@ pixels801:
 	VMOVAPS Z0, Z5
 	VMOVAPS Z0, Z6
 	VMOVAPS Z0, Z7
-	JMP start833
-zero830:
+	JMP start834
+zero831:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -12680,11 +12707,11 @@ zero830:
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
-start833:
+start834:
 	MOVQ R15, AX
 	MOVQ R8, BX
 	MOVQ $7, CX
-taps831:
+taps832:
 	VMOVUPS 0(AX), Z8
 	VMOVUPS 64(AX), Z9
 	VMOVUPS 128(AX), Z10
@@ -12751,9 +12778,9 @@ taps831:
 	ADDQ $448, AX
 	ADDQ R9, BX
 	DECQ CX
-	JNZ taps831
+	JNZ taps832
 	CMPB relu6+152(FP), $0
-	JEQ store832
+	JEQ store833
 	VPXORD Z8, Z8, Z8
 	VBROADCASTSS six<>(SB), Z9
 	VMAXPS Z0, Z8, Z0
@@ -12772,7 +12799,7 @@ taps831:
 	VMINPS Z6, Z9, Z6
 	VMAXPS Z7, Z8, Z7
 	VMINPS Z7, Z9, Z7
-store832:
+store833:
 	VMOVUPS Z0, K1, (R11)
 	ADDQ R10, R11
 	VMOVUPS Z1, K1, (R11)
@@ -12791,19 +12818,19 @@ store832:
 	ADDQ R10, R11
 	ADDQ $1024, R8
 	SUBQ $8, R12
-	JNZ tile789
+	JNZ tile790
 	MOVQ srcStrip+96(FP), AX
 	LEAQ (R14)(AX*4), R14
 	ADDQ $3136, R15
 	ADDQ $64, DX
-	JMP strip787
-next790:
+	JMP strip788
+next791:
 	MOVQ dstRow+40(FP), AX
 	LEAQ (SI)(AX*4), SI
 	ADDQ R9, DI
 	ADDQ R9, DI
-	JMP row786
-done791:
+	JMP row787
+done792:
 	VZEROUPPER
 	RET
 
@@ -12849,11 +12876,11 @@ TEXT ·dwGrad7AVX512(SB), NOSPLIT, $0-112
 	MOVQ src_base+48(FP), DI
 	MOVQ dy_base+80(FP), SI
 	MOVQ h+8(FP), R13
-row834:
+row835:
 	MOVQ SI, R11
 	MOVQ DI, AX
 	MOVQ w+16(FP), R12
-pixel835:
+pixel836:
 	VMOVUPS (R11), Z28
 	MOVQ AX, BX
 	VFMADD231PS 0(BX), Z28, Z0
@@ -12890,11 +12917,11 @@ pixel835:
 	ADDQ $64, R11
 	ADDQ R8, AX
 	DECQ R12
-	JNZ pixel835
+	JNZ pixel836
 	ADDQ R10, SI
 	ADDQ R14, DI
 	DECQ R13
-	JNZ row834
+	JNZ row835
 	VMOVUPS Z0, 0(DX)
 	VMOVUPS Z1, 64(DX)
 	VMOVUPS Z2, 128(DX)
@@ -12951,11 +12978,11 @@ pixel835:
 	ADDQ R9, DI
 	MOVQ dy_base+80(FP), SI
 	MOVQ h+8(FP), R13
-row836:
+row837:
 	MOVQ SI, R11
 	MOVQ DI, AX
 	MOVQ w+16(FP), R12
-pixel837:
+pixel838:
 	VMOVUPS (R11), Z21
 	MOVQ AX, BX
 	VFMADD231PS 0(BX), Z21, Z0
@@ -12984,11 +13011,11 @@ pixel837:
 	ADDQ $64, R11
 	ADDQ R8, AX
 	DECQ R12
-	JNZ pixel837
+	JNZ pixel838
 	ADDQ R10, SI
 	ADDQ R14, DI
 	DECQ R13
-	JNZ row836
+	JNZ row837
 	VMOVUPS Z0, 1792(DX)
 	VMOVUPS Z1, 1856(DX)
 	VMOVUPS Z2, 1920(DX)
@@ -13024,9 +13051,9 @@ TEXT ·sgdAVX512(SB), NOSPLIT, $0-85
 	VBROADCASTSS decay+80(FP), Z2
 	VPXORD Z7, Z7, Z7
 	MOVB nesterov+84(FP), R9
-loop838:
+loop839:
 	CMPQ R12, $16
-	JLT tail839
+	JLT tail840
 	VMOVUPS (SI), Z3
 	VMOVUPS (DI), Z4
 	VMOVUPS (R8), Z5
@@ -13034,9 +13061,9 @@ loop838:
 	VFMADD213PS Z4, Z1, Z5
 	VMOVAPS Z5, Z6
 	TESTB R9, R9
-	JEQ plain841
+	JEQ plain842
 	VFMADD213PS Z4, Z1, Z6
-plain841:
+plain842:
 	VFNMADD231PS Z6, Z0, Z3
 	VMOVUPS Z3, (SI)
 	VMOVUPS Z5, (R8)
@@ -13045,10 +13072,10 @@ plain841:
 	ADDQ $64, DI
 	ADDQ $64, R8
 	SUBQ $16, R12
-	JMP loop838
-tail839:
+	JMP loop839
+tail840:
 	TESTQ R12, R12
-	JEQ done840
+	JEQ done841
 	MOVQ R12, CX
 	MOVQ $1, DX
 	SHLQ CX, DX
@@ -13061,13 +13088,40 @@ tail839:
 	VFMADD213PS Z4, Z1, Z5
 	VMOVAPS Z5, Z6
 	TESTB R9, R9
-	JEQ plain842
+	JEQ plain843
 	VFMADD213PS Z4, Z1, Z6
-plain842:
+plain843:
 	VFNMADD231PS Z6, Z0, Z3
 	VMOVUPS Z3, K1, (SI)
 	VMOVUPS Z5, K1, (R8)
 	VMOVUPS Z7, K1, (DI)
-done840:
+done841:
+	VZEROUPPER
+	RET
+
+// func peakAVX512(n int)
+TEXT ·peakAVX512(SB), NOSPLIT, $0-8
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	MOVQ n+0(FP), R12
+loop844:
+	VFMADD231PS Z8, Z9, Z0
+	VFMADD231PS Z8, Z9, Z1
+	VFMADD231PS Z8, Z9, Z2
+	VFMADD231PS Z8, Z9, Z3
+	VFMADD231PS Z8, Z9, Z4
+	VFMADD231PS Z8, Z9, Z5
+	VFMADD231PS Z8, Z9, Z6
+	VFMADD231PS Z8, Z9, Z7
+	DECQ R12
+	JNZ loop844
 	VZEROUPPER
 	RET

@@ -57,6 +57,9 @@ func dwGrad7AVX2(stride int, h int, w int, dw []float32, src []float32, srcRow i
 func sgdAVX2(w []float32, g []float32, m []float32, rate float32, momentum float32, decay float32, nesterov bool)
 
 //go:noescape
+func peakAVX2(n int)
+
+//go:noescape
 func panelAVX512(m int, n int, k int, a []float32, ars int, acs int, b []float32, ldb int, c []float32, ldc int, bias []float32, acc bool, relu6 bool)
 
 //go:noescape
@@ -109,3 +112,6 @@ func dwGrad7AVX512(stride int, h int, w int, dw []float32, src []float32, srcRow
 
 //go:noescape
 func sgdAVX512(w []float32, g []float32, m []float32, rate float32, momentum float32, decay float32, nesterov bool)
+
+//go:noescape
+func peakAVX512(n int)
