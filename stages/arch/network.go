@@ -154,6 +154,9 @@ func (l Layer) result() (Shape, error) {
 	if l.Kernel < 1 || l.Stride < 1 || l.Pad < 0 || l.Pad >= l.Kernel {
 		return s, fmt.Errorf("kernel %d, stride %d, pad %d: want kernel ≥ 1, stride ≥ 1, 0 ≤ pad < kernel", l.Kernel, l.Stride, l.Pad)
 	}
+	if l.Op == Pool && l.Pad == 0 && l.Kernel >= max(l.In.H, l.In.W) {
+		return Shape{l.In.C, 1, 1}, nil // global, also where rows and columns differ in number
+	}
 	if small := min(l.In.H, l.In.W) + 2*l.Pad; small < l.Kernel {
 		return s, fmt.Errorf("a %d×%d window does not fit in its padded input of %v", l.Kernel, l.Kernel, l.In)
 	}

@@ -3,46 +3,65 @@ package arch
 import (
 	"errors"
 	"fmt"
+
+	"eyrie/artifacts"
+	"eyrie/stages/onnx"
 )
 
-// Spec says in a recipe which network is meant, in one of three ways:
+// Spec says in a recipe which network is meant, in one of four ways:
 //
 //	network = { width = 0.5, resolution = 160 }               # MobileNetV2, scaled
 //	network = { space = stage.s.space, subnet = stage.e.best.subnet }
-//	network = { input = {c = 3, h = 32, w = 32}, layers = […] }
+//	network = { input = {c = 3, h = 32, w = 32}, layers = […] } # see LayerSpec
+//	network = { onnx = "${path.recipe}/net.onnx" }
 type Spec struct {
-	Name       string    `json:"name,omitempty" doc:"what reports call it; derived when not written"`
-	Width      float64   `json:"width,omitempty" min:"0" max:"100" doc:"scale a backbone by one multiplier"`
-	Widths     Widths    `json:"widths,omitempty" min:"0" max:"100" doc:"scale a backbone by a multiplier for the stem, each group, the head"`
-	Scaling    string    `json:"scaling,omitempty" oneof:"uniform,published,all" doc:"what width applies to: uniform: the groups, as in the paper; published: all but a head never below its base, as the networks that were trained; all"`
-	Rounding   Rounding  `json:"rounding,omitzero" doc:"how scaled widths become channels"`
-	Backbone   *Backbone `json:"backbone,omitempty" doc:"what is scaled; MobileNetV2 when not written"`
-	Resolution int       `json:"resolution,omitempty" min:"1" max:"4096" doc:"input size of a scaled backbone in pixels"`
-	Space      *Space    `json:"space,omitempty" doc:"the elastic space of a subnet"`
-	Subnet     *Subnet   `json:"subnet,omitempty" doc:"a subnet of the space"`
-	Input      Shape     `json:"input,omitzero" doc:"input of a network given by its layers"`
-	Layers     []Layer   `json:"layers,omitempty" doc:"a network given by its layers, each after those it reads"`
+	Name       string          `json:"name,omitempty" doc:"what reports call it; derived when not written"`
+	Width      float64         `json:"width,omitempty" min:"0" max:"100" doc:"scale a backbone by one multiplier"`
+	Widths     Widths          `json:"widths,omitempty" min:"0" max:"100" doc:"scale a backbone by a multiplier for the stem, each group, the head"`
+	Scaling    string          `json:"scaling,omitempty" oneof:"uniform,published,all" doc:"what width applies to: uniform: the groups, as in the paper; published: all but a head never below its base, as the networks that were trained; all"`
+	Rounding   Rounding        `json:"rounding,omitzero" doc:"how scaled widths become channels"`
+	Backbone   *Backbone       `json:"backbone,omitempty" doc:"what is scaled; MobileNetV2 when not written"`
+	Resolution int             `json:"resolution,omitempty" min:"1" max:"4096" doc:"input size of a scaled backbone in pixels"`
+	Space      *Space          `json:"space,omitempty" doc:"the elastic space of a subnet"`
+	Subnet     *Subnet         `json:"subnet,omitempty" doc:"a subnet of the space"`
+	Input      Shape           `json:"input,omitzero" doc:"input of a network given by its layers"`
+	Layers     []LayerSpec     `json:"layers,omitempty" doc:"a network given by its layers, each after those it reads"`
+	ONNX       *artifacts.File `json:"onnx,omitempty" doc:"a network in an ONNX file"`
 }
 
 // Validate checks that the spec describes a network, in one way only. The error
-// begins with the attribute at fault.
+// begins with the attribute at fault. An ONNX file is not looked into.
 func (s Spec) Validate() error {
+	if s.ONNX != nil && s.ways() == 1 {
+		return nil
+	}
 	_, err := s.Network()
 	return err
+}
+
+// ways counts in how many ways a network is described.
+func (s Spec) ways() (n int) {
+	for _, way := range []bool{s.Width != 0 || len(s.Widths) > 0, s.Subnet != nil, len(s.Layers) > 0, s.ONNX != nil} {
+		if way {
+			n++
+		}
+	}
+	return n
 }
 
 // Network returns the network that is meant.
 func (s Spec) Network() (n Network, err error) {
 	switch {
-	case (s.Width != 0 || len(s.Widths) > 0) && s.Subnet == nil && len(s.Layers) == 0:
-		n, err = s.scaled()
-	case s.Subnet != nil && s.Width == 0 && len(s.Widths) == 0 && len(s.Layers) == 0:
+	case s.ways() != 1:
+		err = errors.New("write one of: width (or widths) and resolution; space and subnet; input and layers; onnx")
+	case s.Subnet != nil:
 		n, err = s.subnet()
-	case len(s.Layers) > 0 && s.Width == 0 && len(s.Widths) == 0 && s.Subnet == nil:
-		n = Network{Name: fmt.Sprintf("%d layers", len(s.Layers)), Input: s.Input, Layers: s.Layers}
-		err = n.Validate()
+	case len(s.Layers) > 0:
+		n, err = newList(s.Input, s.Layers)
+	case s.ONNX != nil:
+		n, err = readONNX(*s.ONNX)
 	default:
-		err = errors.New("write one of: width (or widths) and resolution; space and subnet; input and layers")
+		n, err = s.scaled()
 	}
 	if s.Name != "" {
 		n.Name = s.Name
@@ -103,4 +122,20 @@ func (s Spec) subnet() (n Network, err error) {
 	n = s.Space.Network(*s.Subnet)
 	n.Name = fmt.Sprintf("subnet@%d", s.Subnet.Resolution)
 	return n, n.Validate()
+}
+
+// readONNX reads a network from a file.
+func readONNX(f artifacts.File) (n Network, err error) {
+	b, err := f.ReadFile()
+	if err != nil {
+		return n, fmt.Errorf("onnx: %w", err)
+	}
+	m, err := onnx.Parse(b)
+	if err == nil {
+		n, err = FromONNX(m)
+	}
+	if err != nil {
+		return n, fmt.Errorf("onnx: %w", err)
+	}
+	return n, nil
 }
