@@ -25,7 +25,7 @@ stage "value" "before" {
 }
 
 stage "slow" "train" {
-  steps = 50
+  steps = 150
   seed  = stage.before.value
 }
 
@@ -34,7 +34,7 @@ output "table" {
 }
 `)
 	s.await(t, `(?m)^✓ before +\d+ ms$`)
-	s.await(t, `(?m)^  train +━+─+  +\d\d%  \d+/50 steps  [\d.]+ steps/s  .* left  state \d+$`)
+	s.await(t, `(?m)^  train +━+─+  +\d\d%  \d.* left  \d+/150 steps  [\d.]+ steps/s  state \d+$`)
 	s.await(t, `(?m)^1 of 2 steps ended, `)
 	if code := s.wait(t); code != 0 {
 		t.Errorf("exit code %d", code)
@@ -48,7 +48,7 @@ table:
 
 \| a \|
 \|---\|
-\| 50 \|
+\| 150 \|
 $`
 	if got := s.String(); !regexp.MustCompile(want).MatchString(got) {
 		t.Errorf("at the end the terminal shows\n%s\nwant %s", got, want)

@@ -137,7 +137,10 @@ func (b builder) Build() mpb.BarFiller { return mpb.BarFillerFunc(b) }
 func (v *Live) draw(width int, t *track) string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	const bar = 20 // columns
+	bar := 20 // columns
+	if width < 100 {
+		bar = 10
+	}
 	now := time.Now()
 	name := "  " + Pad(Cut(t.id, 32), v.names) + "  "
 	text := t.text(now)
@@ -151,7 +154,7 @@ func (v *Live) draw(width int, t *track) string {
 	}
 	drawn := strings.Repeat(" ", bar)
 	if known {
-		full := int(part * bar)
+		full := int(part * float64(bar))
 		drawn = v.Style.Green(strings.Repeat("━", full)) + v.Style.Dim(strings.Repeat("─", bar-full))
 	}
 	return v.Style.Bold(name) + drawn + "  " + Cut(text, room)

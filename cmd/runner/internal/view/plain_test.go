@@ -52,8 +52,8 @@ func TestPlainIsNeverSilent(t *testing.T) {
 		v.Close()
 		want := `
 > train  nothing  epochs: 2 → 3
-  train  9%  18/200 images  2 images/s  1m31s left  loss 0.4
-  train  19%  38/200 images  2 images/s  1m21s left  loss 0.4
+  train  9%  1m31s left  18/200 images  2 images/s  loss 0.4
+  train  19%  1m21s left  38/200 images  2 images/s  loss 0.4
 ✓ train  22 s
 `
 		if got := "\n" + out.String(); got != want {

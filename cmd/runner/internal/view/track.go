@@ -58,7 +58,8 @@ func (t *track) part() (part float64, known bool) {
 	return min(max(p.Done/p.Total, 0), 1), true
 }
 
-// text describes the progress: "450/1200 images  12 images/s  1m02s left  loss 0.41".
+// text describes the progress: "1m02s left  450/1200 images  12 images/s  loss 0.41". The
+// more important is first, as the end may be cut.
 func (t *track) text(now time.Time) string {
 	p := t.progress
 	if p == nil {
@@ -77,12 +78,11 @@ func (t *track) text(now time.Time) string {
 		if p.Unit == "" {
 			rate = number(r) + "/s"
 		}
-		if p.Total > p.Done {
-			seconds := (p.Total - p.Done) / r
+		if seconds := (p.Total - p.Done) / r; seconds >= 1 {
 			left = Duration(time.Duration(min(seconds, 1e6)*float64(time.Second)).Round(time.Second)) + " left"
 		}
 	}
-	return join(count, rate, left, p.Note)
+	return join(left, count, rate, p.Note)
 }
 
 // join puts two spaces between the texts that are not empty.
