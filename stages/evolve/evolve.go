@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"eyrie/artifacts"
 	"eyrie/pipeline"
@@ -141,14 +142,31 @@ func (c Config) Validate() error {
 		if err := c.Space.Validate(); err != nil {
 			return pipeline.Badf("space", "%w", err)
 		}
+		if _, err := c.narrow(*c.Space); err != nil {
+			return err
+		}
 	}
-	if n := c.Population * (c.Iterations + 1); n > 50_000_000 {
-		return pipeline.Badf("iterations", "population × iterations is %d candidates, want at most 50 million", n)
+	if n := c.Population * (c.Iterations + 1); n > 5_000_000 {
+		return pipeline.Badf("iterations", "population × iterations is %d candidates, which are all kept in memory: want at most 5 million", n)
 	}
 	if d := c.Dataset; d != nil && d.Train.Count > 0 && c.Holdout >= d.Train.Count {
 		return pipeline.Badf("holdout", "%d of the set's %d training images leave none", c.Holdout, d.Train.Count)
 	}
 	return nil
+}
+
+// narrow returns the space with the wanted resolutions only.
+func (c Config) narrow(space arch.Space) (arch.Space, error) {
+	if len(c.Resolutions) == 0 {
+		return space, nil
+	}
+	for _, r := range c.Resolutions {
+		if !slices.Contains(space.Resolutions, r) {
+			return space, pipeline.Badf("resolutions", "%d is not one of the space's %v", r, space.Resolutions)
+		}
+	}
+	space.Resolutions = slices.Compact(slices.Sorted(slices.Values(c.Resolutions)))
+	return space, nil
 }
 
 // validateInputs checks that the objective has what it takes.

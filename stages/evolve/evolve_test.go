@@ -214,7 +214,7 @@ func TestValidate(t *testing.T) {
 		"predictor: write the predictor":                               func(c *Config) { c.Objective = "predicted" },
 		`predictor: belongs to objective = "predicted", not to "macs"`: func(c *Config) { c.Predictor = &artifacts.File{} },
 		"parents: somebody has to breed":                               func(c *Config) { c.Parents = 0 },
-		"iterations: population × iterations is 50000050":              func(c *Config) { c.Iterations = 1_000_000 },
+		"iterations: population × iterations is 50000050 candidates":   func(c *Config) { c.Iterations = 1_000_000 },
 		"space: kernels: 4 is even":                                    func(c *Config) { c.Space.Kernels = []int{4} },
 		"platform: clock: must be above 0":                             func(c *Config) { c.Platform.Clock = 0 },
 		"resolutions: 100 is not one of the space's [128 160 192":      func(c *Config) { c.Resolutions = []int{100} },

@@ -3,7 +3,6 @@ package evolve
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"eyrie/pipeline"
 	"eyrie/stages/arch"
@@ -87,20 +86,6 @@ func (s *hunt) open() (space arch.Space, err error) {
 		whole = &s.predictor.Space
 	}
 	return s.narrow(*whole)
-}
-
-// narrow returns the space with the wanted resolutions only.
-func (s *hunt) narrow(space arch.Space) (arch.Space, error) {
-	if len(s.Resolutions) == 0 {
-		return space, nil
-	}
-	for _, r := range s.Resolutions {
-		if !slices.Contains(space.Resolutions, r) {
-			return space, pipeline.Badf("resolutions", "%d is not one of the space's %v", r, space.Resolutions)
-		}
-	}
-	space.Resolutions = slices.Compact(slices.Sorted(slices.Values(s.Resolutions)))
-	return space, nil
 }
 
 func (s *hunt) close() {
