@@ -11,48 +11,68 @@ import (
 
 // census is what is remembered of the assignments seen.
 type census struct {
-	ref    *raptor.Estimate // whose standing is taken; may be nil
 	window float64
-	stride int // one in so many goes into the cloud
-	cloud  bool
+	stride int // one in so many goes into the cloud; 0 for none
 
-	count      int
-	front      front
-	dots       []Dot
-	peers      int     // of similar MACs
-	below      int     // peers whose μ is not above the reference's
-	dominators []point // of the reference
+	count  int
+	front  front
+	dots   []Dot
+	rivals []rival
+}
+
+// rival is an assignment from elsewhere, and how those seen compare with it.
+type rival struct {
+	Reference
+	estimate   raptor.Estimate
+	peers      int // of similar MACs
+	below      int // peers whose μ is not above its own
+	dominators []point
 }
 
 func (c *census) add(p point) {
 	c.count++
 	c.front.add(p)
-	if c.cloud && p.index%c.stride == 0 {
+	if c.stride > 0 && p.index%c.stride == 0 {
 		c.dots = append(c.dots, Dot{p.macs, p.mu})
 	}
-	if c.ref == nil {
-		return
+	for i := range c.rivals {
+		c.rivals[i].compare(p, c.window)
 	}
-	if math.Abs(float64(p.macs)-float64(c.ref.MACs)) <= c.window*float64(c.ref.MACs) {
-		c.peers++
-		if p.mu <= c.ref.Mu {
-			c.below++
+}
+
+func (r *rival) compare(p point, window float64) {
+	macs, mu := r.estimate.MACs, r.estimate.Mu
+	if math.Abs(float64(p.macs-macs)) <= window*float64(macs) {
+		r.peers++
+		if p.mu <= mu {
+			r.below++
 		}
 	}
-	if p.macs >= c.ref.MACs && p.mu >= c.ref.Mu && (p.macs > c.ref.MACs || p.mu > c.ref.Mu) {
-		c.dominators = append(c.dominators, p)
+	if p.macs >= macs && p.mu >= mu && (p.macs > macs || p.mu > mu) {
+		r.dominators = append(r.dominators, p)
 	}
+}
+
+// percentile returns the share of the peers whose μ is not above the rival's.
+func (r *rival) percentile() float64 {
+	if r.peers == 0 {
+		return 1
+	}
+	return float64(r.below) / float64(r.peers)
 }
 
 // merge adds what another census saw, of assignments that come later.
 func (c *census) merge(d *census) {
 	c.count += d.count
 	c.dots = append(c.dots, d.dots...)
-	c.peers += d.peers
-	c.below += d.below
-	c.dominators = append(c.dominators, d.dominators...)
-	for i := range d.front {
-		c.front.add(d.front[i])
+	for i := range d.rivals {
+		r, q := &c.rivals[i], &d.rivals[i]
+		r.peers += q.peers
+		r.below += q.below
+		r.dominators = append(r.dominators, q.dominators...)
+	}
+	for _, p := range d.front {
+		c.front.add(p)
 	}
 }
 

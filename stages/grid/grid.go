@@ -12,6 +12,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"eyrie/pipeline"
 	"eyrie/stages/arch"
@@ -19,7 +20,7 @@ import (
 )
 
 // Stage is "progressive-grid".
-var Stage = pipeline.Define("progressive-grid", 1,
+var Stage = pipeline.Define("progressive-grid", 2,
 	"Find the width assignments that maximise MACs and μ, exactly.\n\n"+
 		"Every assignment of a multiplier to each row of the backbone is priced on the platform. The result is the Pareto front of "+
 		"(MACs, μ), one point of it picked by a rule, and where a given assignment (such as the paper's table 2) stands among all.",
@@ -35,19 +36,20 @@ const (
 
 // Config is what a recipe may write in the block.
 type Config struct {
-	Platform         raptor.Platform `json:"platform" doc:"NPU to scale for"`
-	Backbone         arch.Backbone   `json:"backbone" doc:"what is scaled; MobileNetV2 when not written"`
-	Resolutions      []int           `json:"resolutions" min:"1" max:"4096" doc:"input sizes in pixels; the first one's result is also the step's own"`
-	Min              float64         `json:"min" min:"0.01" max:"10" doc:"least multiplier"`
-	Max              float64         `json:"max" min:"0.01" max:"10" doc:"greatest multiplier"`
-	Step             float64         `json:"step" min:"0.01" max:"10" doc:"step between multipliers"`
-	Rounding         arch.Rounding   `json:"rounding,omitzero" doc:"how scaled widths become channels"`
-	Limit            Limit           `json:"limit,omitzero" doc:"what an assignment may cost at most"`
-	AllowUnsupported bool            `json:"allow_unsupported,omitempty" doc:"admit layers whose weights are beyond the platform's limit"`
-	Rule             string          `json:"rule" oneof:"product,knee,mu,macs" doc:"which point of the front is best: the most MACs × μ; the one farthest from the line between its ends, both axes logarithmic; the highest μ; the most MACs"`
-	Reference        *Reference      `json:"reference,omitempty" doc:"an assignment whose standing among all is reported"`
-	Window           float64         `json:"window" min:"0" max:"10" doc:"the reference's percentile is taken among assignments whose MACs differ from its by at most this share"`
-	Cloud            int             `json:"cloud" min:"0" max:"100000" doc:"about how many of all assignments to return for a plot"`
+	Platform         raptor.Platform   `json:"platform" doc:"NPU to scale for"`
+	Backbone         arch.Backbone     `json:"backbone" doc:"what is scaled; MobileNetV2 when not written"`
+	Resolutions      []int             `json:"resolutions" min:"1" max:"4096" doc:"input sizes in pixels; the first one's result is also the step's own"`
+	Min              float64           `json:"min" min:"0.01" max:"10" doc:"least multiplier"`
+	Max              float64           `json:"max" min:"0.01" max:"10" doc:"greatest multiplier"`
+	Step             float64           `json:"step" min:"0.01" max:"10" doc:"step between multipliers"`
+	Rounding         arch.Rounding     `json:"rounding,omitzero" doc:"how scaled widths become channels"`
+	Limit            Limit             `json:"limit,omitzero" doc:"what an assignment may cost at most"`
+	AllowUnsupported bool              `json:"allow_unsupported,omitempty" doc:"admit layers whose weights are beyond the platform's limit"`
+	Rule             string            `json:"rule" oneof:"product,knee,mu,macs" doc:"which point of the front is best: the most MACs × μ; the one farthest from the line between its ends, both axes logarithmic; the highest μ; the most MACs"`
+	Reference        *Reference        `json:"reference,omitempty" doc:"an assignment whose standing among all is reported"`
+	Plausible        []raptor.Platform `json:"plausible,omitempty" doc:"platforms that cannot be told from platform, as calibrate yields them: how far the result depends on the choice"`
+	Window           float64           `json:"window" min:"0" max:"10" doc:"the reference's percentile is taken among assignments whose MACs differ from its by at most this share"`
+	Cloud            int               `json:"cloud" min:"0" max:"100000" doc:"about how many of all assignments to return for a plot"`
 }
 
 // Limit is what an assignment may cost at most; zero is no limit.
@@ -71,6 +73,11 @@ const maxAssignments = 1e10
 func (c *Config) Validate() error {
 	if err := c.Platform.Validate(); err != nil {
 		return pipeline.Badf("platform", "%w", err)
+	}
+	for i, p := range c.Plausible {
+		if err := p.Validate(); err != nil {
+			return pipeline.Badf(fmt.Sprintf("plausible[%d]", i), "%w", err)
+		}
 	}
 	if err := c.Backbone.Validate(); err != nil {
 		return pipeline.Badf("backbone", "%w", err)
@@ -102,15 +109,16 @@ type Output struct {
 
 // Result is what was found at one resolution.
 type Result struct {
-	Resolution  int       `json:"resolution" doc:"input size in pixels"`
-	Assignments int       `json:"assignments" doc:"how many there are"`
-	Feasible    int       `json:"feasible" doc:"how many are supported and within the limits"`
-	Best        Point     `json:"best" doc:"the point of the front that the rule picks"`
-	Front       []Point   `json:"front" doc:"assignments that no other beats in both MACs and μ, by descending MACs"`
-	Standing    *Standing `json:"standing" doc:"where the reference stands"`
-	Rows        []Row     `json:"rows" doc:"per row of the backbone: how wide it may be beside the reference's (else the best point's) other rows"`
-	Cloud       []Dot     `json:"cloud" doc:"a sample of all feasible assignments, evenly spaced in their order"`
-	Summary     []string  `json:"summary" doc:"the result in words"`
+	Resolution   int       `json:"resolution" doc:"input size in pixels"`
+	Assignments  int       `json:"assignments" doc:"how many there are"`
+	Feasible     int       `json:"feasible" doc:"how many are supported and within the limits"`
+	Best         Point     `json:"best" doc:"the point of the front that the rule picks"`
+	Front        []Point   `json:"front" doc:"assignments that no other beats in both MACs and μ, by descending MACs"`
+	Standing     *Standing `json:"standing" doc:"where the reference stands"`
+	Rows         []Row     `json:"rows" doc:"per row of the backbone: how wide it may be beside the reference's (else the best point's) other rows"`
+	Cloud        []Dot     `json:"cloud" doc:"a sample of all feasible assignments, evenly spaced in their order"`
+	BestSurvives *float64  `json:"best_survives" provenance:"modelled" doc:"share of the plausible platforms on whose front the best point is, too; null without any"`
+	Summary      []string  `json:"summary" doc:"the result in words"`
 }
 
 // Point is one assignment and what it costs.
@@ -133,10 +141,8 @@ type Dot struct {
 
 func run(ctx context.Context, c Config) (Output, error) {
 	out := Output{Backbone: c.Backbone}
-	opts := options(c.Min, c.Max, c.Step)
 	for _, r := range c.Resolutions {
-		s := newSpace(c.Platform, c.Backbone, c.Rounding, r, opts)
-		result, err := s.search(ctx, c)
+		result, err := c.search(ctx, r)
 		if err != nil {
 			return Output{}, fmt.Errorf("resolution %d: %w", r, err)
 		}
@@ -146,37 +152,89 @@ func run(ctx context.Context, c Config) (Output, error) {
 	return out, nil
 }
 
-// search enumerates the space and reports.
-func (s *space) search(ctx context.Context, c Config) (Result, error) {
-	var ref *raptor.Estimate
-	if c.Reference != nil {
-		e, err := s.platform.Estimate(s.backbone.Scale(c.Reference.Widths, s.resolution, s.rounding))
+// search enumerates the space at a resolution on the platform, and again on
+// each plausible one, and reports.
+func (c *Config) search(ctx context.Context, resolution int) (Result, error) {
+	s := c.space(c.Platform, resolution)
+	stride := 0
+	if c.Cloud > 0 {
+		stride = max(1, s.size()/c.Cloud)
+	}
+	rivals := s.rivals(c.Reference)
+	all, err := s.count(ctx, c, rivals, stride)
+	if err != nil {
+		return Result{}, err
+	}
+	if all.count == 0 {
+		return Result{}, fmt.Errorf("none of %d assignments is supported and within the limits", s.size())
+	}
+	var others []*census
+	for _, p := range c.Plausible {
+		other, err := c.space(p, resolution).count(ctx, c, rivals[:min(1, len(rivals))], 0)
 		if err != nil {
-			return Result{}, fmt.Errorf("reference %q: %w", c.Reference.Name, err)
+			return Result{}, fmt.Errorf("plausible platform: %w", err)
 		}
-		ref = &e
+		others = append(others, other)
+	}
+	return s.report(c, all, others), nil
+}
+
+func (c *Config) space(p raptor.Platform, resolution int) *space {
+	return newSpace(p, c.Backbone, c.Rounding, resolution, options(c.Min, c.Max, c.Step))
+}
+
+// rivals returns the reference and, where a multiplier is off the grid, the
+// assignments on the grid just below it and just above.
+func (s *space) rivals(ref *Reference) []Reference {
+	if ref == nil {
+		return nil
+	}
+	low := Reference{ref.Name + ", on the grid below", slices.Clone(ref.Widths)}
+	high := Reference{ref.Name + ", on the grid above", slices.Clone(ref.Widths)}
+	for i, w := range ref.Widths {
+		for _, o := range s.options {
+			if o <= w+1e-9 {
+				low.Widths[i] = o
+			}
+		}
+		for _, o := range slices.Backward(s.options) {
+			if o >= w-1e-9 {
+				high.Widths[i] = o
+			}
+		}
+	}
+	if slices.Equal(low.Widths, high.Widths) {
+		return []Reference{*ref}
+	}
+	return []Reference{*ref, low, high}
+}
+
+// count enumerates the space and compares it with the rivals.
+func (s *space) count(ctx context.Context, c *Config, rivals []Reference, stride int) (*census, error) {
+	fresh := func() census { return census{window: c.Window, stride: stride} }
+	all := fresh()
+	for _, r := range rivals {
+		e, err := s.platform.Estimate(s.backbone.Scale(r.Widths, s.resolution, s.rounding))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", r.Name, err)
+		}
+		all.rivals = append(all.rivals, rival{Reference: r, estimate: e})
 	}
 	n, _ := s.tasks()
 	found := make([]census, n)
 	for i := range found {
-		found[i] = census{ref: ref, window: c.Window, cloud: c.Cloud > 0, stride: max(1, s.size()/max(1, c.Cloud))}
+		found[i] = fresh()
+		found[i].rivals = slices.Clone(all.rivals)
 	}
 	err := s.enumerate(ctx, !c.AllowUnsupported, func(task int, p point) {
 		if s.within(p, c.Limit) {
 			found[task].add(p)
 		}
 	})
-	if err != nil {
-		return Result{}, err
-	}
-	all := &census{ref: ref, window: c.Window}
 	for i := range found {
 		all.merge(&found[i])
 	}
-	if all.count == 0 {
-		return Result{}, fmt.Errorf("none of %d assignments is supported and within the limits", s.size())
-	}
-	return s.report(c, all), nil
+	return &all, err
 }
 
 // within tells whether a point meets the limits.

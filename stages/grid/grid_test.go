@@ -129,9 +129,9 @@ func TestThreads(t *testing.T) {
 	}
 }
 
-// golden is the digest of the result for version 1 on a small input. A change
+// golden is the digest of the result for version 2 on a small input. A change
 // of results needs a new version of the stage.
-const golden = "8ca797950eb9498dac8721dcb11df3e7f8e37a86e209caf32d59397c258a0054"
+const golden = "38be98ea00e6a2ab7983ce4c816f2ac57170878ce9057293c4814fbad0fe28f9"
 
 func TestGolden(t *testing.T) {
 	p := raptor.Platform{Clock: 2e8, PEs: 128, Rates: raptor.Rates{Conv: 100, Depthwise: 5, Pointwise: 100, Linear: 100}, Memory: 80 << 10, WeightLimit: 40000,
@@ -145,8 +145,40 @@ func TestGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := fmt.Sprintf("%x", sha256.Sum256(b)); got != golden || Stage.Version != 1 {
-		t.Errorf("version %d has digest %s, want %s of version 1: if results changed, so must the version", Stage.Version, got, golden)
+	if got := fmt.Sprintf("%x", sha256.Sum256(b)); got != golden || Stage.Version != 2 {
+		t.Errorf("version %d has digest %s, want %s of version 2: if results changed, so must the version", Stage.Version, got, golden)
+	}
+}
+
+// Over the platform itself and one with less memory, the ranges are those of
+// the two, and the best point survives on the first at least.
+func TestPlausible(t *testing.T) {
+	less := tinyraptor(t)
+	less.Memory -= 40 << 10
+	c := Config{Platform: tinyraptor(t), Backbone: small(), Resolutions: []int{96}, Min: 0.3, Max: 1.5, Step: 0.3, Rule: Product,
+		Reference: &Reference{"middle", arch.Widths{0.6, 0.9, 1, 0.9, 0.9}}, Window: 0.2}
+	alone, err := run(context.Background(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Platform, c.Plausible = less, []raptor.Platform{c.Platform, less}
+	both, err := run(context.Background(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, q := alone.Standing.Percentile, both.Standing.Percentile
+	if r := both.Standing.PercentileRange; len(r) != 2 || r[0] != min(p, q) || r[1] != max(p, q) || p == q {
+		t.Errorf("percentiles %v and %v, range %v", p, q, r)
+	}
+	m, n := alone.Standing.Dominators, both.Standing.Dominators
+	if r := both.Standing.DominatorsRange; r[0] != min(m, n) || r[1] != max(m, n) {
+		t.Errorf("dominators %v and %v, range %v", m, n, r)
+	}
+	if alone.BestSurvives != nil || *both.BestSurvives < 0.5 {
+		t.Errorf("the best point survives on %v", both.BestSurvives)
+	}
+	if n := both.Standing.Neighbours; len(n) != 2 || n[0].Point.Widths[2] != 0.9 || n[1].Point.Widths[2] != 1.2 {
+		t.Errorf("neighbours %+v", n)
 	}
 }
 
@@ -168,6 +200,9 @@ func TestTable2(t *testing.T) {
 		if r.Widest != r.Width || r.Next == 0 {
 			t.Errorf("%s: the widest that fits is %v, table 2 has %v", r.Row, r.Widest, r.Width)
 		}
+	}
+	if above := st.Neighbours[1]; above.Dominators > 9 { // with the 1.0 that is off the grid read as 1.2
+		t.Errorf("%+v", above)
 	}
 	for _, s := range out.Summary {
 		t.Log(s)

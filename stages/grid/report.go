@@ -12,15 +12,26 @@ import (
 
 // Standing is where an assignment from elsewhere stands among all.
 type Standing struct {
-	Name        string  `json:"name"`
-	Point       Point   `json:"point" doc:"what it costs"`
-	Supported   bool    `json:"supported" doc:"all its weights are within the platform's limit"`
-	Percentile  float64 `json:"percentile" provenance:"modelled" doc:"share of the assignments of similar MACs whose μ is not above its own"`
-	Peers       int     `json:"peers" provenance:"modelled" doc:"how many are of similar MACs"`
-	Dominators  int     `json:"dominators" provenance:"modelled" doc:"feasible assignments that are nowhere worse in MACs and μ, and somewhere better"`
-	Networks    int     `json:"networks" provenance:"modelled" doc:"how many different networks these are: multipliers may round to the same channels"`
-	Distance    float64 `json:"distance" provenance:"modelled" doc:"share by which both its MACs and μ would have to grow for nothing to dominate it"`
-	DominatedBy []Point `json:"dominated_by" doc:"these networks, by descending μ; at most 100"`
+	Name            string      `json:"name"`
+	Point           Point       `json:"point" doc:"what it costs"`
+	Supported       bool        `json:"supported" doc:"all its weights are within the platform's limit"`
+	Percentile      float64     `json:"percentile" provenance:"modelled" doc:"share of the assignments of similar MACs whose μ is not above its own"`
+	Peers           int         `json:"peers" provenance:"modelled" doc:"how many are of similar MACs"`
+	Dominators      int         `json:"dominators" provenance:"modelled" doc:"feasible assignments that are nowhere worse in MACs and μ, and somewhere better"`
+	Networks        int         `json:"networks" provenance:"modelled" doc:"how many different networks these are: multipliers may round to the same channels"`
+	Distance        float64     `json:"distance" provenance:"modelled" doc:"share by which both its MACs and μ would have to grow for nothing to dominate it"`
+	PercentileRange []float64   `json:"percentile_range" provenance:"modelled" doc:"least and greatest percentile over the plausible platforms; empty without any"`
+	DominatorsRange []int       `json:"dominators_range" provenance:"modelled" doc:"least and greatest number of dominators over the plausible platforms"`
+	Neighbours      []Neighbour `json:"neighbours" doc:"where a multiplier is off the grid: the assignments on it just below and just above"`
+	DominatedBy     []Point     `json:"dominated_by" doc:"these networks, by descending μ; at most 100"`
+}
+
+// Neighbour is a reference moved onto the grid.
+type Neighbour struct {
+	Name       string  `json:"name"`
+	Point      Point   `json:"point" doc:"what it costs"`
+	Percentile float64 `json:"percentile" provenance:"modelled" doc:"as a standing's"`
+	Dominators int     `json:"dominators" provenance:"modelled" doc:"as a standing's"`
 }
 
 // Row is how wide a row of the backbone may be, the others being given.
@@ -37,21 +48,33 @@ type Row struct {
 // maxDominators is how many dominating networks are returned.
 const maxDominators = 100
 
-func (s *space) report(c Config, all *census) Result {
+func (s *space) report(c *Config, all *census, others []*census) Result {
 	r := Result{Resolution: s.resolution, Assignments: s.size(), Feasible: all.count, Cloud: all.dots}
 	for _, p := range all.front {
 		r.Front = append(r.Front, s.point(p))
 	}
 	best := all.front.pick(c.Rule)
 	r.Best = s.point(best)
-	r.Summary = append(r.Summary, fmt.Sprintf("%d of %d assignments at %d pixels are feasible; %d of them are on the front of (MACs, μ).",
-		r.Feasible, r.Assignments, r.Resolution, len(r.Front)))
-	r.Summary = append(r.Summary, fmt.Sprintf("Rule %q picks %v: %.1f M MACs, μ %.3f, %.1f ms.", c.Rule, []float64(r.Best.Widths), float64(r.Best.MACs)/1e6, r.Best.Mu, 1e3*r.Best.Latency))
+	r.Summary = []string{
+		fmt.Sprintf("%d of %d assignments at %d pixels are feasible; %d of them are on the front of (MACs, μ).",
+			r.Feasible, r.Assignments, r.Resolution, len(r.Front)),
+		fmt.Sprintf("Rule %q picks %v: %.1f M MACs, μ %.3f, %.1f ms.", c.Rule, []float64(r.Best.Widths), float64(r.Best.MACs)/1e6, r.Best.Mu, 1e3*r.Best.Latency),
+	}
 	given := r.Best.Widths
-	if c.Reference != nil {
+	if len(all.rivals) > 0 {
 		given = c.Reference.Widths
-		r.Standing = s.standing(c.Reference, all)
-		r.Summary = append(r.Summary, r.Standing.words(c.Window))
+		r.Standing = s.standing(all, others)
+		r.Summary = append(r.Summary, r.Standing.words(c.Window)...)
+	}
+	if len(others) > 0 {
+		share := 0.0
+		for _, o := range others {
+			if slices.ContainsFunc(o.front, func(p point) bool { return p.index == best.index }) {
+				share += 1 / float64(len(others))
+			}
+		}
+		r.BestSurvives = &share
+		r.Summary = append(r.Summary, fmt.Sprintf("The point that the rule picks is on the front of %.0f %% of %d plausible platforms.", 100*share, len(others)))
 	}
 	r.Rows = s.rows(given)
 	return r
@@ -70,23 +93,20 @@ func (s *space) channels(w arch.Widths) []int {
 	return append(append([]int{stem}, groups...), head)
 }
 
-// standing reports on the reference.
-func (s *space) standing(ref *Reference, all *census) *Standing {
-	e := all.ref
-	st := &Standing{Name: ref.Name, Supported: len(e.Unsupported) == 0, Peers: all.peers, Dominators: len(all.dominators), Percentile: 1}
-	st.Point = Point{Widths: ref.Widths, Channels: s.channels(ref.Widths), MACs: e.MACs, Params: e.Params, Mu: e.Mu,
-		Latency: e.Latency, Energy: e.Energy, Largest: s.largest(ref.Widths)}
-	if all.peers > 0 {
-		st.Percentile = float64(all.below) / float64(all.peers)
-	}
+// standing reports on the first rival, the reference, beside the others.
+func (s *space) standing(all *census, others []*census) *Standing {
+	ref := &all.rivals[0]
+	e := &ref.estimate
+	st := &Standing{Name: ref.Name, Point: s.rival(ref), Supported: len(e.Unsupported) == 0, Percentile: ref.percentile(), Peers: ref.peers,
+		Dominators: len(ref.dominators), PercentileRange: []float64{}, DominatorsRange: []int{}, Neighbours: []Neighbour{}, DominatedBy: []Point{}}
 	growth := 0.0
 	for _, p := range all.front {
 		growth = max(growth, min(math.Log(float64(p.macs)/float64(e.MACs)), math.Log(p.mu/e.Mu)))
 	}
 	st.Distance = math.Expm1(growth)
 	networks := map[string]bool{}
-	slices.SortStableFunc(all.dominators, func(p, q point) int { return cmp.Compare(q.mu, p.mu) })
-	for _, p := range all.dominators {
+	slices.SortStableFunc(ref.dominators, func(p, q point) int { return cmp.Compare(q.mu, p.mu) })
+	for _, p := range ref.dominators {
 		q := s.point(p)
 		if name := fmt.Sprint(q.Channels); !networks[name] {
 			networks[name] = true
@@ -96,13 +116,41 @@ func (s *space) standing(ref *Reference, all *census) *Standing {
 		}
 	}
 	st.Networks = len(networks)
+	for i := range all.rivals[1:] {
+		n := &all.rivals[1+i]
+		st.Neighbours = append(st.Neighbours, Neighbour{n.Name, s.rival(n), n.percentile(), len(n.dominators)})
+	}
+	for i, o := range others {
+		p, d := o.rivals[0].percentile(), len(o.rivals[0].dominators)
+		if i == 0 {
+			st.PercentileRange, st.DominatorsRange = []float64{p, p}, []int{d, d}
+		}
+		st.PercentileRange = []float64{min(st.PercentileRange[0], p), max(st.PercentileRange[1], p)}
+		st.DominatorsRange = []int{min(st.DominatorsRange[0], d), max(st.DominatorsRange[1], d)}
+	}
 	return st
 }
 
-func (st *Standing) words(window float64) string {
-	return fmt.Sprintf("%s has %.1f M MACs and μ %.3f: a μ not below that of %.2f %% of the %d feasible assignments within %.0f %% of its MACs; "+
+// rival prices an assignment from elsewhere for the report.
+func (s *space) rival(r *rival) Point {
+	e := &r.estimate
+	return Point{Widths: r.Widths, Channels: s.channels(r.Widths), MACs: e.MACs, Params: e.Params, Mu: e.Mu,
+		Latency: e.Latency, Energy: e.Energy, Largest: s.largest(r.Widths)}
+}
+
+func (st *Standing) words(window float64) []string {
+	words := []string{fmt.Sprintf("%s has %.1f M MACs and μ %.3f: a μ not below that of %.2f %% of the %d feasible assignments within %.0f %% of its MACs; "+
 		"%d assignments (%d networks) dominate it, and the front is %.1f %% away.",
-		st.Name, float64(st.Point.MACs)/1e6, st.Point.Mu, 100*st.Percentile, st.Peers, 100*window, st.Dominators, st.Networks, 100*st.Distance)
+		st.Name, float64(st.Point.MACs)/1e6, st.Point.Mu, 100*st.Percentile, st.Peers, 100*window, st.Dominators, st.Networks, 100*st.Distance)}
+	for _, n := range st.Neighbours {
+		words = append(words, fmt.Sprintf("%s, %v, has %.1f M MACs and μ %.3f: the %.2f %% point, with %d dominators.",
+			n.Name, []float64(n.Point.Widths), float64(n.Point.MACs)/1e6, n.Point.Mu, 100*n.Percentile, n.Dominators))
+	}
+	if r := st.PercentileRange; len(r) > 0 {
+		words = append(words, fmt.Sprintf("Over the plausible platforms %s has the %.2f to %.2f %% point and %d to %d dominators.",
+			st.Name, 100*r[0], 100*r[1], st.DominatorsRange[0], st.DominatorsRange[1]))
+	}
+	return words
 }
 
 // rows finds for each row the widest multiplier that is supported beside the
