@@ -50,7 +50,7 @@ func newAction(ctx context.Context, store artifacts.Store, s *Step, attrs map[st
 	}
 	var err error
 	if a.config, err = s.Stage.Decode(values); err != nil {
-		return nil, decodeError(s, attrs, err)
+		return nil, attrError(s, attrs, err)
 	}
 	if a.preimage, err = s.Stage.preimage(a.config, attrs); err != nil {
 		return nil, stepError(s.Pos, s, "", err)
@@ -184,24 +184,28 @@ type StepError struct {
 }
 
 func (e *StepError) Error() string {
-	msg := e.Pos + ": step " + e.Step + ": "
+	return e.Pos + ": step " + e.Step + ": " + e.reason()
+}
+
+// reason is the error without its place.
+func (e *StepError) reason() string {
 	if e.Attr != "" {
-		msg += e.Attr + ": "
+		return e.Attr + ": " + e.Err.Error()
 	}
-	return msg + e.Err.Error()
+	return e.Err.Error()
 }
 
 func (e *StepError) Unwrap() error { return e.Err }
 
-func stepError(pos string, s *Step, attr string, err error) error {
+func stepError(pos string, s *Step, attr string, err error) *StepError {
 	if pos == "" {
 		pos = s.Pos
 	}
 	return &StepError{pos, s.ID, attr, err}
 }
 
-// decodeError places an error of Decode at the attribute that it names.
-func decodeError(s *Step, attrs map[string]Attr, err error) error {
+// attrError places an error at the attribute that it names, if it names one.
+func attrError(s *Step, attrs map[string]Attr, err error) *StepError {
 	var bad *AttrError
 	if !errors.As(err, &bad) {
 		return stepError(s.Pos, s, "", err)

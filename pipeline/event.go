@@ -57,6 +57,7 @@ type Event struct {
 	Done     int             `json:"done,omitempty"`     // of RunFinished: steps run
 	Cached   int             `json:"cached,omitempty"`   // of RunFinished: steps cached
 	Failed   int             `json:"failed,omitempty"`   // of RunFinished
+	Stopped  int             `json:"stopped,omitempty"`  // of RunFinished
 	Skipped  int             `json:"skipped,omitempty"`  // of RunFinished
 }
 

@@ -294,7 +294,6 @@ func (x *execution) queue(i int) {
 // finish ends the steps that never started, and the run.
 func (x *execution) finish(ctx context.Context) {
 	e := Event{Type: RunFinished, Elapsed: time.Since(x.start).Seconds()}
-	interrupted := false
 	for i, s := range x.plan.Steps {
 		if x.run.Steps[i] == nil {
 			x.end(i, &Ended{Planned: s, Type: StepSkipped}, Event{})
@@ -307,14 +306,13 @@ func (x *execution) finish(ctx context.Context) {
 		case StepFailed:
 			e.Failed++
 		case StepStopped:
-			interrupted = true
-			e.Skipped++
+			e.Stopped++
 		case StepSkipped:
 			e.Skipped++
 		}
 	}
 	switch {
-	case interrupted || (ctx.Err() != nil && e.Skipped > 0):
+	case e.Stopped > 0 || (ctx.Err() != nil && e.Skipped > 0):
 		e.Status = Interrupted
 	case e.Failed > 0:
 		e.Status = Failed

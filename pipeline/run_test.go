@@ -66,6 +66,33 @@ func TestFilesTravelThroughTheStore(t *testing.T) {
 	}
 }
 
+// A stage's complaint about an attribute is placed where it was written, and a
+// sensitive value is not quoted.
+func TestRunErrorNamesTheAttribute(t *testing.T) {
+	picky := failing(func() error { return Badf("x", "7 is not to my taste") })
+	var e Event
+	opt := RunOptions{Observe: func(seen Event) {
+		if seen.Type == StepFailed {
+			e = seen
+		}
+	}}
+	s := step("a", picky, map[string]any{"x": 7.0})
+	run := execute(t, newStore(t), recipe(s), opt)
+	if got, want := fmt.Sprint(run.Steps[0].Err), "test.hcl:a.x: step a: x: 7 is not to my taste"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if e.Pos != "test.hcl:a.x" || e.Error != "x: 7 is not to my taste" {
+		t.Errorf("the event has %q at %q", e.Error, e.Pos)
+	}
+	s.Attrs = func(Known) (map[string]Attr, error) {
+		return map[string]Attr{"x": {Value: 7.0, Sensitive: true}}, nil
+	}
+	run = execute(t, newStore(t), recipe(s), opt)
+	if strings.Contains(run.Steps[0].Err.Error()+e.Error, "7") {
+		t.Errorf("a sensitive value is told: %v, %s", run.Steps[0].Err, e.Error)
+	}
+}
+
 // A failure skips what needs the step, and nothing else.
 func TestFailureSkipsDependentsOnly(t *testing.T) {
 	boom := failing(func() error { return errors.New("boom") })
@@ -187,9 +214,13 @@ func TestInterruptAndResume(t *testing.T) {
 		<-ctx.Done()
 		return errors.Join(ctx.Err(), os.WriteFile(path, nil, 0o666))
 	}), nil), step("b", sum, map[string]any{"x": ref{"a", "sum"}}), step("c", echo, map[string]any{"text": "c"}))
-	run, err := Execute(ctx, plan(t, store, r), store, RunOptions{Jobs: 1})
+	var last Event
+	run, err := Execute(ctx, plan(t, store, r), store, RunOptions{Jobs: 1, Observe: func(e Event) { last = e }})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if last.Stopped != 1 || last.Skipped != 2 {
+		t.Errorf("%d stopped, %d skipped", last.Stopped, last.Skipped)
 	}
 	if got := endings(run); run.Status != Interrupted || got != "a:stopped b:skipped c:skipped" {
 		t.Errorf("interrupted: %s, %s", run.Status, got)

@@ -49,11 +49,12 @@ func (w *worker) work(ctx context.Context) {
 		e.Action = ""
 	}
 	if err != nil {
-		ended.Type, e.Error = StepFailed, err.Error()
+		ended.Type = StepFailed
 		if ctx.Err() != nil && !isPanic(err) {
 			ended.Type = StepStopped
 		}
-		ended.Err, e.Pos = w.place(err), w.planned.Pos
+		placed := w.place(err)
+		ended.Err, e.Pos, e.Error = placed, placed.Pos, placed.reason()
 		var p *panicError
 		if errors.As(err, &p) {
 			e.Stack = p.stack
@@ -67,13 +68,14 @@ func isPanic(err error) bool {
 	return errors.As(err, &p)
 }
 
-// place names the step and its line, unless the error already does.
-func (w *worker) place(err error) error {
+// place names the step and the line of the attribute at fault, or else of the
+// step, unless the error already does.
+func (w *worker) place(err error) *StepError {
 	var placed *StepError
 	if errors.As(err, &placed) {
-		return err
+		return placed
 	}
-	return stepError(w.planned.Pos, w.planned.Step, "", err)
+	return attrError(w.planned.Step, w.attrs, err)
 }
 
 // event sends an event about the step.
