@@ -28,7 +28,7 @@ func TestLineage(t *testing.T) {
 			step("page", ask, map[string]any{"x": ref{"b", "sum"}, "y": x}))
 	}
 	execute(t, store, graph(1))
-	want := "a cached=false finished=true deps=[] because=[never run before] output=" // and b likewise
+	want := "a cached=false finished=true deps=[] because=[no result yet] output=" // and b likewise
 	if len(got) != 2 || !strings.HasPrefix(got[0], want) || !strings.HasPrefix(got[1], "b cached=false finished=true deps=[a]") {
 		t.Errorf("the first time: %q", got)
 	}

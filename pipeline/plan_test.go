@@ -18,7 +18,7 @@ func TestVerdicts(t *testing.T) {
 	if got, want := verdicts(p), "s0:run s1:unknown s2:unknown"; got != want {
 		t.Errorf("before: %s, want %s", got, want)
 	}
-	if got := fmt.Sprint(p.Steps[0].Reasons, p.Steps[1].After, p.Steps[2].After); got != "[never run before] [s0] [s1]" {
+	if got := fmt.Sprint(p.Steps[0].Reasons, p.Steps[1].After, p.Steps[2].After); got != "[no result yet] [s0] [s1]" {
 		t.Errorf("reasons: %s", got)
 	}
 	if got, want := endings(execute(t, store, r)), "s0:done s1:done s2:done"; got != want {

@@ -27,15 +27,15 @@ func (r Reason) String() string {
 	return fmt.Sprintf("%s: %s → %s", r.Attr, r.Old, r.New)
 }
 
-// NeverRun is why a step runs of which the store knows nothing.
-const NeverRun = "never run before"
+// NoResult is why a step runs that has never come to its end.
+const NoResult = "no result yet"
 
 // because tells why an action that is not in the store must be run: how it
 // differs from what the step did last.
 func because(store artifacts.Store, name string, a *action) []Reason {
 	last, err := store.Last(name)
 	if err != nil {
-		return []Reason{{Why: NeverRun}}
+		return []Reason{{Why: NoResult}}
 	}
 	if last == a.id {
 		return []Reason{{Why: "its result is no longer in the store"}}

@@ -77,7 +77,7 @@ func (l *lines) started(e pipeline.Event) string {
 	if e.Resumed {
 		return join(e.Stage, "goes on from its checkpoint")
 	}
-	if len(e.Reasons) == 1 && e.Reasons[0].Why == pipeline.NeverRun { // which is no news
+	if len(e.Reasons) == 1 && e.Reasons[0].Why == pipeline.NoResult { // which is no news
 		return e.Stage
 	}
 	return join(e.Stage, Reasons(e.Reasons))
