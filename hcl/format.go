@@ -7,8 +7,8 @@ import (
 )
 
 // Format returns a recipe's text in the one style: indented by two spaces, the
-// equal signs of neighbouring lines aligned. Text that cannot be parsed is
-// returned as it is, with what is wrong with it.
+// equal signs of neighbouring lines aligned, the last line ended. Text that
+// cannot be parsed is returned as it is, with what is wrong with it.
 func Format(src []byte, filename string) ([]byte, Diagnostics) {
 	files := map[string]*hcl.File{filename: {Bytes: src}}
 	if diag := tooDeep(src, filename); diag != nil {
@@ -18,5 +18,9 @@ func Format(src []byte, filename string) ([]byte, Diagnostics) {
 	if diags.HasErrors() {
 		return src, newDiagnostics(withoutCascade(diags), map[string]*hcl.File{filename: file})
 	}
-	return hclwrite.Format(src), Diagnostics{}
+	out := hclwrite.Format(src)
+	if len(out) > 0 && out[len(out)-1] != '\n' {
+		out = append(out, '\n')
+	}
+	return out, Diagnostics{}
 }

@@ -19,6 +19,9 @@ func TestFormat(t *testing.T) {
 	if diags.HasErrors() || string(got) != neat {
 		t.Errorf("formatted twice: %v\n%s", diags, got)
 	}
+	if got, _ := hcl.Format([]byte("a=1"), "open.hcl"); string(got) != "a = 1\n" {
+		t.Errorf("a last line without its end: %q", got)
+	}
 	const wrong = "stage {\n  a = \n}"
 	got, diags = hcl.Format([]byte(wrong), "wrong.hcl")
 	if !diags.HasErrors() || string(got) != wrong {
