@@ -41,12 +41,16 @@ func values(recipe *pipeline.Recipe, known pipeline.Known) ([]value, error) {
 }
 
 // plain returns a value as JSON has it: a traced value without its origins, a
-// file as its handle and, where store holds it, its path.
+// file as its handle and, where store holds it, its path; a file that is in no
+// store as its path.
 func plain(ctx context.Context, store artifacts.Objects, v any) any {
 	switch v := v.(type) {
 	case pipeline.Traced:
 		return plain(ctx, store, v.Value)
 	case artifacts.File:
+		if v.Digest.IsZero() { // named in the recipe: only its path is known
+			return v.Path
+		}
 		h := map[string]any{"$object": v.Digest, "size": v.Size}
 		if v.Tree {
 			h["tree"] = true
@@ -131,7 +135,7 @@ func writeBrief(b *strings.Builder, v any, limit int) {
 }
 
 // spread returns a value on one line where it fits in the width, else with an
-// element a line. Long lists are cut short.
+// element a line. Long lists are cut short, but not those of text.
 func spread(v any, indent string, width int) string {
 	const most = 20 // elements
 	var b strings.Builder
@@ -158,10 +162,19 @@ func spread(v any, indent string, width int) string {
 	default:
 		return b.String()
 	}
-	if n := len(elems) - most; n > 0 {
+	if n := len(elems) - most; n > 0 && !isText(v) {
 		elems = append(elems[:most], fmt.Sprintf("… and %d more", n))
 	}
 	return open + "\n" + inner + strings.Join(elems, "\n"+inner) + "\n" + indent + end
+}
+
+// isText tells a list of strings.
+func isText(v any) bool {
+	list, ok := v.([]any)
+	return ok && !slices.ContainsFunc(list, func(e any) bool {
+		_, ok := bare(e).(string)
+		return !ok
+	})
 }
 
 // numberText returns x in full, with an exponent only where that is shorter.

@@ -51,10 +51,16 @@ func TestSpread(t *testing.T) {
 	}
 	many := make([]any, 50)
 	for i := range many {
-		many[i] = long
+		many[i] = []any{long}
 	}
-	if got := spread(many, "", 30); strings.Count(got, "\n") != 22 || !strings.Contains(got, "  … and 30 more\n]") {
+	if got := spread(many, "", 30); strings.Count(got, "\n") != 62 || !strings.Contains(got, "  … and 30 more\n]") {
 		t.Errorf("fifty elements: %s", got)
+	}
+	for i := range many {
+		many[i] = pipeline.Traced{Value: long}
+	}
+	if got := spread(many, "", 30); strings.Count(got, long) != 50 {
+		t.Errorf("fifty lines of text: %s", got)
 	}
 }
 
