@@ -85,6 +85,10 @@ func TestExport(t *testing.T) {
 	if *e.Top1 < 0.3 || math.Abs(*e.Top1-*e.Top1Int8) > 0.015 {
 		t.Errorf("top-1 %v, in int8 %v", *e.Top1, *e.Top1Int8)
 	}
+	again := estimate(t, Config{Network: arch.Spec{ONNX: out.ONNX}, Platform: c.Platform}).Estimate
+	if again.Latency != e.Latency || again.Mu != e.Mu || again.MACs != e.MACs || again.Memory != e.Memory {
+		t.Errorf("the exported model is estimated at %+v, the subnet at %+v", again, e)
+	}
 	m := model(t, out.ONNX)
 	if m.Metadata["subnet"] != c.Network.Subnet.String() || !strings.HasPrefix(m.Metadata["mean"], "[0.") {
 		t.Errorf("metadata %v", m.Metadata)
