@@ -16,7 +16,7 @@ import (
 )
 
 // Stage is the evolve stage.
-var Stage = pipeline.Define("evolve", 2,
+var Stage = pipeline.Define("evolve", 3,
 	`Searches a space of subnets for the best within limits on a platform.
 
 objective = "macs" (the paper's) needs no training: the most MACs within the
@@ -91,7 +91,7 @@ type Output struct {
 	Optimum   *Optimum    `json:"optimum" doc:"the best subnet of all, where it can be found exactly; else null"`
 	Gap       *float64    `json:"gap" provenance:"modelled" doc:"1 − objective of the search's best / that of the optimum; null where there is none"`
 	Coverage  *float64    `json:"coverage" provenance:"modelled" doc:"nsga2 against latency alone: hypervolume of the front found / that of the true front; null elsewhere, or where that is not known"`
-	History   []Progress  `json:"history" provenance:"modelled" doc:"how the search converged: an entry whenever it found a better candidate, and the end"`
+	History   []Progress  `json:"history" doc:"how the search converged: an entry whenever it found a better candidate, and the end"`
 	Evaluated int         `json:"evaluated" doc:"candidates whose cost was computed"`
 	Measured  int         `json:"measured" doc:"measurements of accuracy"`
 }
@@ -113,17 +113,20 @@ type Candidate struct {
 
 // Optimum is the yardstick of a search.
 type Optimum struct {
-	Objective float64     `json:"objective" doc:"the most that any subnet has of it"`
-	MACs      int64       `json:"macs" provenance:"modelled" doc:"that subnet's MACs"`
+	MACs      int64       `json:"macs" provenance:"modelled" doc:"of the best subnet of all"`
+	Predicted *float64    `json:"predicted" provenance:"predicted" doc:"its accuracy by the predictor; null without one"`
 	Latency   float64     `json:"latency" unit:"s" provenance:"modelled" doc:"its latency"`
 	Subnet    arch.Subnet `json:"subnet" doc:"that subnet"`
 }
 
-// Progress is a point of a search's convergence.
+// Progress is a point of a search's convergence. Its best is given in one field,
+// which depends on the objective.
 type Progress struct {
 	Evaluated int      `json:"evaluated" doc:"candidates so far"`
-	Best      float64  `json:"best" doc:"objective of the best of them within the limits"`
-	Gap       *float64 `json:"gap" doc:"distance to the optimum, where it is known"`
+	MACs      *float64 `json:"macs" provenance:"modelled" doc:"of the best of them within the limits; null for other objectives"`
+	Top1      *float64 `json:"top1" provenance:"measured" doc:"of the best of them, on images held out of training; null for other objectives"`
+	Predicted *float64 `json:"predicted" provenance:"predicted" doc:"top-1 of the best of them by the predictor; null for other objectives"`
+	Gap       *float64 `json:"gap" provenance:"modelled" doc:"distance to the optimum, where it is known"`
 }
 
 // Validate checks what the attributes' own limits do not; it runs at plan time.

@@ -22,11 +22,18 @@ type hunt struct {
 	model     *model
 	objective objective
 	optimum   *Optimum // nil where it is not known
+	most      float64  // the optimum's objective
 
 	evaluated int
 	within    []found              // every candidate within the limits, in order
 	nearest   search.Trial[genome] // the candidate that violated them least
-	history   []Progress
+	history   []mark
+}
+
+// mark is when the search found a better candidate than ever before.
+type mark struct {
+	evaluated int
+	best      float64 // its objective
 }
 
 // found is a candidate within the limits.

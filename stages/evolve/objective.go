@@ -17,6 +17,7 @@ import (
 type objective struct {
 	score func(context.Context, genome, costs) (float64, error)
 	note  func(best float64) string // the best score in words
+	field func(*Progress) **float64 // where the best score belongs
 	// adds returns what a choice adds to the score, where choices add up: so that
 	// the optimum can be found exactly. nil where they do not.
 	adds func(step, raptor.Edge) float64
@@ -27,6 +28,7 @@ func macs() objective {
 	return objective{
 		score: func(_ context.Context, _ genome, c costs) (float64, error) { return float64(c.MACs), nil },
 		note:  func(best float64) string { return fmt.Sprintf("best %.4g M MACs", best/1e6) },
+		field: func(p *Progress) **float64 { return &p.MACs },
 		adds:  func(_ step, e raptor.Edge) float64 { return float64(e.MACs) },
 	}
 }
@@ -37,7 +39,8 @@ func (s *hunt) accuracy() objective {
 		score: func(ctx context.Context, g genome, _ costs) (float64, error) {
 			return s.meter.HeldOut(ctx, s.codec.decode(g))
 		},
-		note: func(best float64) string { return fmt.Sprintf("best top-1 %.4f", best) },
+		note:  func(best float64) string { return fmt.Sprintf("best top-1 %.4f", best) },
+		field: func(p *Progress) **float64 { return &p.Top1 },
 	}
 }
 
@@ -48,7 +51,8 @@ func (s *hunt) predicted() objective {
 		score: func(_ context.Context, g genome, _ costs) (float64, error) {
 			return p.Predict(s.codec.decode(g)), nil
 		},
-		note: func(best float64) string { return fmt.Sprintf("best predicted top-1 %.4f", best) },
+		note:  func(best float64) string { return fmt.Sprintf("best predicted top-1 %.4f", best) },
+		field: func(p *Progress) **float64 { return &p.Predicted },
 	}
 	intercept, weights, ok := p.Additive()
 	if !ok {

@@ -18,8 +18,12 @@ func (s *hunt) output(ctx context.Context) (Output, error) {
 	}
 	all := s.front()
 	top := s.best(s.within)
-	out := Output{Optimum: s.optimum, History: append(s.history, s.progress(top.score[0])), Evaluated: s.evaluated}
-	out.Gap = out.History[len(out.History)-1].Gap
+	out := Output{Optimum: s.optimum, Gap: s.gap(top.score[0]), Evaluated: s.evaluated}
+	for _, m := range append(s.history, mark{s.evaluated, top.score[0]}) {
+		p := Progress{Evaluated: m.evaluated, Gap: s.gap(m.best)}
+		*s.objective.field(&p) = &m.best
+		out.History = append(out.History, p)
+	}
 	out.Coverage = s.coverage(all)
 	if s.Objective == "predicted" && s.meter != nil && s.Measure > 0 {
 		var err error

@@ -70,34 +70,20 @@ func (s *hunt) try(ctx context.Context, g genome) (search.Trial[genome], error) 
 		t.Score = append(t.Score, -cost(c, name))
 	}
 	s.within = append(s.within, found{g, c, t.Score})
-	if len(s.history) == 0 || score > s.history[len(s.history)-1].Best {
-		s.history = append(s.history, s.progress(score))
+	if len(s.history) == 0 || score > s.history[len(s.history)-1].best {
+		s.history = append(s.history, mark{s.evaluated, score})
 	}
 	return t, nil
-}
-
-// progress returns a point of the convergence.
-func (s *hunt) progress(best float64) Progress {
-	p := Progress{Evaluated: s.evaluated, Best: best}
-	if s.optimum != nil {
-		gap := 1 - best/s.optimum.Objective
-		p.Gap = &gap
-	}
-	return p
 }
 
 func (s *hunt) report(ctx context.Context) {
 	p := pipeline.Progress{Done: float64(s.evaluated), Total: float64(s.Population * (s.Iterations + 1)), Unit: "candidates"}
 	if n := len(s.history); n > 0 {
-		p.Note = s.describe(s.history[n-1])
+		best := s.history[n-1].best
+		p.Note = s.objective.note(best)
+		if gap := s.gap(best); gap != nil {
+			p.Note += fmt.Sprintf(", %.2f %% below the optimum", 100**gap)
+		}
 	}
 	pipeline.Report(ctx, p)
-}
-
-func (s *hunt) describe(p Progress) string {
-	note := s.objective.note(p.Best)
-	if p.Gap != nil {
-		note += fmt.Sprintf(", %.2f %% below the optimum", 100**p.Gap)
-	}
-	return note
 }

@@ -29,8 +29,21 @@ func (s *hunt) findOptimum() {
 	if path, ok := all.graph.Best(s.Limit.time(s.Platform.Power)); ok {
 		n := all.subnet(path, len(s.codec.first))
 		c := s.model.price(s.codec.encode(n))
-		s.optimum = &Optimum{Objective: path.Value, MACs: c.MACs, Latency: c.Latency, Subnet: n}
+		s.optimum, s.most = &Optimum{MACs: c.MACs, Latency: c.Latency, Subnet: n}, path.Value
+		if s.predictor != nil {
+			s.optimum.Predicted = &path.Value
+		}
 	}
+}
+
+// gap returns how far below the optimum an objective is, nil where that is not
+// known.
+func (s *hunt) gap(best float64) *float64 {
+	if s.optimum == nil {
+		return nil
+	}
+	gap := 1 - best/s.most
+	return &gap
 }
 
 // coverage returns how much of the true front's hypervolume, objective against
