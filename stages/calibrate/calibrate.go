@@ -26,7 +26,7 @@ networks names. Cells may be empty; μ and latency are fitted, MACs are compared
 what is supported bounds the weight limit.
 
 Every policy, memory and weight limit is tried; the rates and costs are fitted to the
-logarithms of μ and latency by Newton's method, from several starts. The result
+logarithms of μ and latency by least squares, from several starts. The result
 comes with each row's residual, the error on networks left out of the fit, and for every
 parameter the interval that the data allow (95 %, profile likelihood).
 

@@ -16,18 +16,22 @@ import (
 // do not count.
 func LayerBound(l *arch.Layer, memory int64) int64 {
 	g := newWindow(l)
+	return g.bound(memory)
+}
+
+func (g *window) bound(memory int64) int64 {
 	once := int64(g.operands*g.used + g.out + g.w)
 	if g.kind != dense || memory <= 0 {
 		return once
 	}
 	r := max(1, float64(g.k*g.k)/float64(g.stride*g.stride))
-	products := float64(taps(g.ho, g.hi, &g)) * float64(taps(g.wo, g.wi, &g)) * float64(g.ci) * float64(g.co)
+	products := float64(g.taps(g.ho, g.hi)) * float64(g.taps(g.wo, g.wi)) * float64(g.ci) * float64(g.co)
 	reuse := 2*products/math.Sqrt(r*float64(memory)) - 2*float64(memory)
 	return max(once, int64(reuse))
 }
 
 // taps counts the window positions along an axis that are not in the padding.
-func taps(out, in int, g *window) (n int) {
+func (g *window) taps(out, in int) (n int) {
 	if g.pad == 0 {
 		return out * g.k
 	}

@@ -118,7 +118,7 @@ func (p *Platform) layerCost(pl *planner, i int, m move) LayerCost {
 	if c.NPUCycles > 0 {
 		c.Utilisation = float64(c.MACs) / (c.NPUCycles * float64(p.PEs))
 	}
-	c.Bound = int(LayerBound(l, p.Memory+p.WeightMemory))
+	c.Bound = int(pl.windows[i].bound(p.Memory + p.WeightMemory))
 	c.Dominant, _ = p.dominant(&c)
 	c.Latency = p.cycles(c.NPUCycles, c.SYSCycles, c.Tiles) / p.Clock
 	return c

@@ -3,8 +3,10 @@ package raptor
 import (
 	"encoding/json"
 	"math"
+	"os"
 	"testing"
 
+	"eyrie/artifacts"
 	"eyrie/stages/arch"
 )
 
@@ -104,6 +106,58 @@ func TestPresets(t *testing.T) {
 				t.Errorf("%s: %s has no source", name, value)
 			}
 		}
+	}
+}
+
+// A network from an ONNX file costs what the same network from its backbone
+// does, under every policy. (Blocks are named after nodes, so that the scope
+// is left at the network.)
+func TestONNXEstimate(t *testing.T) {
+	file := artifacts.Local("../arch/testdata/small.onnx")
+	fromFile, err := arch.Spec{ONNX: &file}.Network()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("../arch/testdata/small.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b arch.Backbone
+	if err := json.Unmarshal(text, &b); err != nil {
+		t.Fatal(err)
+	}
+	net := b.Scale(b.Scaled(1), 32, arch.Rounding{Divisor: 1})
+	for _, policy := range []string{Layerwise, Resident, Mixed} {
+		p := tinyraptor(t)
+		p.Memory, p.Policy = 6<<10, policy
+		got, err := p.Estimate(fromFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := p.Estimate(net)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Latency != want.Latency || got.Mu != want.Mu || got.PeakMemory != want.PeakMemory || got.Traffic != want.Traffic {
+			t.Errorf("%s: %v s, μ %v, %d bytes moved; want %v, %v, %d", policy, got.Latency, got.Mu, got.Traffic, want.Latency, want.Mu, want.Traffic)
+		}
+	}
+}
+
+// The MCU takes about as long and as much energy as table 3 says for a network
+// of MCUNet's MACs: 200 ms and 30.2 mJ for 12.8 M.
+func TestMCU(t *testing.T) {
+	p, err := Preset("mcu")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := p.Estimate(mobilenet(0.35, 96))
+	if err != nil {
+		t.Fatal(err)
+	}
+	scale := 12.8e6 / float64(e.MACs)
+	if math.Abs(scale*e.Latency/0.2-1) > 0.02 || math.Abs(scale*e.Energy/0.03024-1) > 0.02 || e.Mu != 0 {
+		t.Errorf("%d MACs take %v s and %v J, μ %v", e.MACs, e.Latency, e.Energy, e.Mu)
 	}
 }
 

@@ -55,8 +55,8 @@ type planner struct {
 	moves     []move
 	ends      []int // per layer, counted from 1: where its moves end
 	schedules []Schedule
-	memo      []memo // of the current layer
-	win       window
+	memo      []memo   // of the current layer
+	windows   []window // of the layers so far
 }
 
 // memo is a schedule already searched for the current layer.
@@ -78,7 +78,7 @@ func (p *Platform) plan(net *arch.Network, input placement, open bool) (*planner
 	pl.p, pl.net, pl.open = p, net, open
 	pl.lifetimes()
 	pl.live = append(pl.live[:0], -1)
-	pl.schedules = pl.schedules[:0]
+	pl.schedules, pl.windows = pl.schedules[:0], pl.windows[:0]
 	pl.moves = append(pl.moves[:0], move{after: input, from: -1})
 	pl.ends = append(pl.ends[:0], 1)
 	for i := range net.Layers {
@@ -141,7 +141,7 @@ func (pl *planner) scopeEnds(i int) bool {
 // step extends every move by layer i.
 func (pl *planner) step(i int) error {
 	l := &pl.net.Layers[i]
-	pl.win = newWindow(l)
+	pl.windows = append(pl.windows, newWindow(l))
 	pl.memo = pl.memo[:0]
 	pl.next = pl.next[:0]
 	for _, j := range pl.live {
@@ -257,7 +257,7 @@ func (s *step) search(r *room, tiled bool) int32 {
 	}
 	how := int32(len(s.schedules))
 	s.schedules = append(s.schedules, Schedule{})
-	if !s.p.schedule(&s.win, r, tiled, &s.schedules[how]) {
+	if !s.p.schedule(&s.windows[s.i], r, tiled, &s.schedules[how]) {
 		s.schedules = s.schedules[:how]
 		how = -1
 	}
@@ -344,8 +344,8 @@ func (e *InfeasibleError) Error() string {
 // infeasible explains why no schedule of the current layer fits, with nothing
 // else in the local memory.
 func (pl *planner) infeasible() error {
-	g := &pl.win
-	l := &pl.net.Layers[len(pl.ends)-1]
+	i := len(pl.windows) - 1
+	l, g := &pl.net.Layers[i], &pl.windows[i]
 	buffers, sum := 1, 0
 	if pl.p.DoubleBuffer {
 		buffers = 2

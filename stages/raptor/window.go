@@ -43,7 +43,10 @@ func newWindow(l *arch.Layer) window {
 	case arch.Add:
 		g.kind, g.operands = pairing, 2
 	}
-	g.used = g.readRows(g.ho) * g.wi * g.ci
+	g.used = g.in
+	if g.k != 1 || g.stride != 1 {
+		g.used = g.readRows(g.ho) * g.wi * g.ci
+	}
 	return g
 }
 

@@ -1,0 +1,70 @@
+package calibrate
+
+import "eyrie/stages/raptor"
+
+// Output is what the block's references yield.
+type Output struct {
+	Platform   raptor.Platform   `json:"platform" doc:"the platform with the fitted values"`
+	RMS        float64           `json:"rms" provenance:"modelled" doc:"root mean square of the log errors of μ and latency"`
+	LOO        float64           `json:"loo" provenance:"modelled" doc:"the same, each network predicted by a fit that has not seen it"`
+	Rows       []Row             `json:"rows" doc:"one per measurement: ours, measured, residual"`
+	Sets       map[string]Set    `json:"sets" doc:"errors by the set that rows belong to"`
+	Parameters []Parameter       `json:"parameters" doc:"what was fitted, and how far the data determine it"`
+	Policies   []Fit             `json:"policies" doc:"the best fit of every policy, best first"`
+	Plausible  []raptor.Platform `json:"plausible" doc:"platforms that the data cannot tell from the fitted one: the ends of the intervals"`
+	Ranking    *Ranking          `json:"ranking" doc:"the networks of compare"`
+	Summary    []string          `json:"summary" doc:"the result in words"`
+}
+
+// Row is one measurement beside the model. What was not measured is null.
+type Row struct {
+	Set             string   `json:"set"`
+	Network         string   `json:"network"`
+	Width           float64  `json:"width" provenance:"given"`
+	Resolution      int      `json:"resolution" provenance:"given"`
+	MACs            int64    `json:"macs" provenance:"modelled" doc:"counted"`
+	MACsMeasured    *float64 `json:"macs_measured" provenance:"published"`
+	MACsError       *float64 `json:"macs_error" provenance:"modelled" doc:"relative"`
+	Mu              float64  `json:"mu" provenance:"modelled"`
+	MuMeasured      *float64 `json:"mu_measured" provenance:"published"`
+	MuResidual      *float64 `json:"mu_residual" provenance:"modelled" doc:"ln(ours / measured)"`
+	MuUnseen        *float64 `json:"mu_unseen" provenance:"modelled" doc:"ln(ours / measured) by a fit that has not seen the network"`
+	Latency         float64  `json:"latency" unit:"s" provenance:"modelled"`
+	LatencyMeasured *float64 `json:"latency_measured" unit:"s" provenance:"published"`
+	LatencyError    *float64 `json:"latency_error" provenance:"modelled" doc:"relative"`
+	LatencyUnseen   *float64 `json:"latency_unseen" provenance:"modelled" doc:"relative, by a fit that has not seen the network"`
+	Supported       bool     `json:"supported" doc:"no layer is beyond the weight limit"`
+	Source          string   `json:"source"`
+}
+
+// Set sums up the rows of a set. A figure of what was not measured is null.
+type Set struct {
+	Rows         int      `json:"rows"`
+	MACsRMS      *float64 `json:"macs_rms" provenance:"modelled" doc:"root mean square of the log errors of MACs"`
+	MACsWorst    *float64 `json:"macs_worst" provenance:"modelled" doc:"greatest relative error of MACs"`
+	MuRMS        *float64 `json:"mu_rms" provenance:"modelled" doc:"root mean square of the log errors of μ"`
+	MuWorst      *float64 `json:"mu_worst" provenance:"modelled" doc:"greatest log error of μ"`
+	MuLOO        *float64 `json:"mu_loo" provenance:"modelled" doc:"as mu_rms, each network predicted by a fit that has not seen it"`
+	LatencyWorst *float64 `json:"latency_worst" provenance:"modelled" doc:"greatest relative error of the latency"`
+	LatencyLOO   *float64 `json:"latency_loo" provenance:"modelled" doc:"as latency_worst, each network predicted by a fit that has not seen it"`
+}
+
+// Parameter is a fitted value with its 95 % interval.
+type Parameter struct {
+	Name       string   `json:"name"`
+	Unit       string   `json:"unit"`
+	Value      float64  `json:"value" provenance:"modelled"`
+	Low        *float64 `json:"low" provenance:"modelled" doc:"null: the data give no lower bound"`
+	High       *float64 `json:"high" provenance:"modelled" doc:"null: the data give no upper bound"`
+	Identified bool     `json:"identified" doc:"bounded on both sides, the upper bound at most three times the lower"`
+	Words      string   `json:"words" doc:"what the data say about it"`
+}
+
+// Fit is the best fit of a policy.
+type Fit struct {
+	Policy string  `json:"policy"`
+	Scope  string  `json:"scope"`
+	RMS    float64 `json:"rms" provenance:"modelled" doc:"root mean square of the log errors"`
+	Memory int64   `json:"memory" unit:"bytes" provenance:"modelled"`
+	Limit  int64   `json:"weight_limit" unit:"bytes" provenance:"modelled"`
+}
