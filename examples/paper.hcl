@@ -56,9 +56,9 @@ stage "table" "hardware" {
   rows  = stage.raptor.parameters
   columns = [
     { key = "name", title = "parameter" },
-    { key = "value", format = "%.5g" },
-    { key = "low", title = "at least", format = "%.5g" },
-    { key = "high", title = "at most", format = "%.5g" },
+    { key = "value", format = "%.6g" },
+    { key = "low", title = "at least", format = "%.6g" },
+    { key = "high", title = "at most", format = "%.6g" },
     { key = "unit" },
     { key = "identified" },
   ]
@@ -90,7 +90,7 @@ stage "table" "memory_table" {
 stage "plot" "figure1" {
   title = "Figure 1: MobileNetV2 1.0 at 224 pixels, int8"
   x     = { title = "block" }
-  y     = { title = "memory", unit = "KiB", scale = 1 / 1024, log = true }
+  y     = { title = "memory", unit = "KiB", scale = 1 / 1024 }
   series = [
     { name = "activations", mark = "bars", rows = stage.memory.blocks, x = "name", y = "activations" },
     { name = "weights", mark = "bars", rows = stage.memory.blocks, x = "name", y = "weights" },
@@ -469,6 +469,7 @@ output "table2_dominators" { value = stage.grid.standing.dominators }
 output "table3" { value = stage.table3.text }
 output "supernet_top1_largest" { value = stage.supernet.top1_largest }
 output "supernet_top1_smallest" { value = stage.supernet.top1_smallest }
+output "curve_figure" { value = stage.curve_figure.svg }
 output "search" { value = stage.search.text }
 output "evolve_gap" { value = max([for name, s in stage.found : s.gap]...) }
 output "table1_csv" { value = stage.table1.csv }
