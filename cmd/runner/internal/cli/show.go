@@ -189,6 +189,34 @@ func (a *app) writeStep(s *pipeline.Planned, doc showJSON) {
 		rows = append(rows, [3]string{o.Name, brief(o.Value, 60), strings.Join(kinds, ", ")})
 	}
 	a.writeRows("Outputs", rows)
+	for _, o := range doc.Outputs {
+		if texts := sentences(o.Value); len(texts) > 0 {
+			say(a.out, "\n%s", y.Bold(o.Name))
+			for _, text := range texts {
+				say(a.out, "%s", wrap(text, "  "))
+			}
+		}
+	}
+}
+
+// sentences returns the texts of an output that is a list of texts, and says
+// more than fits in a row: it is printed in full.
+func sentences(value any) []string {
+	list, _ := value.([]any)
+	var texts []string
+	long := false
+	for _, v := range list {
+		text, ok := v.(string)
+		if !ok {
+			return nil
+		}
+		texts = append(texts, text)
+		long = long || len(text) > 60 && strings.Contains(text, " ")
+	}
+	if !long {
+		return nil
+	}
+	return texts
 }
 
 func (a *app) writeRows(title string, rows [][3]string) {
