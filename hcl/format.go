@@ -1,6 +1,8 @@
 package hcl
 
 import (
+	"bytes"
+
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/hashicorp/hcl/v2/hclwrite"
@@ -18,9 +20,8 @@ func Format(src []byte, filename string) ([]byte, Diagnostics) {
 	if diags.HasErrors() {
 		return src, newDiagnostics(withoutCascade(diags), map[string]*hcl.File{filename: file})
 	}
-	out := hclwrite.Format(src)
-	if len(out) > 0 && out[len(out)-1] != '\n' {
-		out = append(out, '\n')
+	if len(src) > 0 && src[len(src)-1] != '\n' {
+		src = append(bytes.Clone(src), '\n')
 	}
-	return out, Diagnostics{}
+	return hclwrite.Format(src), Diagnostics{}
 }
