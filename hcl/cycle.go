@@ -16,7 +16,7 @@ func (m *module) order(steps []*pipeline.Step) {
 	_, err := pipeline.Order(steps)
 	var cycle *pipeline.CycleError
 	if !errors.As(err, &cycle) {
-		if err != nil {
+		if err != nil && !m.failed() { // else a step may be missing for a mistake in it
 			m.report(nil, "Steps cannot be ordered", "%s.", err)
 		}
 		return

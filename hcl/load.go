@@ -39,9 +39,7 @@ func Load(path string, opt Options) (*pipeline.Recipe, Diagnostics) {
 	m.buildStages()
 	m.buildOutputs()
 	steps := m.steps()
-	if !m.failed() {
-		m.order(steps)
-	}
+	m.order(steps)
 	r := &pipeline.Recipe{Name: strings.TrimSuffix(filepath.Base(path), ".hcl"), Steps: steps}
 	for _, o := range m.outputs {
 		r.Outputs = append(r.Outputs, o.result)
