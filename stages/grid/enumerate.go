@@ -17,6 +17,7 @@ type point struct {
 	largest int64 // weights of the largest layer that is not fully connected
 	mu      float64
 	cycles  float64
+	memory  int // most bytes of local memory occupied
 }
 
 // places are those of the map between two rows.
@@ -29,6 +30,7 @@ type prefix struct {
 	largest       int64
 	npu           float64
 	cycles, sys   [places]float64 // least cycles by place of the result, and the SYS cycles among them
+	peak          [places]int     // most bytes of local memory occupied meanwhile
 }
 
 // tasks returns into how many parts the enumeration is divided, and how many
@@ -53,8 +55,9 @@ func (s *space) enumerate(ctx context.Context, supported bool, visit func(task i
 	for range pipeline.CPUs(ctx) {
 		group.Go(func() {
 			for task := range next {
-				if start, ok := s.start(task, depth, supported); ok {
-					s.extend(&start, depth, supported, func(p point) { visit(task, p) })
+				stack := make([]prefix, len(s.parts)+1)
+				if s.start(stack, task, depth, supported) {
+					s.extend(stack, depth, supported, func(p point) { visit(task, p) })
 				}
 			}
 		})
@@ -73,36 +76,40 @@ func (s *space) enumerate(ctx context.Context, supported bool, visit func(task i
 	return err
 }
 
-// start chooses the first rows as the task's digits say.
-func (s *space) start(task, depth int, supported bool) (prefix, bool) {
-	p := prefix{cycles: [places]float64{raptor.OnChip: math.Inf(1), raptor.Both: math.Inf(1)}}
-	choices := make([]int, depth)
-	for row := depth - 1; row >= 0; row-- {
-		choices[row] = task % len(s.options)
-		task /= len(s.options)
-	}
-	for row, choice := range choices {
-		next, ok := s.follow(&p, row, choice, supported)
-		if !ok {
-			return p, false
+// start chooses the first rows as the task's digits say. stack[row] holds the
+// choices for the rows before row.
+func (s *space) start(stack []prefix, task, depth int, supported bool) bool {
+	stack[0] = prefix{cycles: [places]float64{raptor.OnChip: math.Inf(1), raptor.Both: math.Inf(1)}}
+	for row, unit := 0, pow(len(s.options), depth-1); row < depth; row++ {
+		if !s.follow(&stack[row], &stack[row+1], row, task/unit%len(s.options), supported) {
+			return false
 		}
-		p = next
+		unit = max(1, unit/len(s.options))
 	}
-	return p, true
+	return true
 }
 
-// follow adds a row. ok is false where it does not fit.
-func (s *space) follow(p *prefix, row, choice int, supported bool) (q prefix, ok bool) {
+func pow(n, k int) int {
+	p := 1
+	for range k {
+		p *= n
+	}
+	return p
+}
+
+// follow sets q to p with one more row, and tells whether that fits.
+func (s *space) follow(p, q *prefix, row, choice int, supported bool) (ok bool) {
 	n := len(s.options)
 	part := &s.parts[row][choice]
 	if row > 0 {
 		part = &s.parts[row][p.choice*n+choice]
 	}
 	if supported && part.Oversize > 0 {
-		return q, false
+		return false
 	}
-	q = prefix{index: p.index*n + choice, choice: choice, macs: p.macs + part.MACs, params: p.params + part.Params,
-		largest: max(p.largest, part.Largest), npu: p.npu + part.NPU}
+	q.index, q.choice = p.index*n+choice, choice
+	q.macs, q.params, q.npu = p.macs+part.MACs, p.params+part.Params, p.npu+part.NPU
+	q.largest = max(p.largest, part.Largest)
 	for out := range q.cycles {
 		best := p.cycles[0] + part.Ways[0][out].Cycles
 		from := 0
@@ -111,23 +118,24 @@ func (s *space) follow(p *prefix, row, choice int, supported bool) (q prefix, ok
 				best, from = c, in
 			}
 		}
-		q.cycles[out], q.sys[out] = best, p.sys[from]+part.Ways[from][out].SYS
+		w := &part.Ways[from][out]
+		q.cycles[out], q.sys[out], q.peak[out] = best, p.sys[from]+w.SYS, max(p.peak[from], w.Peak)
 		ok = ok || !math.IsInf(best, 1)
 	}
-	return q, ok
+	return ok
 }
 
-// extend visits every assignment that begins with the prefix.
-func (s *space) extend(p *prefix, row int, supported bool, visit func(point)) {
+// extend visits every assignment that begins with the choices in stack[row].
+func (s *space) extend(stack []prefix, row int, supported bool, visit func(point)) {
+	q := &stack[row+1]
 	for choice := range s.options {
-		q, ok := s.follow(p, row, choice, supported)
 		switch {
-		case !ok:
+		case !s.follow(&stack[row], q, row, choice, supported):
 		case row+1 < len(s.parts):
-			s.extend(&q, row+1, supported, visit)
+			s.extend(stack, row+1, supported, visit)
 		default:
-			visit(point{index: q.index, macs: q.macs, params: q.params, largest: q.largest,
-				mu: q.npu / q.sys[raptor.Stored], cycles: q.cycles[raptor.Stored]})
+			visit(point{index: q.index, macs: q.macs, params: q.params, largest: q.largest, mu: q.npu / q.sys[raptor.Stored],
+				cycles: q.cycles[raptor.Stored], memory: q.peak[raptor.Stored]})
 		}
 	}
 }

@@ -20,7 +20,7 @@ import (
 )
 
 // Stage is "progressive-grid".
-var Stage = pipeline.Define("progressive-grid", 2,
+var Stage = pipeline.Define("progressive-grid", 3,
 	"Find the width assignments that maximise MACs and μ, exactly.\n\n"+
 		"Every assignment of a multiplier to each row of the backbone is priced on the platform. The result is the Pareto front of "+
 		"(MACs, μ), one point of it picked by a rule, and where a given assignment (such as the paper's table 2) stands among all.",
@@ -56,6 +56,7 @@ type Config struct {
 type Limit struct {
 	Latency float64 `json:"latency,omitempty" unit:"s" min:"0" doc:"time of one inference"`
 	Energy  float64 `json:"energy,omitempty" unit:"J" min:"0" doc:"energy of one inference"`
+	Memory  float64 `json:"memory,omitempty" unit:"bytes" min:"0" doc:"local memory occupied at once"`
 	MACs    float64 `json:"macs,omitempty" min:"0" doc:"multiply-accumulate operations"`
 	Params  float64 `json:"params,omitempty" min:"0" doc:"parameters"`
 }
@@ -130,6 +131,7 @@ type Point struct {
 	Mu       float64     `json:"mu" provenance:"modelled" doc:"NPU cycles / SYS cycles"`
 	Latency  float64     `json:"latency" unit:"s" provenance:"modelled" doc:"time of one inference"`
 	Energy   float64     `json:"energy" unit:"J" provenance:"modelled" doc:"energy of one inference"`
+	Memory   int         `json:"memory" unit:"bytes" provenance:"modelled" doc:"most local memory occupied"`
 	Largest  int64       `json:"largest" unit:"bytes" provenance:"modelled" doc:"weights of the largest layer, the fully connected one aside"`
 }
 
@@ -241,5 +243,5 @@ func (s *space) count(ctx context.Context, c *Config, rivals []Reference, stride
 func (s *space) within(p point, l Limit) bool {
 	t := p.cycles / s.platform.Clock
 	return (l.Latency == 0 || t <= l.Latency) && (l.Energy == 0 || t*s.platform.Power <= l.Energy) &&
-		(l.MACs == 0 || float64(p.macs) <= l.MACs) && (l.Params == 0 || float64(p.params) <= l.Params)
+		(l.Memory == 0 || float64(p.memory) <= l.Memory) && (l.MACs == 0 || float64(p.macs) <= l.MACs) && (l.Params == 0 || float64(p.params) <= l.Params)
 }

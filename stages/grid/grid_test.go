@@ -129,9 +129,9 @@ func TestThreads(t *testing.T) {
 	}
 }
 
-// golden is the digest of the result for version 2 on a small input. A change
+// golden is the digest of the result for version 3 on a small input. A change
 // of results needs a new version of the stage.
-const golden = "38be98ea00e6a2ab7983ce4c816f2ac57170878ce9057293c4814fbad0fe28f9"
+const golden = "bd3ea10f4e17bf044077eca4796a35c416c1351f5121e1a4c4e084291106bdf0"
 
 func TestGolden(t *testing.T) {
 	p := raptor.Platform{Clock: 2e8, PEs: 128, Rates: raptor.Rates{Conv: 100, Depthwise: 5, Pointwise: 100, Linear: 100}, Memory: 80 << 10, WeightLimit: 40000,
@@ -145,8 +145,38 @@ func TestGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := fmt.Sprintf("%x", sha256.Sum256(b)); got != golden || Stage.Version != 2 {
-		t.Errorf("version %d has digest %s, want %s of version 2: if results changed, so must the version", Stage.Version, got, golden)
+	if got := fmt.Sprintf("%x", sha256.Sum256(b)); got != golden || Stage.Version != 3 {
+		t.Errorf("version %d has digest %s, want %s of version 3: if results changed, so must the version", Stage.Version, got, golden)
+	}
+}
+
+// What a limit admits is within it, and what it takes away is not.
+func TestLimits(t *testing.T) {
+	c := Config{Platform: tinyraptor(t), Backbone: small(), Resolutions: []int{96}, Min: 0.5, Max: 1.5, Step: 0.5, Rule: Most}
+	all, err := run(context.Background(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := all.Best
+	for name, limit := range map[string]Limit{
+		"latency": {Latency: 0.9 * b.Latency}, "energy": {Energy: 0.9 * b.Energy}, "memory": {Memory: float64(b.Memory - 1)},
+		"MACs": {MACs: 0.9 * float64(b.MACs)}, "parameters": {Params: 0.9 * float64(b.Params)},
+	} {
+		c.Limit = limit
+		some, err := run(context.Background(), c)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if some.Feasible == 0 || some.Feasible >= all.Feasible {
+			t.Errorf("%s: %d of %d are within the limit", name, some.Feasible, all.Feasible)
+		}
+		for _, p := range some.Front {
+			if l := limit; l.Latency > 0 && p.Latency > l.Latency || l.Energy > 0 && p.Energy > l.Energy || l.Memory > 0 && float64(p.Memory) > l.Memory ||
+				l.MACs > 0 && float64(p.MACs) > l.MACs || l.Params > 0 && float64(p.Params) > l.Params {
+				t.Errorf("%s: %+v is beyond %+v", name, p, l)
+			}
+		}
 	}
 }
 
@@ -213,7 +243,7 @@ func TestTable2(t *testing.T) {
 // error that says so.
 func TestRefuses(t *testing.T) {
 	c := Config{Platform: tinyraptor(t), Backbone: small(), Resolutions: []int{56}, Min: 0.3, Max: 1.5, Step: 0.3, Rule: Product}
-	c.Limit.Latency = 1e-9
+	c.Limit = Limit{Latency: 1e-9}
 	if _, err := run(context.Background(), c); err == nil {
 		t.Error("an impossible latency limit was met")
 	}

@@ -85,7 +85,7 @@ func (s *space) point(p point) Point {
 	latency := p.cycles / s.platform.Clock
 	w := s.widths(p.index)
 	return Point{Widths: w, Channels: s.channels(w), MACs: p.macs, Params: p.params, Mu: p.mu,
-		Latency: latency, Energy: latency * s.platform.Power, Largest: p.largest}
+		Latency: latency, Energy: latency * s.platform.Power, Memory: p.memory, Largest: p.largest}
 }
 
 func (s *space) channels(w arch.Widths) []int {
@@ -135,7 +135,7 @@ func (s *space) standing(all *census, others []*census) *Standing {
 func (s *space) rival(r *rival) Point {
 	e := &r.estimate
 	return Point{Widths: r.Widths, Channels: s.channels(r.Widths), MACs: e.MACs, Params: e.Params, Mu: e.Mu,
-		Latency: e.Latency, Energy: e.Energy, Largest: s.largest(r.Widths)}
+		Latency: e.Latency, Energy: e.Energy, Memory: e.PeakMemory, Largest: s.largest(r.Widths)}
 }
 
 func (st *Standing) words(window float64) []string {
