@@ -134,7 +134,7 @@ func (s *space) extend(stack []prefix, row int, supported bool, visit func(point
 		case row+1 < len(s.parts):
 			s.extend(stack, row+1, supported, visit)
 		default:
-			visit(point{index: q.index, macs: q.macs, params: q.params, largest: q.largest, mu: q.npu / q.sys[raptor.Stored],
+			visit(point{index: q.index, macs: q.macs, params: q.params, largest: q.largest, mu: raptor.Mu(q.npu, q.sys[raptor.Stored]),
 				cycles: q.cycles[raptor.Stored], memory: q.peak[raptor.Stored]})
 		}
 	}

@@ -150,6 +150,24 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// On a platform that moves nothing μ means nothing; the most MACs win.
+func TestWithoutTransfers(t *testing.T) {
+	p, err := raptor.Preset("mcu")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rule := range []string{Product, Knee, MostMu, Most} {
+		out, err := run(context.Background(), Config{Platform: p, Backbone: small(), Resolutions: []int{56}, Min: 0.5, Max: 1.5, Step: 0.5, Rule: rule,
+			Reference: &Reference{"middle", arch.Widths{0.6, 1, 1, 1, 1}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := json.Marshal(out); err != nil || len(out.Front) != 1 || out.Best.Mu != 0 {
+			t.Errorf("%s: %v, %d on the front, best %+v", rule, err, len(out.Front), out.Best)
+		}
+	}
+}
+
 // What a limit admits is within it, and what it takes away is not.
 func TestLimits(t *testing.T) {
 	c := Config{Platform: tinyraptor(t), Backbone: small(), Resolutions: []int{96}, Min: 0.5, Max: 1.5, Step: 0.5, Rule: Most}

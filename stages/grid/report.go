@@ -101,7 +101,9 @@ func (s *space) standing(all *census, others []*census) *Standing {
 		Dominators: len(ref.dominators), PercentileRange: []float64{}, DominatorsRange: []int{}, Neighbours: []Neighbour{}, DominatedBy: []Point{}}
 	growth := 0.0
 	for _, p := range all.front {
-		growth = max(growth, min(math.Log(float64(p.macs)/float64(e.MACs)), math.Log(p.mu/e.Mu)))
+		if p.mu > 0 { // else nothing is moved, and μ means nothing
+			growth = max(growth, min(math.Log(float64(p.macs)/float64(e.MACs)), math.Log(p.mu/e.Mu)))
+		}
 	}
 	st.Distance = math.Expm1(growth)
 	networks := map[string]bool{}

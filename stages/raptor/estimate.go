@@ -67,6 +67,15 @@ func (p *Platform) cycles(npu, sys float64, tiles int) float64 {
 	return (npu+sys)/n + (n-1)/n*max(npu, sys)
 }
 
+// Mu returns the paper's efficiency, NPU cycles / SYS cycles (equation 1), and 0
+// where nothing is moved.
+func Mu(npu, sys float64) float64 {
+	if sys == 0 {
+		return 0
+	}
+	return npu / sys
+}
+
 // Estimate prices a network on the platform. It fails with an
 // [InfeasibleError] where a layer's smallest tile does not fit.
 func (p Platform) Estimate(net arch.Network) (Estimate, error) {
@@ -95,9 +104,7 @@ func (p Platform) Estimate(net arch.Network) (Estimate, error) {
 		}
 	}
 	e.Energy = p.Power * e.Latency
-	if e.SYSCycles > 0 {
-		e.Mu = e.NPUCycles / e.SYSCycles
-	}
+	e.Mu = Mu(e.NPUCycles, e.SYSCycles)
 	return e, nil
 }
 

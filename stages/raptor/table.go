@@ -198,9 +198,7 @@ func (t *Table) Estimate(n *arch.Subnet, c *Cost) error {
 	c.SYSCycles, c.PeakMemory = s.sys[Stored], s.peak[Stored]
 	c.Latency = s.cycles[Stored] / t.platform.Clock
 	c.Energy = c.Latency * t.platform.Power
-	if c.SYSCycles > 0 {
-		c.Mu = c.NPUCycles / c.SYSCycles
-	}
+	c.Mu = Mu(c.NPUCycles, c.SYSCycles)
 	return nil
 }
 
