@@ -96,9 +96,15 @@ func (c Config) quantise(ctx context.Context, float *deployed.Net, m *meter.Mete
 	if c.Images > 0 && c.Images < test.Len() {
 		test = test.Subset(data.Order(test.Len(), 1, 0)[:c.Images])
 	}
-	pipeline.Report(ctx, pipeline.Progress{Note: fmt.Sprintf("measuring in int8 on %d images", test.Len())})
-	top1, err := deployed.Accuracy(ctx, q, test, resolution, pipeline.CPUs(ctx))
-	return q, top1, err
+	done, right := 0, 0
+	err := deployed.Each(ctx, q, test, resolution, pipeline.CPUs(ctx), func(logits []float32, label int) {
+		if deployed.Class(logits) == label {
+			right++
+		}
+		done++
+		pipeline.Report(ctx, pipeline.Progress{Done: float64(done), Total: float64(test.Len()), Unit: "images", Note: "measuring in int8"})
+	})
+	return q, float64(right) / float64(test.Len()), err
 }
 
 func first(n int) []int {

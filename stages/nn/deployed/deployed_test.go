@@ -101,10 +101,7 @@ func TestNetIsTheSubnet(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := Accuracy(context.Background(), nets[i], test, resolution, 2)
-		if err != nil {
-			t.Fatal(err)
-		}
+		got := accuracy(t, nets[i], test)
 		if math.Abs(got-want) > 1.0/400 || i == 0 && got < 0.4 {
 			t.Errorf("subnet %d: top-1 %v, the evaluator measures %v", i, got, want)
 		}
@@ -116,14 +113,7 @@ func TestInt8Accuracy(t *testing.T) {
 	_, test, _, nets := subnets(t)
 	for i, net := range nets {
 		q := net.Quantise(images(t, test, 100))
-		float, err := Accuracy(context.Background(), net, test, resolution, 2)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := Accuracy(context.Background(), q, test, resolution, 2)
-		if err != nil {
-			t.Fatal(err)
-		}
+		float, got := accuracy(t, net, test), accuracy(t, q, test)
 		t.Logf("subnet %d: top-1 %.4f, in int8 %.4f", i, float, got)
 		if math.Abs(got-float) > 0.015 {
 			t.Errorf("subnet %d: top-1 %v in float, %v in int8", i, float, got)
@@ -176,7 +166,7 @@ func TestONNXRuntimeAgrees(t *testing.T) {
 					d := math.Abs(float64(got[k*len(want)+j] - want[j]))
 					largest, sum = max(largest, d), sum+d
 				}
-				if argmax(want) == argmax(got[k*len(want):(k+1)*len(want)]) {
+				if Class(want) == Class(got[k*len(want):(k+1)*len(want)]) {
 					agree++
 				}
 			}
@@ -188,14 +178,19 @@ func TestONNXRuntimeAgrees(t *testing.T) {
 	}
 }
 
-func argmax(z []float32) int {
-	best := 0
-	for j, v := range z {
-		if v > z[best] {
-			best = j
+// accuracy returns the part of the images that are classified correctly.
+func accuracy(t *testing.T, r Runner, split *data.Split) float64 {
+	t.Helper()
+	right := 0
+	err := Each(context.Background(), r, split, resolution, 2, func(logits []float32, label int) {
+		if Class(logits) == label {
+			right++
 		}
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
-	return best
+	return float64(right) / float64(split.Len())
 }
 
 // runONNX returns the logits that onnxruntime computes.
@@ -221,4 +216,33 @@ func TestNewPanics(t *testing.T) {
 		}
 	}()
 	New(space().Network(space().Largest()), nil)
+}
+
+func BenchmarkInt8(b *testing.B) {
+	bone := arch.MobileNetV2()
+	net := bone.Scale(bone.Uniform(0.35), 96, arch.Rounding{})
+	var layers []nn.Folded
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, l := range net.Layers {
+		if l.Weights() > 0 {
+			f := nn.Folded{Name: l.Name, Weight: make([]float32, l.Weights()), Bias: make([]float32, l.Out.C), ReLU6: l.Op != arch.Linear}
+			for i := range f.Weight {
+				f.Weight[i] = float32(rng.NormFloat64())
+			}
+			layers = append(layers, f)
+		}
+	}
+	image := make([]float32, 96*96*3)
+	for i := range image {
+		image[i] = float32(rng.NormFloat64())
+	}
+	float := New(net, layers)
+	for name, r := range map[string]Runner{"float32": float, "int8": float.Quantise([][]float32{image})} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				r.Logits(image)
+			}
+			b.ReportMetric(float64(net.MACs())*float64(b.N)/b.Elapsed().Seconds()/1e9, "GMAC/s")
+		})
+	}
 }

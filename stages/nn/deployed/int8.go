@@ -26,7 +26,7 @@ type scale struct {
 // quantised is a layer in integers.
 type quantised struct {
 	weight  []int32   // −127 … 127, [out, in, k, k]
-	byTap   []int32   // [out, k, k, in]
+	inner   []int32   // the same in the order of the inner loops
 	bias    []int32   // at scale in·steps
 	steps   []float32 // the weights' scale, by output channel
 	rescale []float32 // in·steps/out, by output channel
@@ -67,14 +67,11 @@ func (n *Int8) Logits(image []float32) []float32 {
 		case arch.Pool:
 			poolInt8(l, x, in, y, q.out)
 		default:
-			accumulate(l, x, q.byTap, q.bias, y)
+			accumulate(l, x, q.inner, q.bias, y)
 			if l.Op == arch.Linear {
 				return dequantise(y, in, q.steps)
 			}
-			for k, sum := range y {
-				scaled := int32(math.RoundToEven(float64(float32(sum) * q.rescale[k%l.Out.C])))
-				y[k] = clamp(scaled+q.out.zero) - q.out.zero
-			}
+			q.narrow(y)
 		}
 		maps[i] = y
 	}
@@ -84,6 +81,18 @@ func (n *Int8) Logits(image []float32) []float32 {
 		ones[i] = 1
 	}
 	return dequantise(last, s, ones)
+}
+
+// narrow brings sums, pixel by pixel, to the scale of the layer's map.
+func (q *quantised) narrow(sums []int32) {
+	low, high := -128-q.out.zero, 127-q.out.zero
+	for len(sums) > 0 {
+		for c, factor := range q.rescale {
+			v := int32(math.RoundToEven(float64(float32(sums[c]) * factor)))
+			sums[c] = min(high, max(low, v))
+		}
+		sums = sums[len(q.rescale):]
+	}
 }
 
 // dequantise returns what sums at scale in·steps stand for.

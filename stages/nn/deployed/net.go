@@ -24,7 +24,7 @@ type Net struct {
 // weights are those of a layer; of one without they are empty.
 type weights struct {
 	weight []float32 // as nn.Folded has them: [out, in, k, k]
-	byTap  []float32 // [out, k, k, in]: what the inner loops read
+	inner  []float32 // the same in the order of the inner loops
 	bias   []float32
 	relu6  bool
 }
@@ -45,7 +45,7 @@ func New(net arch.Network, layers []nn.Folded) *Net {
 		if !ok || int64(len(f.Weight)) != l.Weights() || len(f.Bias) != l.Out.C {
 			panic(fmt.Sprintf("deployed.New: layer %q has %d weights and %d biases, want %d and %d", l.Name, len(f.Weight), len(f.Bias), l.Weights(), l.Out.C))
 		}
-		n.layers[i] = weights{f.Weight, byTap(&net.Layers[i], f.Weight), f.Bias, f.ReLU6}
+		n.layers[i] = weights{f.Weight, inner(&net.Layers[i], f.Weight), f.Bias, f.ReLU6}
 	}
 	return n
 }
@@ -61,18 +61,18 @@ func inputs(l *arch.Layer) int {
 	return l.In.C
 }
 
-// byTap reorders [out, in, k, k] to [out, k, k, in].
-func byTap[T any](l *arch.Layer, w []T) []T {
+// inner reorders [out, in, k, k] as the inner loops read it: [k, k, out, in].
+func inner[T any](l *arch.Layer, w []T) []T {
 	in, taps := inputs(l), l.Kernel*l.Kernel
-	out := make([]T, len(w))
+	v := make([]T, len(w))
 	for o := range l.Out.C {
 		for i := range in {
 			for tap := range taps {
-				out[(o*taps+tap)*in+i] = w[(o*in+i)*taps+tap]
+				v[(tap*l.Out.C+o)*in+i] = w[(o*in+i)*taps+tap]
 			}
 		}
 	}
-	return out
+	return v
 }
 
 // Logits runs one image. Its pixels are normalised, rows × columns × channels.
@@ -101,7 +101,7 @@ func (n *Net) run(image []float32) [][]float32 {
 		case arch.Pool:
 			mean(l, x, y)
 		default:
-			accumulate(l, x, w.byTap, w.bias, y)
+			accumulate(l, x, w.inner, w.bias, y)
 		}
 		if w.relu6 {
 			for k, v := range y {
@@ -130,49 +130,58 @@ func mean(l *arch.Layer, x, y []float32) {
 // layer, in floating point or in integers.
 func accumulate[T int32 | float32](l *arch.Layer, x, w, bias, y []T) {
 	if l.Op == arch.Linear {
-		for o := range y {
-			y[o] = bias[o] + dot(x, w[o*len(x):(o+1)*len(x)])
-		}
+		copy(y, bias)
+		products(x, w, y)
 		return
 	}
-	in, taps := inputs(l), l.Kernel*l.Kernel
+	in := inputs(l)
 	for oy := range l.Out.H {
 		for ox := range l.Out.W {
 			out := y[(oy*l.Out.W+ox)*l.Out.C:][:l.Out.C]
 			copy(out, bias)
-			for tap := range taps {
+			for tap := range l.Kernel * l.Kernel {
 				iy, ix := oy*l.Stride+tap/l.Kernel-l.Pad, ox*l.Stride+tap%l.Kernel-l.Pad
 				if iy < 0 || iy >= l.In.H || ix < 0 || ix >= l.In.W {
 					continue
 				}
 				pixel := x[(iy*l.In.W+ix)*l.In.C:][:l.In.C]
+				weights := w[tap*l.Out.C*in:][:l.Out.C*in]
 				if l.Op == arch.Depthwise {
-					for o := range out {
-						out[o] += pixel[o] * w[o*taps+tap]
+					for o, v := range pixel {
+						out[o] += v * weights[o]
 					}
-					continue
-				}
-				for o := range out {
-					out[o] += dot(pixel, w[(o*taps+tap)*in:][:in])
+				} else {
+					products(pixel, weights, out)
 				}
 			}
 		}
 	}
 }
 
-// dot returns the sum of the products, in a fixed order.
-func dot[T int32 | float32](a, b []T) T {
-	var s0, s1, s2, s3 T
-	b = b[:len(a)]
-	i := 0
-	for ; i+4 <= len(a); i += 4 {
-		s0 += a[i] * b[i]
-		s1 += a[i+1] * b[i+1]
-		s2 += a[i+2] * b[i+2]
-		s3 += a[i+3] * b[i+3]
+// products adds w·x to y; w is len(y) × len(x). Four rows at once share what is
+// read of x.
+func products[T int32 | float32](x, w, y []T) {
+	n := len(x)
+	o := 0
+	for ; o+4 <= len(y); o += 4 {
+		w0, w1, w2, w3 := w[o*n:][:n], w[(o+1)*n:][:n], w[(o+2)*n:][:n], w[(o+3)*n:][:n]
+		var s0, s1, s2, s3 T
+		for i, v := range x {
+			s0 += v * w0[i]
+			s1 += v * w1[i]
+			s2 += v * w2[i]
+			s3 += v * w3[i]
+		}
+		y[o] += s0
+		y[o+1] += s1
+		y[o+2] += s2
+		y[o+3] += s3
 	}
-	for ; i < len(a); i++ {
-		s0 += a[i] * b[i]
+	for ; o < len(y); o++ {
+		var sum T
+		for i, v := range x {
+			sum += v * w[o*n+i]
+		}
+		y[o] += sum
 	}
-	return s0 + s1 + s2 + s3
 }

@@ -81,5 +81,5 @@ func (q *quantised) quantise(l *arch.Layer, w *weights, in scale) {
 		q.steps = append(q.steps, step)
 		q.rescale = append(q.rescale, in.size*step/q.out.size)
 	}
-	q.byTap = byTap(l, q.weight)
+	q.inner = inner(l, q.weight)
 }

@@ -38,19 +38,13 @@ func Each(ctx context.Context, r Runner, split *data.Split, resolution, threads 
 	return nil
 }
 
-// Accuracy returns the part of the images whose label has the largest logit.
-func Accuracy(ctx context.Context, r Runner, split *data.Split, resolution, threads int) (top1 float64, err error) {
-	correct := 0
-	err = Each(ctx, r, split, resolution, threads, func(logits []float32, label int) {
-		best := 0
-		for j, v := range logits {
-			if v > logits[best] {
-				best = j
-			}
+// Class returns the class with the largest logit, the first of equal ones.
+func Class(logits []float32) int {
+	best := 0
+	for j, v := range logits {
+		if v > logits[best] {
+			best = j
 		}
-		if best == label {
-			correct++
-		}
-	})
-	return float64(correct) / float64(split.Len()), err
+	}
+	return best
 }
