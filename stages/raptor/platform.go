@@ -1,15 +1,3 @@
-// Package raptor is the cost model of a memory-constrained NPU such as
-// TinyRAPTOR: an accelerator with a small local memory beside an MCU that
-// moves the data. It answers what a network costs in latency, energy and data
-// transfers, and why.
-//
-// A [Platform] holds the numbers of a chip. [Platform.Estimate] prices a
-// network: for every layer the best tile that fits in the local memory
-// ([Schedule]), and over the whole network which maps stay there between
-// layers. NPU cycles are MACs by rate, SYS cycles are bytes and tiles by cost,
-// and the paper's metric is μ = NPU cycles / SYS cycles (equation 1).
-//
-// Everything here is a pure function of its arguments.
 package raptor
 
 import (

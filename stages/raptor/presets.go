@@ -20,7 +20,7 @@ type preset struct {
 	Doc    string                     `json:"doc"`
 	Base   string                     `json:"base"` // the preset that it varies
 	Values map[string]json.RawMessage `json:"values"`
-	Source map[string]string          `json:"source"` // per value: where it stands, or "assumed"
+	Source map[string]string          `json:"source"` // per value, for who reads the file: where it stands, or "assumed"
 }
 
 var presets = sync.OnceValue(func() map[string]preset {
@@ -56,14 +56,4 @@ func Preset(name string) (Platform, error) {
 	}
 	p.Name = name
 	return p, nil
-}
-
-// Source says where a value of a preset comes from, or "assumed".
-func Source(name, value string) string {
-	for e, ok := presets()[name]; ok; e, ok = presets()[e.Base] {
-		if s := e.Source[value]; s != "" {
-			return s
-		}
-	}
-	return ""
 }

@@ -1,0 +1,48 @@
+// Package raptor is the cost model of a memory-constrained NPU such as
+// TinyRAPTOR: an accelerator with a small local memory beside an MCU that
+// moves the data. It answers what a network costs in latency, energy and data
+// transfers, and why. Everything in it is a pure function of its arguments.
+//
+// A [Platform] holds the numbers of a chip. [Platform.Estimate] prices a
+// network from scratch; [Table] prices the subnets of an elastic space by
+// adding up what was priced once for every block ([Part]); [Platform.Explain]
+// says in sentences why a layer costs what it does.
+//
+// # The model
+//
+// NPU cycles are MACs divided by the rate that the kind of layer reaches. SYS
+// cycles are bytes of activations, bytes of weights and tiles, each times its
+// cost. The two add up, or overlap between tiles with double buffering; the
+// paper's metric is μ = NPU cycles / SYS cycles (equation 1), energy is power
+// times latency.
+//
+// A layer that fits in the local memory as a whole, operands, weights and
+// result, moves each of them once at most. Else it is cut into tiles of output
+// rows × output channels × input channels, and runs in the loop order that
+// costs the fewest SYS cycles: rows that two tiles share are read twice (the
+// halo), an operand that the inner loop walks over is read again for each turn
+// of the outer one, partial sums stay or travel as int32 ([Schedule]).
+//
+// A map that stays in the local memory between two layers is neither written
+// nor read, but takes the room of tiles meanwhile; a residual operand waits
+// there until its add, or is stored, or both. Which maps stay is decided for
+// the whole network at once, by dynamic programming over the places of the maps
+// that are live after each layer (planner). Platform.Policy and Platform.Scope
+// say what the compiler is taken to be capable of. At the points where
+// one map is live, as between blocks, a network falls into parts that
+// couple only through that map's place; so tables, graphs and the grid of all
+// width assignments are exact, not approximations.
+//
+// # What holds it
+//
+// Tests run layers with real numbers from buffers of the schedule's sizes and
+// count every byte; compare the chosen schedule with every tile in every order,
+// and the planner with every way to keep maps; hold both against lower bounds
+// ([LayerBound], [Fused]); and fuzz what must be true of any network: more
+// memory, cheaper transfers or a more capable policy never make it slower.
+//
+// What the model leaves out: bursts and alignment of transfers, contention,
+// utilisation that depends on a layer's shape, and the time of pooling and
+// additions in the NPU. How far it agrees with measurements is the business of
+// stage "calibrate".
+package raptor
