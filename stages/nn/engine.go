@@ -3,6 +3,7 @@ package nn
 import (
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -21,13 +22,20 @@ type Engine struct {
 	scratch []*scratch // of each thread; the caller of run is thread 0
 	wake    []chan struct{}
 
-	work task
-	n    int
-	next atomic.Int64
-	wait sync.WaitGroup
+	work   task
+	n      int     // parts
+	shares []share // of each thread that takes part
+	back   bool    // the shares are gone through from their ends
+	wait   sync.WaitGroup
 
 	mu     sync.Mutex
 	caught any // a panic of a helper
+}
+
+// share is how far a thread's own parts are done. Each has a cache line.
+type share struct {
+	next atomic.Int64
+	_    [56]byte
 }
 
 // task is work in independent parts. Parts of one task run at the same time.
@@ -46,12 +54,13 @@ func NewEngine(threads int, kernels string) (*Engine, error) {
 		threads = runtime.GOMAXPROCS(0)
 	}
 	e := &Engine{k: k, threads: min(threads, maxChunks)}
+	e.shares = make([]share, e.threads)
 	for i := range e.threads {
 		e.scratch = append(e.scratch, &scratch{kernels: k})
 		if i > 0 {
 			wake := make(chan struct{}, 1)
 			e.wake = append(e.wake, wake)
-			go e.help(wake, e.scratch[i])
+			go e.help(i, wake)
 		}
 	}
 	return e, nil
@@ -73,15 +82,22 @@ func (e *Engine) Close() {
 
 // run runs the n parts of t and returns when all are done. A panic in a part
 // is raised again here.
+//
+// Each thread has its share of the parts, the same from task to task, and goes
+// through it in alternating directions, so that it finds in its cache what it
+// left there; who is done helps the others.
 func (e *Engine) run(n int, t task) {
-	helpers := min(n-1, len(e.wake))
-	e.work, e.n = t, n
-	e.next.Store(0)
-	e.wait.Add(helpers)
-	for _, w := range e.wake[:max(0, helpers)] {
+	threads := min(max(n, 1), e.threads)
+	e.work, e.n, e.back = t, n, !e.back
+	e.shares = e.shares[:threads]
+	for i := range e.shares {
+		e.shares[i].next.Store(0)
+	}
+	e.wait.Add(threads - 1)
+	for _, w := range e.wake[:threads-1] {
 		w <- struct{}{}
 	}
-	e.drain(e.scratch[0])
+	e.drain(0)
 	e.wait.Wait()
 	e.work = nil
 	if c := e.caught; c != nil {
@@ -90,29 +106,38 @@ func (e *Engine) run(n int, t task) {
 	}
 }
 
-func (e *Engine) help(wake chan struct{}, s *scratch) {
+func (e *Engine) help(thread int, wake chan struct{}) {
 	for range wake {
-		e.drain(s)
+		e.drain(thread)
 		e.wait.Done()
 	}
 }
 
-// drain runs parts until there are none left.
-func (e *Engine) drain(s *scratch) {
+// drain runs parts until there are none left: the thread's own, then others'.
+func (e *Engine) drain(thread int) {
 	defer func() {
 		if c := recover(); c != nil {
 			e.mu.Lock()
-			e.caught = fmt.Sprintf("%v", c)
+			e.caught = fmt.Sprintf("%v\n%s", c, debug.Stack())
 			e.mu.Unlock()
 		}
 	}()
-	for {
-		i := int(e.next.Add(1)) - 1
-		if i >= e.n {
-			return
+	s := e.scratch[thread]
+	for i := range e.shares {
+		owner := (thread + i) % len(e.shares)
+		lo, hi := owner*e.n/len(e.shares), (owner+1)*e.n/len(e.shares)
+		for {
+			at := int(e.shares[owner].next.Add(1)) - 1
+			if at >= hi-lo {
+				break
+			}
+			s.used = 0
+			if e.back {
+				e.work.run(hi-1-at, s)
+			} else {
+				e.work.run(lo+at, s)
+			}
 		}
-		s.used = 0
-		e.work.run(i, s)
 	}
 }
 

@@ -62,20 +62,45 @@ func (l *layer) input(s *scratch, r, rows int) ([]float32, int) {
 // kernel column, channel.
 func (l *layer) patches(s *scratch, r, rows int) ([]float32, int) {
 	depth := l.depth(l.in)
-	a := s.zeros(rows * depth)
-	span := l.kernel * l.in
+	a := s.floats(rows * depth)
+	img, pix := r/l.outRows, r%l.outRows
+	oy, ox := pix/l.outW, pix%l.outW
 	for i := range rows {
-		img, pix := (r+i)/l.outRows, (r+i)%l.outRows
-		y, x := pix/l.outW*l.stride-l.kernel/2, pix%l.outW*l.stride-l.kernel/2
-		from, to := max(0, -x), min(l.kernel, l.inW-x)
-		for ky := range l.kernel {
-			if iy := y + ky; iy >= 0 && iy < l.inH && from < to {
-				src := l.src.x[img*l.inLen+(iy*l.inW+x+from)*l.in:]
-				copy(a[i*depth+ky*span+from*l.in:][:(to-from)*l.in], src)
+		l.patch(a[i*depth:(i+1)*depth], l.src.x[img*l.inLen:][:l.inLen], oy*l.stride-l.kernel/2, ox*l.stride-l.kernel/2)
+		if ox++; ox == l.outW {
+			ox = 0
+			if oy++; oy == l.outH {
+				oy = 0
+				img++
 			}
 		}
 	}
 	return a, depth
+}
+
+// patch copies the window of an image that begins at row y, column x, with zeros
+// where it lies outside.
+func (l *layer) patch(dst, img []float32, y, x int) {
+	span := l.kernel * l.in
+	inside := x >= 0 && x+l.kernel <= l.inW
+	for ky := y; ky < y+l.kernel; ky++ {
+		row := dst[:span]
+		dst = dst[span:]
+		switch {
+		case ky < 0 || ky >= l.inH:
+			clear(row)
+		case inside:
+			for i, v := range img[(ky*l.inW+x)*l.in:][:span] {
+				row[i] = v
+			}
+		default:
+			clear(row)
+			from, to := max(0, -x), min(l.kernel, l.inW-x)
+			if from < to {
+				copy(row[from*l.in:to*l.in], img[(ky*l.inW+x+from)*l.in:])
+			}
+		}
+	}
 }
 
 // pointwiseBackward computes a chunk of the gradient by the input and the
