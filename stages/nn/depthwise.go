@@ -21,18 +21,26 @@ func (l *layer) frame(lanes int) (size, row int) {
 	return (l.inH + p) * (l.inW + p) * lanes, (l.inW + p) * lanes
 }
 
-// load spreads one image of the input over frames.
-func (l *layer) load(s *scratch, frames []float32, img int) {
+// read returns one image of the input, before its normalisation by norm (nil for
+// none). What an expansion yields is computed in the scratch y.
+func (l *layer) read(s *scratch, img int, y []float32) (x []float32, norm *layer) {
+	if l.expand != nil {
+		l.expand.image(s, img, y)
+		return y, l.expand
+	}
+	return l.src.x[img*l.inLen:][:l.inLen], l.src.norm
+}
+
+// load spreads one image over frames.
+func (l *layer) load(s *scratch, frames, x []float32, norm *layer) {
 	size, row := l.frame(s.lanes)
+	scale, shift := s.constant(1, l.in), s.constant(0, l.in)
+	if norm != nil {
+		scale, shift = norm.scale, norm.shift
+	}
 	p := l.border()
 	for y := range l.inH {
-		dst := frames[(y+p)*row+p*s.lanes:]
-		src := l.src.x[img*l.inLen+y*l.inW*l.in:]
-		if n := l.src.norm; n != nil {
-			s.affine(l.inW, l.in, dst, s.lanes, size, src, l.in, n.scale, n.shift, true)
-		} else {
-			s.affine(l.inW, l.in, dst, s.lanes, size, src, l.in, s.constant(1, l.in), s.constant(0, l.in), false)
-		}
+		s.affine(l.inW, l.in, frames[(y+p)*row+p*s.lanes:], s.lanes, size, x[y*l.inW*l.in:], l.in, scale, shift, norm != nil)
 	}
 }
 
@@ -46,8 +54,10 @@ func (t *depthwiseForward) run(chunkNo int, s *scratch) {
 	sum, sq := s.zeros(l.out), s.zeros(l.out)
 	size, _ := l.frame(s.lanes)
 	frames := s.zeros(size * l.strips(s.lanes))
+	wide := s.floats(l.wideLen())
 	for img := lo; img < hi; img++ {
-		l.load(s, frames, img)
+		x, norm := l.read(s, img, wide)
+		l.load(s, frames, x, norm)
 		y := l.y[img*l.outLen:][:l.outLen]
 		l.slide(s, frames, l.forward, l.stride, l.outH, l.outW, y, nil, false)
 		for r := 0; r < l.outRows; r += momentRows {
@@ -55,6 +65,14 @@ func (t *depthwiseForward) run(chunkNo int, s *scratch) {
 			flush(part, sum, sq)
 		}
 	}
+}
+
+// wideLen returns how many floats an image of the expansion takes; 0 without one.
+func (l *layer) wideLen() int {
+	if l.expand == nil {
+		return 0
+	}
+	return l.inLen
 }
 
 // slide convolves the frames of one image with weights in strips and writes
@@ -75,25 +93,35 @@ func (t *depthwiseBackward) run(chunkNo int, s *scratch) {
 	taps := l.kernel * l.kernel * s.lanes
 	dw := l.partial[chunkNo*strips*taps:][:strips*taps]
 	clear(dw)
-	sum, dot := s.zeros(l.in), s.zeros(l.in)
-	var part []float64
-	if p := l.dst.norm; p != nil {
-		part = p.clearPart(chunkNo)
-	}
 	size, row := l.frame(s.lanes)
 	frames, grads := s.zeros(size*strips), s.zeros(size*strips)
 	compact := s.floats(l.outRows * s.lanes * strips)
+	wide := s.floats(l.wideLen())
+	dst := l.dst
+	if e := l.expand; e != nil {
+		dst = sink{g: s.floats(l.wideLen() + panelCols), norm: e, y: wide}
+		clear(e.partialOf(chunkNo))
+	}
+	part := dst.norm.clearPart(chunkNo)
+	sum, dot := s.zeros(l.in), s.zeros(l.in)
 	for img := lo; img < hi; img++ {
-		l.load(s, frames, img)
+		x, norm := l.read(s, img, wide)
+		l.load(s, frames, x, norm)
 		dy, dySize, dyRow := l.loadGrad(s, grads, compact, img)
 		for i := range strips {
 			s.dwGrad(l.kernel, l.stride, l.outH, l.outW, dw[i*taps:], frames[i*size:], row, dy[i*dySize:], dyRow)
 		}
-		off := img * l.inLen
-		l.slide(s, grads, l.transposed, 1, l.inH, l.inW, l.dst.g[off:], nil, false)
+		at := img * l.inLen
+		if l.expand != nil {
+			at = 0
+		}
+		l.slide(s, grads, l.transposed, 1, l.inH, l.inW, dst.g[at:], nil, false)
 		for r := 0; r < l.inRows; r += momentRows {
-			l.dst.finish(s.kernels, min(momentRows, l.inRows-r), l.in, off+r*l.in, sum, dot)
+			dst.finish(s.kernels, min(momentRows, l.inRows-r), l.in, at+r*l.in, sum, dot)
 			flush(part, sum, dot)
+		}
+		if e := l.expand; e != nil {
+			e.imageGrad(s, img, dst.g, e.partialOf(chunkNo))
 		}
 	}
 }

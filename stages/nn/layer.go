@@ -24,7 +24,7 @@ type layer struct {
 
 	shape           // as it is used now
 	src   view      // what it reads
-	y     []float32 // n·outH·outW × out, before normalisation
+	y     []float32 // n·outH·outW × out, before normalisation; not of an expansion
 
 	mean, variance  []float32 // of y, per channel
 	runMean, runVar []float32 // the same, of the largest subnet over many images; kept with the weights
@@ -37,6 +37,9 @@ type layer struct {
 
 	forward, transposed []float32 // packed weights; of a depthwise layer, strips, and strips turned around
 	partial             []float32 // per chunk: gradient of the weights
+
+	expand *layer // of a depthwise layer: the expansion before it, whose output is not kept
+	gram          // of an expansion
 }
 
 // shape is the extent of a layer's maps: those of the subnet that runs.
@@ -61,6 +64,7 @@ type sink struct {
 	g    []float32 // nil: nowhere
 	add  []float32 // added to it: the gradient that comes over the residual connection
 	norm *layer    // the layer whose normalised output this is the gradient of
+	y    []float32 // that output before normalisation
 }
 
 func newLayer(ps *params, name string, op arch.Op, k, stride, in, out int, relu bool) *layer {
@@ -83,16 +87,17 @@ func newLayer(ps *params, name string, op arch.Op, k, stride, in, out int, relu 
 }
 
 // bind sets the extents: n images of h × w × in, out channels, a k × k kernel.
-func (l *layer) bind(n, h, w, in, out, k int, src view) {
+func (l *layer) bind(n, h, w, in, out, k int) {
 	p := k / 2
 	oh, ow := arch.OutSize(h, k, l.stride, p), arch.OutSize(w, k, l.stride, p)
 	l.shape = shape{
 		n: n, inH: h, inW: w, in: in, outH: oh, outW: ow, out: out, kernel: k,
 		inRows: h * w, outRows: oh * ow, inLen: h * w * in, outLen: oh * ow * out,
 	}
-	l.src = src
-	l.y = grow(l.y, n*l.outLen)
 }
+
+// keep makes room for the output.
+func (l *layer) keep() { l.y = grow(l.y, l.n*l.outLen) }
 
 // Eps is what is added to a variance before its root is taken.
 const eps = 1e-5
@@ -174,10 +179,9 @@ func (d *sink) finish(k *kernels, rows, cols, off int, sum, dot []float32) {
 		k.add(g, d.add[off:][:rows*cols])
 	}
 	switch {
-	case l == nil:
 	case l.relu:
-		k.reluGrad(rows, cols, g, cols, l.y[off:], cols, l.scale, l.shift, sum, dot)
+		k.reluGrad(rows, cols, g, cols, d.y[off:], cols, l.scale, l.shift, sum, dot)
 	default:
-		k.gradMoments(rows, cols, g, cols, l.y[off:], cols, sum, dot)
+		k.gradMoments(rows, cols, g, cols, d.y[off:], cols, sum, dot)
 	}
 }

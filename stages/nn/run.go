@@ -52,7 +52,7 @@ func (r *runner) forward() {
 	z := n.first
 	for _, b := range n.active {
 		if b.expand != nil {
-			r.layerForward(b.expand)
+			r.expandForward(b.expand)
 		}
 		r.layerForward(b.depthwise)
 		r.layerForward(b.project)
@@ -78,6 +78,14 @@ func (r *runner) layerForward(l *layer) {
 	l.normalise()
 }
 
+// expandForward finds an expansion's statistics; its output is made by the
+// depthwise layer.
+func (r *runner) expandForward(l *layer) {
+	l.products = grow(l.products, chunks(l.n)*l.in*pad16(l.in))
+	r.run(chunks(l.n), (*expandGram)(l))
+	l.normaliseExpansion(r.k)
+}
+
 func (r *runner) outputs(l *layer, z, residual []float32) {
 	r.output = blockOutput{l, z, residual}
 	r.run(chunks(l.n), &r.output)
@@ -94,7 +102,7 @@ func (r *runner) backward() {
 		r.layerBackward(b.project)
 		r.layerBackward(b.depthwise)
 		if b.expand != nil {
-			r.layerBackward(b.expand)
+			r.expandBackward(b.expand)
 		}
 	}
 	r.layerBackward(n.stem)
@@ -103,6 +111,9 @@ func (r *runner) backward() {
 func (r *runner) layerBackward(l *layer) {
 	l.normaliseGrad()
 	if l.op == arch.Depthwise {
+		if e := l.expand; e != nil {
+			e.partial = grow(e.partial, chunks(e.n)*e.in*pad16(e.out))
+		}
 		l.partial = grow(l.partial, chunks(l.n)*l.strips(r.k.lanes)*l.kernel*l.kernel*r.k.lanes)
 		r.run(chunks(l.n), (*depthwiseBackward)(l))
 		l.kernelGrad(r.k)
@@ -111,4 +122,13 @@ func (r *runner) layerBackward(l *layer) {
 	l.partial = grow(l.partial, chunks(l.n)*l.depth(l.in)*pad16(l.out))
 	r.run(chunks(l.n), (*pointwiseBackward)(l))
 	r.run(reduceParts, (*pointwiseReduce)(l))
+}
+
+// expandBackward completes an expansion's gradients, which the depthwise layer's
+// pass has begun.
+func (r *runner) expandBackward(l *layer) {
+	l.normaliseGrad()
+	l.mixExpansion(r.k)
+	r.run(chunks(l.n), (*expandMix)(l))
+	r.run(reduceParts, (*expandReduce)(l))
 }

@@ -19,12 +19,12 @@ type Supernet struct {
 	head   *layer
 	out    *classifier
 
-	first  []float32    // the stem's output, normalised and clamped
-	dFirst []float32    // its gradient
-	wide   [2][]float32 // gradients by the maps within a block
-	active []*block     // of the bound subnet
-	layers []*layer     // of the bound subnet, in order
-	fresh  bool         // the weights are packed
+	first  []float32 // the stem's output, normalised and clamped
+	dFirst []float32 // its gradient
+	wide   []float32 // gradient by the output of a depthwise layer, or the head
+	active []*block  // of the bound subnet
+	layers []*layer  // of the bound subnet, in order
+	fresh  bool      // the weights are packed
 }
 
 // block is an inverted bottleneck: expand (nil where t = 1), depthwise,
@@ -78,6 +78,7 @@ func newBlock(ps *params, name string, space arch.Space, largest arch.Block, in,
 	b.depthwise = newLayer(ps, name+".depthwise", arch.Depthwise, largest.Kernel, stride, mid, mid, true)
 	if largest.Expansion != 1 {
 		b.depthwise.addTransforms(ps, space.Kernels)
+		b.depthwise.expand = b.expand
 	}
 	b.project = newLayer(ps, name+".project", arch.Pointwise, 1, 1, mid, out, false)
 	return b
@@ -149,8 +150,10 @@ func (s *Supernet) bind(n arch.Subnet, b *data.Batch) {
 	}
 	s.active, s.layers = s.active[:0], append(s.layers[:0], s.stem)
 	st := s.stem
-	st.bind(images, r, r, st.maxIn, st.maxOut, st.maxK, view{x: b.X})
-	s.first = grow(s.first, images*st.outLen)
+	st.bind(images, r, r, st.maxIn, st.maxOut, st.maxK)
+	st.keep()
+	st.src = view{x: b.X}
+	s.first = grow(s.first, images*st.outLen+panelCols)[:images*st.outLen]
 	s.dFirst = grow(s.dFirst, images*st.outLen)
 	st.g, st.dst = s.dFirst, sink{}
 	h, w := st.outH, st.outW
@@ -161,20 +164,21 @@ func (s *Supernet) bind(n arch.Subnet, b *data.Batch) {
 			b := s.groups[i][j]
 			b.bind(c, images, h, w, z, dz, producer)
 			s.active, s.layers = append(s.active, b), b.appendLayers(s.layers)
-			wide = max(wide, images*b.depthwise.inLen, images*b.depthwise.outLen)
+			wide = max(wide, images*b.depthwise.outLen)
 			h, w = b.depthwise.outH, b.depthwise.outW
 			z, dz, producer = b.z, b.dz, b.project
 		}
 	}
-	s.head.bind(images, h, w, s.head.maxIn, s.head.maxOut, 1, view{x: z})
+	s.head.bind(images, h, w, s.head.maxIn, s.head.maxOut, 1)
+	s.head.keep()
+	s.head.src = view{x: z}
 	s.layers = append(s.layers, s.head)
 	s.out.bind(images, h*w, view{x: s.head.y, norm: s.head})
-	wide = max(wide, images*s.head.outLen)
-	s.wide[0], s.wide[1] = grow(s.wide[0], wide), grow(s.wide[1], wide)
-	s.head.g, s.head.dst = s.wide[0], sink{g: dz, norm: producer}
-	s.out.dst = sink{g: s.wide[0], norm: s.head}
+	s.wide = grow(s.wide, max(wide, images*s.head.outLen))
+	s.head.g, s.head.dst = s.wide, sink{g: dz, norm: producer, y: producer.y}
+	s.out.dst = sink{g: s.wide, norm: s.head, y: s.head.y}
 	for _, b := range s.active {
-		b.bindGrad(&s.wide)
+		b.bindGrad(s.wide)
 	}
 }
 
@@ -182,34 +186,34 @@ func (s *Supernet) bind(n arch.Subnet, b *data.Batch) {
 // is dz and which producer's output is.
 func (b *block) bind(c arch.Block, images, h, w int, z, dz []float32, producer *layer) {
 	mid := arch.Middle(b.in, c.Expansion)
-	src := view{x: z}
-	to := sink{g: dz, norm: producer}
-	b.inRows = h * w
-	if b.expand != nil {
-		b.expand.bind(images, h, w, b.in, mid, 1, src)
-		b.expand.dst = to
-		src = view{x: b.expand.y, norm: b.expand}
-	}
-	b.depthwise.bind(images, h, w, mid, mid, c.Kernel, src)
-	b.depthwise.dst = to
-	d := b.depthwise
-	b.project.bind(images, d.outH, d.outW, mid, b.project.maxOut, 1, view{x: d.y, norm: d})
-	b.z = grow(b.z, images*b.project.outLen)
-	b.dz = grow(b.dz, images*b.project.outLen)
-}
-
-// bindGrad connects the gradients within the block.
-func (b *block) bindGrad(wide *[2][]float32) {
-	b.project.g = b.dz
-	b.project.dst = sink{g: wide[0], norm: b.depthwise}
-	b.depthwise.g = wide[0]
 	first := b.depthwise
 	if b.expand != nil {
-		b.depthwise.dst = sink{g: wide[1], norm: b.expand}
-		b.expand.g = wide[1]
+		b.expand.bind(images, h, w, b.in, mid, 1)
 		first = b.expand
 	}
+	d := b.depthwise
+	d.bind(images, h, w, mid, mid, c.Kernel)
+	d.keep()
+	first.src, first.dst = view{x: z}, sink{g: dz, norm: producer, y: producer.y}
+	b.project.bind(images, d.outH, d.outW, mid, b.project.maxOut, 1)
+	b.project.keep()
+	b.project.src = view{x: d.y, norm: d}
+	// Kernels read whole panels: what they read is followed by readable memory.
+	n := images * b.project.outLen
+	b.z, b.dz = grow(b.z, n+panelCols)[:n], grow(b.dz, n)
+}
+
+// bindGrad connects the gradients within the block; wide takes that by the
+// depthwise layer's output.
+func (b *block) bindGrad(wide []float32) {
+	b.project.g = b.dz
+	b.project.dst = sink{g: wide, norm: b.depthwise, y: b.depthwise.y}
+	b.depthwise.g = wide
 	if b.residual {
+		first := b.depthwise
+		if b.expand != nil {
+			first = b.expand
+		}
 		first.dst.add = b.dz
 	}
 }

@@ -15,7 +15,7 @@ import (
 
 // Stage is the train-supernet stage. The defaults are the paper's values
 // (section 3.1), and Once-for-All's where the paper gives none.
-var Stage = pipeline.Define("train-supernet", 1,
+var Stage = pipeline.Define("train-supernet", 2,
 	`Trains a weight-sharing supernet on the CPU, after Once-for-All.
 
 schedule = "sandwich": at each step the largest subnet learns from the labels,
