@@ -23,7 +23,7 @@ type action struct {
 	id       artifacts.ActionID
 	preimage []byte
 	config   any
-	inputs   map[artifacts.Digest]string // local files that the recipe names, by content
+	inputs   map[string]artifacts.Digest // local files that the recipe names, by path
 }
 
 // preimage is what an ActionID is the hash of.
@@ -36,7 +36,7 @@ type preimage struct {
 
 // newAction makes the action of a step from its attributes, all of them known.
 func newAction(ctx context.Context, store artifacts.Store, s *Step, attrs map[string]Attr) (*action, error) {
-	a := &action{inputs: map[artifacts.Digest]string{}}
+	a := &action{inputs: map[string]artifacts.Digest{}}
 	values := make(map[string]any, len(attrs))
 	for _, name := range slices.Sorted(maps.Keys(attrs)) {
 		value := attrs[name].Value
@@ -73,13 +73,13 @@ func (a *action) identify(ctx context.Context, store artifacts.Store, f *artifac
 	}
 	*f = hashed
 	f.Path = path
-	a.inputs[f.Digest] = path
+	a.inputs[path] = f.Digest
 	return nil
 }
 
 // unchanged fails if a local file is no longer what it was when it was hashed.
 func (a *action) unchanged(ctx context.Context, store artifacts.Store) error {
-	for digest, path := range a.inputs {
+	for path, digest := range a.inputs {
 		now, err := store.Hash(ctx, path)
 		if err != nil {
 			return err
@@ -91,14 +91,19 @@ func (a *action) unchanged(ctx context.Context, store artifacts.Store) error {
 	return nil
 }
 
-// fetch returns the configuration with every file readable on this machine.
+// fetch returns the configuration with every file readable on this machine. Of
+// files with equal content any will do: a stage depends on content, not on names.
 func (a *action) fetch(ctx context.Context, store artifacts.Store) (any, error) {
+	paths := make(map[artifacts.Digest]string, len(a.inputs))
+	for _, path := range slices.Sorted(maps.Keys(a.inputs)) {
+		paths[a.inputs[path]] = path
+	}
 	config := settable(a.config)
 	err := eachFile(config, func(f *artifacts.File) (err error) {
 		if f.Digest.IsZero() {
 			return nil
 		}
-		if path, ok := a.inputs[f.Digest]; ok {
+		if path, ok := paths[f.Digest]; ok {
 			f.Path = path
 			return nil
 		}

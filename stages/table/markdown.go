@@ -2,6 +2,7 @@ package table
 
 import (
 	"strings"
+	"unicode"
 
 	"github.com/mattn/go-runewidth"
 )
@@ -85,11 +86,26 @@ func (g *grid) markdownRule(b *strings.Builder, widths []int) {
 }
 
 var markdownEscapes = strings.NewReplacer(
-	`\`, `\\`, "|", `\|`, "*", `\*`, "_", `\_`, "`", "\\`", "<", `\<`,
+	`\`, `\\`, "|", `\|`, "*", `\*`, "`", "\\`", "<", `\<`,
 	"\r\n", " ", "\n", " ", "\r", " ", "\t", " ",
 )
 
-func escapeMarkdown(s string) string { return markdownEscapes.Replace(s) }
+// escapeMarkdown escapes what Markdown would read as markup. An underscore
+// within a word, as in W_d, begins no emphasis and stays as it is.
+func escapeMarkdown(s string) string {
+	var b strings.Builder
+	runes := []rune(markdownEscapes.Replace(s))
+	word := func(i int) bool {
+		return i >= 0 && i < len(runes) && (unicode.IsLetter(runes[i]) || unicode.IsDigit(runes[i]))
+	}
+	for i, r := range runes {
+		if r == '_' && !(word(i-1) && word(i+1)) {
+			b.WriteByte('\\')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
 
 var raised = strings.NewReplacer("a", "ᵃ", "b", "ᵇ", "c", "ᶜ", "d", "ᵈ", "e", "ᵉ")
 

@@ -317,3 +317,14 @@ func TestLaTeXCompiles(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+// An underscore is escaped where it could begin or end emphasis, and only there.
+func TestEscapeMarkdown(t *testing.T) {
+	for in, want := range map[string]string{
+		"W_d": "W_d", "_a_": `\_a\_`, "a__b": `a\_\_b`, "a _b": `a \_b`, "2_3": "2_3", "a|b*": `a\|b\*`,
+	} {
+		if got := escapeMarkdown(in); got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+}
