@@ -112,7 +112,7 @@ func (p *Platform) layerCost(pl *planner, i int, m move) LayerCost {
 	l := &pl.net.Layers[i]
 	c := LayerCost{
 		Name: l.Name, Block: l.Block, Op: l.Op, MACs: l.MACs(),
-		NPUCycles: p.npu(l), Schedule: pl.schedules[m.how],
+		NPUCycles: p.npu(l), Schedule: pl.schedule(i, &m),
 		Held:        m.held,
 		InResident:  m.in == 1<<len(l.Inputs)-1,
 		OutResident: placement(m.out)&onChip != 0,

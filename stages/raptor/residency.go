@@ -2,6 +2,7 @@ package raptor
 
 import (
 	"fmt"
+	"math/bits"
 	"slices"
 	"sync"
 
@@ -36,9 +37,10 @@ type move struct {
 	peak  int     // most bytes of local memory occupied up to here
 	held  int     // bytes in the local memory that other layers wait for
 	from  int32   // index of the move before it
-	how   int32   // index into the planner's schedules
+	how   int32   // index into the planner's schedules; −1: untiled
 	in    uint8   // bit per operand: it was in the local memory
 	out   uint8   // where the result went
+	keep  bool    // an operand that was read stays
 }
 
 // planner decides over a whole network which maps stay in the local memory,
@@ -61,9 +63,8 @@ type planner struct {
 
 // memo is a schedule already searched for the current layer.
 type memo struct {
-	room  room
-	tiled bool
-	how   int32 // −1: none fits
+	room room
+	how  int32 // index into the planner's schedules; −1: none fits
 }
 
 // planners keeps the memory of planners that are done.
@@ -235,33 +236,51 @@ func (s *step) allows(out placement) bool {
 // a place.
 func (s *step) run(m *move, next move, r room, out placement) {
 	r.outChip, r.store = out&onChip != 0, out&stored != 0
-	next.how = s.search(&r, s.p.Policy == Mixed || next.held == 0 && r.chip == 0 && !r.outChip)
-	if next.how < 0 {
-		return
+	g := &s.windows[s.i]
+	next.how, next.out, next.keep = -1, uint8(out), r.keep
+	sys, tiles, memory := s.oversize, 1, g.operands*g.in+g.out+g.w
+	if g.fits(&r) {
+		in, out := g.moved(&r)
+		sys += s.p.ActivationCost*float64(in+out) + s.p.WeightCost*float64(g.w) + s.p.TileCost
+	} else {
+		if s.p.Policy != Mixed && (next.held > 0 || r.chip > 0 || r.outChip) {
+			return
+		}
+		if next.how = s.search(&r); next.how < 0 {
+			return
+		}
+		how := &s.schedules[next.how]
+		sys += s.p.sys(how)
+		tiles, memory = how.Tiles, how.Memory
 	}
-	how := &s.schedules[next.how]
-	sys := s.p.sys(how) + s.oversize
 	next.sys = m.sys + sys
-	next.time = m.time + s.p.cycles(s.npu, sys, how.Tiles)
-	next.peak = max(m.peak, how.Memory+next.held)
-	next.out = uint8(out)
+	next.time = m.time + s.p.cycles(s.npu, sys, tiles)
+	next.peak = max(m.peak, memory+next.held)
 	s.place(m.after, r.keep, out, next)
 }
 
-// search returns the index of the best schedule in the room, or −1.
-func (s *step) search(r *room, tiled bool) int32 {
+// schedule returns how a move ran layer i.
+func (pl *planner) schedule(i int, m *move) Schedule {
+	if m.how >= 0 {
+		return pl.schedules[m.how]
+	}
+	return pl.windows[i].whole(&room{chip: bits.OnesCount8(m.in), keep: m.keep, store: placement(m.out)&stored != 0})
+}
+
+// search returns the index of the best tiled schedule in the room, or −1.
+func (s *step) search(r *room) int32 {
 	for i := range s.memo {
-		if m := &s.memo[i]; m.room == *r && m.tiled == tiled {
+		if m := &s.memo[i]; m.room == *r {
 			return m.how
 		}
 	}
 	how := int32(len(s.schedules))
 	s.schedules = append(s.schedules, Schedule{})
-	if !s.p.schedule(&s.windows[s.i], r, tiled, &s.schedules[how]) {
+	if !s.p.schedule(&s.windows[s.i], r, &s.schedules[how]) {
 		s.schedules = s.schedules[:how]
 		how = -1
 	}
-	s.memo = append(s.memo, memo{*r, tiled, how})
+	s.memo = append(s.memo, memo{*r, how})
 	return how
 }
 

@@ -193,7 +193,7 @@ func (e *exhaustive) run(i int, l *arch.Layer, g *window, before, after []state)
 		}
 	}
 	var s Schedule
-	if !e.p.schedule(g, &r, e.p.Policy == Mixed || !any, &s) {
+	if !g.fits(&r) && any && e.p.Policy != Mixed || !e.p.schedule(g, &r, &s) {
 		return 0, false
 	}
 	sys := e.p.sys(&s)

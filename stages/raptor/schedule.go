@@ -53,19 +53,12 @@ type room struct {
 // schedule finds the cheapest schedule of the window in the room, by SYS
 // cycles, and tells whether there is any. Holding everything at once is the
 // cheapest where it fits: nothing is read twice.
-func (p *Platform) schedule(g *window, r *room, tiled bool, best *Schedule) bool {
-	if memory := g.operands*g.in + g.out; r.weights == 0 && memory+g.w <= r.memory || r.weights > 0 && memory <= r.memory && g.w <= r.weights {
-		*best = Schedule{Rows: g.ho, Channels: g.co, Inputs: g.ci, Order: Untiled, Tiles: 1,
-			Memory: memory + g.w, In: (g.operands - r.chip) * g.used, Weights: g.w}
-		if r.keep { // what no window touches may be for another reader
-			best.In = (g.operands - r.chip) * g.in
-		}
-		if r.store {
-			best.Out = g.out
-		}
+func (p *Platform) schedule(g *window, r *room, best *Schedule) bool {
+	if g.fits(r) {
+		*best = g.whole(r)
 		return true
 	}
-	if !tiled || r.keep {
+	if r.keep {
 		return false
 	}
 	s := tiler{window: g, room: r, buffers: 1, act: p.ActivationCost, wt: p.WeightCost, t: p.TileCost, best: best, cost: math.Inf(1)}
@@ -74,6 +67,34 @@ func (p *Platform) schedule(g *window, r *room, tiled bool, best *Schedule) bool
 	}
 	s.tiled()
 	return !math.IsInf(s.cost, 1)
+}
+
+// fits tells whether the layer can run untiled in the room.
+func (g *window) fits(r *room) bool {
+	maps := g.operands*g.in + g.out
+	if r.weights > 0 {
+		return maps <= r.memory && g.w <= r.weights
+	}
+	return maps+g.w <= r.memory
+}
+
+// moved returns the bytes of activations that the layer moves untiled.
+func (g *window) moved(r *room) (in, out int) {
+	in = (g.operands - r.chip) * g.used
+	if r.keep { // what no window touches may be for another reader
+		in = (g.operands - r.chip) * g.in
+	}
+	if r.store {
+		out = g.out
+	}
+	return in, out
+}
+
+// whole returns the schedule of the layer untiled.
+func (g *window) whole(r *room) Schedule {
+	in, out := g.moved(r)
+	return Schedule{Rows: g.ho, Channels: g.co, Inputs: g.ci, Order: Untiled, Tiles: 1,
+		Memory: g.operands*g.in + g.out + g.w, In: in, Out: out, Weights: g.w}
 }
 
 // tiler finds the best schedule of one layer that does not fit as a whole.

@@ -242,7 +242,7 @@ func TestSimulation(t *testing.T) {
 		r := smallRoom(rng, &g)
 		p := Platform{ActivationCost: rng.Float64(), WeightCost: 3 * rng.Float64() * float64(rng.IntN(2)), TileCost: rng.Float64(), DoubleBuffer: rng.IntN(2) == 0}
 		var s Schedule
-		if !p.schedule(&g, &r, true, &s) {
+		if !p.schedule(&g, &r, &s) {
 			continue
 		}
 		orders[s.Order]++
@@ -302,7 +302,7 @@ func TestScheduleEqualsExhaustiveSearch(t *testing.T) {
 		r := smallRoom(rng, &g)
 		p := Platform{ActivationCost: rng.Float64(), WeightCost: 3 * rng.Float64(), TileCost: 3 * rng.Float64() * float64(rng.IntN(2)), DoubleBuffer: rng.IntN(2) == 0}
 		var got Schedule
-		ok := p.schedule(&g, &r, true, &got)
+		ok := p.schedule(&g, &r, &got)
 		best, least, found := Schedule{}, 0.0, false
 		for _, s := range allSchedules(&g) {
 			s.Memory = s.capacity(&g, &r, &p)
