@@ -3,8 +3,10 @@ package deploy
 import (
 	"context"
 	"math"
+	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"eyrie/artifacts"
@@ -17,26 +19,22 @@ import (
 	"eyrie/stages/onnx/onnxtest"
 )
 
-// exporting returns the export of a subnet of a supernet that has learned the
-// shapes a little.
-func exporting(t testing.TB) Config {
+// learned are the weights of exporting's supernet, the same for all tests.
+var learned struct {
+	sync.Once
+	weights []byte
+}
+
+// learn trains the space's largest subnet for a while.
+func learn(t testing.TB, space arch.Space, set data.Set) []byte {
 	t.Helper()
-	space := arch.Space{
-		Backbone: arch.Backbone{
-			Input: 3, Stem: arch.Stem{Channels: 16, Kernel: 3, Stride: 2},
-			Groups: []arch.Group{{Expansion: 1, Channels: 8, Repeats: 1, Stride: 1}, {Expansion: 6, Channels: 16, Repeats: 2, Stride: 2}},
-			Head:   48, Classes: len(data.ShapeClasses()),
-		},
-		Widths: arch.Widths{1, 1, 1, 1}, Resolutions: []int{16}, Expansions: []int{3, 6}, Depths: []int{1, 2}, Kernels: []int{3, 5},
-	}
-	set := datatest.Shapes(t, 16, 600, 200)
 	train, test, err := data.Open(set)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer train.Close()
 	defer test.Close()
-	engine, err := nn.NewEngine(0, "auto")
+	engine, err := nn.NewEngine(0, "go")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,14 +48,39 @@ func exporting(t testing.TB) Config {
 		trainer.Grad(space.Largest(), b, nn.Loss{Hard: 1}, nil)
 		trainer.Step(nn.SGD{Rate: 0.05, Momentum: 0.9, Nesterov: true})
 	}
+	file := filepath.Join(t.TempDir(), "weights")
+	if err := supernet.Save(file); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// exporting returns the export of a subnet of a supernet that has learned the
+// shapes a little.
+func exporting(t testing.TB) Config {
+	t.Helper()
+	space := arch.Space{
+		Backbone: arch.Backbone{
+			Input: 3, Stem: arch.Stem{Channels: 16, Kernel: 3, Stride: 2},
+			Groups: []arch.Group{{Expansion: 1, Channels: 8, Repeats: 1, Stride: 1}, {Expansion: 6, Channels: 16, Repeats: 2, Stride: 2}},
+			Head:   48, Classes: len(data.ShapeClasses()),
+		},
+		Widths: arch.Widths{1, 1, 1, 1}, Resolutions: []int{16}, Expansions: []int{3, 6}, Depths: []int{1, 2}, Kernels: []int{3, 5},
+	}
+	set := datatest.Shapes(t, 16, 600, 600)
+	learned.Do(func() { learned.weights = learn(t, space, set) })
 	weights := filepath.Join(t.TempDir(), "supernet.safetensors")
-	if err := supernet.Save(weights); err != nil {
+	if err := os.WriteFile(weights, learned.weights, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	file, subnet := artifacts.Local(weights), space.Largest()
 	return Config{
 		Network: arch.Spec{Name: "ours", Space: &space, Subnet: &subnet}, Platform: platform(t, "tinyraptor"),
-		Supernet: &file, Dataset: &set, Calibration: 200, Ranges: 60, Arithmetic: "auto",
+		Supernet: &file, Dataset: &set, Calibration: 200, Ranges: 100, Arithmetic: "go",
 	}
 }
 

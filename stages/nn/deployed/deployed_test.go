@@ -35,12 +35,12 @@ func space() arch.Space {
 // trained returns a supernet whose largest subnet has learned the shapes a
 // little, an evaluator of it, and test images.
 var trained = sync.OnceValues(func() (*nn.Evaluator, *data.Split) {
-	engine, err := nn.NewEngine(0, "auto")
+	engine, err := nn.NewEngine(0, "go")
 	if err != nil {
 		panic(err)
 	}
 	shapes := data.Shapes{Seed: 1, Size: resolution}
-	train, test := shapes.Split(0, 960), shapes.Split(12000, 400)
+	train, test := shapes.Split(0, 960), shapes.Split(12000, 500)
 	s := nn.New(space(), 1)
 	t := nn.NewTrainer(engine, s)
 	const steps = 160
@@ -102,7 +102,7 @@ func TestNetIsTheSubnet(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := accuracy(t, nets[i], test)
-		if math.Abs(got-want) > 1.0/400 || i == 0 && got < 0.4 {
+		if math.Abs(got-want) > 1.01/500 || i == 0 && got < 0.4 {
 			t.Errorf("subnet %d: top-1 %v, the evaluator measures %v", i, got, want)
 		}
 	}
