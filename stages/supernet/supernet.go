@@ -32,7 +32,7 @@ number of threads either.`,
 	Config{
 		Epochs: 450, Schedule: Sandwich, Batch: 64,
 		Rate: 0.03, Momentum: 0.9, Nesterov: true, Decay: 3e-5, Smoothing: 0.1,
-		Subnets: 2, Calibration: 2000, CurveImages: 1000, Arithmetic: "auto", CheckpointEvery: 10,
+		Subnets: 2, Calibration: 2000, CurveImages: 1000, Arithmetic: "auto", CheckpointEvery: 2,
 	}, run)
 
 // Config is what a recipe may write in the block.
