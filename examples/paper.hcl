@@ -29,6 +29,11 @@ stage "calibrate" "raptor" {
   platform     = { preset = "tinyraptor" }
   measurements = "${path.recipe}/raptor.csv"
   seed         = var.seed
+  compare = { # do the measurements' uncertainties leave their order alone?
+    "MobileNetV2 0.5@160"  = { width = 0.5, resolution = 160 }
+    "MobileNetV2 0.35@192" = { width = 0.35, resolution = 192 }
+    "table 2 at 160"       = { widths = local.table2, resolution = 160 }
+  }
 }
 
 stage "table" "table1" {
@@ -107,6 +112,7 @@ locals {
 
 stage "progressive-grid" "grid" {
   platform    = stage.raptor.platform
+  plausible   = stage.raptor.plausible # what the measurements cannot tell from it
   resolutions = [224]
   reference   = { name = "table 2", widths = local.table2 }
 }
@@ -465,6 +471,8 @@ output "memory" { value = stage.memory_table.text }
 output "memory_summary" { value = stage.memory.summary }
 output "table2" { value = stage.table2.text }
 output "table2_percentile" { value = stage.grid.standing.percentile }
+output "table2_dominators_range" { value = stage.grid.standing.dominators_range }
+output "ranking" { value = stage.raptor.ranking.words }
 output "table2_dominators" { value = stage.grid.standing.dominators }
 output "table3" { value = stage.table3.text }
 output "supernet_top1_largest" { value = stage.supernet.top1_largest }
