@@ -92,6 +92,15 @@ func (s *Supernet) tensors() []fileTensor {
 
 const runningMean, runningVar = ".bn.running_mean", ".bn.running_var"
 
+// Weights returns the trained tensors by name, in a file's layout.
+func (s *Supernet) Weights() map[string][]float32 {
+	m := map[string][]float32{}
+	for _, p := range s.ps.list {
+		m[p.name] = p.export(p.value)
+	}
+	return m
+}
+
 // Save writes the weights to a file.
 func (s *Supernet) Save(path string) error {
 	space := must(json.Marshal(s.space))

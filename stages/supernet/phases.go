@@ -17,17 +17,18 @@ const (
 
 // Phase is a part of the training with choices and a learning rate of its own.
 type Phase struct {
-	Name       string  `json:"name" doc:"what progress and curve call it"`
-	Epochs     float64 `json:"epochs" min:"0" doc:"passes over the training images"`
-	Rate       float64 `json:"rate,omitempty" min:"0" doc:"learning rate at the start; the stage's by default"`
-	Warmup     float64 `json:"warmup,omitempty" min:"0" doc:"epochs over which the rate first rises"`
-	Rule       string  `json:"rule,omitempty" oneof:"sandwich,random,largest" doc:"the subnets of a step: sandwich: largest, smallest and random ones; random; largest (by default)"`
-	Subnets    int     `json:"subnets,omitempty" min:"0" doc:"random subnets per step"`
-	Expansions []int   `json:"expansions,omitempty" doc:"choices of random subnets; by default the space's"`
-	Depths     []int   `json:"depths,omitempty" doc:"choices of random subnets; by default the space's"`
-	Kernels    []int   `json:"kernels,omitempty" doc:"choices of random subnets; by default the space's"`
-	Distill    float64 `json:"distill,omitempty" min:"0" doc:"weight of learning from the largest network as it was when the first phase ended, beside the labels"`
-	Sort       bool    `json:"sort,omitempty" doc:"first sort middle channels by importance, within the widths that the phase before could choose"`
+	Name       string       `json:"name" doc:"what progress and curve call it"`
+	Epochs     float64      `json:"epochs" min:"0" doc:"passes over the training images"`
+	Rate       float64      `json:"rate,omitempty" min:"0" doc:"learning rate at the start; the stage's by default"`
+	Warmup     float64      `json:"warmup,omitempty" min:"0" doc:"epochs over which the rate first rises"`
+	Rule       string       `json:"rule,omitempty" oneof:"sandwich,random,largest,fixed" doc:"the subnets of a step: sandwich: largest, smallest and random ones; random; largest (by default); fixed: only subnet, as if it were alone"`
+	Subnet     *arch.Subnet `json:"subnet" doc:"rule fixed: the subnet"`
+	Subnets    int          `json:"subnets,omitempty" min:"0" doc:"random subnets per step"`
+	Expansions []int        `json:"expansions,omitempty" doc:"choices of random subnets; by default the space's"`
+	Depths     []int        `json:"depths,omitempty" doc:"choices of random subnets; by default the space's"`
+	Kernels    []int        `json:"kernels,omitempty" doc:"choices of random subnets; by default the space's"`
+	Distill    float64      `json:"distill,omitempty" min:"0" doc:"weight of learning from the largest network as it was when the first phase ended, beside the labels"`
+	Sort       bool         `json:"sort,omitempty" doc:"first sort middle channels by importance, within the widths that the phase before could choose"`
 }
 
 // phases returns the phases that the configuration asks for.
@@ -71,6 +72,14 @@ func (p Phase) validate(s arch.Space, i int) error {
 	}
 	if p.Distill > 0 && (i == 0 || p.Rule == Sandwich) {
 		return fmt.Errorf("distill: the first phase has no teacher yet, and the sandwich rule has its own")
+	}
+	if (p.Rule == "fixed") != (p.Subnet != nil) {
+		return fmt.Errorf("subnet: belongs to rule = \"fixed\", which needs it")
+	}
+	if p.Subnet != nil {
+		if err := s.Contains(*p.Subnet); err != nil {
+			return fmt.Errorf("subnet: %w", err)
+		}
 	}
 	if p.Rule == "random" && p.Subnets == 0 {
 		return fmt.Errorf("subnets: want at least 1 random subnet per step")
@@ -133,11 +142,13 @@ func (p span) rate(step int) float64 {
 // sandwich the first is the largest. Their resolution is the batch's.
 func (p span) draw(rng *rand.Rand, resolution int) []arch.Subnet {
 	var list []arch.Subnet
-	if p.Rule != "random" {
-		list = append(list, p.largest)
-	}
-	if p.Rule == Sandwich {
-		list = append(list, p.smallest)
+	switch p.Rule {
+	case "fixed":
+		list = []arch.Subnet{*p.Subnet}
+	case Sandwich:
+		list = []arch.Subnet{p.largest, p.smallest}
+	case "", "largest":
+		list = []arch.Subnet{p.largest}
 	}
 	if p.Rule == Sandwich || p.Rule == "random" {
 		for range p.Subnets {

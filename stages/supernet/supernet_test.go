@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -169,6 +170,33 @@ func TestProgressive(t *testing.T) {
 	}
 }
 
+// A phase of rule "fixed" trains its subnet and leaves what is not part of it alone.
+func TestFixed(t *testing.T) {
+	c := small(t)
+	n := c.Space.Smallest()
+	c.Phases, c.Decay, c.CurveImages = []Phase{{Name: "alone", Epochs: 1, Rule: "fixed", Subnet: &n}}, 0, 0
+	out, err := train(t, t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := nn.Load(out.Weights.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fresh, trained := nn.New(c.Space, uint64(c.Seed)), map[string]bool{}
+	for name, v := range s.Weights() {
+		trained[name] = !slices.Equal(v, fresh.Weights()[name])
+	}
+	for name, want := range map[string]bool{
+		"g2.b1.expand.weight": true, "classifier.weight": true, "g2.b1.depthwise.transform.5to3": true,
+		"g2.b2.expand.weight": false, "g3.b2.project.weight": false,
+	} {
+		if got, ok := trained[name]; !ok || got != want {
+			t.Errorf("%s was trained: %v, want %v", name, got, want)
+		}
+	}
+}
+
 // A training that is cancelled again and again, and whose newest checkpoint
 // is damaged at times, ends with the weights of an uninterrupted one.
 func TestResume(t *testing.T) {
@@ -262,6 +290,8 @@ func TestValidate(t *testing.T) {
 		"phases[0]: kernels: 9 is not one of":        func(c *Config) { c.Phases = []Phase{{Epochs: 1, Kernels: []int{9}}} },
 		"phases[0]: distill: the first phase has no": func(c *Config) { c.Phases = []Phase{{Epochs: 1, Distill: 1}} },
 		"phases[0]: subnets: want at least 1":        func(c *Config) { c.Phases = []Phase{{Epochs: 1, Rule: "random"}} },
+		"phases[0]: subnet: belongs to rule":         func(c *Config) { c.Phases = []Phase{{Epochs: 1, Rule: "fixed"}} },
+		"phases[0]: subnet: resolution 0":            func(c *Config) { c.Phases = []Phase{{Epochs: 1, Rule: "fixed", Subnet: &arch.Subnet{}}} },
 		"epochs: too few":                            func(c *Config) { c.Epochs = 0.01 },
 		"arithmetic: kernels":                        func(c *Config) { c.Arithmetic = "abacus" },
 	} {

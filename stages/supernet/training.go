@@ -196,6 +196,9 @@ func (t *training) rng(step int, purpose uint64) *rand.Rand {
 
 // resolution draws the resolution of a step's batch.
 func (t *training) resolution(step int) int {
+	if n := t.span(step).Subnet; n != nil {
+		return n.Resolution
+	}
 	return t.Space.Resolutions[t.rng(step, 1).IntN(len(t.Space.Resolutions))]
 }
 
