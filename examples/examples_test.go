@@ -112,3 +112,11 @@ func TestPaperOnFashionMNIST(t *testing.T) {
 func TestExamplesAreFormatted(t *testing.T) {
 	runner(t)("fmt", "--check", ".")
 }
+
+// The control experiment plans; running it takes half an hour.
+func TestControlPlans(t *testing.T) {
+	text := runner(t)("plan", "control.hcl", "--store", t.TempDir(), "--var", "data="+fashionMNIST(t))
+	if !strings.Contains(text, `own["12"]`) || !strings.Contains(text, "known after") {
+		t.Errorf("the plan lacks its steps:\n%s", text)
+	}
+}
