@@ -133,6 +133,9 @@ func brief(v any) string {
 	if len(b) <= most {
 		return string(b)
 	}
+	if l, ok := v.([]any); ok {
+		return fmt.Sprintf("%d elements", len(l))
+	}
 	cut := most
 	for cut > 0 && !utf8.RuneStart(b[cut]) {
 		cut--

@@ -12,6 +12,7 @@ func TestDifferences(t *testing.T) {
 	object := func(c string) map[string]any {
 		return map[string]any{"$object": strings.Repeat(c, 64), "size": 3}
 	}
+	long := make([]any, 41)
 	tests := []struct {
 		name     string
 		old, new preimage
@@ -21,6 +22,7 @@ func TestDifferences(t *testing.T) {
 		{"leaf", attrs("limit", map[string]any{"latency": 1, "x": 2}), attrs("limit", map[string]any{"latency": 3, "x": 2}), "[limit.latency: 1 → 3]"},
 		{"element", attrs("w", []any{1, 2}), attrs("w", []any{1, 4}), "[w[1]: 2 → 4]"},
 		{"length", attrs("w", []any{1}), attrs("w", []any{1, 4}), "[w: [1] → [1,4]]"},
+		{"long lists", attrs("w", long[:40]), attrs("w", long), "[w: 40 elements → 41 elements]"},
 		{"content", attrs("data", object("a")), attrs("data", object("b")), "[data: content aaaaaaaaaaaa → content bbbbbbbbbbbb]"},
 		{"new", attrs("a", 1), preimage{Attributes: map[string]any{"a": 1, "b": "x"}}, `[b: (not set) → "x"]`},
 		{"gone", preimage{Attributes: map[string]any{"a": 1, "b": "x"}}, attrs("a", 1), `[b: "x" → (not set)]`},
