@@ -61,43 +61,44 @@ func (l *layer) input(s *scratch, r, rows int) ([]float32, int) {
 // patches lays out the windows of a block of output pixels as rows: kernel row,
 // kernel column, channel.
 func (l *layer) patches(s *scratch, r, rows int) ([]float32, int) {
-	depth := l.depth(l.in)
+	depth, span := l.depth(l.in), l.kernel*l.in
 	a := s.floats(rows * depth)
-	img, pix := r/l.outRows, r%l.outRows
-	oy, ox := pix/l.outW, pix%l.outW
-	for i := range rows {
-		l.patch(a[i*depth:(i+1)*depth], l.src.x[img*l.inLen:][:l.inLen], oy*l.stride-l.kernel/2, ox*l.stride-l.kernel/2)
-		if ox++; ox == l.outW {
-			ox = 0
-			if oy++; oy == l.outH {
-				oy = 0
-				img++
+	for done := 0; done < rows; {
+		img, pix := (r+done)/l.outRows, (r+done)%l.outRows
+		oy, ox := pix/l.outW, pix%l.outW
+		n := min(rows-done, l.outW-ox) // pixels of one row of the output
+		for ky := range l.kernel {
+			y := oy*l.stride - l.kernel/2 + ky
+			dst := a[done*depth+ky*span:]
+			if y < 0 || y >= l.inH {
+				for i := range n {
+					clear(dst[i*depth:][:span])
+				}
+				continue
+			}
+			row := l.src.x[img*l.inLen+y*l.inW*l.in:][:l.inW*l.in]
+			for i := range n {
+				window(dst[i*depth:][:span], row, ((ox+i)*l.stride-l.kernel/2)*l.in)
 			}
 		}
+		done += n
 	}
 	return a, depth
 }
 
-// patch copies the window of an image that begins at row y, column x, with zeros
-// where it lies outside.
-func (l *layer) patch(dst, img []float32, y, x int) {
-	span := l.kernel * l.in
-	inside := x >= 0 && x+l.kernel <= l.inW
-	for ky := y; ky < y+l.kernel; ky++ {
-		row := dst[:span]
-		dst = dst[span:]
-		switch {
-		case ky < 0 || ky >= l.inH:
-			clear(row)
-		case inside:
-			for i, v := range img[(ky*l.inW+x)*l.in:][:span] {
-				row[i] = v
-			}
-		default:
-			clear(row)
-			from, to := max(0, -x), min(l.kernel, l.inW-x)
-			if from < to {
-				copy(row[from*l.in:to*l.in], img[(ky*l.inW+x+from)*l.in:])
+// window copies the part of a row that begins at element x, with zeros where it lies
+// outside.
+func window(dst, row []float32, x int) {
+	switch {
+	case x >= 0 && x+3 <= len(row) && len(dst) == 3: // one channel, the most frequent case
+		*(*[3]float32)(dst) = *(*[3]float32)(row[x:])
+	case x >= 0 && x+len(dst) <= len(row):
+		copy(dst, row[x:])
+	default:
+		for i := range dst {
+			dst[i] = 0
+			if at := x + i; at >= 0 && at < len(row) {
+				dst[i] = row[at]
 			}
 		}
 	}

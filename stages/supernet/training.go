@@ -36,10 +36,8 @@ type training struct {
 	step  int // steps done
 	curve curve
 
-	store   store
-	saved   time.Time
-	started time.Time
-	resumed int // the step from which this process went on
+	store store
+	saved time.Time
 }
 
 // begin opens the data, makes the supernet, and goes back to the last
@@ -104,7 +102,7 @@ func (t *training) resume(ctx context.Context) error {
 	for _, d := range damaged {
 		log.Warn().Err(d).Msg("checkpoint is damaged, going back to the one before")
 	}
-	t.started, t.saved = time.Now(), time.Now()
+	t.saved = time.Now()
 	if ck == nil {
 		log.Info().Msgf("training %d steps of %d images on %d threads with %s kernels", t.total, t.Batch, t.engine.Threads(), t.engine.Kernels())
 		return nil
@@ -112,7 +110,6 @@ func (t *training) resume(ctx context.Context) error {
 	if err := t.restore(ck); err != nil {
 		return fmt.Errorf("checkpoint of step %d: %w", ck.Step, err)
 	}
-	t.resumed = t.step
 	note := fmt.Sprintf("resuming from step %d of %d", t.step, t.total)
 	log.Info().Int("step", t.step).Int("steps", t.total).Msg(note)
 	pipeline.Report(ctx, t.progress(note))
@@ -296,10 +293,9 @@ func (t *training) progress(note string) pipeline.Progress {
 // note describes the state in a few words.
 func (t *training) note(p span) string {
 	loss, top1 := t.curve.recent()
-	note := fmt.Sprintf("%s, loss %.3f, top-1 %.3f in training", p.Name, loss, top1)
+	note := fmt.Sprintf("%s, loss %.3f, top-1 %.3f", p.Name, loss, top1)
 	if r := t.curve.last(); r != nil && t.peek.Len() > 0 {
-		note += fmt.Sprintf(", largest %.3f, smallest %.3f in test", r.Largest, r.Smallest)
+		note += fmt.Sprintf("; on test images: largest %.3f, smallest %.3f", r.Largest, r.Smallest)
 	}
-	rate := float64((t.step-t.resumed)*t.Batch) / time.Since(t.started).Seconds()
-	return note + fmt.Sprintf(", %.0f images/s", rate)
+	return note
 }
