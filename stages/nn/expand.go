@@ -133,7 +133,7 @@ func (l *layer) mixExpansion(k *kernels) {
 	for i := range l.in {
 		sum := 0.0
 		for c := range l.out {
-			sum += float64(l.weight.value[i*l.maxOut+c]) * float64(l.gc[c])
+			sum += float64(float64(l.weight.value[i*l.maxOut+c]) * float64(l.gc[c]))
 		}
 		l.offset[i] = float32(sum)
 	}

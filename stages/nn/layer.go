@@ -99,7 +99,7 @@ func (l *layer) bind(n, h, w, in, out, k int) {
 // keep makes room for the output.
 func (l *layer) keep() { l.y = grow(l.y, l.n*l.outLen) }
 
-// Eps is what is added to a variance before its root is taken.
+// eps is what is added to a variance before its root is taken.
 const eps = 1e-5
 
 // normalise turns the chunks' moments of y into mean, variance, scale and shift.
@@ -108,7 +108,7 @@ func (l *layer) normalise() {
 	for c := range l.out {
 		sum, sq := l.total(c)
 		mean := sum / m
-		variance := max(0, sq/m-mean*mean)
+		variance := max(0, sq/m-float64(mean*mean))
 		if math.IsNaN(sq) {
 			variance = sq
 		}
@@ -122,7 +122,7 @@ func (l *layer) affine() {
 	for c := range l.out {
 		scale := float64(l.gamma.value[c]) / math.Sqrt(float64(l.variance[c])+eps)
 		l.scale[c] = float32(scale)
-		l.shift[c] = float32(float64(l.beta.value[c]) - scale*float64(l.mean[c]))
+		l.shift[c] = float32(float64(l.beta.value[c]) - float64(scale*float64(l.mean[c])))
 	}
 }
 
@@ -133,12 +133,12 @@ func (l *layer) normaliseGrad() {
 	for c := range l.out {
 		sum, dot := l.total(c)
 		mean, invStd := float64(l.mean[c]), 1/math.Sqrt(float64(l.variance[c])+eps)
-		dgamma := invStd * (dot - mean*sum)
+		dgamma := invStd * (dot - float64(mean*sum))
 		l.beta.grad[c] += float32(sum)
 		l.gamma.grad[c] += float32(dgamma)
 		a := float64(l.gamma.value[c]) * invStd
 		b := -a * invStd * dgamma / m
-		l.ga[c], l.gb[c], l.gc[c] = float32(a), float32(b), float32(-a*sum/m-b*mean)
+		l.ga[c], l.gb[c], l.gc[c] = float32(a), float32(b), float32(-a*sum/m-float64(b*mean))
 	}
 }
 
@@ -178,10 +178,9 @@ func (d *sink) finish(k *kernels, rows, cols, off int, sum, dot []float32) {
 	if d.add != nil {
 		k.add(g, d.add[off:][:rows*cols])
 	}
-	switch {
-	case l.relu:
+	if l.relu {
 		k.reluGrad(rows, cols, g, cols, d.y[off:], cols, l.scale, l.shift, sum, dot)
-	default:
+	} else {
 		k.gradMoments(rows, cols, g, cols, d.y[off:], cols, sum, dot)
 	}
 }

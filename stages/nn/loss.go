@@ -51,7 +51,7 @@ func (t *softmaxLoss) image(i int) {
 		p[j] = float32(prob)
 		want := float64(t.Hard * t.Smoothing / float64(k))
 		if j == label {
-			want += t.Hard * (1 - t.Smoothing)
+			want += float64(t.Hard * (1 - t.Smoothing))
 		}
 		if t.teacher != nil {
 			want += float64(t.Soft * float64(t.teacher[i*k+j]))

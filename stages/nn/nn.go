@@ -13,7 +13,10 @@
 // Activations are float32, batch × rows × columns × channels. The innermost
 // loops come in sets (see kernels): in Go, and in assembly for the
 // processors that have it. For one set of kernels, results are equal to the
-// bit whatever the number of threads.
+// bit whatever the number of threads; those of the set in Go are equal on every
+// machine. For that, products are converted (float64(a*b) + c) before they are
+// added to, here and outside of the loops: it forbids the compiler to fuse
+// the two, as it would on some processors.
 //
 // Misuse, such as a subnet that is not of the space, panics; what comes from
 // files is checked and gives an error.

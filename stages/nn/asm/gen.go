@@ -169,7 +169,7 @@ func (g *gen) maskFor(vec int, tmp string) {
 		g.f("MOVQ $1, %s", tmp)
 		g.f("SHLQ CX, %s", tmp)
 		g.f("DECQ %s", tmp)
-		g.f("KMOVW %s, K1", strings.TrimPrefix(tmp, ""))
+		g.f("KMOVW %s, K1", tmp)
 		return
 	}
 	g.f("LEAQ masks<>+32(SB), %s", tmp)
