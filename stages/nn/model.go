@@ -15,11 +15,10 @@ type Model struct {
 	weight     []float32 // classifier, packed
 	bias       []float32
 
-	narrow  int // floats per image of the largest map between blocks
-	group   int // images that run through the layers together
-	batch   *data.Batch
-	logits  []float32 // image × class
-	correct []bool
+	narrow int // floats per image of the largest map between blocks
+	group  int // images that run through the layers together
+	batch  *data.Batch
+	logits []float32 // image × class
 }
 
 // folded is a layer with its normalisation folded in.

@@ -31,7 +31,7 @@ type Supernet struct {
 // project, and what comes over the residual connection.
 type block struct {
 	expand, depthwise, project *layer
-	in, inRows                 int // channels and pixels of the input
+	in                         int // channels of the input
 	residual                   bool
 	z, dz                      []float32 // its output and the gradient by it
 }

@@ -99,7 +99,7 @@ func escapeMarkdown(s string) string {
 		return i >= 0 && i < len(runes) && (unicode.IsLetter(runes[i]) || unicode.IsDigit(runes[i]))
 	}
 	for i, r := range runes {
-		if r == '_' && !(word(i-1) && word(i+1)) {
+		if r == '_' && (!word(i-1) || !word(i+1)) {
 			b.WriteByte('\\')
 		}
 		b.WriteRune(r)
