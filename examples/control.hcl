@@ -1,6 +1,6 @@
 # A control: do the supernet's shared weights rank subnets as training each alone does? Twelve subnets that a
 # sample yields are trained alone, each for as many epochs as the supernet, and compared with what they
-# reach with the supernet's weights. Half an hour on two cores; its figures are in docs/training.md.
+# reach with the supernet's weights. Ten minutes on two cores; figures are in docs/training.md.
 #
 #   bin/runner run examples/control.hcl
 
