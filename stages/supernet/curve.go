@@ -108,8 +108,13 @@ func (c *curve) writeSVG(path string) error {
 		{"smallest subnet, test", func(p point) float64 { return p.Smallest }},
 	} {
 		xy := make(plotter.XYs, len(c.Points))
+		measured := false
 		for j, pt := range c.Points {
 			xy[j] = plotter.XY{X: pt.Epoch, Y: line.y(pt)}
+			measured = measured || xy[j].Y > 0
+		}
+		if !measured { // curve_images = 0
+			continue
 		}
 		l, err := plotter.NewLine(xy)
 		if err != nil {

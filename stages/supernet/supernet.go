@@ -60,7 +60,7 @@ type Config struct {
 	CurveImages int    `json:"curve_images,omitempty" min:"0" doc:"test images on which the largest and the smallest subnet are measured after each epoch, for the curve; 0 for none"`
 	Arithmetic  string `json:"arithmetic" oneof:"auto,go,avx2,avx512" doc:"the kernels that compute: the fastest of this machine, or those named; \"go\" rounds the same on every machine"`
 
-	Threads         int     `json:"threads,omitempty" min:"0" key:"-" doc:"0 for what the run grants"`
+	Threads         int     `json:"threads,omitempty" min:"0" key:"-" doc:"0 for what the run grants; more than 8 are of no use"`
 	CheckpointEvery float64 `json:"checkpoint_every" min:"0" unit:"s" key:"-" doc:"how often the state is saved"`
 }
 

@@ -124,7 +124,7 @@ func (t *training) train(ctx context.Context) error {
 	}
 	feed := data.Feed{
 		Batch: t.Batch, Seed: uint64(t.Seed), Augment: t.Augment, Start: t.step, End: t.total,
-		Threads: 1, Resolution: t.resolution,
+		Threads: t.engine.Threads(), Resolution: t.resolution,
 	}
 	for batch, err := range t.images.Stream(ctx, feed) {
 		if err != nil {
