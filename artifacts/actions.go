@@ -122,6 +122,20 @@ func (d *Dir) Checkpoint(id ActionID) (string, error) {
 	return dir, d.disk.mkdir(dir)
 }
 
+// HasCheckpoint implements Store.
+func (d *Dir) HasCheckpoint(id ActionID) bool { return hasEntries(d.checkpointPath(id)) }
+
+// hasEntries tells whether there is a directory at path that is not empty.
+func hasEntries(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	names, _ := f.Readdirnames(1)
+	return len(names) > 0
+}
+
 // DropCheckpoint implements Store. The directory leaves its place at once, so
 // that a part of it is never taken for a checkpoint.
 func (d *Dir) DropCheckpoint(id ActionID) error {

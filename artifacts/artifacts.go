@@ -143,6 +143,9 @@ type Workspace interface {
 	// needs to go on after an interruption. It survives a kill and is never
 	// visible downstream. Call it while holding the action's lock.
 	Checkpoint(id ActionID) (dir string, err error)
+	// HasCheckpoint tells whether there is something in the action's checkpoint
+	// directory to go on from. It makes none.
+	HasCheckpoint(id ActionID) bool
 	// DropCheckpoint removes the action's checkpoint directory, if there is one.
 	DropCheckpoint(id ActionID) error
 	// Journal creates the journal of a run, to which events are appended.

@@ -235,6 +235,13 @@ func (s *Mem) Temp() (string, error) {
 // Checkpoint implements Store.
 func (s *Mem) Checkpoint(id ActionID) (string, error) { return s.place("checkpoints", id.String()) }
 
+// HasCheckpoint implements Store.
+func (s *Mem) HasCheckpoint(id ActionID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dir != "" && hasEntries(filepath.Join(s.dir, "checkpoints", id.String()))
+}
+
 // DropCheckpoint implements Store.
 func (s *Mem) DropCheckpoint(id ActionID) error {
 	dir, err := s.Checkpoint(id)

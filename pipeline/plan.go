@@ -33,9 +33,10 @@ type Plan struct {
 type Planned struct {
 	*Step
 	Verdict Verdict
-	Reasons []Reason           // of Run
+	Reasons []Reason           // of MustRun
 	After   []string           // of Unknown: the steps that must run first
 	Action  artifacts.ActionID // zero while unknown
+	Resumes bool               // of MustRun: an interrupted run has left a checkpoint, from which it goes on
 	Record  *artifacts.Record  // of Cached
 	Attrs   map[string]Attr    // evaluated as far as known
 
@@ -130,6 +131,7 @@ func (p *Plan) judge(ctx context.Context, store artifacts.Store, s *Step, rerun 
 		j.Verdict, j.Record = Cached, &record
 	case errors.Is(err, artifacts.ErrNotFound):
 		j.Verdict, j.Reasons = MustRun, because(store, p.Recipe.lastName(s.ID), j.action)
+		j.Resumes = store.HasCheckpoint(j.Action)
 	default:
 		return nil, stepError(s.Pos, s, "", err)
 	}

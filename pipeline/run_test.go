@@ -198,7 +198,7 @@ func TestOutputMustBeAValue(t *testing.T) {
 }
 
 // An interrupted stage stops, nothing new starts, and its checkpoint is there
-// when it is started again; after success it is gone.
+// when it is started again, as the plan says; after success it is gone.
 func TestInterruptAndResume(t *testing.T) {
 	store := newStore(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -224,6 +224,9 @@ func TestInterruptAndResume(t *testing.T) {
 	}
 	if got := endings(run); run.Status != Interrupted || got != "a:stopped b:skipped c:skipped" {
 		t.Errorf("interrupted: %s, %s", run.Status, got)
+	}
+	if p := plan(t, store, r); !p.Steps[0].Resumes || p.Steps[2].Resumes {
+		t.Errorf("the plan: a resumes: %v, c: %v", p.Steps[0].Resumes, p.Steps[2].Resumes)
 	}
 	resumed := false
 	run = execute(t, store, r, RunOptions{Observe: func(e Event) { resumed = resumed || e.Resumed }})

@@ -144,7 +144,7 @@ func (w *worker) perform(ctx context.Context, a *action, ended *Ended) (artifact
 		ended.Because = because(w.store, w.lastName, a)
 	}
 	w.event(Event{Type: StepStarted, Stage: w.planned.Stage.Name, Pos: w.planned.Pos, Action: a.id.String(),
-		Reasons: ended.Because, Resumed: !empty(checkpoint)})
+		Reasons: ended.Because, Resumed: w.store.HasCheckpoint(a.id)})
 	output, err := w.attempts(ctx, a, checkpoint, &r)
 	if err != nil {
 		return r, err
@@ -160,17 +160,6 @@ func (w *worker) perform(ctx context.Context, a *action, ended *Ended) (artifact
 		return r, err
 	}
 	return r, w.store.DropCheckpoint(a.id)
-}
-
-// empty tells whether a directory has no entries.
-func empty(dir string) bool {
-	f, err := os.Open(dir)
-	if err != nil {
-		return true
-	}
-	defer f.Close()
-	names, _ := f.Readdirnames(1)
-	return len(names) == 0
 }
 
 // attempts runs the stage until it succeeds, at most Retries+1 times.

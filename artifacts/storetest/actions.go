@@ -205,11 +205,20 @@ func lockExcludes(t *testing.T, s artifacts.Store) {
 // What an action keeps in its checkpoint directory is there until it is dropped.
 func checkpoint(t *testing.T, s artifacts.Store) {
 	a, b := artifacts.ActionID{1}, artifacts.ActionID{2}
+	has := func(when string, want bool) {
+		t.Helper()
+		if got := s.HasCheckpoint(a); got != want {
+			t.Errorf("%s: HasCheckpoint is %v", when, got)
+		}
+	}
+	has("at first", false)
 	dir, err := s.Checkpoint(a)
 	if err != nil {
 		t.Fatal(err)
 	}
+	has("while it is empty", false)
 	write(t, dir, "epoch/1", "state")
+	has("when something is kept", true)
 	other, err := s.Checkpoint(b)
 	if err != nil {
 		t.Fatal(err)
@@ -229,6 +238,7 @@ func checkpoint(t *testing.T, s artifacts.Store) {
 			t.Fatal(err)
 		}
 	}
+	has("after it was dropped", false)
 	if again, err = s.Checkpoint(a); err != nil || len(list(t, again)) != 1 {
 		t.Errorf("after it was dropped the checkpoint is %v, %v", list(t, again), err)
 	}

@@ -75,14 +75,18 @@ func verdict(y view.Style, s *pipeline.Planned) (mark, text string) {
 	case pipeline.Cached:
 		return y.Dim("="), y.Dim("cached")
 	case pipeline.MustRun:
-		return y.Yellow("+"), y.Yellow("run") + "  " + view.Reasons(s.Reasons)
+		return y.Yellow("+"), y.Yellow("run") + "  " + view.Reasons(s.Reasons, s.Resumes)
 	}
 	return "?", "known after " + view.Few(s.After, ", ")
 }
 
-// tally counts the verdicts: "4 cached, 1 to run, 3 known after".
+// tally counts the verdicts: "4 cached, 2 to run (1 from a checkpoint), 3 known after".
 func tally(p *pipeline.Plan) string {
 	cached, run, unknown := p.Count(pipeline.Cached), p.Count(pipeline.MustRun), p.Count(pipeline.Unknown)
+	toRun := "to run"
+	if n := resumed(p); n > 0 {
+		toRun += " (" + humanize.Comma(int64(n)) + " from a checkpoint)"
+	}
 	switch {
 	case len(p.Steps) == 0:
 		return "nothing to do: the recipe has no steps"
@@ -93,12 +97,22 @@ func tally(p *pipeline.Plan) string {
 	for _, part := range []struct {
 		n    int
 		text string
-	}{{cached, "cached"}, {run, "to run"}, {unknown, "known after"}} {
+	}{{cached, "cached"}, {run, toRun}, {unknown, "known after"}} {
 		if part.n > 0 {
 			parts = append(parts, humanize.Comma(int64(part.n))+" "+part.text)
 		}
 	}
 	return strings.Join(parts, ", ")
+}
+
+// resumed counts the steps that go on from a checkpoint.
+func resumed(p *pipeline.Plan) (n int) {
+	for _, s := range p.Steps {
+		if s.Resumes {
+			n++
+		}
+	}
+	return n
 }
 
 // planJSON is a plan for programs.
@@ -118,6 +132,7 @@ type stepJSON struct {
 	Pos     string            `json:"pos"`
 	Verdict pipeline.Verdict  `json:"verdict"`
 	Reasons []pipeline.Reason `json:"reasons,omitempty"`
+	Resumes bool              `json:"resumes,omitempty"` // it goes on from a checkpoint
 	After   []string          `json:"after,omitempty"`
 	Action  string            `json:"action,omitempty"`
 }
@@ -134,7 +149,7 @@ func planDocument(p *pipeline.Plan) planJSON {
 }
 
 func planned(s *pipeline.Planned) stepJSON {
-	j := stepJSON{Step: s.ID, Stage: s.Stage.Name, Pos: s.Pos, Verdict: s.Verdict, Reasons: s.Reasons, After: s.After}
+	j := stepJSON{Step: s.ID, Stage: s.Stage.Name, Pos: s.Pos, Verdict: s.Verdict, Reasons: s.Reasons, Resumes: s.Resumes, After: s.After}
 	if !s.Action.IsZero() {
 		j.Action = s.Action.String()
 	}

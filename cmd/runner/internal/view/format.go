@@ -46,13 +46,26 @@ func Few(texts []string, separator string) string {
 	return strings.Join(texts[:few], separator) + fmt.Sprintf(" and %d more", len(texts)-few)
 }
 
-// Reasons returns why a step runs, in a line.
-func Reasons(reasons []pipeline.Reason) string {
+// Reasons returns why a step runs, and whether it goes on from a checkpoint, in
+// a line.
+func Reasons(reasons []pipeline.Reason, resumes bool) string {
+	const goesOn = "goes on from its checkpoint"
 	texts := make([]string, len(reasons))
 	for i, r := range reasons {
 		texts[i] = r.String()
 	}
+	switch {
+	case resumes && nothingNew(reasons):
+		return goesOn
+	case resumes:
+		return Few(texts, "; ") + "; " + goesOn
+	}
 	return Few(texts, "; ")
+}
+
+// nothingNew tells that a step runs only because it never came to its end.
+func nothingNew(reasons []pipeline.Reason) bool {
+	return len(reasons) == 1 && reasons[0].Why == pipeline.NoResult
 }
 
 // number returns x with three significant digits, and whole numbers in full.

@@ -74,13 +74,10 @@ func (l *lines) of(e pipeline.Event) string {
 
 // started words what a step begins with: why it runs, or that it was begun.
 func (l *lines) started(e pipeline.Event) string {
-	if e.Resumed {
-		return join(e.Stage, "goes on from its checkpoint")
-	}
-	if len(e.Reasons) == 1 && e.Reasons[0].Why == pipeline.NoResult { // which is no news
+	if nothingNew(e.Reasons) && !e.Resumed {
 		return e.Stage
 	}
-	return join(e.Stage, Reasons(e.Reasons))
+	return join(e.Stage, Reasons(e.Reasons, e.Resumed))
 }
 
 // waits words what a step waits for.
