@@ -18,11 +18,16 @@ import (
 	"golang.org/x/sys/unix"
 
 	"eyrie/cmd/runner/internal/cli"
+	"eyrie/stages"
 )
 
-// The test binary is also the command runner, with the test's stages.
+// The test binary is also the command runner, with the test's stages, and as
+// eyrie with those of the product.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"runner": func() { os.Exit(cli.Main(testStages)) }})
+	testscript.Main(m, map[string]func(){
+		"runner": func() { os.Exit(cli.Main(testStages)) },
+		"eyrie":  func() { os.Exit(cli.Main(stages.All)) },
+	})
 }
 
 // Each script shows one behaviour of the command, as its comments tell.

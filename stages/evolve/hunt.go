@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 
+	"github.com/rs/zerolog"
+
 	"eyrie/pipeline"
 	"eyrie/stages/arch"
 	"eyrie/stages/nn"
@@ -72,8 +74,13 @@ func newHunt(ctx context.Context, c Config) (*hunt, error) {
 	})
 	if errors.Is(err, meter.ErrSet) {
 		return nil, pipeline.Badf("dataset", "%w", err)
+	} else if err != nil {
+		return nil, err
 	}
-	return s, err
+	if n := s.meter.Count(); n > 0 {
+		zerolog.Ctx(ctx).Info().Int("measured", n).Msgf("going on with the %d measurements of the interrupted search", n)
+	}
+	return s, nil
 }
 
 // open reads the supernet and the predictor, and returns the space to search.

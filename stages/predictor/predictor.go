@@ -12,6 +12,8 @@ import (
 	"os"
 	"slices"
 
+	"github.com/rs/zerolog"
+
 	"eyrie/artifacts"
 	"eyrie/pipeline"
 	"eyrie/stages/arch"
@@ -115,6 +117,9 @@ func (c Config) measure(ctx context.Context, supernet *nn.Supernet) ([]predict.S
 		return nil, err
 	}
 	defer m.Close()
+	if n := m.Count(); n > 0 {
+		zerolog.Ctx(ctx).Info().Int("measured", n).Msgf("going on with the %d measurements of the interrupted run", n)
+	}
 	rng := rand.New(rand.NewPCG(uint64(c.Seed), 3))
 	known := map[string]bool{}
 	var samples []predict.Sample
