@@ -99,6 +99,9 @@ func (p *Plan) Count(v Verdict) int {
 	return n
 }
 
+// AllCached tells whether nothing has to run.
+func (p *Plan) AllCached() bool { return p.Count(Cached) == len(p.Steps) }
+
 // Known returns the output of a step that is cached.
 func (p *Plan) Known(id string) (json.RawMessage, bool) {
 	s := p.byID[id]

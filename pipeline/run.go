@@ -31,6 +31,10 @@ type Run struct {
 	Status Status
 	Steps  []*Ended // in the plan's order
 
+	// NoJournal is why the journal is missing or not whole. It is set only
+	// where nothing had to run: otherwise it is Execute's error.
+	NoJournal error
+
 	byID map[string]*Ended
 }
 
@@ -66,14 +70,19 @@ type RunOptions struct {
 // Execute runs what the plan says must run, and what follows from it. When ctx
 // is cancelled, running steps are told to stop, and it returns when they have.
 // The error is a failure of the run itself, such as a store that cannot be
-// written; steps' failures are in the Run.
+// written; without a Run, nothing was started. Steps' failures are in the Run.
+// A run in which everything is cached needs no store that can be written.
 func Execute(ctx context.Context, p *Plan, store artifacts.Store, opt RunOptions) (*Run, error) {
 	x, err := newExecution(p, store, opt)
 	if err != nil {
 		return nil, err
 	}
 	x.dispatch(ctx)
-	return x.run, errors.Join(x.journalErr, x.close())
+	err = errors.Join(x.journalErr, x.close())
+	if p.AllCached() {
+		x.run.NoJournal, err = err, nil
+	}
+	return x.run, err
 }
 
 // execution is the state of a run. It belongs to the goroutine that called
@@ -94,7 +103,7 @@ type execution struct {
 	stopping   bool // after a failure with FailFast
 
 	messages   chan message
-	journal    io.WriteCloser
+	journal    io.WriteCloser // nil where it could not be made and need not be
 	log        zerolog.Logger // to the journal
 	journalErr error
 }
@@ -144,9 +153,8 @@ func newExecution(p *Plan, store artifacts.Store, opt RunOptions) (*execution, e
 	if err := errors.Join(refused...); err != nil {
 		return nil, err
 	}
-	var err error
-	if x.journal, err = store.Journal(x.run.ID); err != nil {
-		return nil, err
+	if x.journal, x.journalErr = store.Journal(x.run.ID); x.journalErr != nil && !p.AllCached() {
+		return nil, x.journalErr
 	}
 	x.log = zerolog.New(journalWriter{x})
 	return x, nil
@@ -159,17 +167,22 @@ func newRunID() string {
 	return time.Now().UTC().Format("20060102T150405Z") + "-" + hex.EncodeToString(b[:])
 }
 
-// journalWriter keeps the first error of the journal.
+// journalWriter writes to the journal until its first error, which it keeps.
 type journalWriter struct{ x *execution }
 
 func (w journalWriter) Write(b []byte) (int, error) {
-	if _, err := w.x.journal.Write(b); err != nil && w.x.journalErr == nil {
-		w.x.journalErr = err
+	if w.x.journalErr == nil {
+		_, w.x.journalErr = w.x.journal.Write(b)
 	}
 	return len(b), nil
 }
 
-func (x *execution) close() error { return x.journal.Close() }
+func (x *execution) close() error {
+	if x.journal == nil {
+		return nil
+	}
+	return x.journal.Close()
+}
 
 // dispatch is the run's only loop.
 func (x *execution) dispatch(ctx context.Context) {

@@ -381,3 +381,28 @@ func TestResultsDoNotDependOnJobs(t *testing.T) {
 		}
 	}
 }
+
+// readOnly is a store in which nothing can be written.
+type readOnly struct{ artifacts.Store }
+
+func (readOnly) Journal(string) (io.WriteCloser, error) { return nil, errReadOnly }
+
+var errReadOnly = errors.New("read-only")
+
+// Where everything is cached a store that cannot be written will do; where
+// something has to run, nothing is started.
+func TestReadOnlyStore(t *testing.T) {
+	store := newStore(t)
+	r := recipe(chain(3)...)
+	if run, err := Execute(t.Context(), plan(t, readOnly{store}, r), readOnly{store}, RunOptions{}); run != nil || !errors.Is(err, errReadOnly) {
+		t.Errorf("something to run: %v, %v", run, err)
+	}
+	execute(t, store, r)
+	run, err := Execute(t.Context(), plan(t, readOnly{store}, r), readOnly{store}, RunOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := endings(run); run.Status != Succeeded || got != "s0:cached s1:cached s2:cached" || !errors.Is(run.NoJournal, errReadOnly) {
+		t.Errorf("%s, %s, journal %v", run.Status, got, run.NoJournal)
+	}
+}

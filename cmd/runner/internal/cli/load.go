@@ -63,14 +63,12 @@ func (a *app) diagnose(diags hcl.Diagnostics) {
 	_ = diags.Write(a.err, width, a.style(a.err).Colour)
 }
 
-// open opens the store that goes with the recipe at path. Nothing is written
-// before something is to be kept.
-func (a *app) open(path string) (*artifacts.Dir, error) {
-	dir := a.store
-	if dir == "" {
-		dir = filepath.Join(recipeDir(path), ".eyrie")
+// storeDir returns where the store is that goes with the recipe at path.
+func (a *app) storeDir(path string) string {
+	if a.store != "" {
+		return a.store
 	}
-	return artifacts.OpenDir(dir)
+	return filepath.Join(recipeDir(path), ".eyrie")
 }
 
 // recipeDir returns the directory of the recipe at path.
@@ -92,7 +90,7 @@ func (a *app) prepare(ctx context.Context, path string, opt pipeline.PlanOptions
 	if err != nil {
 		return nil, nil, err
 	}
-	store, err := a.open(path)
+	store, err := artifacts.OpenDir(a.storeDir(path))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -90,7 +90,7 @@ func tally(p *pipeline.Plan) string {
 	switch {
 	case len(p.Steps) == 0:
 		return "nothing to do: the recipe has no steps"
-	case run+unknown == 0:
+	case p.AllCached():
 		return "nothing to do: " + view.Count(cached, "step") + " cached"
 	}
 	var parts []string

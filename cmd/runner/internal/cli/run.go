@@ -94,9 +94,12 @@ func (r *runner) run(parent context.Context) error {
 	sig.showOn(nil)
 	v.Close()
 	if run == nil && exitCode(err) == exitTrouble {
-		return fmt.Errorf("the store: %w", err)
+		return fmt.Errorf("nothing was run, as the store %s cannot be written: %w; name another one with --store", r.storeDir(r.recipe), err)
 	} else if run == nil {
 		return err
+	}
+	if run.NoJournal != nil {
+		r.notice("the run leaves no journal, as the store cannot be written: " + run.NoJournal.Error())
 	}
 	sum := &summary{app: r.app, style: r.style, plan: plan, run: run, store: store, elapsed: time.Since(start)}
 	end := sum.write(sig.ctx)
