@@ -73,7 +73,9 @@ func OpenDir(path string) (*Dir, error) {
 }
 
 // Close writes the stat cache and removes the directories of Temp. A stat
-// cache that cannot be written costs time in the next run and is no error.
+// cache that cannot be written costs time in the next run and is no error. If
+// nothing else was written, so that there may be no store yet, one is made for
+// the stat cache only where it spares much reading.
 func (d *Dir) Close() error {
 	d.flush(0)
 	d.mu.Lock()
@@ -87,13 +89,18 @@ func (d *Dir) Close() error {
 	return err
 }
 
-// flush writes the stat cache, if there is a store and something new, but not
-// again within interval.
+// worthStore is how much reading a stat cache must spare for a store to be made
+// for it alone, in bytes: a quarter of a second's.
+const worthStore = 512 << 20
+
+// flush writes the stat cache if there is something new, but not again within
+// interval.
 func (d *Dir) flush(interval time.Duration) {
-	if _, err := os.Stat(d.root); err == nil {
-		if b := d.cache.flush(interval); b != nil {
-			_ = d.replace(d.cache.path, b, false)
-		}
+	if _, err := os.Stat(d.root); err != nil && d.cache.spares() < worthStore {
+		return
+	}
+	if b := d.cache.flush(interval); b != nil {
+		_ = d.replace(d.cache.path, b, false)
 	}
 }
 

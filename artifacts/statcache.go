@@ -107,6 +107,16 @@ func (c *statCache) forget(key string) {
 	c.learnt[key] = statEntry{}
 }
 
+// spares returns how much reading it spares to write what was learnt, in bytes.
+func (c *statCache) spares() (n int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, e := range c.learnt {
+		n += e.size
+	}
+	return n
+}
+
 // flush returns the content of the cache's file to write, or nil if there is
 // nothing new, or it was flushed less than interval ago. What other processes
 // wrote since the cache was read is kept.

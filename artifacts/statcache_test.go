@@ -2,6 +2,7 @@ package artifacts
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -192,4 +193,35 @@ func FuzzStatCache(f *testing.F) {
 			}
 		}
 	})
+}
+
+// What was read without making a store, as a plan does, need not be read again:
+// a store is made for the stat cache where that spares much, and not for little.
+func TestStatCacheOutlivesAPlan(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		size int64
+		made bool
+	}{{1000, false}, {worthStore, true}} {
+		root, path := filepath.Join(t.TempDir(), "store"), filepath.Join(t.TempDir(), "input")
+		if err := errors.Join(os.WriteFile(path, nil, 0o666), os.Truncate(path, test.size)); err != nil {
+			t.Fatal(err)
+		}
+		age(t, path)
+		d := openDir(t, root)
+		hashed(t, d, path)
+		if err := d.Close(); err != nil {
+			t.Fatal(err)
+		}
+		fi, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, known := openDir(t, root).cache.lookup(path, stampOf(fi)); known != test.made {
+			t.Errorf("%d bytes: the file is in the cache: %v", test.size, known)
+		}
+		if _, err := os.Stat(root); (err == nil) != test.made {
+			t.Errorf("%d bytes: the store: %v", test.size, err)
+		}
+	}
 }

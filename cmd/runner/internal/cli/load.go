@@ -79,8 +79,8 @@ func recipeDir(path string) string {
 	return filepath.Dir(path)
 }
 
-// prepare loads the recipe, opens its store and makes a plan. Where that takes
-// long, as large inputs are hashed, it tells so.
+// prepare loads the recipe, opens its store, which the caller closes, and makes
+// a plan. Where that takes long, as large inputs are hashed, it tells so.
 func (a *app) prepare(ctx context.Context, path string, opt pipeline.PlanOptions, tell func(text string)) (*pipeline.Plan, *artifacts.Dir, error) {
 	defer busy(tell, path+": planning …")()
 	// A plan of thousands of steps makes much that stays: collecting less often
@@ -95,7 +95,11 @@ func (a *app) prepare(ctx context.Context, path string, opt pipeline.PlanOptions
 		return nil, nil, err
 	}
 	plan, err := a.plan(ctx, recipe, store, opt)
-	return plan, store, err
+	if err != nil {
+		_ = store.Close()
+		return nil, nil, err
+	}
+	return plan, store, nil
 }
 
 // hint tells people something that is no result.

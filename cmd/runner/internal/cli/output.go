@@ -31,6 +31,7 @@ the steps that it waits for in "after".`,
 			if err != nil {
 				return err
 			}
+			defer store.Close()
 			outputs, err := values(plan.Recipe, plan.Known)
 			if err != nil {
 				return err

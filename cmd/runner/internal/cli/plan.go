@@ -14,15 +14,18 @@ import (
 func (a *app) planCommand() *cobra.Command {
 	var opt pipeline.PlanOptions
 	cmd := &cobra.Command{
-		Use:               "plan RECIPE",
-		Short:             "Show what run would do, and why; nothing is written",
+		Use:   "plan RECIPE",
+		Short: "Show what run would do, and why",
+		Long: `Show what run would do, and why. Nothing is run, and nothing written but the digests
+of inputs that took long to read, so that run need not read them again.`,
 		Args:              exactly("RECIPE"),
 		ValidArgsFunction: completeRecipeOnly,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			plan, _, err := a.prepare(cmd.Context(), args[0], opt, a.hint)
+			plan, store, err := a.prepare(cmd.Context(), args[0], opt, a.hint)
 			if err != nil {
 				return err
 			}
+			defer store.Close()
 			if a.json {
 				return a.print(planDocument(plan))
 			}

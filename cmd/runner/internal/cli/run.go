@@ -83,6 +83,7 @@ func (r *runner) run(parent context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer store.Close()
 	if !r.json {
 		say(r.out, "%s: %s", r.recipe, tally(plan))
 	}

@@ -29,6 +29,7 @@ steps' outputs it came from, each output with how its numbers came about. With
 			if err != nil {
 				return err
 			}
+			defer store.Close()
 			s, err := oneStep(plan, args[1])
 			if err != nil {
 				return err
