@@ -3,6 +3,7 @@ package pipeline
 import (
 	"errors"
 	"fmt"
+	"math/bits"
 	"slices"
 	"strings"
 
@@ -45,8 +46,52 @@ func NewGraph(steps []*Step) (Graph, error) {
 	return g, nil
 }
 
-// Reduce returns the graph without the edges that follow from others.
-func Reduce(g Graph) (Graph, error) { return graph.TransitiveReduction(g) }
+// Reduce returns the graph of the steps, which must be in order, without the
+// edges that follow from others. It looks, for 64 steps at a time, which others
+// need them, and so takes linear space and a 64th of steps × edges in time.
+// (The graph library's own reduction takes seconds for 10,000 steps.)
+func Reduce(sorted []*Step) (Graph, error) {
+	g, err := NewGraph(sorted)
+	if err != nil {
+		return nil, err
+	}
+	deps := indices(sorted)
+	needs := make([]uint64, len(sorted)) // by step: a bit for each of the 64 that it needs, directly or not
+	for first := 0; first < len(sorted); first += 64 {
+		clear(needs)
+		for i := first; i < len(sorted); i++ {
+			var direct, indirect uint64
+			for _, d := range deps[i] {
+				indirect |= needs[d]
+				if k := d - first; 0 <= k && k < 64 {
+					direct |= 1 << k
+				}
+			}
+			needs[i] = direct | indirect
+			for both := direct & indirect; both != 0; both &= both - 1 {
+				if err := g.RemoveEdge(sorted[first+bits.TrailingZeros64(both)].ID, sorted[i].ID); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	return g, nil
+}
+
+// indices returns the dependencies of each step as indices into steps.
+func indices(steps []*Step) [][]int {
+	index := make(map[string]int, len(steps))
+	for i, s := range steps {
+		index[s.ID] = i
+	}
+	deps := make([][]int, len(steps))
+	for i, s := range steps {
+		for _, d := range s.Deps {
+			deps[i] = append(deps[i], index[d])
+		}
+	}
+	return deps
+}
 
 // Order returns the steps so that each comes after those it needs, otherwise
 // in the order given. It takes linear time, recurses nowhere, and fails with a

@@ -55,10 +55,11 @@ func graphOf(recipe *pipeline.Recipe, full bool) ([]*pipeline.Step, pipeline.Gra
 	if err != nil {
 		return nil, nil, err
 	}
-	g, err := pipeline.NewGraph(steps)
-	if err == nil && !full {
-		g, err = pipeline.Reduce(g)
+	build := pipeline.Reduce
+	if full {
+		build = pipeline.NewGraph
 	}
+	g, err := build(steps)
 	return steps, g, err
 }
 
