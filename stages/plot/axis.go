@@ -20,16 +20,28 @@ func tickText(v float64) string {
 	return strconv.FormatFloat(v, 'f', -1, 64)
 }
 
-// linearTicks labels multiples of 1, 2 or 5 times a power of ten, some six of
+// linearTicks labels multiples of 1, 2, 2.5 or 5 times a power of ten, some six of
 // them.
 func linearTicks(lo, hi float64) []gonum.Tick {
 	step := math.Pow(10, math.Floor(math.Log10((hi-lo)/6)))
-	for _, m := range []float64{1, 2, 5, 10} {
+	for _, m := range []float64{1, 2, 2.5, 5, 10} {
 		if (hi-lo)/(m*step) <= 6.5 {
 			step *= m
 			break
 		}
 	}
+	return ticksBy(step, lo, hi)
+}
+
+// wholeTicks labels whole numbers only, as suits a count.
+func wholeTicks(lo, hi float64) []gonum.Tick {
+	if hi-lo < 6.5 {
+		return ticksBy(1, lo, hi)
+	}
+	return linearTicks(lo, hi)
+}
+
+func ticksBy(step, lo, hi float64) []gonum.Tick {
 	var ticks []gonum.Tick
 	for i := math.Ceil(lo/step - 1e-9); i*step <= hi+step*1e-9; i++ {
 		v := i*step + 0 // not -0
@@ -56,6 +68,14 @@ func logTicks(lo, hi float64) []gonum.Tick {
 		}
 	}
 	return ticks
+}
+
+// name returns what the axis shows, or else its letter.
+func (a Axis) name(letter string) string {
+	if a.Title != "" {
+		return a.Title
+	}
+	return letter
 }
 
 // title returns an axis' title with its unit and, where all series share them,

@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 
 	"gonum.org/v1/plot/text"
@@ -103,6 +104,16 @@ func (f *figure) shared(coordinate func(point) value) (kinds string, ok bool) {
 	return kinds, true
 }
 
+// whole tells whether all values of a coordinate are whole numbers.
+func (f *figure) whole(coordinate func(point) value) bool {
+	for _, s := range f.all {
+		if slices.ContainsFunc(s.points, func(p point) bool { v := coordinate(p).v; return v != math.Trunc(v) }) {
+			return false
+		}
+	}
+	return true
+}
+
 // points returns how many points are drawn.
 func (f *figure) points() (n int) {
 	for _, s := range f.all {
@@ -113,22 +124,26 @@ func (f *figure) points() (n int) {
 
 // legendName returns the series' name with the kinds that the axes do not say.
 func (f *figure) legendName(s series) string {
-	name, note := s.Name, ""
 	const given = string(pipeline.Given) // goes without saying
-	if k := kindsOf(s.points, yOf); !f.shareY && k != given {
-		note = k
+	x, y := kindsOf(s.points, xOf), kindsOf(s.points, yOf)
+	if f.shareX || x == given {
+		x = ""
 	}
-	if k := kindsOf(s.points, xOf); !f.shareX && k != "" && k != given {
-		if note != "" && note != k {
-			note = "x " + k + ", y " + note
-		} else {
-			note = k
-		}
+	if f.shareY || y == given {
+		y = ""
 	}
-	if note != "" && name != "" {
-		return name + " (" + note + ")"
+	note := y
+	switch {
+	case x == "" || x == y:
+	case y == "":
+		note = f.X.name("x") + " " + x
+	default:
+		note = f.X.name("x") + " " + x + ", " + f.Y.name("y") + " " + y
 	}
-	return name + note
+	if note != "" && s.Name != "" {
+		return s.Name + " (" + note + ")"
+	}
+	return s.Name + note
 }
 
 // page is a figure laid out on a canvas.
@@ -151,7 +166,7 @@ func (f *figure) draw(c draw.Canvas) *page {
 	c = draw.Crop(c, vg.Points(8), -vg.Points(10), vg.Points(6), -vg.Points(8))
 	width := c.Max.X - c.Min.X
 	if f.Title != "" {
-		style := lettering(12, true)
+		style := lettering(11, true)
 		style.YAlign = text.YTop
 		title := wrap(f.Title, style, width)
 		c.FillText(style, vg.Point{X: c.Min.X, Y: c.Max.Y}, title)
@@ -223,10 +238,11 @@ func (f *figure) axes(p *gonum.Plot, c draw.Canvas) {
 		axis   *gonum.Axis
 		config Axis
 		kinds  string
+		whole  bool
 		length vg.Length
 	}{
-		{&p.X, f.X, f.xKinds, c.Max.X - c.Min.X},
-		{&p.Y, f.Y, f.yKinds, c.Max.Y - c.Min.Y},
+		{&p.X, f.X, f.xKinds, f.whole(xOf), c.Max.X - c.Min.X},
+		{&p.Y, f.Y, f.yKinds, f.whole(yOf), c.Max.Y - c.Min.Y},
 	} {
 		a.axis.Label.TextStyle.Font = lettering(10, false).Font
 		a.axis.Tick.Label.Font = lettering(9, false).Font
@@ -234,6 +250,9 @@ func (f *figure) axes(p *gonum.Plot, c draw.Canvas) {
 		a.axis.Label.Text = wrap(a.config.title(a.kinds), a.axis.Label.TextStyle, a.length*9/10)
 		a.axis.Label.Padding, a.axis.Padding = vg.Points(4), 0
 		a.axis.Tick.Marker = gonum.TickerFunc(linearTicks)
+		if a.whole {
+			a.axis.Tick.Marker = gonum.TickerFunc(wholeTicks)
+		}
 		setRange(a.axis, a.config)
 		if a.config.Log {
 			a.axis.Scale, a.axis.Tick.Marker = gonum.LogScale{}, gonum.TickerFunc(logTicks)
@@ -302,7 +321,7 @@ func (f *figure) nameCategories(p *gonum.Plot, c draw.Canvas) {
 		ticks[i] = gonum.Tick{Value: float64(i), Label: clip(name, style, vg.Points(110))}
 	}
 	p.X.Tick.Marker = gonum.ConstantTicks(ticks)
-	p.X.Tick.Length = vg.Points(4)
+	p.X.Tick.Color, p.X.Tick.Length = white, vg.Points(3) // the bars show where their names belong
 	p.X.Min, p.X.Max = -0.5, float64(len(f.categories))-0.5
 	if longest > room*95/100 {
 		p.X.Tick.Label.Rotation = math.Pi / 4

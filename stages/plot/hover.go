@@ -13,7 +13,8 @@ import (
 	"eyrie/pipeline"
 )
 
-// maxHover is how many points get a text; more would be a cloud.
+// maxHover is how many points of a series get a text; more make a cloud, which has
+// none.
 const maxHover = 2000
 
 // annotate adds to an SVG of this height a name for screen readers, fonts to fall
@@ -27,9 +28,7 @@ func (f *figure) annotate(svg []byte, pg *page, height vg.Length) []byte {
 	}
 	svg = bytes.Replace(svg, []byte("<svg "), []byte(`<svg role="img" aria-label="`+escape(name)+`" `), 1)
 	var b bytes.Buffer
-	if f.points() <= maxHover {
-		f.hover(&b, pg, height)
-	}
+	f.hover(&b, pg, height)
 	end := bytes.LastIndex(svg, []byte("</svg>"))
 	return append(append(append([]byte{}, svg[:end]...), b.Bytes()...), svg[end:]...)
 }
@@ -38,6 +37,9 @@ func (f *figure) hover(b *bytes.Buffer, pg *page, height vg.Length) {
 	b.WriteString("<g fill-opacity=\"0\">\n")
 	for _, m := range pg.marks {
 		at := placer(&pg.data, pg.plot)
+		if m.Mark == "cloud" || len(m.points) > maxHover {
+			continue
+		}
 		for _, p := range m.points {
 			c := at(p.x.v, p.y.v)
 			if !pg.data.Contains(c) {

@@ -34,13 +34,17 @@ func (l labels) obstacles(c draw.Canvas, p *gonum.Plot) *obstacles {
 	o := new(obstacles)
 	for _, m := range l.all {
 		switch m.Mark {
+		case "cloud":
+			continue // labels may cover its dots
 		case "line":
 			o.addLine(polyline(m.points, at))
-			continue
 		case "front":
 			o.addLine(m.steps(at))
 		}
 		for _, pt := range m.points {
+			if !m.marked() {
+				break
+			}
 			o.boxes = append(o.boxes, around(at(pt.x.v, pt.y.v), m.glyph().Radius))
 			if r := pt.xRange; r != nil {
 				o.addLine([]vg.Point{at(r[0], pt.y.v), at(r[1], pt.y.v)})

@@ -43,10 +43,10 @@ func (m *marks) DataRange() (xmin, xmax, ymin, ymax float64) {
 
 // GlyphBoxes keeps markers at the edge whole.
 func (m *marks) GlyphBoxes(p *gonum.Plot) []gonum.GlyphBox {
-	if m.Mark == "line" {
+	if !m.marked() {
 		return nil
 	}
-	r := m.glyph().Radius + vg.Points(1)
+	r := m.glyph().Radius*3/2 + vg.Points(1)
 	var boxes []gonum.GlyphBox
 	for _, pt := range m.points {
 		boxes = append(boxes, gonum.GlyphBox{
@@ -57,6 +57,14 @@ func (m *marks) GlyphBoxes(p *gonum.Plot) []gonum.GlyphBox {
 	return boxes
 }
 
+// maxMarked is how many points of a line get a marker; more would hide it.
+const maxMarked = 24
+
+// marked tells whether each point gets a marker.
+func (m *marks) marked() bool {
+	return m.Mark != "cloud" && (m.Mark != "line" || len(m.points) <= maxMarked)
+}
+
 // Plot draws the series.
 func (m *marks) Plot(c draw.Canvas, p *gonum.Plot) {
 	at := placer(&c, p)
@@ -64,6 +72,12 @@ func (m *marks) Plot(c draw.Canvas, p *gonum.Plot) {
 	case "line":
 		m.band(c, at)
 		strokeWithin(c, m.line(), polyline(m.points, at))
+		m.whiskers(c, m.points, at)
+		if m.marked() {
+			drawGlyphs(c, m.glyph(), m.points, at)
+		}
+	case "cloud":
+		drawGlyphs(c, m.dots(), m.points, at)
 	case "front":
 		faded := m.glyph()
 		faded.Color, faded.Radius = m.faded(), vg.Points(2)
@@ -146,7 +160,7 @@ func (m *marks) whiskers(c draw.Canvas, points []point, at func(x, y float64) vg
 				strokeWithin(c, style, []vg.Point{{X: end.X, Y: end.Y - cap}, {X: end.X, Y: end.Y + cap}})
 			}
 		}
-		if r := p.yRange; r != nil {
+		if r := p.yRange; r != nil && m.Mark != "line" { // a line has a band
 			a, b := at(p.x.v, r[0]), at(p.x.v, r[1])
 			strokeWithin(c, style, []vg.Point{a, b})
 			for _, end := range []vg.Point{a, b} {
@@ -161,7 +175,13 @@ func (m *marks) Thumbnail(c *draw.Canvas) {
 	if m.Mark == "line" || m.Mark == "front" {
 		c.StrokeLine2(m.line(), c.Min.X, c.Center().Y, c.Max.X, c.Center().Y)
 	}
-	if m.Mark != "line" {
+	switch {
+	case m.Mark == "cloud":
+		r := c.Rectangle.Size().Y / 3
+		for _, d := range []vg.Point{{X: -r, Y: r / 2}, {X: 0, Y: -r}, {X: r, Y: r}} {
+			c.DrawGlyph(m.dots(), c.Center().Add(d))
+		}
+	case m.marked():
 		c.DrawGlyph(m.glyph(), c.Center())
 	}
 }

@@ -1,7 +1,7 @@
 // Package plot is the stage that draws figures: points with intervals, lines,
-// bars and Pareto fronts, as SVG and PNG. Series differ in the shape of their
-// markers as well as in colour, and the colours are those of Okabe and Ito,
-// which colour-blind readers can tell apart. Equal input gives equal bytes.
+// bars, clouds and Pareto fronts, as SVG and PNG. Series differ in the shape of
+// their markers and dashes as well as in colours, which colour-blind readers can
+// tell apart. Equal input gives equal bytes.
 package plot
 
 import (
@@ -15,16 +15,17 @@ import (
 )
 
 // Stage is the plot stage.
-var Stage = pipeline.Define("plot", 2,
+var Stage = pipeline.Define("plot", 3,
 	`Draws a figure as SVG and PNG.
 
 Each series takes rows (objects, as table does), or a CSV file, and the keys of
-its x and y: its points are drawn as markers, a line, bars, or a front (the
-points that no other dominates, joined by steps). Whether numbers were measured,
+its x and y: its points are drawn as markers, a line, bars, a front (the points
+that no other dominates, joined by steps), or a cloud (small dots, for a
+background of many). Whether numbers were measured,
 modelled, predicted or published is said on the axis where all series agree, and
 in the legend where they differ. In the SVG each point shows its values and
 where they came from.`,
-	Config{Width: 160, Height: 100}, run)
+	Config{Width: 120, Height: 80}, run)
 
 // Config is what a recipe may write in the block.
 type Config struct {
@@ -50,9 +51,10 @@ type Axis struct {
 // Series is a set of points that are drawn alike.
 type Series struct {
 	Name      string          `json:"name,omitempty" doc:"name in the legend"`
-	Mark      string          `json:"mark,omitempty" oneof:"points,line,bars,front" doc:"how the points are drawn: points (the default), line, bars, or front"`
+	Mark      string          `json:"mark,omitempty" oneof:"points,line,bars,front,cloud" doc:"how the points are drawn: points (the default), line, bars, front, or cloud"`
 	Rows      []pipeline.Row  `json:"rows,omitempty" doc:"the points: objects that hold x and y"`
 	File      *artifacts.File `json:"file" doc:"the points instead from a CSV file, whose first line names the columns"`
+	Like      pipeline.Traced `json:"like,omitzero" doc:"of a file: a value of the same kind and step as its y, which the file itself cannot tell: stage.net.top1"`
 	X         string          `json:"x" doc:"key of the horizontal position: a name, or a path such as \"best.latency\"; texts make a category each"`
 	Y         string          `json:"y" doc:"key of the vertical position"`
 	XInterval string          `json:"x_interval,omitempty" doc:"key of a list [low, high] around x"`
@@ -89,12 +91,14 @@ func (c Config) Validate() error {
 			return pipeline.Badf(at, "x and y must name the values to draw")
 		case s.File != nil && len(s.Rows) > 0:
 			return pipeline.Badf(at, "write either rows or file, not both")
+		case s.File == nil && s.Like.Value != nil:
+			return pipeline.Badf(at, "like belongs to file: the values of rows know where they came from")
 		case s.Mark != "front" && (s.XBest != "" || s.YBest != ""):
 			return pipeline.Badf(at, `x_best and y_best belong to mark = "front"`)
 		case s.Mark == "bars" && (s.XInterval != "" || c.X.Log):
 			return pipeline.Badf(at, "bars stand on categories: they have no x_interval, and their x axis is not logarithmic")
-		case s.Mark == "line" && s.XInterval != "":
-			return pipeline.Badf(at, "a line has no x_interval")
+		case s.Mark == "cloud" && (s.XInterval != "" || s.YInterval != "" || s.Label != ""):
+			return pipeline.Badf(at, "a cloud's dots have neither intervals nor labels")
 		}
 	}
 	for name, a := range map[string]Axis{"x": c.X, "y": c.Y} {

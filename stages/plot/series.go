@@ -61,6 +61,7 @@ func resolve(s Series, x, y Axis) ([]point, error) {
 			return nil, fmt.Errorf("row %d: %w", i, err)
 		}
 		if ok {
+			p.y.origins = append(p.y.origins, s.like()...)
 			points = append(points, p)
 		}
 	}
@@ -78,6 +79,17 @@ func resolve(s Series, x, y Axis) ([]point, error) {
 		})
 	}
 	return points, nil
+}
+
+// like returns the origins that a file's numbers share.
+func (s Series) like() []pipeline.Origin {
+	var origins []pipeline.Origin
+	for _, o := range s.Like.Origins {
+		if o = (pipeline.Origin{Kind: o.Kind, Step: o.Step, Source: o.Source}); !slices.Contains(origins, o) {
+			origins = append(origins, o)
+		}
+	}
+	return origins
 }
 
 func compare(a, b float64) int {

@@ -2,6 +2,7 @@ package plot
 
 import (
 	"bytes"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -110,6 +111,57 @@ func TestFile(t *testing.T) {
 	}
 }
 
+// A file's numbers are of the kind and step of the value that they are said to
+// be like; of which of its outputs, nobody knows.
+func TestLike(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "curve.csv")
+	if err := os.WriteFile(path, []byte("step,top1\n1,0.5\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	file := artifacts.Local(path)
+	f, err := newFigure(Config{Series: []Series{{File: &file, X: "step", Y: "top1", Like: num(0.9, pipeline.Measured)}}})
+	if err != nil || f.yKinds != "measured" || f.all[0].points[0].step() != "step" {
+		t.Errorf("%v, %q, %+v", err, f.yKinds, f.all[0].points)
+	}
+}
+
+// A cloud is a background: its dots say nothing on hover, and many of them
+// leave the other series their texts.
+func TestCloud(t *testing.T) {
+	xy := make([]float64, 2*maxHover+2)
+	for i := range xy {
+		xy[i] = float64(i % 97)
+	}
+	f, err := newFigure(Config{Width: 100, Height: 60, Series: []Series{
+		{Name: "all", Mark: "cloud", Rows: rowsOf(xy...), X: "x", Y: "y"},
+		{Name: "best", Rows: rowsOf(50, 90), X: "x", Y: "y"},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := f.svg()
+	if err != nil || strings.Count(string(b), "<title>") != 1 || !strings.Contains(string(b), "<title>best&#xA;x: 50&#xA;y: 90</title>") {
+		t.Errorf("%v, %d texts", err, strings.Count(string(b), "<title>"))
+	}
+}
+
+// Every colour stands out from white paper by 3:1 (WCAG 2, 1.4.11).
+func TestPalette(t *testing.T) {
+	linear := func(c uint8) float64 {
+		if v := float64(c) / 255; v > 0.04045 {
+			return math.Pow((v+0.055)/1.055, 2.4)
+		} else {
+			return v / 12.92
+		}
+	}
+	for _, c := range palette {
+		luminance := 0.2126*linear(c.R) + 0.7152*linear(c.G) + 0.0722*linear(c.B)
+		if contrast := 1.05 / (luminance + 0.05); contrast < 3 {
+			t.Errorf("%v has a contrast of %.2f", c, contrast)
+		}
+	}
+}
+
 // What cannot be drawn is refused before anything runs.
 func TestValidate(t *testing.T) {
 	one, two := 1.0, 2.0
@@ -122,6 +174,8 @@ func TestValidate(t *testing.T) {
 		{Config{Series: []Series{{X: "x"}}}, "series[0]: x and y must name"},
 		{Config{Series: []Series{{X: "x", Y: "y", XBest: "min"}}}, "series[0]: x_best and y_best belong to"},
 		{Config{Series: []Series{{X: "x", Y: "y", Mark: "bars", XInterval: "i"}}}, "series[0]: bars stand on categories"},
+		{Config{Series: []Series{{X: "x", Y: "y", Mark: "cloud", Label: "n"}}}, "series[0]: a cloud's dots have neither"},
+		{Config{Series: []Series{{X: "x", Y: "y", Like: num(1, pipeline.Measured)}}}, "series[0]: like belongs to file"},
 		{Config{Series: []Series{ok}, X: Axis{Min: &two, Max: &one}}, "x.min: 2 is not below max, 1"},
 		{Config{Series: []Series{ok}, Lines: []Line{{At: pipeline.Traced{Value: "x"}}}}, `lines[0].at: must be a number, not "x"`},
 		{figure1(), ""}, {figure2(), ""}, {curves(), ""},
@@ -209,6 +263,9 @@ func TestTicks(t *testing.T) {
 		if n := len(labels); n < 3 || n > 7 || slices.Contains(labels, "-0") {
 			t.Errorf("%v: %v", r, labels)
 		}
+	}
+	if ticks := wholeTicks(0.9, 4.1); len(ticks) != 4 || ticks[0].Label != "1" {
+		t.Errorf("epochs: %v", ticks)
 	}
 	var labels []string
 	for _, tick := range logTicks(0.15, 3.5) {

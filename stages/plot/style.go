@@ -12,23 +12,16 @@ import (
 	gonum "gonum.org/v1/plot"
 )
 
-// palette is that of Okabe and Ito (Color Universal Design, 2008), without its
-// yellow, which is too light on white; neighbours also differ in lightness.
+// palette begins with the colours of Okabe and Ito (Color Universal Design, 2008)
+// that stand out at 3:1 or more (WCAG 1.4.11) from a white page as from a dark
+// one, where black becomes the text's colour; the others are chosen likewise.
 var palette = []color.NRGBA{
 	{0x00, 0x72, 0xb2, 0xff}, // blue
-	{0xe6, 0x9f, 0x00, 0xff}, // orange
-	{0x00, 0x9e, 0x73, 0xff}, // bluish green
 	{0xd5, 0x5e, 0x00, 0xff}, // vermillion
-	{0xcc, 0x79, 0xa7, 0xff}, // reddish purple
-	{0x56, 0xb4, 0xe9, 0xff}, // sky blue
+	{0x00, 0x9e, 0x73, 0xff}, // bluish green
 	{0x00, 0x00, 0x00, 0xff}, // black
-}
-
-// shapes are as many as do not divide the palette, so that combinations of
-// shape and colour come round late.
-var shapes = []draw.GlyphDrawer{
-	draw.CircleGlyph{}, draw.PyramidGlyph{}, draw.BoxGlyph{}, draw.CrossGlyph{},
-	draw.RingGlyph{}, draw.TriangleGlyph{}, draw.SquareGlyph{}, draw.PlusGlyph{},
+	{0xb8, 0x52, 0x94, 0xff}, // reddish purple
+	{0x99, 0x77, 0x00, 0xff}, // ochre
 }
 
 var dashes = [][]vg.Length{
@@ -47,17 +40,22 @@ var (
 func (s series) color() color.NRGBA { return palette[s.index%len(palette)] }
 
 func (s series) glyph() draw.GlyphStyle {
-	return draw.GlyphStyle{Color: s.color(), Radius: vg.Points(3), Shape: shapes[s.index%len(shapes)]}
+	return draw.GlyphStyle{Color: s.color(), Radius: vg.Points(3.2), Shape: shapes[s.index%len(shapes)]}
+}
+
+// dots are the markers of a cloud.
+func (s series) dots() draw.GlyphStyle {
+	return draw.GlyphStyle{Color: s.faded(), Radius: vg.Points(1.3), Shape: dot{}}
 }
 
 func (s series) line() draw.LineStyle {
 	return draw.LineStyle{Color: s.color(), Width: vg.Points(1.5), Dashes: dashes[s.index%len(dashes)]}
 }
 
-// faded is the colour of bands and of dominated points.
+// faded is the colour of bands and of what stays in the background.
 func (s series) faded() color.NRGBA {
 	c := s.color()
-	c.A = 0x50
+	c.A = 0x60
 	return c
 }
 
