@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// csv writes the numbers without formats, with a column of kinds behind each
-// column that mixes them. Missing values are empty.
+// csv writes the numbers without formats, with two columns behind each that has
+// intervals, and a column of kinds behind each that mixes them. Missing values
+// are empty.
 func (g *grid) csv() string {
 	var b strings.Builder
 	var heads []string
@@ -17,6 +18,9 @@ func (g *grid) csv() string {
 			title = h.group + ": " + title
 		}
 		heads = append(heads, title)
+		if h.interval {
+			heads = append(heads, title+" low", title+" high")
+		}
 		if h.mixed {
 			heads = append(heads, title+" provenance")
 		}
@@ -26,6 +30,13 @@ func (g *grid) csv() string {
 		var line []string
 		for i, c := range row {
 			line = append(line, c.plain())
+			if g.heads[i].interval {
+				low, high := "", ""
+				if c.ends != nil {
+					low, high = number(c.ends[0]), number(c.ends[1])
+				}
+				line = append(line, low, high)
+			}
 			if g.heads[i].mixed {
 				line = append(line, joinKinds(c.kinds))
 			}
@@ -44,7 +55,9 @@ func (c cell) plain() string {
 	case c.missing:
 		return ""
 	case c.number != nil:
-		return strconv.FormatFloat(*c.number, 'g', 12, 64)
+		return number(*c.number)
 	}
 	return c.text
 }
+
+func number(v float64) string { return strconv.FormatFloat(v, 'g', 12, 64) }

@@ -2,6 +2,7 @@ package table
 
 import (
 	"html/template"
+	"slices"
 	"strings"
 
 	"eyrie/pipeline"
@@ -9,21 +10,23 @@ import (
 
 // fragment is a figure for a page. Numbers carry data-value, to sort by, the
 // kinds as classes, a link to the step that they came from (see
-// [pipeline.Anchor]), and all their origins, which show on hover.
-var fragment = template.Must(template.New("table").Parse(`<figure class="table">
+// [pipeline.Anchor]), and all their origins, which show on hover; those without
+// a step can be reached by the keyboard, too. In a table of words each cell names
+// its column, for pages too narrow for columns.
+var fragment = template.Must(template.New("table").Parse(`<figure class="table{{if .Words}} words{{end}}">
 {{- if or .Title .Caption}}
 <figcaption>{{with .Title}}<strong>{{.}}</strong>{{end}}{{if and .Title .Caption}} {{end}}{{.Caption}}</figcaption>
 {{- end}}
 <table>
 <thead>
 {{- if .Groups}}
-<tr>{{range .Groups}}<th{{if gt .Columns 1}} colspan="{{.Columns}}"{{end}} class="group">{{.Title}}</th>{{end}}</tr>
+<tr>{{range .Groups}}{{if .Title}}<th scope="colgroup"{{if gt .Columns 1}} colspan="{{.Columns}}"{{end}} class="group">{{.Title}}</th>{{else}}<td></td>{{end}}{{end}}</tr>
 {{- end}}
 <tr>{{range .Heads}}<th scope="col"{{with .Class}} class="{{.}}"{{end}}>{{.Text}}{{with .Mark}}<sup>{{.}}</sup>{{end}}</th>{{end}}</tr>
 </thead>
 <tbody>
 {{- range .Rows}}
-<tr>{{range .}}<td{{with .Class}} class="{{.}}"{{end}}{{with .Value}} data-value="{{.}}"{{end}}{{with .Hover}} title="{{.}}"{{end}}>{{if .Link}}<a href="{{.Link}}">{{end}}{{if .Best}}<b>{{.Text}}</b>{{else}}{{.Text}}{{end}}{{if .Link}}</a>{{end}}{{with .Mark}}<sup>{{.}}</sup>{{end}}</td>{{end}}</tr>
+<tr>{{range .}}<td{{with .Class}} class="{{.}}"{{end}}{{with .Head}} data-head="{{.}}"{{end}}{{with .Value}} data-value="{{.}}"{{end}}{{with .Hover}} title="{{.}}"{{end}}{{if .Stop}} tabindex="0"{{end}}>{{if .Link}}<a href="{{.Link}}">{{end}}{{if .Best}}<b>{{.Text}}</b>{{else}}{{.Text}}{{end}}{{with .Interval}}<small>{{.}}</small>{{end}}{{if .Link}}</a>{{end}}{{with .Mark}}<sup>{{.}}</sup>{{end}}</td>{{end}}</tr>
 {{- end}}
 </tbody>
 </table>
@@ -39,8 +42,9 @@ var fragment = template.Must(template.New("table").Parse(`<figure class="table">
 type htmlHead struct{ Text, Mark, Class string }
 
 type htmlCell struct {
-	Text, Mark, Class, Value, Link, Hover string
-	Best                                  bool
+	Text, Interval, Mark, Class, Head, Value, Link, Hover string
+	Best                                                  bool
+	Stop                                                  bool // of the keyboard, as a link is
 }
 
 type htmlSpan struct {
@@ -59,7 +63,8 @@ func (g *grid) html() string {
 		Rows           [][]htmlCell
 		Legend         []htmlEntry
 		Notes          []string
-	}{Title: g.title, Caption: g.caption, Notes: g.notes}
+		Words          bool
+	}{Title: g.title, Caption: g.caption, Notes: g.notes, Words: g.words()}
 	grouped := false
 	for _, s := range g.spans() {
 		grouped = grouped || s.title != ""
@@ -74,7 +79,11 @@ func (g *grid) html() string {
 	for _, row := range g.rows {
 		var line []htmlCell
 		for i, c := range row {
-			line = append(line, c.html(g.heads[i]))
+			cell := c.html(g.heads[i])
+			if page.Words {
+				cell.Head = g.heads[i].title
+			}
+			line = append(line, cell)
 		}
 		page.Rows = append(page.Rows, line)
 	}
@@ -88,6 +97,11 @@ func (g *grid) html() string {
 	return b.String()
 }
 
+// words tells whether no column holds numbers.
+func (g *grid) words() bool {
+	return !slices.ContainsFunc(g.heads, func(h head) bool { return h.right })
+}
+
 func side(h head) string {
 	if h.right {
 		return "number"
@@ -96,7 +110,7 @@ func side(h head) string {
 }
 
 func (c cell) html(h head) htmlCell {
-	out := htmlCell{Text: c.text, Mark: c.mark, Class: side(h), Best: c.best}
+	out := htmlCell{Text: c.text, Interval: c.interval, Mark: c.mark, Class: side(h), Best: c.best}
 	if c.number != nil {
 		out.Value = c.plain()
 	}
@@ -114,5 +128,6 @@ func (c cell) html(h head) htmlCell {
 		}
 	}
 	out.Hover = strings.Join(hover, "\n")
+	out.Stop = out.Link == "" && len(c.kinds) > 0 && c.kinds[0] != pipeline.Given
 	return out
 }

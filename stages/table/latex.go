@@ -3,6 +3,7 @@ package table
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
 // latex writes a table environment in the style of booktabs.
@@ -16,10 +17,14 @@ func (g *grid) latex(label string) string {
 		b.WriteString("\\label{" + label + "}\n")
 	}
 	b.WriteString("\\begin{tabular}{")
-	for _, h := range g.heads {
-		if h.right {
+	long := g.long()
+	for i, h := range g.heads {
+		switch {
+		case h.right:
 			b.WriteByte('r')
-		} else {
+		case long[i]:
+			fmt.Fprintf(&b, "p{%.2f\\linewidth}", min(0.4, 0.9/float64(len(g.heads))))
+		default:
 			b.WriteByte('l')
 		}
 	}
@@ -37,7 +42,7 @@ func (g *grid) latex(label string) string {
 			if c.best {
 				text = "\\textbf{" + text + "}"
 			}
-			line = append(line, text+raiseLaTeX(c.mark))
+			line = append(line, text+escapeLaTeX(c.interval)+raiseLaTeX(c.mark))
 		}
 		b.WriteString(strings.Join(line, " & ") + " \\\\\n")
 	}
@@ -50,6 +55,20 @@ func (g *grid) latex(label string) string {
 	}
 	b.WriteString("\\end{table}\n")
 	return b.String()
+}
+
+// longText is how many characters of text no longer stand in one line.
+const longText = 32
+
+// long tells which columns hold sentences, which have to be broken into lines.
+func (g *grid) long() []bool {
+	long := make([]bool, len(g.heads))
+	for _, row := range g.rows {
+		for i, c := range row {
+			long[i] = long[i] || utf8.RuneCountInString(c.text) > longText
+		}
+	}
+	return long
 }
 
 // latexGroups writes the headings over neighbouring columns.

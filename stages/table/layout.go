@@ -24,17 +24,20 @@ type head struct {
 	mark         string // the letters of the column's kinds, where all its numbers share them
 	right        bool   // aligned to the right
 	mixed        bool   // each number is marked instead
+	interval     bool   // its numbers have one
 }
 
 // cell is a value as it is shown.
 type cell struct {
-	text    string
-	mark    string // the letters of its kinds
-	best    bool
-	missing bool
-	number  *float64 // scaled
-	kinds   []pipeline.Provenance
-	origins []pipeline.Origin
+	text     string
+	interval string // " [81.0, 93.0]", behind the number
+	mark     string // the letters of its kinds
+	best     bool
+	missing  bool
+	number   *float64    // scaled
+	ends     *[2]float64 // of the interval, scaled
+	kinds    []pipeline.Provenance
+	origins  []pipeline.Origin
 }
 
 // absent is what is shown for a value that is not there.
@@ -83,9 +86,10 @@ func (g *grid) column(rows []pipeline.Row, col Column) error {
 			return fmt.Errorf("row %d: %q %w", i, col.Key, err)
 		}
 		if col.Interval != "" && cl.number != nil {
-			if err := addInterval(&cl, row, col.Interval, write); err != nil {
+			if err := cl.addInterval(row, col, write); err != nil {
 				return fmt.Errorf("row %d: interval %w", i, err)
 			}
+			h.interval = h.interval || cl.ends != nil
 		}
 		h.right = h.right && (cl.missing || cl.number != nil)
 		g.rows[i] = append(g.rows[i], cl)
@@ -119,6 +123,9 @@ func makeCell(v pipeline.Traced, write func(float64) string, col Column) (cell, 
 		c.number, c.kinds = &x, pipeline.Kinds(v.Origins)
 	case string:
 		c.text = x
+		if kinds := pipeline.Kinds(v.Origins); col.Format == words && !slices.Contains(kinds, pipeline.Given) {
+			c.kinds = kinds
+		}
 	case []any:
 		return listCell(c, x, write, col)
 	case map[string]any:
@@ -149,13 +156,17 @@ func listCell(c cell, list []any, write func(float64) string, col Column) (cell,
 	return c, nil
 }
 
-// addInterval writes [low, high] behind the number.
-func addInterval(c *cell, row pipeline.Row, key string, write func(float64) string) error {
+// addInterval puts [low, high] behind the number. An empty list is none.
+func (c *cell) addInterval(row pipeline.Row, col Column, write func(float64) string) error {
+	key := col.Interval
 	v, there, err := row.Lookup(key)
 	if err != nil || !there || v.Value == nil {
 		return err
 	}
 	ends, ok := v.Value.([]any)
+	if ok && len(ends) == 0 {
+		return nil
+	}
 	if !ok || len(ends) != 2 {
 		return fmt.Errorf("%q is %s, not a list [low, high]", key, v)
 	}
@@ -164,7 +175,11 @@ func addInterval(c *cell, row pipeline.Row, key string, write func(float64) stri
 	if !ok1 || !ok2 {
 		return fmt.Errorf("%q holds %s and %s, not two numbers", key, pipeline.Traced{Value: ends[0]}, pipeline.Traced{Value: ends[1]})
 	}
-	c.text += fmt.Sprintf(" [%s, %s]", write(low), write(high))
+	c.interval = fmt.Sprintf(" [%s, %s]", write(low), write(high))
+	if col.Scale != 0 {
+		low, high = low*col.Scale, high*col.Scale
+	}
+	c.ends = &[2]float64{low, high}
 	return nil
 }
 

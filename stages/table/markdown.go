@@ -29,7 +29,7 @@ func (g *grid) markdown() string {
 			if c.best {
 				text = "**" + text + "**"
 			}
-			line = append(line, text+superscript(c.mark))
+			line = append(line, text+c.interval+superscript(c.mark))
 		}
 		lines = append(lines, line)
 	}

@@ -32,9 +32,13 @@ func formatter(c Column) (func(v float64) string, error) {
 	}, nil
 }
 
+// words is the format of texts that hold numbers: the text is marked as a number
+// is, and its origins count.
+const words = "words"
+
 func numberFormat(format, unit string) (func(v float64) string, error) {
 	switch format {
-	case "":
+	case "", words:
 		return plain, nil
 	case "percent":
 		return func(v float64) string { return fmt.Sprintf("%.1f %%", 100*v) }, nil
@@ -46,7 +50,7 @@ func numberFormat(format, unit string) (func(v float64) string, error) {
 		return bytes, nil
 	}
 	if !verb.MatchString(format) {
-		return nil, fmt.Errorf(`%q is no format: want one such as "%%.1f", or percent, integer, si, bytes`, format)
+		return nil, fmt.Errorf(`%q is no format: want one such as "%%.1f", or percent, integer, si, bytes, words`, format)
 	}
 	if verb.FindStringSubmatch(format)[3] == "d" {
 		return func(v float64) string { return fmt.Sprintf(format, int64(math.Round(v))) }, nil

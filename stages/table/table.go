@@ -15,7 +15,7 @@ import (
 )
 
 // Stage is the table stage.
-var Stage = pipeline.Define("table", 2,
+var Stage = pipeline.Define("table", 3,
 	`Sets rows of values in a table, as Markdown, CSV, LaTeX and HTML.
 
 Rows are objects: what a step yields, or objects made in the recipe. Each
@@ -23,7 +23,8 @@ column shows one value of every row, by its key, which may be a path such as
 "paper.latency". A row without the value shows –.
 
 A column of its own says whether a row's numbers were measured, modelled,
-predicted or published. Where a table holds several kinds, a letter beside the
+predicted or published. Texts count as numbers where the column's format is
+words. Where a table holds several kinds, a letter beside the
 column's title says which, or beside each number of a column that mixes
 them.`,
 	Config{Provenance: "column"}, run)
@@ -46,7 +47,7 @@ type Column struct {
 	Group    string  `json:"group,omitempty" doc:"a heading over neighbouring columns that name the same one"`
 	Unit     string  `json:"unit,omitempty" doc:"unit of the numbers as shown: \"ms\""`
 	Scale    float64 `json:"scale,omitempty" doc:"numbers are multiplied by this: 1000 shows seconds as milliseconds"`
-	Format   string  `json:"format,omitempty" doc:"how numbers are written: a format such as \"%.1f\", or percent (0.623 as 62.3 %), integer (1,234,567), si (0.000889 J as 889 µJ), bytes (352 KiB)"`
+	Format   string  `json:"format,omitempty" doc:"how numbers are written: a format such as \"%.1f\", or percent (0.623 as 62.3 %), integer (1,234,567), si (0.000889 J as 889 µJ), bytes (352 KiB), or words, for texts that hold numbers"`
 	Best     string  `json:"best,omitempty" oneof:"min,max" doc:"which number of the column is set in bold"`
 	Interval string  `json:"interval,omitempty" doc:"key of a list [low, high] that is shown behind the number"`
 	Align    string  `json:"align,omitempty" oneof:"left,right" doc:"right for numbers and left for text by default"`

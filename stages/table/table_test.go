@@ -107,7 +107,7 @@ func TestFormats(t *testing.T) {
 
 // The golden files belong to this version.
 func TestVersion(t *testing.T) {
-	if Stage.Version != 2 {
+	if Stage.Version != 3 {
 		t.Errorf("version %d: check the golden files, then this test", Stage.Version)
 	}
 }
@@ -150,6 +150,38 @@ func TestKindsAreMarked(t *testing.T) {
 	}
 	if got := g.legendText(superscript, escapeMarkdown); got != "ᵃ measured, ᵇ predicted" {
 		t.Errorf("legend %q", got)
+	}
+}
+
+// claims is a table of sentences, some of which hold numbers.
+func claims() Config {
+	ours := pipeline.Traced{Value: "the first blocks need 6.4 times as much as the last", Origins: []pipeline.Origin{{Kind: pipeline.Modelled, Step: "memory", Output: "blocks"}}}
+	return Config{
+		Columns: []Column{{Key: "claim"}, {Key: "ours", Title: "here", Format: "words"}},
+		Rows: []pipeline.Row{
+			{"claim": name("Activations: first and last"), "ours": ours},
+			{"claim": name("Accuracy"), "ours": name("not here")},
+		},
+	}
+}
+
+// Texts that hold numbers are marked and linked as numbers are, other texts are
+// not; a table of nothing else names each cell's column.
+func TestWords(t *testing.T) {
+	g, err := layOut(claims())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, b := g.rows[0][2].text, g.rows[1][2].text; a != "modelled" || b != absent {
+		t.Errorf("provenance %q, %q", a, b)
+	}
+	for _, want := range []string{
+		`<figure class="table words">`, `<td data-head="claim">Accuracy</td>`, `<td data-head="here">not here</td>`,
+		`<td class="modelled" data-head="here" title="modelled: memory.blocks"><a href="#step-memory">the first`,
+	} {
+		if !strings.Contains(g.html(), want) {
+			t.Errorf("no %s in %s", want, g.html())
+		}
 	}
 }
 
@@ -303,11 +335,15 @@ func TestLaTeXCompiles(t *testing.T) {
 		t.Skip("no pdflatex")
 	}
 	dir := t.TempDir()
-	g, err := layOut(table3())
-	if err != nil {
-		t.Fatal(err)
+	doc := "\\documentclass{article}\\usepackage[T1]{fontenc}\\usepackage{booktabs}\\begin{document}\n"
+	for _, c := range []Config{table3(), claims()} {
+		g, err := layOut(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc += g.latex("")
 	}
-	doc := "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n" + g.latex("tab:3") + "\\end{document}\n"
+	doc += "\\end{document}\n"
 	if err := os.WriteFile(filepath.Join(dir, "t.tex"), []byte(doc), 0o666); err != nil {
 		t.Fatal(err)
 	}
