@@ -66,7 +66,8 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// jsonLines checks that each line of a file is a JSON object: json stdout
+// jsonLines checks that each line of a file is a JSON object that begins as all
+// lines of --json do: json stdout
 func jsonLines(ts *testscript.TestScript, _ bool, args []string) {
 	lines := bufio.NewScanner(bytes.NewReader([]byte(ts.ReadFile(args[0]))))
 	lines.Buffer(nil, 1<<24)
@@ -75,6 +76,11 @@ func jsonLines(ts *testscript.TestScript, _ bool, args []string) {
 		var object map[string]any
 		if err := json.Unmarshal(lines.Bytes(), &object); err != nil {
 			ts.Fatalf("line %d is no JSON object: %s", n+1, lines.Text())
+		}
+		at, _ := object["time"].(string)
+		_, err := time.Parse(time.RFC3339, at)
+		if event, _ := object["event"].(string); object["v"] != 1. || err != nil || event == "" {
+			ts.Fatalf("line %d lacks v, time or event: %s", n+1, lines.Text())
 		}
 	}
 	if n == 0 {

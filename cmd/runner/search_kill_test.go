@@ -206,7 +206,7 @@ func (s searcher) kept() []byte {
 // output returns what a step yields, as JSON, which says nothing of the store.
 func (s searcher) output(step string) string {
 	s.t.Helper()
-	return strings.ReplaceAll(s.must("output", step, "--json"), s.store, "store")
+	return strings.ReplaceAll(s.must("output", step), s.store, "store")
 }
 
 // Searches are killed at random moments. Each that measures goes on with all that

@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"eyrie/hcl"
-	"eyrie/pipeline"
 )
 
 func (a *app) fmtCommand() *cobra.Command {
@@ -130,10 +129,9 @@ func (a *app) read(name string) ([]byte, error) {
 // formatted prints the name of a file that changed.
 func (a *app) formatted(name string) error {
 	if a.json {
-		return a.print(struct {
-			Version int    `json:"v"`
-			File    string `json:"file"`
-		}{pipeline.EventVersion, name})
+		return a.print("formatted", struct {
+			File string `json:"file"`
+		}{name})
 	}
 	_, err := fmt.Fprintln(a.out, name)
 	return err

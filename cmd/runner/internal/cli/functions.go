@@ -16,7 +16,7 @@ func (a *app) functionsCommand() *cobra.Command {
 			docs := hcl.Functions()
 			if a.json {
 				for _, f := range docs {
-					if err := a.print(f); err != nil {
+					if err := a.print("function", f); err != nil {
 						return err
 					}
 				}

@@ -39,7 +39,7 @@ left out, unless --full. Draw it with: runner graph paper.hcl | dot -Tsvg >graph
 				return err
 			}
 			if a.json {
-				return a.print(graphDocument(recipe.Name, steps, g))
+				return a.print("graph", graphDocument(recipe.Name, steps, g))
 			}
 			return write(a.out, steps, g)
 		},
@@ -161,9 +161,8 @@ func writeMermaid(w io.Writer, steps []*pipeline.Step, g pipeline.Graph) error {
 
 // graphJSON is the graph for programs.
 type graphJSON struct {
-	Version int         `json:"v"`
-	Recipe  string      `json:"recipe"`
-	Steps   []graphStep `json:"steps"`
+	Recipe string      `json:"recipe"`
+	Steps  []graphStep `json:"steps"`
 }
 
 type graphStep struct {
@@ -174,7 +173,7 @@ type graphStep struct {
 }
 
 func graphDocument(name string, steps []*pipeline.Step, g pipeline.Graph) graphJSON {
-	doc := graphJSON{Version: pipeline.EventVersion, Recipe: name, Steps: make([]graphStep, len(steps))}
+	doc := graphJSON{Recipe: name, Steps: make([]graphStep, len(steps))}
 	for i, s := range steps {
 		doc.Steps[i] = graphStep{Step: s.ID, Stage: s.Stage.Name, Pos: s.Pos, Needs: []string{}}
 		for _, d := range s.Deps {

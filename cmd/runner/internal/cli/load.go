@@ -44,15 +44,11 @@ func (a *app) load(path string) (*pipeline.Recipe, error) {
 }
 
 // diagnose prints diagnostics with the text at fault: to the stream of errors,
-// or with --json as an object a line, {"v": 1, "event": "diagnostic", …}.
+// or with --json a line for each.
 func (a *app) diagnose(diags hcl.Diagnostics) {
 	if a.json {
 		for _, d := range diags.All() {
-			_ = a.print(struct {
-				Version int    `json:"v"`
-				Event   string `json:"event"`
-				hcl.Diagnostic
-			}{pipeline.EventVersion, "diagnostic", d})
+			_ = a.print("diagnostic", d)
 		}
 		return
 	}

@@ -21,9 +21,9 @@ func (a *app) outputCommand() *cobra.Command {
 		Long: `Print the recipe's outputs, as the results in the store have them; nothing is run.
 
 With a NAME, print that value alone: text as it is, a file as its path, anything
-else as JSON, and a sensitive value in clear. With --json, print an object that
-maps each name to {"value", "type"}; a value that is not known yet is null, with
-the steps that it waits for in "after".`,
+else as JSON, and a sensitive value in clear. With --json, "outputs" maps each name
+to {"value", "type"}; a value that is not known yet is null, with the steps that it
+waits for in "after".`,
 		Args:              exactly("RECIPE", "[NAME]"),
 		ValidArgsFunction: a.completeOutputs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -67,7 +67,7 @@ func (a *app) output(ctx context.Context, store artifacts.Objects, args []string
 	var err error
 	switch {
 	case a.json:
-		err = a.print(outputsDocument(ctx, store, outputs, true))
+		err = a.print("outputs", outputsDocument(ctx, store, outputs, true))
 	case len(args) == 2 && len(missing) == 0:
 		err = a.printValue(ctx, store, outputs[0].Value)
 	case len(args) < 2:
@@ -128,8 +128,11 @@ func (a *app) printIndented(v any) error {
 	return err
 }
 
-// outputsJSON maps each output's name to its value.
-type outputsJSON map[string]outputJSON
+// outputsJSON are the recipe's outputs for programs.
+type outputsJSON struct {
+	Run     string                `json:"run,omitempty"` // the run that has just ended
+	Outputs map[string]outputJSON `json:"outputs"`
+}
 
 type outputJSON struct {
 	Value     any      `json:"value"`
@@ -141,13 +144,13 @@ type outputJSON struct {
 // outputsDocument returns the outputs for programs. Clear says that sensitive
 // values were asked for; else they are null.
 func outputsDocument(ctx context.Context, store artifacts.Objects, outputs []value, clear bool) outputsJSON {
-	doc := make(outputsJSON, len(outputs))
+	doc := outputsJSON{Outputs: make(map[string]outputJSON, len(outputs))}
 	for _, o := range outputs {
 		j := outputJSON{Type: o.Type, Sensitive: o.Sensitive, After: o.Unknown}
 		if len(o.Unknown) == 0 && (clear || !o.Sensitive) {
 			j.Value = plain(ctx, store, o.Value)
 		}
-		doc[o.Name] = j
+		doc.Outputs[o.Name] = j
 	}
 	return doc
 }

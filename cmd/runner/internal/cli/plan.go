@@ -27,7 +27,7 @@ of inputs that took long to read, so that run need not read them again.`,
 			}
 			defer store.Close()
 			if a.json {
-				return a.print(planDocument(plan))
+				return a.print("plan", planDocument(plan))
 			}
 			writePlan(a.out, a.style(a.out), plan, a.verbose)
 			return nil
@@ -120,7 +120,6 @@ func resumed(p *pipeline.Plan) (n int) {
 
 // planJSON is a plan for programs.
 type planJSON struct {
-	Version int        `json:"v"`
 	Recipe  string     `json:"recipe"`
 	Cached  int        `json:"cached"`
 	Run     int        `json:"run"`
@@ -142,7 +141,7 @@ type stepJSON struct {
 
 func planDocument(p *pipeline.Plan) planJSON {
 	doc := planJSON{
-		Version: pipeline.EventVersion, Recipe: p.Recipe.Name, Steps: make([]stepJSON, len(p.Steps)),
+		Recipe: p.Recipe.Name, Steps: make([]stepJSON, len(p.Steps)),
 		Cached: p.Count(pipeline.Cached), Run: p.Count(pipeline.MustRun), Unknown: p.Count(pipeline.Unknown),
 	}
 	for i, s := range p.Steps {

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,16 +10,31 @@ import (
 
 	"github.com/agext/levenshtein"
 
+	"eyrie/cmd/runner/internal/view"
 	"eyrie/hcl"
 	"eyrie/pipeline"
 )
 
-// print writes a value as JSON on a line of its own.
-func (a *app) print(v any) error {
-	e := json.NewEncoder(a.out)
-	e.SetEscapeHTML(false)
-	return e.Encode(v)
-}
+// print writes an object as a line of --json, as an event of this name.
+func (a *app) print(event string, object any) error { return view.WriteLine(a.out, event, object) }
+
+// jsonLines is the text of "runner help json".
+const jsonLines = `With --json a command prints JSON: an object a line, and nothing else. Each has
+
+  v      the version of the format, 1; fields may be added to it, none changes its meaning
+  time   when it was written, in UTC
+  event  what the line is about
+
+and the fields of that event. A run prints run-started, then for each step what
+becomes of it (step-cached, step-started, step-waiting, step-progress, step-log,
+step-retry, step-done, step-failed, step-stopped, step-skipped), run-finished and, if it
+succeeded, outputs. Other commands print what they are asked for: plan, outputs, step,
+graph, stage, function, valid, formatted, version. Any command may print
+
+  notice      a message
+  diagnostic  a mistake in the recipe, with its place and the text there
+  error       what went wrong otherwise, with the exit code
+`
 
 // complain prints an error, one after the other where several are joined:
 // diagnostics with the text at fault, a step's error with its line of
@@ -44,7 +58,7 @@ func (a *app) complain(err error) {
 	}
 	errors.As(err, &step)
 	if a.json {
-		_ = a.print(newErrorJSON(err, step))
+		_ = a.print("error", newErrorJSON(err, step))
 		return
 	}
 	say(a.err, "%s%v", a.style(a.err).Red("error: "), err)
@@ -55,8 +69,6 @@ func (a *app) complain(err error) {
 
 // errorJSON is an error for programs.
 type errorJSON struct {
-	Version int    `json:"v"`
-	Event   string `json:"event"` // "error"
 	Message string `json:"message"`
 	Code    int    `json:"code"` // the exit code
 	Step    string `json:"step,omitempty"`
@@ -65,7 +77,7 @@ type errorJSON struct {
 }
 
 func newErrorJSON(err error, step *pipeline.StepError) errorJSON {
-	e := errorJSON{Version: pipeline.EventVersion, Event: "error", Message: err.Error(), Code: exitCode(err)}
+	e := errorJSON{Message: err.Error(), Code: exitCode(err)}
 	if step != nil {
 		e.Step, e.Attr, e.Pos = step.Step, step.Attr, step.Pos
 	}

@@ -77,14 +77,15 @@ has no result yet, tells why, and keeps every result in a store beside the recip
 	f.StringArrayVar(&a.vars, "var", nil, "a variable's value, as `name=value`; may be repeated")
 	f.StringArrayVar(&a.varFiles, "var-file", nil, "a `file` of variables' values; may be repeated")
 	f.IntVarP(&a.jobs, "jobs", "j", 0, "how many steps run at once (default: one per CPU)")
-	f.BoolVar(&a.json, "json", false, "print JSON, an object a line")
+	f.BoolVar(&a.json, "json", false, "print JSON, an object a line; see runner help json")
 	f.StringVar(&a.logLevel, "log-level", "info", "what to show of the stages' logs: trace, debug, info, warn or error")
 	f.BoolVar(&a.noColor, "no-color", false, "no colours (also: the environment variable NO_COLOR)")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "show cached steps one by one")
 	root.PersistentPreRunE = func(*cobra.Command, []string) error { return a.checkFlags() }
 	root.AddCommand(a.runCommand(), a.planCommand(), a.validateCommand(), a.fmtCommand(), a.graphCommand(), a.showCommand(),
 		a.outputCommand(), a.stagesCommand(), a.functionsCommand(), a.versionCommand(),
-		&cobra.Command{Use: "exit-codes", Short: "What the exit codes mean", Long: exitCodes})
+		&cobra.Command{Use: "exit-codes", Short: "What the exit codes mean", Long: exitCodes},
+		&cobra.Command{Use: "json", Short: "What --json prints", Long: jsonLines})
 	return root
 }
 
@@ -92,7 +93,7 @@ has no result yet, tells why, and keeps every result in a store beside the recip
 func helpCommand(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [COMMAND]",
-		Short: "Tell about a command, or about exit-codes",
+		Short: "Tell about a command, or about exit-codes or json",
 		RunE: func(_ *cobra.Command, args []string) error {
 			cmd, rest, err := root.Find(args)
 			if err != nil || len(rest) > 0 {

@@ -39,7 +39,7 @@ steps' outputs it came from, each output with how its numbers came about. With
 				return err
 			}
 			if a.json {
-				return a.print(doc)
+				return a.print("step", doc)
 			}
 			a.writeStep(s, doc)
 			return nil
@@ -70,7 +70,6 @@ func oneStep(plan *pipeline.Plan, name string) (*pipeline.Planned, error) {
 
 // showJSON is a step in full.
 type showJSON struct {
-	Version int `json:"v"`
 	stepJSON
 	StageVersion int             `json:"stage_version"`
 	Preimage     json.RawMessage `json:"preimage,omitempty"` // what the action is the hash of
@@ -100,7 +99,7 @@ type resultJSON struct {
 }
 
 func showDocument(ctx context.Context, store artifacts.Objects, s *pipeline.Planned) (showJSON, error) {
-	doc := showJSON{Version: pipeline.EventVersion, stepJSON: planned(s), StageVersion: s.Stage.Version,
+	doc := showJSON{stepJSON: planned(s), StageVersion: s.Stage.Version,
 		Attributes: []attrJSON{}, Outputs: []resultJSON{}}
 	for i := range s.Stage.Config.Fields {
 		if a, ok := attrDocument(ctx, store, s, &s.Stage.Config.Fields[i]); ok {

@@ -49,7 +49,7 @@ func (a *app) stageNames() []string {
 func (a *app) listStages() error {
 	if a.json {
 		for _, s := range a.stages {
-			if err := a.print(stageDocument(s)); err != nil {
+			if err := a.print("stage", stageDocument(s)); err != nil {
 				return err
 			}
 		}
@@ -73,7 +73,7 @@ func firstSentence(doc string) string {
 // showStage prints what there is to know of a stage.
 func (a *app) showStage(s *pipeline.Stage, full bool) error {
 	if a.json {
-		return a.print(stageDocument(s))
+		return a.print("stage", stageDocument(s))
 	}
 	y := a.style(a.out)
 	say(a.out, "%s (version %d)\n\n%s\n\n%s", y.Bold(s.Name), s.Version, wrap(s.Doc, "  "), y.Bold("Attributes"))

@@ -42,7 +42,9 @@ func (s *summary) write(ctx context.Context) error {
 	}
 	outputs, err := values(s.plan.Recipe, s.run.Known)
 	if s.json {
-		_ = s.print(outputsEvent{pipeline.EventVersion, "outputs", s.run.ID, outputsDocument(ctx, s.store, outputs, false)})
+		doc := outputsDocument(ctx, s.store, outputs, false)
+		doc.Run = s.run.ID
+		_ = s.print("outputs", doc)
 	} else {
 		s.outputs(outputs)
 	}
@@ -51,14 +53,6 @@ func (s *summary) write(ctx context.Context) error {
 		return reported(exitNo)
 	}
 	return nil
-}
-
-// outputsEvent follows the events of a run that succeeded.
-type outputsEvent struct {
-	Version int         `json:"v"`
-	Event   string      `json:"event"` // "outputs"
-	Run     string      `json:"run"`
-	Outputs outputsJSON `json:"outputs"`
 }
 
 // counts words how many steps ended how: "1 ran, 4 cached in 3m12s (run …)".

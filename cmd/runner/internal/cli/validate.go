@@ -4,7 +4,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"eyrie/cmd/runner/internal/view"
-	"eyrie/pipeline"
 )
 
 func (a *app) validateCommand() *cobra.Command {
@@ -19,13 +18,12 @@ func (a *app) validateCommand() *cobra.Command {
 				return err
 			}
 			if a.json {
-				return a.print(struct {
-					Version int    `json:"v"`
+				return a.print("valid", struct {
 					Recipe  string `json:"recipe"`
 					Valid   bool   `json:"valid"`
 					Steps   int    `json:"steps"`
 					Outputs int    `json:"outputs"`
-				}{pipeline.EventVersion, recipe.Name, true, len(recipe.Steps), len(recipe.Outputs)})
+				}{recipe.Name, true, len(recipe.Steps), len(recipe.Outputs)})
 			}
 			say(a.out, "%s is valid: %s, %s", args[0],
 				view.Count(len(recipe.Steps), "step"), view.Count(len(recipe.Outputs), "output"))

@@ -26,7 +26,7 @@ func (a *app) versionCommand() *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			v := buildVersion()
 			if a.json {
-				return a.print(v)
+				return a.print("version", v)
 			}
 			if v.Revision != "" {
 				v.Version += " (" + v.Revision + ")"

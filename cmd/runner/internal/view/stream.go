@@ -1,7 +1,11 @@
 package view
 
 import (
+	"bytes"
+	"encoding/json"
+	"fmt"
 	"io"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -9,20 +13,45 @@ import (
 )
 
 // Stream writes a run's events as JSON, an object a line.
-type Stream struct{ log zerolog.Logger }
+type Stream struct {
+	w   io.Writer
+	log zerolog.Logger
+}
 
 // NewStream returns a view that writes JSON lines to w.
 func NewStream(w io.Writer) *Stream {
-	return &Stream{zerolog.New(zerolog.SyncWriter(w))}
+	w = zerolog.SyncWriter(w)
+	return &Stream{w, zerolog.New(w)}
 }
 
 // Event writes the event.
 func (v *Stream) Event(e pipeline.Event) { v.log.Log().EmbedObject(e).Send() }
 
-// Notice writes the text as {"v": 1, "event": "notice", "message": text}.
+// Notice writes the text as the message of an event "notice".
 func (v *Stream) Notice(text string) {
-	v.log.Log().Int("v", pipeline.EventVersion).Str("event", "notice").Str("message", text).Send()
+	_ = WriteLine(v.w, "notice", struct {
+		Message string `json:"message"`
+	}{text})
 }
 
 // Close does nothing: every line has been written.
 func (v *Stream) Close() {}
+
+// WriteLine writes the fields of an object as a line of JSON that begins as
+// those of events do: with v, the format's version, time and event.
+func WriteLine(w io.Writer, event string, object any) error {
+	var fields bytes.Buffer
+	e := json.NewEncoder(&fields)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(object); err != nil {
+		return err
+	}
+	line := fmt.Appendf(nil, `{"v":%d,"time":%q,"event":%q`, pipeline.EventVersion, time.Now().UTC().Format(time.RFC3339Nano), event)
+	if rest := fields.Bytes()[1:]; rest[0] == '}' {
+		line = append(line, rest...)
+	} else {
+		line = append(append(line, ','), rest...)
+	}
+	_, err := w.Write(line)
+	return err
+}
