@@ -16,7 +16,7 @@ import (
 )
 
 // Stage is the evolve stage.
-var Stage = pipeline.Define("evolve", 3,
+var Stage = pipeline.Define("evolve", 4,
 	`Searches a space of subnets for the best within limits on a platform.
 
 objective = "macs" (the paper's) needs no training: the most MACs within the
@@ -76,11 +76,11 @@ type Config struct {
 
 // Limit is what a subnet may cost; what is not written is not limited.
 type Limit struct {
-	Latency float64 `json:"latency,omitempty" min:"0" unit:"s" doc:"time of one inference"`
-	Energy  float64 `json:"energy,omitempty" min:"0" unit:"J" doc:"energy of one inference"`
-	Memory  int     `json:"memory,omitempty" min:"0" unit:"bytes" doc:"local memory occupied"`
-	Params  int64   `json:"params,omitempty" min:"0" doc:"parameters"`
-	MACs    int64   `json:"macs,omitempty" min:"0" doc:"multiply-accumulate operations"`
+	Latency float64 `json:"latency,omitempty" min:"1e-9" unit:"s" doc:"time of one inference"`
+	Energy  float64 `json:"energy,omitempty" min:"1e-12" unit:"J" doc:"energy of one inference"`
+	Memory  int     `json:"memory,omitempty" min:"1" unit:"bytes" doc:"local memory occupied"`
+	Params  int64   `json:"params,omitempty" min:"1" doc:"parameters"`
+	MACs    int64   `json:"macs,omitempty" min:"1" doc:"multiply-accumulate operations"`
 }
 
 // Output is what the block's references yield.
@@ -90,7 +90,7 @@ type Output struct {
 	Network   arch.Spec   `json:"network" doc:"the best subnet as other stages take it"`
 	Optimum   *Optimum    `json:"optimum" doc:"the best subnet of all, where it can be found exactly; else null"`
 	Gap       *float64    `json:"gap" provenance:"modelled" doc:"1 − objective of the search's best / that of the optimum; null where there is none"`
-	Coverage  *float64    `json:"coverage" provenance:"modelled" doc:"nsga2 against latency alone: hypervolume of the front found / that of the true front; null elsewhere, or where that is not known"`
+	Coverage  *float64    `json:"coverage" provenance:"modelled" doc:"nsga2 against latency alone: hypervolume of the front found / that of the true front; null elsewhere, and where that is not known or covers nothing"`
 	History   []Progress  `json:"history" doc:"how the search converged: an entry whenever it found a better candidate, and the end"`
 	Evaluated int         `json:"evaluated" doc:"candidates whose cost was computed"`
 	Measured  int         `json:"measured" doc:"measurements of accuracy"`
@@ -137,9 +137,13 @@ func (c Config) Validate() error {
 	if err := c.validateInputs(); err != nil {
 		return err
 	}
-	switch {
+	switch against := slices.Compact(slices.Sorted(slices.Values(c.Against))); {
 	case c.Parents <= 0:
 		return pipeline.Badf("parents", "somebody has to breed: want more than 0")
+	case c.Strategy == "nsga2" && len(against) == 0:
+		return pipeline.Badf("against", `nsga2 trades the objective against costs: name one or more, such as ["latency"]`)
+	case len(against) < len(c.Against):
+		return pipeline.Badf("against", "%q has one twice: name each cost once", c.Against)
 	}
 	if c.Space != nil {
 		if err := c.Space.Validate(); err != nil {

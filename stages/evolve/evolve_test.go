@@ -217,6 +217,8 @@ func TestValidate(t *testing.T) {
 		"iterations: population × iterations is 50000050 candidates":   func(c *Config) { c.Iterations = 1_000_000 },
 		"space: kernels: 4 is even":                                    func(c *Config) { c.Space.Kernels = []int{4} },
 		"platform: clock: must be above 0":                             func(c *Config) { c.Platform.Clock = 0 },
+		"against: nsga2 trades the objective against costs":            func(c *Config) { c.Strategy, c.Against = "nsga2", nil },
+		`against: ["energy" "latency" "energy"] has one twice`:         func(c *Config) { c.Against = []string{"energy", "latency", "energy"} },
 		"resolutions: 100 is not one of the space's [128 160 192":      func(c *Config) { c.Resolutions = []int{100} },
 	} {
 		c := usual(t)
@@ -426,9 +428,78 @@ func TestWrongInputs(t *testing.T) {
 	}
 }
 
+// Every strategy comes to an end with every objective and kind of limit, in
+// spaces of thousands of subnets and of one, with a population of two and
+// without iterations; what it yields is within the limits and can be written as
+// JSON.
+func TestEverySearchEnds(t *testing.T) {
+	accuracy := trained(t)
+	supernet, err := nn.Load(accuracy.Supernet.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	many := supernet.Space()
+	one := many
+	one.Resolutions, one.Expansions, one.Depths, one.Kernels = []int{16}, []int{3}, []int{1}, []int{3}
+	base := defaults
+	base.Platform, base.Arithmetic = accuracy.Platform, "go"
+	configs := map[string]Config{}
+	for name, space := range map[string]*arch.Space{"many": &many, "one": &one} {
+		c := base
+		c.Space = space
+		configs["macs/"+name] = c
+		for _, method := range []string{"ridge", "k-nn", "mlp"} {
+			c := base
+			c.Objective = "predicted"
+			if name == "many" {
+				c.Predictor = predictorOf(t, *space, method)
+				configs["predicted/"+method] = c
+			}
+		}
+	}
+	accuracy.Measure = 2
+	configs["accuracy"] = accuracy
+	smallest := raptorCost(t, base.Platform, many)
+	limits := []Limit{
+		{}, {Latency: 2 * smallest.Latency}, {Energy: 2 * smallest.Energy}, {Memory: smallest.PeakMemory + 1000}, {Params: 2 * smallest.Params}, {MACs: 2 * smallest.MACs},
+		{Latency: 2 * smallest.Latency, Energy: 3 * smallest.Energy, Memory: 1 << 30, Params: 2 * smallest.Params, MACs: 3 * smallest.MACs},
+		{Latency: 1e9, Energy: 1e9, Memory: 1 << 60, Params: 1 << 60, MACs: 1 << 60},
+	}
+	for name, c := range configs {
+		for strategy := range strategies {
+			for i, limit := range limits {
+				c.Strategy, c.Limit, c.Against = strategy, limit, [][]string{{"latency"}, {"energy", "params"}}[i%2]
+				c.Population, c.Iterations = 2+i%2, i%3
+				out, err := evolve(t, c, pipeline.Env{})
+				if err != nil {
+					t.Errorf("%s, %s, %v: %v", name, strategy, limit, err)
+					continue
+				}
+				if _, err := json.Marshal(out); err != nil {
+					t.Errorf("%s, %s, %v: %v", name, strategy, limit, err)
+				}
+				b := out.Best
+				if limit.violation(costs{Latency: b.Latency, Energy: b.Energy, PeakMemory: b.Memory, Params: b.Params, MACs: b.MACs}) > 0 {
+					t.Errorf("%s, %s, %v: the best is %+v", name, strategy, limit, b)
+				}
+			}
+		}
+	}
+}
+
+// raptorCost returns what a space's smallest subnet costs.
+func raptorCost(t testing.TB, p raptor.Platform, space arch.Space) costs {
+	t.Helper()
+	m, err := newModel(p, mustCodec(t, space))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m.price(m.codec.encode(space.Smallest()))
+}
+
 // golden is the digest of a search's output. If it changes, the stage's
 // results did: bump its version and write the new digest here.
-const golden = "v3 c7773a0d25c21f5c53b113eb0cfe2db1e2f485c36a1bfccb514fc34f139cd898"
+const golden = "v4 c7773a0d25c21f5c53b113eb0cfe2db1e2f485c36a1bfccb514fc34f139cd898"
 
 func TestGolden(t *testing.T) {
 	space := smallSpace()

@@ -67,7 +67,7 @@ func (s *hunt) predicted() objective {
 			return 0
 		}
 		sum := 0.0
-		for _, f := range encoder.Block(st.node.Group, st.node.Index, st.node.Block) {
+		for _, f := range encoder.Block(st.resolution, st.node.Group, st.node.Index, st.node.Block) {
 			sum += weights[f]
 		}
 		return sum

@@ -37,9 +37,9 @@ func (s *hunt) findOptimum() {
 }
 
 // gap returns how far below the optimum an objective is, nil where that is not
-// known.
+// known, or nothing to be a part of.
 func (s *hunt) gap(best float64) *float64 {
-	if s.optimum == nil {
+	if s.optimum == nil || s.most <= 0 {
 		return nil
 	}
 	gap := 1 - best/s.most
@@ -47,8 +47,8 @@ func (s *hunt) gap(best float64) *float64 {
 }
 
 // coverage returns how much of the true front's hypervolume, objective against
-// latency, the front that was found covers; nil where the former is not known,
-// or the search sought another one.
+// latency, the front that was found covers; nil where the former is not known
+// or covers nothing, or the search sought another one.
 func (s *hunt) coverage(front []found) *float64 {
 	if s.objective.adds == nil || s.Strategy != "nsga2" || !slices.Equal(s.Against, []string{"latency"}) {
 		return nil
@@ -63,6 +63,10 @@ func (s *hunt) coverage(front []found) *float64 {
 		points = append(points, f.score)
 	}
 	reference := []float64{0, -slowest}
-	covered := search.Hypervolume(points, reference) / search.Hypervolume(exact, reference)
+	all := search.Hypervolume(exact, reference)
+	if all == 0 { // a front of one point
+		return nil
+	}
+	covered := search.Hypervolume(points, reference) / all
 	return &covered
 }

@@ -24,14 +24,19 @@ import (
 )
 
 // Stage is the train-predictor stage.
-var Stage = pipeline.Define("train-predictor", 1,
+var Stage = pipeline.Define("train-predictor", 2,
 	`Learns to predict the accuracy of a supernet's subnets from measured ones.
 
 Random subnets are measured on training images that train-supernet held out. Of
 ridge regression, nearest neighbours and a small neural network the one that
 ranks best in cross-validation is taken (or write method). How far to trust it is
 said by the rank correlation (Kendall's τ) and the error on subnets that were
-measured, and that neither the choice of the method nor its fit has seen.`,
+measured, and that neither the choice of the method nor its fit has seen.
+
+A measurement is a sample of images, and differs on others. So the unseen subnets
+are measured on the test images, too: ceiling is how well measuring them on the
+images held out ranks them as the test images do, and kendall_test how well the
+predictor does, which has seen neither them nor these images.`,
 	Config{Samples: 300, Unseen: 0.2, Folds: 5, Method: "auto", Calibration: 2000, Arithmetic: "auto", Seed: 1}, run)
 
 // Config is what a recipe may write in the block.
@@ -50,14 +55,17 @@ type Config struct {
 
 // Output is what the block's references yield.
 type Output struct {
-	Predictor artifacts.File `json:"predictor" doc:"what evolve takes: JSON with the method and all samples"`
-	Method    string         `json:"method" doc:"the method taken"`
-	Kendall   float64        `json:"kendall" provenance:"measured" doc:"rank correlation τ-b on unseen subnets, in −1 … 1"`
-	RMSE      float64        `json:"rmse" provenance:"measured" doc:"root mean square error on unseen subnets, in parts of 1"`
-	MAE       float64        `json:"mae" provenance:"measured" doc:"mean absolute error on unseen subnets"`
-	Methods   []Score        `json:"methods" provenance:"measured" doc:"every method in cross-validation on the other subnets"`
-	Unseen    []Pair         `json:"unseen" doc:"each unseen subnet, by measured accuracy"`
-	Measured  int            `json:"measured" doc:"subnets measured"`
+	Predictor    artifacts.File `json:"predictor" doc:"what evolve takes: JSON with the method and all samples"`
+	Method       string         `json:"method" doc:"the method taken"`
+	Kendall      float64        `json:"kendall" provenance:"measured" doc:"rank correlation τ-b on unseen subnets, in −1 … 1"`
+	KendallError float64        `json:"kendall_error" provenance:"measured" doc:"standard error of kendall: other unseen subnets would give another one"`
+	KendallTest  float64        `json:"kendall_test" provenance:"measured" doc:"rank correlation of the predictions with accuracy on the test images"`
+	Ceiling      float64        `json:"ceiling" provenance:"measured" doc:"rank correlation of accuracy on the images held out with that on the test images: what kendall_test would be had the subnets been measured"`
+	RMSE         float64        `json:"rmse" provenance:"measured" doc:"root mean square error on unseen subnets, in parts of 1"`
+	MAE          float64        `json:"mae" provenance:"measured" doc:"mean absolute error on unseen subnets"`
+	Methods      []Score        `json:"methods" provenance:"measured" doc:"every method in cross-validation on the other subnets"`
+	Unseen       []Pair         `json:"unseen" doc:"each unseen subnet, by measured accuracy"`
+	Measured     int            `json:"measured" doc:"measurements of accuracy"`
 }
 
 // Score is how well a method does.
@@ -71,6 +79,7 @@ type Score struct {
 // Pair is an unseen subnet.
 type Pair struct {
 	Top1      float64     `json:"top1" provenance:"measured" doc:"accuracy on the images held out"`
+	Test      float64     `json:"test" provenance:"measured" doc:"accuracy on the test images"`
 	Predicted float64     `json:"predicted" provenance:"predicted" doc:"the predictor's estimate"`
 	Subnet    arch.Subnet `json:"subnet" doc:"the subnet"`
 }
@@ -98,51 +107,71 @@ func run(ctx context.Context, c Config) (Output, error) {
 	if size := space.Size(); size.IsInt64() && size.Int64() < int64(c.Samples) {
 		return Output{}, pipeline.Badf("samples", "%d, but the space has only %d subnets", c.Samples, size)
 	}
-	samples, err := c.measure(ctx, supernet)
+	samples, tested, err := c.measure(ctx, supernet)
 	if err != nil {
 		return Output{}, err
 	}
-	return c.learn(ctx, space, samples)
+	return c.learn(ctx, space, samples, tested)
 }
 
-// measure measures random subnets, each another one.
-func (c Config) measure(ctx context.Context, supernet *nn.Supernet) ([]predict.Sample, error) {
+// measure measures random subnets, each another one, on the images held out,
+// and the first of them, those to be unseen, on the test images.
+func (c Config) measure(ctx context.Context, supernet *nn.Supernet) (samples []predict.Sample, tested []float64, err error) {
 	m, err := meter.New(meter.Options{
 		Supernet: supernet, Set: c.Dataset, Holdout: c.Holdout, Calibration: c.Calibration,
 		Arithmetic: c.Arithmetic, Threads: pipeline.CPUs(ctx), Dir: pipeline.Checkpoint(ctx),
 	})
 	if errors.Is(err, meter.ErrSet) {
-		return nil, pipeline.Badf("dataset", "%w", err)
+		return nil, nil, pipeline.Badf("dataset", "%w", err)
 	} else if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer m.Close()
 	if n := m.Count(); n > 0 {
 		zerolog.Ctx(ctx).Info().Int("measured", n).Msgf("going on with the %d measurements of the interrupted run", n)
 	}
-	rng := rand.New(rand.NewPCG(uint64(c.Seed), 3))
-	known := map[string]bool{}
-	var samples []predict.Sample
-	for len(samples) < c.Samples {
-		n := supernet.Space().Sample(rng)
-		if known[n.String()] {
-			continue
-		}
-		known[n.String()] = true
+	report := func(top1 float64) {
+		pipeline.Report(ctx, pipeline.Progress{
+			Done: float64(len(samples) + len(tested)), Total: float64(c.Samples + c.unseen()), Unit: "measurements", Note: fmt.Sprintf("top-1 %.3f", top1),
+		})
+	}
+	for _, n := range c.draw(supernet.Space()) {
 		top1, err := m.HeldOut(ctx, n)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		samples = append(samples, predict.Sample{Subnet: n, Top1: top1})
-		pipeline.Report(ctx, pipeline.Progress{Done: float64(len(samples)), Total: float64(c.Samples), Unit: "subnets", Note: fmt.Sprintf("top-1 %.3f", top1)})
+		report(top1)
 	}
-	return samples, nil
+	for _, s := range samples[:c.unseen()] {
+		top1, err := m.Test(ctx, s.Subnet)
+		if err != nil {
+			return nil, nil, err
+		}
+		tested = append(tested, top1)
+		report(top1)
+	}
+	return samples, tested, nil
 }
 
-// learn picks the method, judges it by the unseen samples, and fits it to all.
-func (c Config) learn(ctx context.Context, space arch.Space, samples []predict.Sample) (Output, error) {
+// draw draws the subnets to measure, each once.
+func (c Config) draw(space arch.Space) (subnets []arch.Subnet) {
+	rng := rand.New(rand.NewPCG(uint64(c.Seed), 3))
+	known := map[string]bool{}
+	for len(subnets) < c.Samples {
+		if n := space.Sample(rng); !known[n.String()] {
+			known[n.String()] = true
+			subnets = append(subnets, n)
+		}
+	}
+	return subnets
+}
+
+// learn picks the method, judges it by the unseen samples, the first ones, which
+// were tested as well, and fits it to all.
+func (c Config) learn(ctx context.Context, space arch.Space, samples []predict.Sample, tested []float64) (Output, error) {
 	seen, unseen := samples[c.unseen():], samples[:c.unseen()]
-	out := Output{Measured: len(samples), Method: c.Method}
+	out := Output{Measured: len(samples) + len(tested), Method: c.Method}
 	c.compare(&out, space, seen)
 	judged, err := predict.NewPredictor(space, out.Method, uint64(c.Seed), seen)
 	if err != nil {
@@ -151,11 +180,13 @@ func (c Config) learn(ctx context.Context, space arch.Space, samples []predict.S
 	predicted, measured := make([]float64, len(unseen)), make([]float64, len(unseen))
 	for i, s := range unseen {
 		predicted[i], measured[i] = judged.Predict(s.Subnet), s.Top1
-		out.Unseen = append(out.Unseen, Pair{s.Top1, predicted[i], s.Subnet})
+		out.Unseen = append(out.Unseen, Pair{s.Top1, tested[i], predicted[i], s.Subnet})
 	}
 	slices.SortStableFunc(out.Unseen, func(a, b Pair) int { return cmp.Compare(a.Top1, b.Top1) })
 	score := predict.Compare(predicted, measured)
 	out.Kendall, out.RMSE, out.MAE = score.Kendall, score.RMSE, score.MAE
+	out.KendallError = predict.KendallError(predicted, measured)
+	out.KendallTest, out.Ceiling = predict.Kendall(predicted, tested), predict.Kendall(measured, tested)
 
 	final := &predict.Predictor{Space: space, Method: out.Method, Seed: uint64(c.Seed), Samples: samples}
 	b, err := json.Marshal(final)

@@ -73,19 +73,22 @@ func TestTrain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(p.Samples) != c.Samples || out.Measured != c.Samples || p.Method != out.Method || len(out.Unseen) != 6 {
+	if len(p.Samples) != c.Samples || out.Measured != c.Samples+6 || p.Method != out.Method || len(out.Unseen) != 6 {
 		t.Errorf("%d samples, %d measured, %d unseen, method %q and %q", len(p.Samples), out.Measured, len(out.Unseen), p.Method, out.Method)
 	}
 	best := slices.MaxFunc(out.Methods, func(a, b Score) int { return int(1e9 * (a.Kendall - b.Kendall)) })
 	if len(out.Methods) != 3 || best.Method != out.Method {
 		t.Errorf("%q was taken of %+v", out.Method, out.Methods)
 	}
-	var predicted, measured []float64
+	var predicted, measured, tested []float64
 	for _, u := range out.Unseen {
-		predicted, measured = append(predicted, u.Predicted), append(measured, u.Top1)
+		predicted, measured, tested = append(predicted, u.Predicted), append(measured, u.Top1), append(tested, u.Test)
 	}
 	if s := predict.Compare(predicted, measured); out.Kendall != s.Kendall || !slices.IsSorted(measured) {
 		t.Errorf("τ %v, the unseen subnets give %v", out.Kendall, s.Kendall)
+	}
+	if test, ceiling := predict.Kendall(predicted, tested), predict.Kendall(measured, tested); out.KendallTest != test || out.Ceiling != ceiling || slices.Equal(measured, tested) {
+		t.Errorf("τ on the test images %v, ceiling %v; the unseen subnets give %v and %v", out.KendallTest, out.Ceiling, test, ceiling)
 	}
 }
 
@@ -106,11 +109,15 @@ func TestLearn(t *testing.T) {
 		}
 		samples = append(samples, predict.Sample{Subnet: n, Top1: top1})
 	}
-	out, err := c.learn(pipeline.With(context.Background(), pipeline.Env{Work: t.TempDir()}), s, samples)
+	tested := make([]float64, c.unseen())
+	for i := range tested {
+		tested[i] = samples[i].Top1
+	}
+	out, err := c.learn(pipeline.With(context.Background(), pipeline.Env{Work: t.TempDir()}), s, samples, tested)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out.Method != "ridge" || out.Kendall < 0.95 || out.RMSE > 0.01 {
+	if out.Method != "ridge" || out.Kendall < 0.95 || out.KendallTest != out.Kendall || out.Ceiling != 1 || out.RMSE > 0.01 {
 		t.Errorf("%s: τ %.3f, rmse %.4f; compared: %+v", out.Method, out.Kendall, out.RMSE, out.Methods)
 	}
 }
@@ -165,7 +172,7 @@ func TestRefuses(t *testing.T) {
 
 // golden is the digest of the outputs on a small input. If it changes, the
 // stage's results did: bump its version and write the new digest here.
-const golden = "v1 58c1369c36e98ae262266859201aa2855990209abc030a32aadc9eb9c037d14d"
+const golden = "v2 3b4862a3290d8f14dca1791bb386f851e1bb9e88ee7b42dcd7ff0882f3eb3016"
 
 func TestGolden(t *testing.T) {
 	out, err := train(t, config(t), pipeline.Env{})

@@ -87,19 +87,63 @@ func CrossValidate(methods []Method, x [][]float64, y []float64, folds int, seed
 // share of pairs that they order alike, less that of pairs ordered otherwise,
 // corrected for ties. It is 0 where one of the series is constant.
 func Kendall(a, b []float64) float64 {
-	var agree, untiedA, untiedB float64
+	var all concord
 	for i := range a {
 		for j := range i {
-			da, db := sign(a[i]-a[j]), sign(b[i]-b[j])
-			agree += da * db
-			untiedA += da * da
-			untiedB += db * db
+			all.add(concordOf(a[i]-a[j], b[i]-b[j]), 1)
 		}
 	}
-	if untiedA == 0 || untiedB == 0 {
+	return all.tau()
+}
+
+// KendallError returns the standard error of [Kendall], by the jackknife: from how
+// much it changes when one of the pairs of values is left out.
+func KendallError(a, b []float64) float64 {
+	var all concord
+	of := make([]concord, len(a)) // the pairs that i is in
+	for i := range a {
+		for j := range i {
+			c := concordOf(a[i]-a[j], b[i]-b[j])
+			all.add(c, 1)
+			of[i].add(c, 1)
+			of[j].add(c, 1)
+		}
+	}
+	tau := make([]float64, len(a))
+	for i := range of {
+		rest := all
+		rest.add(of[i], -1)
+		tau[i] = rest.tau()
+	}
+	centre, sum := mean(tau), 0.0
+	for _, v := range tau {
+		sum += (v - centre) * (v - centre)
+	}
+	n := float64(max(1, len(a)))
+	return math.Sqrt(sum * (n - 1) / n)
+}
+
+// concord counts pairs: those ordered alike less those ordered otherwise, and
+// those not tied in either series.
+type concord struct{ agree, untiedA, untiedB float64 }
+
+// concordOf counts the one pair whose values differ by so much.
+func concordOf(da, db float64) concord {
+	da, db = sign(da), sign(db)
+	return concord{da * db, da * da, db * db}
+}
+
+func (c *concord) add(d concord, times float64) {
+	c.agree += times * d.agree
+	c.untiedA += times * d.untiedA
+	c.untiedB += times * d.untiedB
+}
+
+func (c concord) tau() float64 {
+	if c.untiedA == 0 || c.untiedB == 0 {
 		return 0
 	}
-	return agree / math.Sqrt(untiedA*untiedB)
+	return c.agree / math.Sqrt(c.untiedA*c.untiedB)
 }
 
 func sign(v float64) float64 {

@@ -176,6 +176,34 @@ func TestKendall(t *testing.T) {
 	}
 }
 
+// The standard error is about how much τ differs from one sample to the next.
+func TestKendallError(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 7))
+	var taus []float64
+	stated := 0.0
+	for range 300 {
+		a, b := make([]float64, 40), make([]float64, 40)
+		for i := range a {
+			a[i] = rng.NormFloat64()
+			b[i] = a[i] + 0.7*rng.NormFloat64()
+		}
+		taus = append(taus, Kendall(a, b))
+		stated += KendallError(a, b) / 300
+	}
+	variance := 0.0
+	for _, v := range taus {
+		variance += (v - mean(taus)) * (v - mean(taus)) / 299
+	}
+	if observed := math.Sqrt(variance); math.Abs(stated/observed-1) > 0.15 {
+		t.Errorf("stated %.4f, observed %.4f", stated, observed)
+	}
+	for _, few := range [][]float64{nil, {1}, {1, 2}, {1, 1, 1}} {
+		if e := KendallError(few, few); e != 0 && !(e > 0 && e <= 1) {
+			t.Errorf("the error of %v is %v", few, e)
+		}
+	}
+}
+
 func BenchmarkFitNetwork(b *testing.B) {
 	x, y := measurements(200, 4, 0.1, 3)
 	for b.Loop() {

@@ -32,14 +32,14 @@ func FitRidge(x [][]float64, y []float64) Ridge {
 	return d.ridge(best)
 }
 
-// decomposition holds centred measurements in the basis of XᵀX's eigenvectors,
-// where the solution for each λ is a division.
+// decomposition holds centred measurements in the basis of those eigenvectors of
+// XᵀX that the measurements span, where the solution for each λ is a division.
 type decomposition struct {
 	centre []float64 // mean of each feature
 	level  float64   // mean of y
 	target []float64 // y − level
 	basis  mat.Dense // its columns are the eigenvectors
-	values []float64 // eigenvalues, not negative
+	values []float64 // eigenvalues
 	design mat.Dense // X·basis
 	moment []float64 // designᵀ·target
 }
@@ -55,16 +55,14 @@ func decompose(x [][]float64, y []float64) *decomposition {
 	for i, row := range x {
 		centred.SetRow(i, floats.SubTo(make([]float64, p), row, d.centre))
 	}
-	var gram mat.SymDense
-	gram.SymOuterK(1, centred.T())
-	var eigen mat.EigenSym
-	if !eigen.Factorize(&gram, true) {
-		panic("predict: the eigenvalues of XᵀX did not converge")
+	var svd mat.SVD
+	if !svd.Factorize(centred, mat.SVDThin) {
+		panic("predict: the singular values of X did not converge")
 	}
-	eigen.VectorsTo(&d.basis)
-	d.values = eigen.Values(nil)
+	svd.VTo(&d.basis)
+	d.values = svd.Values(nil)
 	for j, v := range d.values {
-		d.values[j] = max(0, v)
+		d.values[j] = v * v
 	}
 	d.design.Mul(centred, &d.basis)
 	var moment mat.VecDense

@@ -80,21 +80,24 @@ func (p *Predictor) Additive() (intercept float64, weights []float64, ok bool) {
 
 // Encoder turns subnets into features: after Once-for-All, a one of many for
 // the resolution, and for each block that a subnet can have one for its
-// expansion and one for its kernel, all zero beyond the depth.
+// expansion and one for its kernel, all zero beyond the depth. A block's
+// features are there twice: once for all resolutions and once for the
+// subnet's, as what a block is worth depends on how much there is to see. So a
+// linear model still adds up block by block.
 type Encoder struct {
-	space arch.Space
-	first []int // of each group: its first feature
-	size  int
+	space  arch.Space
+	first  []int // of each group: its first feature
+	blocks int   // features of all blocks
 }
 
 // NewEncoder returns the encoder of a space.
 func NewEncoder(space arch.Space) *Encoder {
-	e := &Encoder{space: space, size: len(space.Resolutions)}
+	e := &Encoder{space: space}
 	for i := range space.Backbone.Groups {
-		e.first = append(e.first, e.size)
+		e.first = append(e.first, len(space.Resolutions)+e.blocks)
 		if space.Elastic(i) {
 			depths := space.GroupDepths(i)
-			e.size += depths[len(depths)-1] * e.perBlock()
+			e.blocks += depths[len(depths)-1] * e.perBlock()
 		}
 	}
 	return e
@@ -104,11 +107,11 @@ func (e *Encoder) perBlock() int { return len(e.space.Expansions) + len(e.space.
 
 // Encode returns the features of a subnet of the space.
 func (e *Encoder) Encode(n arch.Subnet) []float64 {
-	x := make([]float64, e.size)
+	x := make([]float64, len(e.space.Resolutions)+e.blocks*(1+len(e.space.Resolutions)))
 	x[e.Resolution(n.Resolution)] = 1
 	for i, blocks := range n.Groups {
 		for j, b := range blocks {
-			for _, f := range e.Block(i, j, b) {
+			for _, f := range e.Block(n.Resolution, i, j, b) {
 				x[f] = 1
 			}
 		}
@@ -119,13 +122,15 @@ func (e *Encoder) Encode(n arch.Subnet) []float64 {
 // Resolution returns the feature that a resolution sets.
 func (e *Encoder) Resolution(pixels int) int { return index(e.space.Resolutions, pixels) }
 
-// Block returns the features that block j of a group sets.
-func (e *Encoder) Block(group, j int, b arch.Block) []int {
+// Block returns the features that block j of a group sets at a resolution.
+func (e *Encoder) Block(pixels, group, j int, b arch.Block) []int {
 	if !e.space.Elastic(group) {
 		return nil
 	}
 	at := e.first[group] + j*e.perBlock()
-	return []int{at + index(e.space.Expansions, b.Expansion), at + len(e.space.Expansions) + index(e.space.Kernels, b.Kernel)}
+	t, k := at+index(e.space.Expansions, b.Expansion), at+len(e.space.Expansions)+index(e.space.Kernels, b.Kernel)
+	own := e.blocks * (1 + e.Resolution(pixels)) // from a feature for all resolutions to that for this one
+	return []int{t, k, t + own, k + own}
 }
 
 // index returns where v is; programmers see to it that it is somewhere.
