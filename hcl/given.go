@@ -41,31 +41,64 @@ func (m *module) givenValues() map[string]*given {
 	return all
 }
 
-// text makes a value of text from outside. It is taken as it stands where the
-// variable is a string; otherwise it is an expression, or, when it is none, a
-// string after all.
+// text makes a value of text from outside. Where the variable is a string it is
+// taken as it stands. Otherwise what begins like a list, an object or quoted
+// text must be one; a number, true, false and null are what they look like; and
+// anything else is text.
 func (m *module) text(name, text, source string) *given {
-	file := &hcl.File{Bytes: []byte(text)}
 	whole := hcl.Range{Filename: source, Start: hcl.InitialPos, End: hcl.Pos{Line: 1, Column: len(text) + 1, Byte: len(text)}}
 	g := &given{whole, cty.StringVal(text)}
 	v := m.variables[name]
-	m.files[source] = file
-	if v != nil && v.typ == cty.String {
+	if v == nil || !v.sensitive { // whose text no message may show
+		m.files[source] = &hcl.File{Bytes: []byte(text)}
+	}
+	if v == nil || v.typ == cty.String {
 		return g
 	}
-	if tooDeep(file.Bytes, source) != nil {
-		return g
-	}
-	e, diags := hclsyntax.ParseExpression(file.Bytes, source, hcl.InitialPos)
-	simple := v == nil || v.typ == cty.DynamicPseudoType
-	if simple && (diags.HasErrors() || len(e.Variables()) > 0) {
-		return g
-	}
-	if diags.HasErrors() {
-		m.diags = append(m.diags, diags...)
+	looks := looksLike(text)
+	e, diag := parseText(text, source)
+	switch {
+	case looks != "" && diag != nil:
+		m.errorf(*diag.Subject, "Malformed value", "What is given to the variable %q begins like %s, and is none. %s "+
+			"If it is meant as text, declare the variable with type = string.", name, looks, diag.Detail)
 		g.value = broken
-		return g
+	case looks != "" || diag == nil && isLiteral(e):
+		g.value = m.constant(&hclsyntax.Attribute{Name: name, Expr: e}, "in a variable's value")
 	}
-	g.value = m.constant(&hclsyntax.Attribute{Name: name, Expr: e}, "in a variable's value")
 	return g
+}
+
+// looksLike says what the text begins like, if that is neither a word nor a number.
+func looksLike(text string) string {
+	switch first := strings.TrimSpace(text); {
+	case strings.HasPrefix(first, "["):
+		return `a list, such as [1, "two"]`
+	case strings.HasPrefix(first, "{"):
+		return `an object, such as { a = 1, b = "two" }`
+	case strings.HasPrefix(first, `"`):
+		return `quoted text, such as "two"`
+	}
+	return ""
+}
+
+// parseText parses an expression, or says what is wrong first.
+func parseText(text, source string) (hclsyntax.Expression, *hcl.Diagnostic) {
+	if diag := tooDeep([]byte(text), source); diag != nil {
+		return nil, diag
+	}
+	e, diags := hclsyntax.ParseExpression([]byte(text), source, hcl.InitialPos)
+	if diags.HasErrors() {
+		return nil, diags[0]
+	}
+	return e, nil
+}
+
+// isLiteral tells whether an expression is a number, true, false or null.
+func isLiteral(e hclsyntax.Expression) bool {
+	negative := false
+	if minus, ok := e.(*hclsyntax.UnaryOpExpr); ok && minus.Op == hclsyntax.OpNegate {
+		e, negative = minus.Val, true
+	}
+	literal, ok := e.(*hclsyntax.LiteralValueExpr)
+	return ok && (!negative || literal.Val.Type() == cty.Number)
 }

@@ -49,6 +49,16 @@ stage "table" "t" { any = [var.s, var.n, var.any, var.list, var.object] }
 			[]any{"[1]", 2.0, "87ms", []any{3.0}, object(2, "c")}},
 		{"words", hcl.Options{Vars: map[string]string{"any": "fast", "s": ""}},
 			[]any{"", 0.0, "fast", []any{}, object(1, "b")}},
+		{"what only resembles an expression", hcl.Options{Vars: map[string]string{"any": "2024-01-02", "s": "{"}},
+			[]any{"{", 0.0, "2024-01-02", []any{}, object(1, "b")}},
+		{"a negative number", hcl.Options{Vars: map[string]string{"any": "-1.5", "s": "-true", "n": "-2"}},
+			[]any{"-true", -2.0, -1.5, []any{}, object(1, "b")}},
+		{"words with a sign", hcl.Options{Vars: map[string]string{"any": "-true"}},
+			[]any{"default", 0.0, "-true", []any{}, object(1, "b")}},
+		{"null", hcl.Options{Vars: map[string]string{"any": "null", "s": "null"}},
+			[]any{"null", 0.0, nil, []any{}, object(1, "b")}},
+		{"a list, behind a space", hcl.Options{Vars: map[string]string{"any": ` [true, "x"]`}},
+			[]any{"default", 0.0, []any{true, "x"}, []any{}, object(1, "b")}},
 		{"quoted", hcl.Options{Vars: map[string]string{"any": `"7"`}},
 			[]any{"default", 0.0, "7", []any{}, object(1, "b")}},
 	} {
@@ -80,8 +90,15 @@ variable "size" {
 	}{
 		{hcl.Options{}, []string{"Variable without a value"}},
 		{hcl.Options{Vars: map[string]string{"n": "many", "siez": "2"}}, []string{
-			"--var n:1: Reference not allowed", `--var siez:1: Variable does not exist: The recipe has no variable "siez". Did you mean "size"?`}},
-		{hcl.Options{Vars: map[string]string{"n": "1 +"}}, []string{"--var n:1: Missing expression"}},
+			`--var n:1: Wrong type: The variable "n" is of type number`, `--var siez:1: Variable does not exist: The recipe has no variable "siez". Did you mean "size"?`}},
+		{hcl.Options{Vars: map[string]string{"n": "1 +"}}, []string{`--var n:1: Wrong type: The variable "n" is of type number`}},
+		{hcl.Options{Vars: map[string]string{"n": "1", "size": "[1,2"}}, []string{
+			`--var size:1: Malformed value: What is given to the variable "size" begins like a list, such as [1, "two"], and is none.`, "type = string"}},
+		{hcl.Options{Vars: map[string]string{"n": "1", "size": "{ a = 1"}}, []string{"--var size:1: Malformed value", "begins like an object"}},
+		{hcl.Options{Vars: map[string]string{"n": "1", "size": `"open`}}, []string{"--var size:1: Malformed value", "begins like quoted text"}},
+		{hcl.Options{Vars: map[string]string{"n": "1", "size": "[1] 2"}}, []string{"--var size:1: Malformed value"}},
+		{hcl.Options{Vars: map[string]string{"n": "1", "size": "[one]"}}, []string{"--var size:1: Reference not allowed"}},
+		{hcl.Options{Vars: map[string]string{"n": "1", "size": strings.Repeat("[", 10_000)}}, []string{"--var size:1: Malformed value", "nested 2000 deep"}},
 		{hcl.Options{Vars: map[string]string{"n": `"x"`}}, []string{"--var n:1: Wrong type"}},
 		{hcl.Options{Vars: map[string]string{"n": "1", "size": "10"}}, []string{"10 is too large."}},
 		{hcl.Options{Environ: []string{"EYRIE_VAR_n=?"}}, []string{"EYRIE_VAR_n:1: "}},
@@ -103,6 +120,26 @@ variable "size" {
 			if !strings.Contains(all.String(), want) {
 				t.Errorf("%+v gets\n%swant %q", test.opt, all.String(), want)
 			}
+		}
+	}
+}
+
+// What is wrong with a sensitive value is told without showing it.
+func TestSensitiveMistakesAreNotShown(t *testing.T) {
+	const declared = `
+variable "key" {
+  type      = list(number)
+  sensitive = true
+}
+`
+	for _, value := range []string{"hunter2", `["hunter2"`, `["hunter2"]`} {
+		r, diags := loadText(t, declared, hcl.Options{Vars: map[string]string{"key": value}})
+		var b strings.Builder
+		if err := diags.Write(&b, 0, false); err != nil || r != nil {
+			t.Fatalf("%s: %v, %v", value, r, err)
+		}
+		if text := b.String() + diags.Error(); strings.Contains(text, "hunter2") || !strings.Contains(text, "key") {
+			t.Errorf("%s: %s", value, text)
 		}
 	}
 }
