@@ -138,19 +138,23 @@ func (s searcher) command(verb string, args ...string) *exec.Cmd {
 	return exec.Command("eyrie", append([]string{verb, s.recipe, "--store", s.store}, args...)...)
 }
 
-// must runs the command and returns its output.
+// must runs the command and returns what it printed, other than notices.
 func (s searcher) must(verb string, args ...string) string {
 	s.t.Helper()
-	out, err := s.command(verb, args...).CombinedOutput()
+	cmd := s.command(verb, args...)
+	var notices bytes.Buffer
+	cmd.Stderr = &notices
+	out, err := cmd.Output()
 	if err != nil {
-		s.t.Fatalf("%s %v: %v\n%s", verb, args, err, out)
+		s.t.Fatalf("%s %v: %v\n%s%s", verb, args, err, out, notices.Bytes())
 	}
 	return string(out)
 }
 
-// killed starts the search and kills it (SIGKILL) a while after it began. It returns
-// what the step said, and whether the kill came before the step had ended.
-func (s searcher) killed(step string, after time.Duration) (said []pipeline.Event, early bool) {
+// killed starts the search and kills it (SIGKILL) a while after the step's first
+// event of a type. It returns what the step said, and whether the kill came
+// before the step had ended.
+func (s searcher) killed(step string, from pipeline.EventType, after time.Duration) (said []pipeline.Event, early bool) {
 	s.t.Helper()
 	cmd := s.command("run", "--json", "--target", step)
 	out, err := cmd.StdoutPipe()
@@ -174,9 +178,11 @@ func (s searcher) killed(step string, after time.Duration) (said []pipeline.Even
 			continue
 		}
 		said = append(said, e)
-		switch e.Type {
-		case pipeline.StepStarted:
+		if e.Type == from {
 			time.AfterFunc(after, func() { cmd.Process.Kill() })
+			from = ""
+		}
+		switch e.Type {
 		case pipeline.StepDone, pipeline.StepCached:
 			early = false
 		}
@@ -221,13 +227,14 @@ func TestKilledSearches(t *testing.T) {
 	for _, step := range []string{"predictor", "accuracy", "predicted", "macs"} {
 		resumed := 0
 		for i, early := 0, true; early; i++ {
+			from := []pipeline.EventType{pipeline.StepStarted, pipeline.StepProgress}[i%2]
 			after := time.Duration(rng.IntN(150)) * time.Millisecond
 			if i == kills {
 				after = time.Hour
 			}
 			before := killed.kept()
 			var said []pipeline.Event
-			said, early = killed.killed(step, after)
+			said, early = killed.killed(step, from, after)
 			if i == kills && early {
 				t.Fatalf("%s failed: %+v", step, said)
 			}
