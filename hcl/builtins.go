@@ -40,24 +40,6 @@ func originFunc(kind pipeline.Provenance) function.Function {
 	})
 }
 
-var sumFunc = function.New(&function.Spec{
-	Params: []function.Parameter{{Name: "numbers", Type: cty.List(cty.Number)}},
-	Type:   function.StaticReturnType(cty.Number),
-	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-		if !args[0].IsWhollyKnown() {
-			return cty.UnknownVal(cty.Number), nil
-		}
-		sum := cty.Zero
-		for _, v := range args[0].Elements() {
-			if v.IsNull() {
-				return cty.NilVal, function.NewArgErrorf(0, "an element is null")
-			}
-			sum = sum.Add(v)
-		}
-		return sum, nil
-	},
-})
-
 var lengthFunc = function.New(&function.Spec{
 	Params: []function.Parameter{{Name: "value", Type: cty.DynamicPseudoType, AllowDynamicType: true, AllowUnknown: true, AllowMarked: true}},
 	Type: func(args []cty.Value) (cty.Type, error) {

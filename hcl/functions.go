@@ -35,10 +35,12 @@ var table = []named{
 	{"numbers", "floor", "The greatest integer that is not greater.", stdlib.FloorFunc},
 	{"numbers", "log", "The logarithm of a number to a base.", stdlib.LogFunc},
 	{"numbers", "max", "The greatest of the numbers; of a list: max(list...).", stdlib.MaxFunc},
+	{"numbers", "mean", "The mean of a list of numbers.", meanFunc},
 	{"numbers", "min", "The least of the numbers; of a list: min(list...).", stdlib.MinFunc},
 	{"numbers", "parseint", "The integer that a string holds in a base.", stdlib.ParseIntFunc},
 	{"numbers", "pow", "A number raised to a power.", stdlib.PowFunc},
 	{"numbers", "signum", "-1, 0 or 1 as the number is negative, zero or positive.", stdlib.SignumFunc},
+	{"numbers", "stddev", "The sample standard deviation (n − 1) of a list of two numbers or more.", stddevFunc},
 	{"numbers", "sum", "The sum of a list of numbers; 0 when it is empty.", sumFunc},
 
 	{"collections", "chunklist", "A list cut into lists of a length.", stdlib.ChunklistFunc},

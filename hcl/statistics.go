@@ -1,0 +1,60 @@
+package hcl
+
+import (
+	"math"
+
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
+)
+
+var (
+	sumFunc    = statistic(sum, 0)
+	meanFunc   = statistic(mean, 1)
+	stddevFunc = statistic(stddev, 2)
+)
+
+// statistic returns a function of a list of at least so many numbers.
+func statistic(of func([]cty.Value) cty.Value, least int) function.Function {
+	return function.New(&function.Spec{
+		Params: []function.Parameter{{Name: "numbers", Type: cty.List(cty.Number)}},
+		Type:   function.StaticReturnType(cty.Number),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			if !args[0].IsWhollyKnown() {
+				return cty.UnknownVal(cty.Number), nil
+			}
+			numbers := args[0].AsValueSlice()
+			if len(numbers) < least {
+				return cty.NilVal, function.NewArgErrorf(0, "needs %d numbers or more, has %d", least, len(numbers))
+			}
+			for _, v := range numbers {
+				if v.IsNull() {
+					return cty.NilVal, function.NewArgErrorf(0, "an element is null")
+				}
+			}
+			return of(numbers), nil
+		},
+	})
+}
+
+func sum(numbers []cty.Value) cty.Value {
+	sum := cty.Zero
+	for _, v := range numbers {
+		sum = sum.Add(v)
+	}
+	return sum
+}
+
+func mean(numbers []cty.Value) cty.Value {
+	return sum(numbers).Divide(cty.NumberIntVal(int64(len(numbers))))
+}
+
+func stddev(numbers []cty.Value) cty.Value {
+	m := mean(numbers)
+	squares := make([]cty.Value, len(numbers))
+	for i, v := range numbers {
+		d := v.Subtract(m)
+		squares[i] = d.Multiply(d)
+	}
+	variance, _ := sum(squares).Divide(cty.NumberIntVal(int64(len(numbers) - 1))).AsBigFloat().Float64()
+	return cty.NumberFloatVal(math.Sqrt(variance))
+}
