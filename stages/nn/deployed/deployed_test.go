@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -121,6 +122,40 @@ func TestInt8Accuracy(t *testing.T) {
 	}
 }
 
+// In single precision, int8 networks compute the integers that 32-bit arithmetic does.
+func TestInt8IsExact(t *testing.T) {
+	_, test, _, nets := subnets(t)
+	batch := images(t, test, 20)
+	for i, net := range nets {
+		q, plain := net.Quantise(batch), net.Quantise(batch)
+		for k := range plain.layers {
+			l := &plain.layers[k]
+			if l.conv != nil {
+				l.conv, l.inner = nil, inner(&net.Layers[k], l.weight)
+			}
+		}
+		for k, image := range batch {
+			if got, want := q.Logits(image), plain.Logits(image); !slices.Equal(got, want) {
+				t.Errorf("subnet %d, image %d: logits %v, want %v", i, k, got, want)
+			}
+		}
+	}
+}
+
+// A layer whose sums single precision might not hold is computed in integers.
+func TestInt8KnowsWhatIsExact(t *testing.T) {
+	in := scale{1, -128} // 0 … 255
+	for _, c := range []struct {
+		weights int
+		want    bool
+	}{{518, true}, {519, false}} {
+		q := quantised{weight: slices.Repeat([]int32{127, -127}, c.weights), bias: []int32{0, 0}}
+		if got := q.exact(in); got != c.want {
+			t.Errorf("%d products of 127 × 255: exact is %v, want %v", c.weights, got, c.want)
+		}
+	}
+}
+
 // Whatever a map's range, 0 is one of the integers, and what is within the
 // range is off by half a step at most.
 func TestScale(t *testing.T) {
@@ -130,7 +165,7 @@ func TestScale(t *testing.T) {
 		s.include([]float32{float32(rng.NormFloat64() * 10), float32(rng.NormFloat64())})
 		q := s.scale()
 		if q.quantise(0) != 0 {
-			t.Fatalf("%+v: 0 becomes %d of %+v", s, q.quantise(0), q)
+			t.Fatalf("%+v: 0 becomes %v of %+v", s, q.quantise(0), q)
 		}
 		v := s.low + (s.high-s.low)*rng.Float32()
 		if back := q.size * float32(q.quantise(v)); math.Abs(float64(back-v)) > 1.01*float64(q.size) {
@@ -138,7 +173,7 @@ func TestScale(t *testing.T) {
 		}
 	}
 	if q := (&span{}).scale(); q.quantise(-3) != 0 {
-		t.Errorf("a dead map becomes %d", q.quantise(-3))
+		t.Errorf("a dead map becomes %v", q.quantise(-3))
 	}
 }
 

@@ -99,9 +99,11 @@ func (n *Net) run(image []float32) [][]float32 {
 				y[k] = x[k] + v
 			}
 		case arch.Pool:
-			mean(l, x, y)
+			pool(l, x, y, func(sum, pixels float32) float32 { return sum / pixels })
 		default:
-			accumulate(l, x, w.inner, w.bias, y)
+			for at := 0; at < len(y); at += copy(y[at:], w.bias) {
+			}
+			accumulate(l, x, w.inner, y)
 		}
 		if w.relu6 {
 			for k, v := range y {
@@ -113,8 +115,9 @@ func (n *Net) run(image []float32) [][]float32 {
 	return maps
 }
 
-// mean averages over a whole map: the pooling at the end of a network.
-func mean(l *arch.Layer, x, y []float32) {
+// pool takes each channel's mean over a whole map: the pooling at the end of a
+// network.
+func pool(l *arch.Layer, x, y []float32, mean func(sum, pixels float32) float32) {
 	pixels := l.In.H * l.In.W
 	for p := range pixels {
 		for c := range y {
@@ -122,15 +125,14 @@ func mean(l *arch.Layer, x, y []float32) {
 		}
 	}
 	for c := range y {
-		y[c] /= float32(pixels)
+		y[c] = mean(y[c], float32(pixels))
 	}
 }
 
-// accumulate computes y = bias + w·x for a convolution or a fully connected
-// layer, in floating point or in integers.
-func accumulate[T int32 | float32](l *arch.Layer, x, w, bias, y []T) {
+// accumulate adds w·x to y for a convolution or a fully connected layer, in
+// floating point or in integers.
+func accumulate[T int32 | float32](l *arch.Layer, x, w, y []T) {
 	if l.Op == arch.Linear {
-		copy(y, bias)
 		products(x, w, y)
 		return
 	}
@@ -138,7 +140,6 @@ func accumulate[T int32 | float32](l *arch.Layer, x, w, bias, y []T) {
 	for oy := range l.Out.H {
 		for ox := range l.Out.W {
 			out := y[(oy*l.Out.W+ox)*l.Out.C:][:l.Out.C]
-			copy(out, bias)
 			for tap := range l.Kernel * l.Kernel {
 				iy, ix := oy*l.Stride+tap/l.Kernel-l.Pad, ox*l.Stride+tap%l.Kernel-l.Pad
 				if iy < 0 || iy >= l.In.H || ix < 0 || ix >= l.In.W {

@@ -2,8 +2,10 @@ package deployed
 
 import (
 	"math"
+	"slices"
 
 	"eyrie/stages/arch"
+	"eyrie/stages/nn"
 )
 
 // Quantise turns the network into integers. The range of each map is what it
@@ -25,6 +27,9 @@ func (n *Net) Quantise(images [][]float32) *Int8 {
 			in = q.layers[j].out
 		}
 		q.layers[i].quantise(l, &n.layers[i], in)
+		if c := q.layers[i].conv; c != nil {
+			q.work = max(q.work, c.Work())
+		}
 	}
 	return q
 }
@@ -39,7 +44,7 @@ func (s span) scale() scale {
 	}
 	size := (s.high - s.low) / 255
 	zero := -128 - int32(math.RoundToEven(float64(s.low/size)))
-	return scale{size, clamp(zero)}
+	return scale{size, min(127, max(-128, zero))}
 }
 
 func (s *span) include(values []float32) {
@@ -81,5 +86,29 @@ func (q *quantised) quantise(l *arch.Layer, w *weights, in scale) {
 		q.steps = append(q.steps, step)
 		q.rescale = append(q.rescale, in.size*step/q.out.size)
 	}
-	q.inner = inner(l, q.weight)
+	if !q.exact(in) {
+		q.inner = inner(l, q.weight)
+		return
+	}
+	weight := make([]float32, len(q.weight))
+	for i, v := range q.weight {
+		weight[i] = float32(v)
+	}
+	q.conv = nn.NewConv(*l, weight)
+}
+
+// exact tells whether single precision holds all sums of products with inputs
+// of a scale, whatever their order.
+func (q *quantised) exact(in scale) bool {
+	largest, per := int64(max(-in.low(), in.high())), len(q.weight)/len(q.bias)
+	for channel := range slices.Chunk(q.weight, per) {
+		sum := int64(0)
+		for _, v := range channel {
+			sum += int64(max(v, -v))
+		}
+		if sum*largest > nn.ExactSum {
+			return false
+		}
+	}
+	return true
 }
