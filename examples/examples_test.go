@@ -113,10 +113,16 @@ func TestExamplesAreFormatted(t *testing.T) {
 	runner(t)("fmt", "--check", ".")
 }
 
-// The control experiment plans; running it takes half an hour.
-func TestControlPlans(t *testing.T) {
-	text := runner(t)("plan", "control.hcl", "--store", t.TempDir(), "--var", "data="+fashionMNIST(t))
-	if !strings.Contains(text, `own["12"]`) || !strings.Contains(text, "known after") {
-		t.Errorf("the plan lacks its steps:\n%s", text)
+// The experiments plan; running them takes from ten minutes to an hour.
+func TestExperimentsPlan(t *testing.T) {
+	run := runner(t)
+	for recipe, step := range map[string]string{
+		"control.hcl": `own["12"]`,
+		"claims.hcl":  `trained["progressive 28, seed 3"]`,
+	} {
+		text := run("plan", recipe, "--store", t.TempDir(), "--var", "data="+fashionMNIST(t))
+		if !strings.Contains(text, step) || !strings.Contains(text, "known after") {
+			t.Errorf("the plan of %s lacks its steps:\n%s", recipe, text)
+		}
 	}
 }
