@@ -114,6 +114,8 @@ func (c Config) Validate() error {
 		return pipeline.Badf("dataset", "batch normalisation and int8 take images: write what the supernet was trained on, or remove supernet")
 	case c.Network.Subnet == nil:
 		return pipeline.Badf("network", "only a subnet of a supernet has weights to export: write space and subnet, or remove supernet")
+	case c.Dataset.Train.Count > 0 && c.Holdout >= c.Dataset.Train.Count:
+		return pipeline.Badf("holdout", "%d of the set's %d training images leave none", c.Holdout, c.Dataset.Train.Count)
 	}
 	return nil
 }

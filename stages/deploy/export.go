@@ -20,7 +20,7 @@ import (
 func (c Config) export(ctx context.Context, net arch.Network, out *Output) error {
 	supernet, err := nn.Load(c.Supernet.Path)
 	if err != nil {
-		return pipeline.Badf("supernet", "%w", err)
+		return pipeline.Badf("supernet", "%w (write the weights of a train-supernet step)", err)
 	}
 	subnet := *c.Network.Subnet
 	if err := c.isOf(supernet.Space(), subnet); err != nil {

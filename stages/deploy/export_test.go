@@ -180,10 +180,14 @@ func TestExportRefuses(t *testing.T) {
 		"network: its space is another one than the supernet's": func(c *Config) { c.Network.Space.Widths = arch.Widths{2, 1, 1, 1} },
 		"supernet: ":                           func(c *Config) { c.Supernet = &c.Dataset.Test.Data },
 		"dataset: the data set does not fit: ": func(c *Config) { c.Dataset.Classes = 3 },
+		"holdout: 600 of the set's 600 training images leave none": func(c *Config) { c.Holdout = 600 },
 	} {
 		c := exporting(t)
 		change(&c)
-		_, err := run(pipeline.With(context.Background(), pipeline.Env{Work: t.TempDir()}), c)
+		err := c.Validate()
+		if err == nil {
+			_, err = run(pipeline.With(context.Background(), pipeline.Env{Work: t.TempDir()}), c)
+		}
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
 		}

@@ -88,7 +88,7 @@ func (s *hunt) open() (space arch.Space, err error) {
 	whole := s.Space
 	if s.Supernet != nil {
 		if s.supernet, err = nn.Load(s.Supernet.Path); err != nil {
-			return space, pipeline.Badf("supernet", "%w", err)
+			return space, pipeline.Badf("supernet", "%w (write the weights of a train-supernet step)", err)
 		}
 		space = s.supernet.Space()
 		whole = &space

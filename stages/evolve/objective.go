@@ -83,7 +83,7 @@ func readPredictor(f artifacts.File, space *arch.Space) (*predict.Predictor, err
 	}
 	p, err := predict.Parse(b)
 	if err != nil {
-		return nil, pipeline.Badf("predictor", "%w", err)
+		return nil, pipeline.Badf("predictor", "%w (write the predictor of a train-predictor step)", err)
 	}
 	if space != nil {
 		mine, err := json.Marshal(space)
@@ -91,7 +91,7 @@ func readPredictor(f artifacts.File, space *arch.Space) (*predict.Predictor, err
 			return nil, err
 		}
 		if its, err := json.Marshal(p.Space); err != nil || !bytes.Equal(mine, its) {
-			return nil, pipeline.Badf("predictor", "it was trained in another space than the one that is searched")
+			return nil, pipeline.Badf("predictor", "it was trained in another space than the one that is searched: write that of a train-predictor step with the same supernet or space")
 		}
 	}
 	return p, nil

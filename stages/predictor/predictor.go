@@ -101,7 +101,7 @@ func (c Config) unseen() int { return max(2, int(c.Unseen*float64(c.Samples)+0.5
 func run(ctx context.Context, c Config) (Output, error) {
 	supernet, err := nn.Load(c.Supernet.Path)
 	if err != nil {
-		return Output{}, pipeline.Badf("supernet", "%w", err)
+		return Output{}, pipeline.Badf("supernet", "%w (write the weights of a train-supernet step)", err)
 	}
 	space := supernet.Space()
 	if size := space.Size(); size.IsInt64() && size.Int64() < int64(c.Samples) {

@@ -58,36 +58,39 @@ const batch = 200
 var ErrSet = errors.New("the data set does not fit")
 
 // New opens the data set, and the log of an interrupted run if there is one.
-func New(o Options) (m *Meter, err error) {
+func New(o Options) (*Meter, error) {
 	b := o.Supernet.Space().Backbone
 	if o.Set.Channels != b.Input || o.Set.Classes != b.Classes {
 		return nil, fmt.Errorf("%w: %q has %d channels and %d classes; the supernet takes %d and tells %d apart",
 			ErrSet, o.Set.Name, o.Set.Channels, o.Set.Classes, b.Input, b.Classes)
 	}
-	m = &Meter{known: map[measurement]float64{}}
-	defer func() {
-		if err != nil {
-			m.Close()
-		}
-	}()
-	if m.engine, err = nn.NewEngine(o.Threads, o.Arithmetic); err != nil {
+	m := &Meter{known: map[measurement]float64{}}
+	if err := m.open(o); err != nil {
+		m.Close()
 		return nil, err
+	}
+	return m, nil
+}
+
+func (m *Meter) open(o Options) (err error) {
+	if m.engine, err = nn.NewEngine(o.Threads, o.Arithmetic); err != nil {
+		return err
 	}
 	if m.train, m.test, err = data.Open(o.Set); err != nil {
-		return nil, err
+		return err
 	}
 	if o.Holdout >= m.train.Len() {
-		return nil, fmt.Errorf("%w: %d of %d training images held out leave none", ErrSet, o.Holdout, m.train.Len())
+		return fmt.Errorf("%w: %d of %d training images held out leave none", ErrSet, o.Holdout, m.train.Len())
 	}
 	rest, held := m.train.Holdout(o.Holdout)
 	some := data.Order(rest.Len(), 1, 0)
 	m.statistics = rest.Subset(some[:min(o.Calibration, len(some))])
 	m.heldOut = nn.NewEvaluator(m.engine, o.Supernet, m.statistics, held, batch)
 	m.tested = nn.NewEvaluator(m.engine, o.Supernet, m.statistics, m.test, batch)
-	if o.Dir != "" {
-		err = m.resume(filepath.Join(o.Dir, "measured.jsonl"))
+	if o.Dir == "" {
+		return nil
 	}
-	return m, err
+	return m.resume(filepath.Join(o.Dir, "measured.jsonl"))
 }
 
 // resume reads what was measured before, up to a line that an interruption cut
