@@ -17,9 +17,10 @@ import (
 // A layer's block is the first two parts of its node's name, as PyTorch writes
 // them ("/features/features.3/conv/…"), or what comes before its last dot.
 func FromONNX(m *onnx.Model) (Network, error) {
-	g := importer{values: map[string]value{}, constants: map[string][]int64{}}
+	g := importer{values: map[string]value{}, constants: map[string][]int64{}, written: map[string]bool{}}
 	for i := range m.Graph.Initializers {
-		g.constants[m.Graph.Initializers[i].Name] = m.Graph.Initializers[i].Shape
+		t := &m.Graph.Initializers[i]
+		g.constants[t.Name], g.written[t.Name] = t.Shape, true
 	}
 	if err := g.input(m); err != nil {
 		return Network{}, err
@@ -53,6 +54,7 @@ type importer struct {
 	net       Network
 	values    map[string]value
 	constants map[string][]int64 // shapes
+	written   map[string]bool    // all tensors so far
 }
 
 // input finds the graph's one input that is no initializer.
@@ -72,7 +74,7 @@ func (g *importer) input(m *onnx.Model) error {
 			}
 		}
 		g.net.Input = Shape{int(in.Shape[1].Size), int(in.Shape[2].Size), int(in.Shape[3].Size)}
-		g.values[in.Name] = value{layer: -1}
+		g.values[in.Name], g.written[in.Name] = value{layer: -1}, true
 	}
 	if len(names) != 1 {
 		return fmt.Errorf("the graph has %d inputs, want one", len(names))
@@ -90,6 +92,14 @@ var passed = []string{
 func (g *importer) node(n *onnx.Node) error {
 	if n.Domain != "" && n.Domain != "ai.onnx" {
 		return fmt.Errorf("its operator is of domain %q, which is not supported", n.Domain)
+	}
+	for _, in := range n.Inputs {
+		if in != "" && !g.written[in] {
+			return fmt.Errorf("it reads %q, which no input, constant or node before it is", in)
+		}
+	}
+	for _, out := range n.Outputs {
+		g.written[out] = true
 	}
 	maps := g.maps(n)
 	if len(maps) == 0 {
