@@ -165,13 +165,22 @@ func (c Config) intervals(net arch.Network, r *Row) error {
 
 func extent(v []float64) []float64 { return []float64{slices.Min(v), slices.Max(v)} }
 
+// ratio is a/b, and 0 where b is: of what takes no time, such as a pool where only
+// MACs and transfers cost.
+func ratio(a, b float64) float64 {
+	if b == 0 {
+		return 0
+	}
+	return a / b
+}
+
 func row(p raptor.Platform, net arch.Network, e raptor.Estimate) Row {
 	return Row{
 		Name: e.Network, Platform: e.Platform, Resolution: e.Resolution,
 		Latency: e.Latency, Energy: e.Energy, Mu: e.Mu,
 		MACs: e.MACs, Params: e.Params, WeightBytes: net.WeightBytes(),
 		Memory: e.PeakMemory, Traffic: e.Traffic,
-		Utilisation: float64(e.MACs) / (float64(p.PEs) * p.Clock * e.Latency),
+		Utilisation: ratio(float64(e.MACs), float64(p.PEs)*p.Clock*e.Latency),
 		Supported:   len(e.Unsupported) == 0, Unsupported: e.Unsupported,
 	}
 }

@@ -96,6 +96,11 @@ func TestFreeTransfers(t *testing.T) {
 	if _, err := json.Marshal(out); err != nil {
 		t.Error(err)
 	}
+	nothing := Config{Network: arch.Spec{Input: arch.Shape{C: 3, H: 8, W: 8}, Layers: []arch.LayerSpec{{Op: "pool"}}}, Platform: platform(t, "mcu")}
+	out = estimate(t, nothing)
+	if _, err := json.Marshal(out); err != nil || out.Estimate.Latency != 0 || strings.Contains(fmt.Sprint(out.Summary), "NaN") {
+		t.Errorf("a pool: %+v, %v", out, err)
+	}
 }
 
 // The intervals are the extent over all platforms.

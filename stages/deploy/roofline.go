@@ -19,7 +19,7 @@ type Roofline struct {
 func roofline(p raptor.Platform, e raptor.Estimate) Roofline {
 	r := Roofline{
 		Peak:     float64(p.PEs) * p.Clock,
-		Attained: float64(e.MACs) / e.Latency,
+		Attained: ratio(float64(e.MACs), e.Latency),
 		Bound:    "computing",
 	}
 	r.Roof = r.Peak

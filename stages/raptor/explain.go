@@ -64,6 +64,9 @@ func (p *Platform) dominant(c *LayerCost) (name string, share float64) {
 
 // spent says how long the layer takes, and on what.
 func (p *Platform) spent(e *Estimate, c *LayerCost) string {
+	if c.Latency == 0 {
+		return fmt.Sprintf("%s takes no time.", c.Name)
+	}
 	name, share := p.dominant(c)
 	what := map[string]string{
 		Compute:     fmt.Sprintf("compute (%.1f of %d MAC/cycle)", float64(c.MACs)/max(1, c.NPUCycles), p.PEs),
