@@ -124,8 +124,8 @@ type Result struct {
 
 // Point is one assignment and what it costs.
 type Point struct {
-	Widths   arch.Widths `json:"widths" doc:"multipliers of the stem, each group, the head"`
-	Channels []int       `json:"channels" doc:"channels of the stem, each group, the head"`
+	Widths   arch.Widths `json:"widths" provenance:"modelled" doc:"multipliers of the stem, each group, the head"`
+	Channels []int       `json:"channels" provenance:"modelled" doc:"channels of the stem, each group, the head"`
 	MACs     int64       `json:"macs" provenance:"modelled" doc:"multiply-accumulate operations, counted"`
 	Params   int64       `json:"params" provenance:"modelled" doc:"parameters, counted"`
 	Mu       float64     `json:"mu" provenance:"modelled" doc:"NPU cycles / SYS cycles"`

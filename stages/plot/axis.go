@@ -50,7 +50,8 @@ func ticksBy(step, lo, hi float64) []gonum.Tick {
 	return ticks
 }
 
-// logTicks labels 1, 2 and 5 of each decade, or 1 alone over many decades.
+// logTicks labels 1, 2 and 5 of each decade, 3 and 7 as well over a single one, and
+// 1 alone over many.
 func logTicks(lo, hi float64) []gonum.Tick {
 	var ticks []gonum.Tick
 	decades := math.Log10(hi / lo)
@@ -61,7 +62,7 @@ func logTicks(lo, hi float64) []gonum.Tick {
 				continue
 			}
 			t := gonum.Tick{Value: v}
-			if m == 1 || decades < 3 && (m == 2 || m == 5) || decades < 0.7 {
+			if m == 1 || decades < 3 && (m == 2 || m == 5) || decades < 1.2 && (m == 3 || m == 7) || decades < 0.7 {
 				t.Label = tickText(v)
 			}
 			ticks = append(ticks, t)

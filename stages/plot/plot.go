@@ -15,7 +15,7 @@ import (
 )
 
 // Stage is the plot stage.
-var Stage = pipeline.Define("plot", 3,
+var Stage = pipeline.Define("plot", 4,
 	`Draws a figure as SVG and PNG.
 
 Each series takes rows (objects, as table does), or a CSV file, and the keys of
@@ -25,7 +25,7 @@ background of many). Whether numbers were measured,
 modelled, predicted or published is said on the axis where all series agree, and
 in the legend where they differ. In the SVG each point shows its values and
 where they came from.`,
-	Config{Width: 120, Height: 80}, run)
+	Config{Width: 120, Height: 90}, run)
 
 // Config is what a recipe may write in the block.
 type Config struct {

@@ -45,7 +45,9 @@ func (s series) glyph() draw.GlyphStyle {
 
 // dots are the markers of a cloud.
 func (s series) dots() draw.GlyphStyle {
-	return draw.GlyphStyle{Color: s.faded(), Radius: vg.Points(1.3), Shape: dot{}}
+	c := s.color()
+	c.A = 0x80
+	return draw.GlyphStyle{Color: c, Radius: vg.Points(1.3), Shape: dot{}}
 }
 
 func (s series) line() draw.LineStyle {

@@ -1,18 +1,13 @@
 package report_test
 
 import (
-	"context"
+	_ "embed" // the probe
 	"encoding/json"
 	"fmt"
-	"html"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strings"
 	"testing"
-	"time"
 
 	"eyrie/artifacts"
 	"eyrie/hcl"
@@ -23,8 +18,8 @@ import (
 	"eyrie/stages/table"
 )
 
-// page runs testdata/page.hcl and returns the page that it makes.
-func page(t *testing.T) string {
+// makePage runs testdata/page.hcl and returns the file of the page that it makes.
+func makePage(t *testing.T) string {
 	t.Helper()
 	recipe, diags := hcl.Load("testdata/page.hcl", hcl.Options{
 		Stages: []*pipeline.Stage{dataset.Stage, table.Stage, plot.Stage, report.Stage},
@@ -60,145 +55,182 @@ func page(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(b)
-}
-
-// probe is appended to the page: it handles it as a person would, and leaves
-// what it saw in the document.
-const probe = `<script>{
-const seen = {errors: [], cut: [], overlaps: []};
-addEventListener("error", (e) => seen.errors.push(e.message));
-const column = () => [...document.querySelector("figure.table tbody").rows].map((r) => r.cells[0].textContent.trim());
-const heads = document.querySelector("figure.table thead").querySelectorAll('th[scope="col"]');
-heads[1].click();
-seen.up = column();
-heads[1].dispatchEvent(new KeyboardEvent("keydown", {key: "Enter"}));
-seen.down = column();
-heads[2].click();
-seen.missing = column();
-const link = document.querySelector("td a").getAttribute("href");
-seen.linked = document.getElementById(link.slice(1)) instanceof HTMLDetailsElement;
-const button = document.getElementById("theme");
-const paper = () => getComputedStyle(document.documentElement).backgroundColor;
-button.click();
-seen.light = paper();
-button.click();
-seen.dark = paper();
-seen.ink = getComputedStyle(document.querySelector(".plot svg text")).fill;
-seen.hover = document.querySelectorAll(".plot svg title").length;
-document.querySelectorAll("details").forEach((d) => { d.open = true; });
-seen.pageWidth = document.documentElement.scrollWidth;
-seen.width = innerWidth;
-const inside = (r, f) => r.left >= f.left - 1 && r.right <= f.right + 1 && r.top >= f.top - 1 && r.bottom <= f.bottom + 1;
-for (const svg of document.querySelectorAll("svg")) {
-	const frame = svg.getBoundingClientRect();
-	const texts = [...svg.querySelectorAll("text")];
-	for (const t of texts) if (!inside(t.getBoundingClientRect(), frame)) seen.cut.push(t.textContent);
-	for (const n of svg.querySelectorAll(".node")) {
-		const box = n.querySelector("rect").getBoundingClientRect();
-		for (const t of n.querySelectorAll("text")) if (!inside(t.getBoundingClientRect(), box)) seen.cut.push(t.textContent);
-	}
-	// Slanted texts have boxes that overlap though they do not.
-	const level = texts.filter((t) => !/rotate/.test(t.parentElement.getAttribute("transform") || "")).map((t) => [t.textContent, t.getBoundingClientRect()]);
-	level.forEach(([a, p], i) => level.slice(i + 1).forEach(([b, q]) => {
-		if (Math.min(p.right, q.right) - Math.max(p.left, q.left) > 2 && Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top) > 3) seen.overlaps.push(a + " / " + b);
-	}));
-}
-const result = document.createElement("pre");
-result.id = "seen";
-result.textContent = JSON.stringify(seen);
-document.body.append(result);
-}</script>`
-
-// sight is what the probe reports.
-type sight struct {
-	Errors, Up, Down, Missing, Cut, Overlaps []string
-	Linked                                   bool
-	Light, Dark, Ink                         string
-	PageWidth, Width, Hover                  int
-}
-
-// In a browser, at desktop and phone width, tables sort, numbers lead to their
-// steps, both themes show, and no label is cut or covers another.
-func TestBrowser(t *testing.T) {
-	whole := page(t)
-	probed := regexp.MustCompile(`<meta http-equiv[^>]*>`).ReplaceAllString(whole, "") // or else the probe would not run
-	file := filepath.Join(t.TempDir(), "page.html")
-	if err := os.WriteFile(file, []byte(strings.Replace(probed, "</body>", probe+"</body>", 1)), 0o666); err != nil {
+	path := filepath.Join(t.TempDir(), "page.html")
+	if err := os.WriteFile(path, b, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	for name, width := range map[string]int{"desktop": 1200, "phone": 500} { // the narrowest window that headless Chromium opens
-		t.Run(name, func(t *testing.T) {
-			dom := string(browse(t, fmt.Sprintf("--window-size=%d,900", width), "--dump-dom", "file://"+file))
-			m := regexp.MustCompile(`<pre id="seen">(.*?)</pre>`).FindStringSubmatch(dom)
-			if m == nil {
-				t.Fatal("the probe left nothing in the page")
-			}
-			var got sight
-			if err := json.Unmarshal([]byte(html.UnescapeString(m[1])), &got); err != nil {
-				t.Fatal(err)
-			}
-			up := []string{"RaptorNet", "MobileNetV2 0.5", "MobileNetV2 0.35", "MCUNet (STM32)"}
-			down := slices.Clone(up)
-			slices.Reverse(down)
-			if !slices.Equal(got.Up, up) || !slices.Equal(got.Down, down) {
-				t.Errorf("sorted up: %v, down: %v", got.Up, got.Down)
-			}
-			if got.Missing[3] != "MCUNet (STM32)" {
-				t.Errorf("what is missing is not last: %v", got.Missing)
-			}
-			if !got.Linked {
-				t.Error("a number's link leads to no step")
-			}
-			if got.Light != "rgb(255, 255, 255)" || got.Dark == got.Light || got.Ink == "rgb(0, 0, 0)" {
-				t.Errorf("light %s, dark %s, and there the figures' ink %s", got.Light, got.Dark, got.Ink)
-			}
-			if got.PageWidth > got.Width {
-				t.Errorf("the page is %d wide in a window of %d", got.PageWidth, got.Width)
-			}
-			if len(got.Errors)+len(got.Cut)+len(got.Overlaps) > 0 || got.Hover < 20 {
-				t.Errorf("errors %q, cut %q, overlaps %q, %d texts on hover", got.Errors, got.Cut, got.Overlaps, got.Hover)
-			}
-		})
-	}
-	if dir := os.Getenv("EYRIE_SCREENSHOTS"); dir != "" {
-		screenshots(t, whole, dir)
-	}
+	return path
 }
 
-// screenshots writes pictures for people to look at.
-func screenshots(t *testing.T, page, dir string) {
-	t.Helper()
+// probe defines what the tests look at in the page.
+//
+//go:embed testdata/probe.js
+var probe string
+
+// In each theme, at desktop and phone width, nothing is wider than the window,
+// no label is cut or covers another, and all can be told from the page. To look
+// at any page with one's own eyes, too:
+//
+//	EYRIE_PAGE=$PWD/report.html EYRIE_SCREENSHOTS=/tmp go test -run Looks ./stages/report
+func TestLooks(t *testing.T) {
+	file, pictures := os.Getenv("EYRIE_PAGE"), os.Getenv("EYRIE_SCREENSHOTS")
+	if file == "" {
+		file = makePage(t)
+	}
+	b := startBrowser(t)
 	for _, theme := range []string{"light", "dark"} {
-		file := filepath.Join(t.TempDir(), theme+".html")
-		if err := os.WriteFile(file, []byte(strings.Replace(page, "<html ", `<html data-theme="`+theme+`" `, 1)), 0o666); err != nil {
-			t.Fatal(err)
+		for name, width := range map[string]int{"desktop": 1280, "phone": 390} {
+			b.show(file, width, 900, theme, name == "phone")
+			if pictures != "" {
+				b.pictures(filepath.Join(pictures, name+"-"+theme), width)
+			}
+			b.eval(probe, nil)
+			for what, script := range map[string]string{
+				"wider than the window": "tooWide()", "cut": "cut()", "overlapping": "overlaps()", "of too little contrast": "faint()",
+			} {
+				var got []string
+				b.eval(script, &got)
+				if len(got) > 0 {
+					t.Errorf("%s, %s: %s: %q", name, theme, what, got)
+				}
+			}
 		}
-		for name, size := range map[string]string{"desktop": "1200,3400", "phone": "500,3400"} {
-			browse(t, "--window-size="+size, "--screenshot="+filepath.Join(dir, name+"-"+theme+".png"), "file://"+file)
+	}
+	if len(b.errors) > 0 {
+		t.Errorf("the page's script: %v", b.errors)
+	}
+	if pictures != "" {
+		var printed struct{ Data []byte }
+		b.call("Page.printToPDF", object{}, &printed)
+		b.write(filepath.Join(pictures, "print.pdf"), printed.Data)
+	}
+}
+
+// pictures writes the page as PNG, in parts that can be read.
+func (b *browser) pictures(name string, width int) {
+	b.t.Helper()
+	const part = 1400
+	var height int
+	b.eval(`document.documentElement.scrollHeight`, &height)
+	for top := 0; top < height; top += part {
+		var shot struct{ Data []byte }
+		clip := object{"x": 0, "y": top, "width": width, "height": min(part, height-top), "scale": 1}
+		b.call("Page.captureScreenshot", object{"captureBeyondViewport": true, "clip": clip}, &shot)
+		b.write(fmt.Sprintf("%s-%02d.png", name, top/part), shot.Data)
+	}
+}
+
+func (b *browser) write(file string, content []byte) {
+	b.t.Helper()
+	if err := os.WriteFile(file, content, 0o666); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// Tables sort by the mouse and the keyboard; what is missing stays last.
+func TestSort(t *testing.T) {
+	b := startBrowser(t)
+	b.show(makePage(t), 1280, 900, "light", false)
+	b.eval(probe, nil)
+	var got []string
+	up := []string{"RaptorNet", "MobileNetV2 0.5", "MobileNetV2 0.35", "MCUNet (STM32)"}
+	down := slices.Clone(up)
+	slices.Reverse(down)
+	for _, test := range []struct {
+		do   func()
+		want []string
+	}{
+		{func() { b.click("heading(1)") }, up},
+		{func() { b.eval("heading(1).focus()", nil); b.key("Enter") }, down},
+		{func() { b.click("heading(2)") }, []string{"MobileNetV2 0.35", "MobileNetV2 0.5", "RaptorNet", "MCUNet (STM32)"}},
+	} {
+		test.do()
+		if b.eval("firstColumn()", &got); !slices.Equal(got, test.want) {
+			t.Errorf("sorted to %q, want %q", got, test.want)
 		}
 	}
 }
 
-// browse runs Chromium. Under CI it must be there.
-func browse(t *testing.T, args ...string) []byte {
-	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("CI needs chromium: ", err)
+// Where a number or a point came from is shown by a click, a tap and a key, with
+// a link to its step; Escape closes it, and the keyboard is back where it was.
+func TestOrigin(t *testing.T) {
+	file := makePage(t)
+	b := startBrowser(t)
+	var got string
+	for _, phone := range []bool{false, true} {
+		b.show(file, map[bool]int{false: 1280, true: 390}[phone], 900, "light", phone)
+		b.eval(probe, nil)
+		for target, want := range map[string]string{
+			`cell("87.1")`:                         "MobileNetV2 0.5, latency (ms): 87.1|published: Castagnetti et al., table 3|Close",
+			`cell("24")`:                           `few, training images: 24|measured: images["few"].dataset.train.count|Close`,
+			`point("activations\nbottleneck 1\n")`: "activations|bottleneck 1|memory: 1172 KiB|given|Close",
+			`point("mean of the set\nmore")`:       `mean of the set|more|latency: 100 ms|given|top-1: 57.86 %|measured: images["more"].dataset.mean[0]|Close`,
+		} {
+			b.click(target)
+			if b.eval("shown()", &got); got != want {
+				t.Errorf("phone %v: %s shows %q, want %q", phone, target, got, want)
+			}
+			var outside bool
+			if b.eval("noteOutside()", &outside); outside {
+				t.Errorf("phone %v: what %s shows is not within the window", phone, target)
+			}
 		}
-		t.Skip("no chromium: ", err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, path, append([]string{
-		"--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--hide-scrollbars", "--user-data-dir=" + t.TempDir(),
-	}, args...)...)
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("chromium: %v", err)
+	b.show(file, 1280, 900, "light", false)
+	b.eval(probe, nil)
+	b.eval(`cell("24").querySelector("a").focus()`, nil)
+	b.key("Enter")
+	b.key("Escape")
+	if b.eval(`document.activeElement.textContent + shown()`, &got); got != "24" {
+		t.Errorf("after Escape: %q", got)
 	}
-	return out
+	b.key("Enter")
+	b.click(`document.querySelector("#origin a")`)
+	if b.eval(`[...document.querySelectorAll("details[open] summary b")].map((d) => d.textContent).join() + shown()`, &got); got != `images["few"]` {
+		t.Errorf("its link opens %q", got)
+	}
+}
+
+// The reader's choice of theme wins over the system's.
+func TestTheme(t *testing.T) {
+	b := startBrowser(t)
+	b.show(makePage(t), 1280, 900, "dark", false)
+	var paper string
+	for _, want := range []string{"rgb(20, 23, 26)", "rgb(255, 255, 255)", "rgb(20, 23, 26)", "rgb(20, 23, 26)"} {
+		if b.eval("getComputedStyle(document.documentElement).backgroundColor", &paper); paper != want {
+			t.Errorf("the page is %s, want %s", paper, want)
+		}
+		b.click(`document.getElementById("theme")`)
+	}
+}
+
+// click clicks the middle of an element; on a phone it is a tap.
+func (b *browser) click(element string) {
+	b.t.Helper()
+	var at []float64
+	b.eval(fmt.Sprintf(`(() => {
+		const e = %s; e.scrollIntoView({block: "center", inline: "center", behavior: "instant"});
+		const r = (e.getClientRects()[0] || e.getBoundingClientRect());
+		return [r.x + r.width / 2, r.y + r.height / 2];
+	})()`, element), &at)
+	if b.phone {
+		b.call("Input.dispatchTouchEvent", object{"type": "touchStart", "touchPoints": []object{{"x": at[0], "y": at[1]}}}, nil)
+		b.call("Input.dispatchTouchEvent", object{"type": "touchEnd", "touchPoints": []object{}}, nil)
+	} else {
+		for _, kind := range []string{"mousePressed", "mouseReleased"} {
+			b.call("Input.dispatchMouseEvent", object{"type": kind, "x": at[0], "y": at[1], "button": "left", "clickCount": 1}, nil)
+		}
+	}
+	b.eval("new Promise((done) => requestAnimationFrame(() => setTimeout(() => done(1), 30)))", nil)
+}
+
+// key presses a key.
+func (b *browser) key(name string) {
+	b.t.Helper()
+	press := object{"type": "keyDown", "key": name, "code": name, "windowsVirtualKeyCode": map[string]int{"Enter": 13, "Escape": 27}[name]}
+	if name == "Enter" {
+		press["text"] = "\r"
+	}
+	b.call("Input.dispatchKeyEvent", press, nil)
+	b.call("Input.dispatchKeyEvent", object{"type": "keyUp", "key": name, "code": name}, nil)
 }

@@ -18,16 +18,19 @@ type node struct {
 	ran, cached, others int
 	elapsed             time.Duration
 	column, row         int
+	x, y                int // upper left corner
 	order               float64
 	in, out             []*node
+	bend                *node // in the next column, of all edges that go beyond it
 }
 
 // The drawing's measures, in pixels.
 const (
 	nodeWidth  = 168
 	nodeHeight = 46
+	bendHeight = 4
 	columnGap  = 56
-	rowGap     = 16
+	rowGap     = 14
 )
 
 // drawGraph draws the steps from left to right: each in the column behind the
@@ -38,16 +41,12 @@ func drawGraph(lineage []pipeline.Ancestor) template.HTML {
 		return ""
 	}
 	columns := layOut(join(lineage))
-	rows := 0
-	for _, c := range columns {
-		rows = max(rows, len(c))
-	}
 	width := len(columns)*(nodeWidth+columnGap) - columnGap + 4
-	height := rows*(nodeHeight+rowGap) - rowGap + 4
+	height := stack(columns) + 4
 	var edges, boxes strings.Builder
 	for _, c := range columns {
 		for _, n := range c {
-			drawNode(&edges, &boxes, n, columns)
+			drawNode(&edges, &boxes, n)
 		}
 	}
 	return template.HTML(fmt.Sprintf(`<svg class="graph" role="img" aria-label="the steps and what they need" width="%d" height="%d" viewBox="0 0 %d %d">%s%s</svg>`,
@@ -91,8 +90,8 @@ func baseName(id string) string {
 	return name
 }
 
-// layOut puts nodes into columns and orders the rows. An edge over several
-// columns gets a bend in each.
+// layOut puts nodes into columns and orders the rows. The edges of a node that
+// reach over several columns share a bend in each.
 func layOut(nodes []*node) [][]*node {
 	var columns [][]*node
 	place := func(n *node) {
@@ -107,10 +106,12 @@ func layOut(nodes []*node) [][]*node {
 	for _, n := range nodes {
 		for i, from := range n.in {
 			for from.column+1 < n.column {
-				bend := &node{column: from.column + 1, in: []*node{from}}
-				from.out = append(from.out, bend)
-				place(bend)
-				from = bend
+				if from.bend == nil {
+					from.bend = &node{column: from.column + 1, in: []*node{from}}
+					from.out = append(from.out, from.bend)
+					place(from.bend)
+				}
+				from = from.bend
 			}
 			n.in[i] = from
 			from.out = append(from.out, n)
@@ -158,22 +159,39 @@ func sortColumn(c []*node, before bool) {
 	}
 }
 
-// corner returns the upper left corner of a node; short columns are centred.
-func (n *node) corner(columns [][]*node) (x, y int) {
-	rows := 0
-	for _, c := range columns {
-		rows = max(rows, len(c))
+// stack gives each node its corner, columns centred beside each other, and
+// returns the height of the highest.
+func stack(columns [][]*node) int {
+	heights, highest := make([]int, len(columns)), 0
+	for i, c := range columns {
+		for _, n := range c {
+			n.x, n.y = 2+i*(nodeWidth+columnGap), 2+heights[i]
+			heights[i] += n.height() + rowGap
+		}
+		heights[i] -= rowGap
+		highest = max(highest, heights[i])
 	}
-	down := (rows - len(columns[n.column])) * (nodeHeight + rowGap) / 2
-	return 2 + n.column*(nodeWidth+columnGap), 2 + down + n.row*(nodeHeight+rowGap)
+	for i, c := range columns {
+		for _, n := range c {
+			n.y += (highest - heights[i]) / 2
+		}
+	}
+	return highest
 }
 
-func drawNode(edges, boxes *strings.Builder, n *node, columns [][]*node) {
-	x, y := n.corner(columns)
-	mid := y + nodeHeight/2
+func (n *node) height() int {
+	if n.name == "" {
+		return bendHeight
+	}
+	return nodeHeight
+}
+
+func (n *node) middle() int { return n.y + n.height()/2 }
+
+func drawNode(edges, boxes *strings.Builder, n *node) {
+	x, y, mid := n.x, n.y, n.middle()
 	for _, from := range n.in {
-		fx, fy := from.corner(columns)
-		fx, fy = fx+nodeWidth, fy+nodeHeight/2
+		fx, fy := from.x+nodeWidth, from.middle()
 		bend := columnGap / 2
 		fmt.Fprintf(edges, `<path class="edge" d="M%d,%d C%d,%d %d,%d %d,%d"/>`, fx, fy, fx+bend, fy, x-bend, mid, x, mid)
 	}

@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -47,6 +48,7 @@ type page struct {
 type section struct {
 	ID, Title       string
 	Text            template.HTML
+	From            []link // the steps that wrote the text
 	Tables, Figures []template.HTML
 }
 
@@ -74,10 +76,11 @@ func newPage(c Config, lineage []pipeline.Ancestor) (*page, error) {
 	sum := sha256.Sum256([]byte(pageJS))
 	p := &page{
 		Title: c.Title, Text: markup(c.Text), Style: template.CSS(pageCSS), Script: template.JS(pageJS),
-		Policy: "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'",
+		Policy: "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; script-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'",
 	}
 	for i, s := range c.Sections {
-		sec := section{ID: fmt.Sprintf("section-%d", i+1), Title: s.Title, Text: markup(s.Text)}
+		text, _ := s.Text.Value.(string)
+		sec := section{ID: fmt.Sprintf("section-%d", i+1), Title: s.Title, Text: markup(text), From: from(s.Text, lineage)}
 		for k, f := range s.Tables {
 			html, err := table(f)
 			if err != nil {
@@ -105,6 +108,17 @@ func newPage(c Config, lineage []pipeline.Ancestor) (*page, error) {
 		}
 	}
 	return p, nil
+}
+
+// from returns the steps that a text came from, of those on the page.
+func from(text pipeline.Traced, lineage []pipeline.Ancestor) []link {
+	var steps []link
+	for _, a := range lineage {
+		if slices.ContainsFunc(text.Origins, func(o pipeline.Origin) bool { return o.Step == a.ID }) {
+			steps = append(steps, link{a.ID, pipeline.Anchor(a.ID)})
+		}
+	}
+	return steps
 }
 
 func newStep(a pipeline.Ancestor) step {

@@ -18,13 +18,14 @@ import (
 )
 
 // Stage is the report stage.
-var Stage = pipeline.Define("report", 2,
+var Stage = pipeline.Define("report", 3,
 	`Makes one HTML page of tables, figures and text.
 
 The page needs no network and no other file. Tables can be sorted; numbers and
-points show where they came from on hover, and link to the step, whose verdict,
-time, attributes and outputs the page lists beside a drawing of the graph. The
-verdicts are those of the run that made the page.`,
+points show where they came from, on hover, by a tap or by the keyboard, and link
+to the step, whose verdict, time, attributes and outputs the page lists beside a
+drawing of the graph. So do texts that steps yield. The verdicts are those of the
+run that made the page.`,
 	Config{}, run)
 
 // Config is what a recipe may write in the block.
@@ -38,7 +39,7 @@ type Config struct {
 // Section is a part of the page under a heading.
 type Section struct {
 	Title   string           `json:"title" doc:"the heading"`
-	Text    string           `json:"text,omitempty" doc:"text below the heading"`
+	Text    pipeline.Traced  `json:"text,omitzero" doc:"text below the heading; what a step wrote leads to it"`
 	Tables  []artifacts.File `json:"tables,omitempty" doc:"tables, as the html that the table stage yields"`
 	Figures []artifacts.File `json:"figures,omitempty" doc:"figures: SVG, which is shown in the page's colours, or PNG or JPEG"`
 }
@@ -59,6 +60,9 @@ func (c Config) Validate() error {
 	for i, s := range c.Sections {
 		if s.Title == "" {
 			return pipeline.Badf(fmt.Sprintf("sections[%d].title", i), "is empty")
+		}
+		if _, ok := s.Text.Value.(string); !ok && s.Text.Value != nil {
+			return pipeline.Badf(fmt.Sprintf("sections[%d].text", i), "is %s, not a text", s.Text)
 		}
 	}
 	return nil

@@ -51,7 +51,7 @@ func config(t testing.TB) Config {
 		Title: "RaptorNet & <others>", Text: "What came out.\n\n- **one** thing\n- `two` < 3", Recipe: &recipe,
 		Sections: []Section{
 			{Title: "Table 3", Tables: []artifacts.File{write(t, "table.html", tableHTML)}},
-			{Title: "Figure 1", Text: "Bars.", Figures: []artifacts.File{write(t, "figure.svg", plotSVG), write(t, "f.png", "\x89PNG\r\n\x1a\nxxxx")}},
+			{Title: "Figure 1", Text: pipeline.Traced{Value: "Bars.", Origins: []pipeline.Origin{{Step: "space", Output: "summary"}}}, Figures: []artifacts.File{write(t, "figure.svg", plotSVG), write(t, "f.png", "\x89PNG\r\n\x1a\nxxxx")}},
 		},
 	}
 }
@@ -77,7 +77,7 @@ func TestPage(t *testing.T) {
 	for _, want := range []string{
 		"<h1>RaptorNet &amp; &lt;others&gt;</h1>", "<li><strong>one</strong> thing</li>", "<code>two</code> &lt; 3",
 		tableHTML, `<text x="5" y="20">label</text>`, `src="data:image/png;base64,iVBOR`,
-		"epochs: 3 → &lt;4&gt;", "1 min 23 s", "1 ran, 1 cached, 4.0 s", `<span id="line-small.hcl-2">  source = &#34;shapes&#34;`,
+		"epochs: 3 → &lt;4&gt;", "1 min 23 s", "1 ran, 1 cached, 4.0 s", `<p class="from">From <a href="#step-space">space</a></p>`, `<span id="line-small.hcl-2">  source = &#34;shapes&#34;`,
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page has no %s", want)
@@ -110,7 +110,7 @@ func TestSelfContained(t *testing.T) {
 
 // The page of the same input is the same; what it was is held by its digest.
 func TestGolden(t *testing.T) {
-	const version, want = 2, "03cabc68dbea96d5a48c0b2b8bff9030cb5c09abf4efc991bdbca930c77c7be4"
+	const version, want = 3, "7ed73b80830f080abebc9b88f7d463a62550f16a6b6709234090a8c5caee3ccf"
 	if got := artifacts.Sum([]byte(render(t, config(t)))).String(); got != want || Stage.Version != version {
 		t.Errorf("version %d gives %s, want version %d with %s", Stage.Version, got, version, want)
 	}

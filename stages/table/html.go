@@ -12,12 +12,12 @@ import (
 // kinds as classes, a link to the step that they came from (see
 // [pipeline.Anchor]), and all their origins, which show on hover; those without
 // a step can be reached by the keyboard, too. In a table of words each cell names
-// its column, for pages too narrow for columns.
+// its column, for pages too narrow for columns; other tables scroll there.
 var fragment = template.Must(template.New("table").Parse(`<figure class="table{{if .Words}} words{{end}}">
 {{- if or .Title .Caption}}
 <figcaption>{{with .Title}}<strong>{{.}}</strong>{{end}}{{if and .Title .Caption}} {{end}}{{.Caption}}</figcaption>
 {{- end}}
-<table>
+<div class="wide"><table>
 <thead>
 {{- if .Groups}}
 <tr>{{range .Groups}}{{if .Title}}<th scope="colgroup"{{if gt .Columns 1}} colspan="{{.Columns}}"{{end}} class="group">{{.Title}}</th>{{else}}<td></td>{{end}}{{end}}</tr>
@@ -29,7 +29,7 @@ var fragment = template.Must(template.New("table").Parse(`<figure class="table{{
 <tr>{{range .}}<td{{with .Class}} class="{{.}}"{{end}}{{with .Head}} data-head="{{.}}"{{end}}{{with .Value}} data-value="{{.}}"{{end}}{{with .Hover}} title="{{.}}"{{end}}{{if .Stop}} tabindex="0"{{end}}>{{if .Link}}<a href="{{.Link}}">{{end}}{{if .Best}}<b>{{.Text}}</b>{{else}}{{.Text}}{{end}}{{with .Interval}}<small>{{.}}</small>{{end}}{{if .Link}}</a>{{end}}{{with .Mark}}<sup>{{.}}</sup>{{end}}</td>{{end}}</tr>
 {{- end}}
 </tbody>
-</table>
+</table></div>
 {{- with .Legend}}
 <p class="legend">{{range $i, $e := .}}{{if $i}}, {{end}}{{with $e.Letter}}<sup>{{.}}</sup> {{end}}{{$e.Text}}{{end}}</p>
 {{- end}}

@@ -107,7 +107,7 @@ func TestFormats(t *testing.T) {
 
 // The golden files belong to this version.
 func TestVersion(t *testing.T) {
-	if Stage.Version != 3 {
+	if Stage.Version != 4 {
 		t.Errorf("version %d: check the golden files, then this test", Stage.Version)
 	}
 }
