@@ -39,9 +39,14 @@ func startBrowser(t testing.TB) *browser {
 	if err != nil {
 		t.Fatal(err)
 	}
+	profile, err := os.MkdirTemp("", "chromium")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(profile) }) // as far as that goes: helpers of the browser may outlive it for a moment
 	cmd := exec.CommandContext(t.Context(), path,
 		"--headless", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--hide-scrollbars", "--user-data-dir="+t.TempDir())
+		"--disable-component-update", "--disable-sync", "--hide-scrollbars", "--user-data-dir="+profile)
 	cmd.ExtraFiles = []*os.File{theirIn, theirOut} // 3 and 4, as the flag has it
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
