@@ -92,12 +92,13 @@ func (a Axis) title(kinds string) string {
 	return t
 }
 
-// wrap breaks a text into lines of at most this width. A word that is longer
-// stands alone.
+// wrap breaks a text into lines of at most this width. A word that is longer is
+// cut.
 func wrap(s string, style text.Style, width vg.Length) string {
 	var lines []string
 	line := ""
 	for _, word := range strings.Fields(s) {
+		word = clip(word, style, width)
 		longer := strings.TrimSpace(line + " " + word)
 		if line != "" && style.Width(longer) > width {
 			lines = append(lines, line)

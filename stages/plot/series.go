@@ -1,6 +1,7 @@
 package plot
 
 import (
+	"cmp"
 	"encoding/csv"
 	"fmt"
 	"io"
@@ -117,7 +118,7 @@ func makePoint(s Series, row pipeline.Row, x, y Axis, found map[string]bool) (p 
 		return p, false, err
 	}
 	if text, isText := xv.Value.(string); isText {
-		p.category = text
+		p.category = cmp.Or(text, "–")
 	} else if p.x, err = number(s.X, xv, x); err != nil {
 		return p, false, err
 	} else if s.Mark == "bars" {

@@ -200,6 +200,7 @@ func TestOddFigures(t *testing.T) {
 		"log bars":  {Y: Axis{Log: true}, Series: []Series{{Rows: rowsOf(1, 5, 2, 500), X: "x", Y: "y", Mark: "bars"}}},
 		"negative":  {Series: []Series{{Rows: rowsOf(1, -5, 2, 5), X: "x", Y: "y", Mark: "bars"}}},
 		"beyond":    {X: Axis{Min: &ten}, Y: Axis{Max: new(float64)}, Series: []Series{{Rows: rowsOf(1, 2, 3, 4), X: "x", Y: "y"}}},
+		"texts":     {X: Axis{Title: strings.Repeat("long", 99)}, Series: []Series{{Mark: "bars", Rows: []pipeline.Row{{"x": {Value: ""}, "y": {Value: 1.0}}}, X: "x", Y: "y"}}},
 		"huge":      {Series: []Series{{Rows: rowsOf(1e-300, 1e300, 1e300, -1e300), X: "x", Y: "y"}}},
 	} {
 		config.Width, config.Height = 60, 40

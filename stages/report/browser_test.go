@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"eyrie/artifacts"
@@ -18,10 +19,10 @@ import (
 	"eyrie/stages/table"
 )
 
-// makePage runs testdata/page.hcl and returns the file of the page that it makes.
-func makePage(t *testing.T) string {
+// makePage runs a recipe of testdata and returns the file of the page that it makes.
+func makePage(t *testing.T, name string) string {
 	t.Helper()
-	recipe, diags := hcl.Load("testdata/page.hcl", hcl.Options{
+	recipe, diags := hcl.Load(filepath.Join("testdata", name), hcl.Options{
 		Stages: []*pipeline.Stage{dataset.Stage, table.Stage, plot.Stage, report.Stage},
 	})
 	if diags.HasErrors() {
@@ -67,17 +68,34 @@ func makePage(t *testing.T) string {
 //go:embed testdata/probe.js
 var probe string
 
-// In each theme, at desktop and phone width, nothing is wider than the window,
-// no label is cut or covers another, and all can be told from the page. To look
-// at any page with one's own eyes, too:
+// The page does in a browser what it promises. To look at any page with one's own
+// eyes, too:
 //
-//	EYRIE_PAGE=$PWD/report.html EYRIE_SCREENSHOTS=/tmp go test -run Looks ./stages/report
-func TestLooks(t *testing.T) {
-	file, pictures := os.Getenv("EYRIE_PAGE"), os.Getenv("EYRIE_SCREENSHOTS")
-	if file == "" {
-		file = makePage(t)
-	}
+//	EYRIE_PAGE=$PWD/report.html EYRIE_SCREENSHOTS=/tmp go test -run Browser/looks ./stages/report
+func TestBrowser(t *testing.T) {
+	file := makePage(t, "page.hcl")
 	b := startBrowser(t)
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, *browser, string)
+	}{{"looks", testLooks}, {"sort", testSort}, {"origin", testOrigin}, {"theme", testTheme}, {"hostile", testHostile}} {
+		t.Run(test.name, func(t *testing.T) {
+			b.t, b.errors = t, nil
+			test.run(t, b, file)
+			if len(b.errors) > 0 {
+				t.Errorf("the page's script: %v", b.errors)
+			}
+		})
+	}
+}
+
+// In each theme, at desktop and phone width, nothing is wider than the window,
+// no label is cut or covers another, and all can be told from the page.
+func testLooks(t *testing.T, b *browser, file string) {
+	pictures := os.Getenv("EYRIE_SCREENSHOTS")
+	if other := os.Getenv("EYRIE_PAGE"); other != "" {
+		file = other
+	}
 	for _, theme := range []string{"light", "dark"} {
 		for name, width := range map[string]int{"desktop": 1280, "phone": 390} {
 			b.show(file, width, 900, theme, name == "phone")
@@ -86,7 +104,7 @@ func TestLooks(t *testing.T) {
 			}
 			b.eval(probe, nil)
 			for what, script := range map[string]string{
-				"wider than the window": "tooWide()", "cut": "cut()", "overlapping": "overlaps()", "of too little contrast": "faint()",
+				"wider than the window": fmt.Sprintf("tooWide(%d)", width), "cut": "cut()", "overlapping": "overlaps()", "of too little contrast": "faint()",
 			} {
 				var got []string
 				b.eval(script, &got)
@@ -95,9 +113,6 @@ func TestLooks(t *testing.T) {
 				}
 			}
 		}
-	}
-	if len(b.errors) > 0 {
-		t.Errorf("the page's script: %v", b.errors)
 	}
 	if pictures != "" {
 		var printed struct{ Data []byte }
@@ -128,9 +143,8 @@ func (b *browser) write(file string, content []byte) {
 }
 
 // Tables sort by the mouse and the keyboard; what is missing stays last.
-func TestSort(t *testing.T) {
-	b := startBrowser(t)
-	b.show(makePage(t), 1280, 900, "light", false)
+func testSort(t *testing.T, b *browser, file string) {
+	b.show(file, 1280, 900, "light", false)
 	b.eval(probe, nil)
 	var got []string
 	up := []string{"RaptorNet", "MobileNetV2 0.5", "MobileNetV2 0.35", "MCUNet (STM32)"}
@@ -153,9 +167,7 @@ func TestSort(t *testing.T) {
 
 // Where a number or a point came from is shown by a click, a tap and a key, with
 // a link to its step; Escape closes it, and the keyboard is back where it was.
-func TestOrigin(t *testing.T) {
-	file := makePage(t)
-	b := startBrowser(t)
+func testOrigin(t *testing.T, b *browser, file string) {
 	var got string
 	for _, phone := range []bool{false, true} {
 		b.show(file, map[bool]int{false: 1280, true: 390}[phone], 900, "light", phone)
@@ -192,15 +204,41 @@ func TestOrigin(t *testing.T) {
 }
 
 // The reader's choice of theme wins over the system's.
-func TestTheme(t *testing.T) {
-	b := startBrowser(t)
-	b.show(makePage(t), 1280, 900, "dark", false)
+func testTheme(t *testing.T, b *browser, file string) {
+	b.show(file, 1280, 900, "dark", false)
 	var paper string
 	for _, want := range []string{"rgb(20, 23, 26)", "rgb(255, 255, 255)", "rgb(20, 23, 26)", "rgb(20, 23, 26)"} {
 		if b.eval("getComputedStyle(document.documentElement).backgroundColor", &paper); paper != want {
 			t.Errorf("the page is %s, want %s", paper, want)
 		}
 		b.click(`document.getElementById("theme")`)
+	}
+}
+
+// Whatever texts say, they stay texts, and the page stays in its window; a table
+// of thousands of rows can be sorted and asked.
+func testHostile(t *testing.T, b *browser, _ string) {
+	file := makePage(t, "hostile.hcl")
+	for _, width := range []int{1280, 390} {
+		b.show(file, width, 900, "light", width < 400)
+		b.eval(probe, nil)
+		for script, want := range map[string]string{
+			`String(globalThis.harmed)`: "undefined",
+			`document.querySelectorAll("main :is(img, script, style, iframe), main [onerror], main [onfocus], main [onmouseover], [href^='javascript']").length + ""`: "0",
+			`document.querySelector("h1").textContent.includes("<script>globalThis.harmed = 1</script>") + ""`:                                                        "true",
+			fmt.Sprintf("tooWide(%d).join()", width):                                             "",
+			`heading(1).click(), document.querySelector("tbody tr td:nth-child(2)").textContent`: "0",
+		} {
+			var got string
+			if b.eval(script, &got); got != want {
+				t.Errorf("%d wide: %s is %q, want %q", width, script, got, want)
+			}
+		}
+		var shown string
+		b.click(`cell("3")`)
+		if b.eval("shown()", &shown); !strings.Contains(shown, "|measured: ") {
+			t.Errorf("%d wide: a cell shows %q", width, shown)
+		}
 	}
 }
 

@@ -60,7 +60,7 @@ stage "plot" "figure2" {
   x     = { title = "latency", unit = "ms", scale = 1000 }
   y     = { title = "top-1", unit = "%", scale = 100 }
   series = [
-    { name = "published networks", mark = "front", rows = local.paper, x = "latency", y = "top1", label = "network" },
+    { name = "networks as their authors published them", mark = "front", rows = local.paper, x = "latency", y = "top1", label = "network" },
     { name = "mean of the set", rows = [for k, s in stage.images : { x = 0.1, y = 0.55 + s.dataset.mean[0] / 10, name = k }], x = "x", y = "y", label = "name" },
   ]
 }

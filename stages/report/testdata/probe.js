@@ -4,13 +4,14 @@
 const boxOf = (e) => e.getBoundingClientRect();
 const named = (e) => `${e.localName}${e.className && e.className.baseVal === undefined ? "." + e.className : ""} ${e.textContent.trim().slice(0, 40)}`;
 
-// tooWide returns what reaches beyond the window, other than within what scrolls.
-globalThis.tooWide = () => {
+// tooWide returns what reaches beyond a window of this width, other than within
+// what scrolls. (A phone's own idea of its width grows with the page.)
+globalThis.tooWide = (width) => {
 	document.querySelectorAll("details").forEach((d) => { d.open = true; });
-	const wide = document.documentElement.scrollWidth > innerWidth ? [`the page: ${document.documentElement.scrollWidth} of ${innerWidth}`] : [];
+	const wide = document.documentElement.scrollWidth > width ? [`the page: ${document.documentElement.scrollWidth} of ${width}`] : [];
 	for (const e of document.querySelectorAll("body *")) {
 		const r = boxOf(e);
-		if (r.width && r.right > innerWidth + 1 && !e.closest(".wide, pre, .skip")) wide.push(named(e));
+		if (r.width && r.right > width + 1 && !e.closest(".wide, pre, .skip")) wide.push(named(e));
 	}
 	return wide;
 };
