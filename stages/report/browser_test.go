@@ -174,7 +174,7 @@ func testOrigin(t *testing.T, b *browser, file string) {
 		b.eval(probe, nil)
 		for target, want := range map[string]string{
 			`cell("87.1")`:                         "MobileNetV2 0.5, latency (ms): 87.1|published: Castagnetti et al., table 3|Close",
-			`cell("24")`:                           `few, training images: 24|measured: images["few"].dataset.train.count|Close`,
+			`cell("24")`:                           `few, images, training: 24|measured: images["few"].dataset.train.count|Close`,
 			`point("activations\nbottleneck 1\n")`: "activations|bottleneck 1|memory: 1172 KiB|given|Close",
 			`point("mean of the set\nmore")`:       `mean of the set|more|latency: 100 ms|given|top-1: 57.86 %|measured: images["more"].dataset.mean[0]|Close`,
 		} {

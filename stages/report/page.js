@@ -60,16 +60,16 @@ const origin = (text) => {
 const about = (target) => {
 	const title = target.querySelector(":scope > title");
 	if (title) return title.textContent.split("\n");
-	const cell = target, row = cell.parentElement, table = cell.closest("table");
-	const head = [...table.querySelectorAll('thead th[scope="col"]')][cell.cellIndex];
+	const cell = target, i = cell.cellIndex, top = cell.closest("table").tHead;
 	const text = (e) => { // without the letters of kinds
 		const copy = e.cloneNode(true);
 		copy.querySelectorAll("sup").forEach((s) => s.remove());
 		return copy.textContent;
 	};
-	const name = cell.cellIndex > 0 ? text(row.cells[0]) + ", " : "";
+	const groups = top.rows.length < 2 ? [] : [...top.rows[0].cells].flatMap((g) => Array(g.colSpan).fill(text(g)));
+	const names = [i > 0 ? text(cell.parentElement.cells[0]) : "", groups[i], text(top.rows[top.rows.length - 1].cells[i])];
 	const value = "value" in cell.dataset ? ": " + text(cell) : "";
-	return [name + text(head) + value, ...cell.title.split("\n").map((line) => "  " + line)];
+	return [names.filter(Boolean).join(", ") + value, ...cell.title.split("\n").map((line) => "  " + line)];
 };
 
 const close = () => {

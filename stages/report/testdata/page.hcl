@@ -39,7 +39,7 @@ stage "table" "sets" {
   title   = "The sets"
   columns = [
     { key = "name" },
-    { key = "set.train.count", title = "training images", format = "integer" },
+    { key = "set.train.count", title = "training", group = "images", format = "integer" },
     { key = "set.mean", title = "mean", format = "%.3f" },
   ]
   rows = [for k, s in stage.images : { name = k, set = s.dataset }]
