@@ -2,6 +2,7 @@ package evolve
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"eyrie/pipeline"
@@ -24,12 +25,12 @@ func (s *hunt) feasible() error {
 		with = fmt.Sprintf(" in %d bytes of memory", l.Memory)
 	}
 	if l.Latency > 0 && fastest.Cost > l.Latency {
-		return pipeline.Badf("limit.latency", "no subnet is as fast as %.4g ms on %s%s; the least latency is %.4g ms",
-			1e3*l.Latency, s.Platform.Name, with, 1e3*fastest.Cost)
+		return pipeline.Badf("limit.latency", "no subnet is as fast as %.6g ms on %s%s; the least latency is %s ms",
+			1e3*l.Latency, s.Platform.Name, with, enough(1e3*fastest.Cost))
 	}
 	if energy := fastest.Cost * s.Platform.Power; l.Energy > 0 && energy > l.Energy {
-		return pipeline.Badf("limit.energy", "no subnet takes as little as %.4g µJ on %s%s; the least energy is %.4g µJ",
-			1e6*l.Energy, s.Platform.Name, with, 1e6*energy)
+		return pipeline.Badf("limit.energy", "no subnet takes as little as %.6g µJ on %s%s; the least energy is %s µJ",
+			1e6*l.Energy, s.Platform.Name, with, enough(1e6*energy))
 	}
 	small := m.price(s.codec.encode(s.codec.space.Smallest()))
 	if l.Params > 0 && small.Params > l.Params {
@@ -39,6 +40,13 @@ func (s *hunt) feasible() error {
 		return pipeline.Badf("limit.macs", "no subnet has as few as %d MACs; the smallest has %d", l.MACs, small.MACs)
 	}
 	return nil
+}
+
+// enough writes a number with six digits, rounded up, so that a limit of what it
+// says is met.
+func enough(v float64) string {
+	digit := math.Pow(10, math.Floor(math.Log10(v))-5)
+	return fmt.Sprintf("%.6g", math.Ceil(v/digit)*digit)
 }
 
 // nothingRuns explains why not even the smallest subnet runs on the platform.
