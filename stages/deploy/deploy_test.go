@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"os"
 	"strings"
 	"testing"
 
@@ -84,6 +85,27 @@ func TestScheduleAddsUp(t *testing.T) {
 	}
 	if len(e.Layers) != len(net.Layers) || math.Abs(latency/out.Estimate.Latency-1) > 1e-9 || traffic != out.Estimate.Traffic {
 		t.Errorf("%d of %d layers, %v of %v s, %d of %d bytes", len(e.Layers), len(net.Layers), latency, out.Estimate.Latency, traffic, out.Estimate.Traffic)
+	}
+}
+
+// docs/search.md explains each key of a layer in the schedule.
+func TestScheduleIsDocumented(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/search.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := estimate(t, Config{Network: arch.Spec{Width: 0.35, Resolution: 96}, Platform: platform(t, "tinyraptor")}).Schedule.ReadFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var schedule struct{ Layers []map[string]any }
+	if err := json.Unmarshal(b, &schedule); err != nil {
+		t.Fatal(err)
+	}
+	for key := range schedule.Layers[0] {
+		if !strings.Contains(string(doc), "`"+key+"`") {
+			t.Errorf("%s is not explained", key)
+		}
 	}
 }
 
