@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -94,14 +95,16 @@ func newModule(opt Options) *module {
 
 // read parses the recipe's files.
 func (m *module) read(path string) {
-	names := []string{path}
 	m.dir = filepath.Dir(path)
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		m.dir = path
-		if names, err = filepath.Glob(filepath.Join(globQuote.Replace(path), "*.hcl")); err != nil || len(names) == 0 {
-			m.report(nil, "Not a recipe", "The directory %s has no *.hcl files.", path)
-		}
-		slices.Sort(names)
+	}
+	names, err := Files(path)
+	switch {
+	case err != nil:
+		m.unreadable(path, err)
+	case len(names) == 0:
+		m.report(nil, "Not a recipe", "The directory %s has no *.hcl files.", path)
 	}
 	if abs, err := filepath.Abs(m.dir); err == nil {
 		m.dir = abs
@@ -117,24 +120,47 @@ func (m *module) read(path string) {
 	}
 }
 
-var globQuote = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
+// Files returns the files of the recipe at path: path itself, or of a directory
+// the *.hcl files in it, sorted.
+func Files(path string) ([]string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return []string{path}, nil
+	}
+	entries, err := os.ReadDir(path)
+	var names []string
+	for _, e := range entries {
+		if !e.IsDir() && filepath.Ext(e.Name()) == ".hcl" {
+			names = append(names, filepath.Join(path, e.Name()))
+		}
+	}
+	return names, err
+}
+
+// unreadable reports a file that cannot be read.
+func (m *module) unreadable(name string, err error) {
+	m.partial = true
+	if errors.Is(err, fs.ErrNotExist) {
+		m.report(nil, "No such file", "There is no file %s.", name)
+	} else {
+		m.report(nil, "Cannot read file", "%s.", err)
+	}
+}
 
 // parse reads one file. What can be read of a file with mistakes is checked as
 // far as that makes sense.
 func (m *module) parse(name string) *hclsyntax.Body {
 	src, err := os.ReadFile(name)
 	if err != nil {
-		m.partial = true
-		if errors.Is(err, fs.ErrNotExist) {
-			m.report(nil, "No such file", "There is no file %s.", name)
-		} else {
-			m.report(nil, "Cannot read file", "%s.", err)
-		}
+		m.unreadable(name, err)
 		return nil
 	}
-	if bytes.IndexByte(src, 0) >= 0 {
+	if line, bad := notText(src); bad {
 		m.partial = true
-		m.report(nil, "Not a recipe", "The file %s is not text.", name)
+		m.report(nil, "Not a recipe", "The file %s is not text in UTF-8: see line %d.", name, line)
 		return nil
 	}
 	if diag := tooDeep(src, name); diag != nil {
@@ -149,6 +175,22 @@ func (m *module) parse(name string) *hclsyntax.Body {
 	m.diags = append(m.diags, diags...)
 	m.partial = m.partial || diags.HasErrors()
 	return file.Body.(*hclsyntax.Body)
+}
+
+// notText returns the first line that has a zero byte, or one that is part of no
+// character in UTF-8, if there is any.
+func notText(src []byte) (line int, bad bool) {
+	if utf8.Valid(src) && bytes.IndexByte(src, 0) < 0 {
+		return 0, false
+	}
+	at := 0
+	for {
+		r, size := utf8.DecodeRune(src[at:])
+		if r == 0 || r == utf8.RuneError && size == 1 {
+			return 1 + bytes.Count(src[:at], []byte("\n")), true
+		}
+		at += size
+	}
 }
 
 // withoutCascade leaves out what follows from a quote that is missing: the

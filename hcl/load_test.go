@@ -57,11 +57,33 @@ func step(t testing.TB, r *pipeline.Recipe, id string) *pipeline.Step {
 	return nil
 }
 
-// A program given as a recipe is refused at once, without a flood of mistakes.
+// A program given as a recipe, or text in another encoding, is refused at once,
+// without a flood of mistakes.
 func TestLoadBinary(t *testing.T) {
-	_, diags := loadText(t, "\x7fELF\x02\x00\x00{{{{", hcl.Options{})
-	if diags.Len() != 1 || !strings.Contains(diags.Error(), "is not text") {
-		t.Errorf("got %v", diags)
+	tests := []struct{ text, want string }{
+		{"\x7fELF\x02\x00\x00{{{{", "is not text in UTF-8: see line 1."},
+		{"# fine: \uFFFD é\n# caf\xe9\n", "is not text in UTF-8: see line 2."},
+		{"\xff\xfes\x00t\x00", "is not text in UTF-8: see line 1."},
+	}
+	for _, test := range tests {
+		if _, diags := loadText(t, test.text, hcl.Options{}); diags.Len() != 1 || !strings.Contains(diags.Error(), test.want) {
+			t.Errorf("%q: got %v", test.text, diags)
+		}
+	}
+}
+
+// Of a directory, the files that end in .hcl are the recipe; directories are not.
+func TestLoadDirectory(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "b[1].hcl", `output "b" { value = local.a }`)
+	write(t, dir, "a.hcl", `locals { a = 1 }`)
+	write(t, dir, "c.hcl.bak", `not a recipe`)
+	if err := os.Mkdir(filepath.Join(dir, "d.hcl"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	r, diags := hcl.Load(dir, hcl.Options{})
+	if diags.Len() != 0 || len(r.Outputs) != 1 {
+		t.Errorf("%v", diags)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/mattn/go-runewidth"
 	"github.com/mitchellh/go-wordwrap"
 )
 
@@ -107,21 +108,51 @@ func (r renderer) snippet(at hcl.Range, color string) {
 func (r renderer) line(number int, line string, from, to int, color string) {
 	from = min(from, len(line))
 	to = min(max(to, from), len(line))
+	line, from, to = excerpt(line, from, to)
 	gutter := fmt.Sprintf("%4d: ", number)
 	fmt.Fprintf(r, "%s%s\n", gutter, line)
 	marked := line[from:to]
 	space := len(marked) - len(strings.TrimLeft(marked, " \t"))
 	before := line[:from+space]
-	carets := strings.Repeat("^", max(1, utf8.RuneCountInString(marked[space:])))
+	carets := strings.Repeat("^", max(1, runewidth.StringWidth(marked[space:])))
 	fmt.Fprintf(r, "%s%s%s\n", strings.Repeat(" ", len(gutter)), blank(before), r.in(color, carets))
 }
 
-// blank replaces all but tabs by spaces.
+// excerpt returns the part of a long line that is about the bytes between from
+// and to, and where these are in it.
+func excerpt(line string, from, to int) (string, int, int) {
+	const most, before = 240, 80 // bytes
+	if len(line) <= most {
+		return line, from, to
+	}
+	begin := max(0, min(from-before, len(line)-most))
+	end := min(begin+most, len(line))
+	for begin > 0 && !utf8.RuneStart(line[begin]) {
+		begin--
+	}
+	for end < len(line) && !utf8.RuneStart(line[end]) {
+		end++
+	}
+	part := line[begin:end]
+	from, to = from-begin, min(to, end)-begin
+	if begin > 0 {
+		part, from, to = "…"+part, from+len("…"), to+len("…")
+	}
+	if end < len(line) {
+		part += "…"
+	}
+	return part, from, to
+}
+
+// blank returns what leaves as much room as s, with its tabs.
 func blank(s string) string {
-	return strings.Map(func(c rune) rune {
+	var b strings.Builder
+	for _, c := range s {
 		if c == '\t' {
-			return c
+			b.WriteRune(c)
+		} else {
+			b.WriteString(strings.Repeat(" ", runewidth.RuneWidth(c)))
 		}
-		return ' '
-	}, s)
+	}
+	return b.String()
 }

@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"unicode/utf8"
+
+	"github.com/mattn/go-runewidth"
 
 	"eyrie/hcl"
 )
@@ -52,6 +55,25 @@ func TestAll(t *testing.T) {
 	} {
 		if !strings.Contains(string(b), want) {
 			t.Errorf("%s\nlacks %s", b, want)
+		}
+	}
+}
+
+// Of a very long line the part at fault is shown; wide characters take two columns.
+func TestWriteExcerpt(t *testing.T) {
+	for _, before := range []string{"", strings.Repeat("é", 50_000)} {
+		_, diags := loadText(t, `locals { x = "`+before+`目录${nope}`+strings.Repeat("é", 50_000)+`" }`, hcl.Options{})
+		var b strings.Builder
+		if err := diags.Write(&b, 0, false); err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(b.String(), "\n")
+		if len(lines[3]) > 300 || !utf8.ValidString(lines[3]) {
+			t.Errorf("%d bytes: %q", len(lines[3]), lines[3])
+		}
+		at := strings.Index(lines[3], "nope")
+		if at < 0 || runewidth.StringWidth(lines[3][:at]) != strings.Index(lines[4], "^^^^") {
+			t.Errorf("\n%s\n%s", lines[3], lines[4])
 		}
 	}
 }

@@ -66,25 +66,13 @@ func recipeFiles(paths []string) ([]string, error) {
 			files = append(files, path)
 			continue
 		}
-		info, err := os.Stat(path)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
+		names, err := hcl.Files(path)
+		if errors.Is(err, fs.ErrNotExist) {
 			return nil, invalidf("there is no file %s", path)
-		case err != nil:
-			return nil, err
-		case !info.IsDir():
-			files = append(files, path)
-			continue
-		}
-		entries, err := os.ReadDir(path)
-		if err != nil {
+		} else if err != nil {
 			return nil, err
 		}
-		for _, e := range entries {
-			if !e.IsDir() && filepath.Ext(e.Name()) == ".hcl" {
-				files = append(files, filepath.Join(path, e.Name()))
-			}
-		}
+		files = append(files, names...)
 	}
 	return slices.Compact(files), nil
 }
