@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -113,6 +114,8 @@ func (d *Dir) checkLayout() error {
 	names, err := os.ReadDir(d.root)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(names) == 0 {
 		return nil
+	} else if errors.Is(err, syscall.ENOTDIR) {
+		return errors.New("this is not a directory; name another one with --store")
 	} else if err != nil {
 		return err
 	}

@@ -103,7 +103,8 @@ func snippet(pos string) string {
 	if n < 1 || n > len(lines) {
 		return ""
 	}
-	return fmt.Sprintf("%6d | %s\n", n, strings.TrimRight(lines[n-1], "\r"))
+	const width = 240 // columns
+	return fmt.Sprintf("%6d | %s\n", n, view.Cut(strings.TrimRight(lines[n-1], "\r"), width))
 }
 
 // say writes a line to w.

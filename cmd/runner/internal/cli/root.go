@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"eyrie/cmd/runner/internal/view"
 	"eyrie/pipeline"
@@ -35,10 +37,14 @@ type app struct {
 
 // Main runs the command line over the stages and returns the exit code.
 func Main(stages []*pipeline.Stage) int {
-	a := &app{stages: stages, in: os.Stdin, out: os.Stdout, err: os.Stderr}
+	out := &stdout{File: os.Stdout}
+	a := &app{stages: stages, in: os.Stdin, out: out, err: os.Stderr}
 	root := a.root()
 	a.json = slices.Contains(os.Args, "--json") // so that a mistake in the flags is told as JSON, too
 	err := root.Execute()
+	if err == nil {
+		err = out.failure()
+	}
 	if err != nil {
 		a.complain(err)
 	}
@@ -69,6 +75,10 @@ has no result yet, tells why, and keeps every result in a store beside the recip
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		var bad *pflag.InvalidValueError // which quotes strconv
+		if errors.As(err, &bad) {
+			return invalidf("--%s %q: want %s", bad.GetFlag().Name, bad.GetValue(), bad.GetFlag().Value.Type())
+		}
 		return invalidf("%w; see %s --help", err, cmd.CommandPath())
 	})
 	root.SetHelpCommand(helpCommand(root))
@@ -81,7 +91,7 @@ has no result yet, tells why, and keeps every result in a store beside the recip
 	f.StringVar(&a.logLevel, "log-level", "info", "what to show of the stages' logs: trace, debug, info, warn or error")
 	f.BoolVar(&a.noColor, "no-color", false, "no colours (also: the environment variable NO_COLOR)")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "show cached steps one by one")
-	root.PersistentPreRunE = func(*cobra.Command, []string) error { return a.checkFlags() }
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return a.checkFlags(cmd) }
 	root.AddCommand(a.runCommand(), a.planCommand(), a.validateCommand(), a.fmtCommand(), a.graphCommand(), a.showCommand(),
 		a.outputCommand(), a.stagesCommand(), a.functionsCommand(), a.versionCommand(),
 		&cobra.Command{Use: "exit-codes", Short: "What the exit codes mean", Long: exitCodes},
@@ -105,7 +115,10 @@ func helpCommand(root *cobra.Command) *cobra.Command {
 }
 
 // checkFlags finds mistakes in the global flags.
-func (a *app) checkFlags() error {
+func (a *app) checkFlags(cmd *cobra.Command) error {
+	if a.store == "" && cmd.Flags().Changed("store") { // as of a shell's variable that is not set
+		return invalidf("--store is empty: want a directory")
+	}
 	if _, err := zerolog.ParseLevel(a.logLevel); err != nil || a.logLevel == "" {
 		return invalidf("--log-level %q: want trace, debug, info, warn or error", a.logLevel)
 	}
@@ -135,7 +148,7 @@ func exactly(params ...string) cobra.PositionalArgs {
 		}
 		if extra := len(args) - len(params); extra > 0 {
 			what := fmt.Sprintf("%q is too much", args[len(params)])
-			if params[0] == "RECIPE" && len(params) == 1 {
+			if slices.Equal(params, []string{"RECIPE"}) {
 				what = fmt.Sprintf("one recipe at a time, not %d (a directory of *.hcl files is one recipe)", len(args))
 			}
 			return invalidf("%s: %s: %s", cmd.CommandPath(), what, cmd.UseLine())

@@ -54,7 +54,7 @@ func parseResources(flags []string) (map[string]float64, error) {
 	for _, f := range flags {
 		name, amount, ok := strings.Cut(f, "=")
 		n, err := strconv.ParseFloat(amount, 64)
-		if !ok || name == "" || err != nil || n < 0 {
+		if !ok || name == "" || err != nil || !(n >= 0) { // NaN is no amount, either
 			return nil, invalidf("--resource %q: want name=amount, such as gpus=1", f)
 		}
 		has[name] = n
@@ -133,8 +133,12 @@ func (r *runner) notice(text string) {
 
 // terminalOf returns the terminal that w is, if it can move its cursor.
 func terminalOf(w io.Writer) *os.File {
-	if f, ok := w.(*os.File); ok && view.CanRedraw(f) {
-		return f
+	f, _ := w.(*os.File)
+	if o, ok := w.(*stdout); ok {
+		f = o.File
 	}
-	return nil
+	if f == nil || !view.CanRedraw(f) {
+		return nil
+	}
+	return f
 }

@@ -12,8 +12,9 @@ import (
 	"eyrie/cmd/runner/internal/view"
 )
 
-// signals lets a run end well: the first signal cancels its context, so that
-// running steps write their checkpoints; the second ends the process at once.
+// signals lets a run end well: while steps run, the first signal cancels its
+// context, so that they write their checkpoints. The second, or one while nothing
+// runs, ends the process at once.
 type signals struct {
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -55,9 +56,9 @@ func (s *signals) loop() {
 func (s *signals) first() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.view == nil {
-		s.say("stopping")
-		return
+	if s.view == nil { // nothing is lost: the store is always whole
+		s.say("stopped")
+		os.Exit(exitInterrupted)
 	}
 	s.view.Notice("stopping: waiting for the running steps to write their checkpoint (again: stop at once)")
 }
