@@ -103,7 +103,7 @@ func TestPaperOnFashionMNIST(t *testing.T) {
 	run := runner(t)
 	args := []string{"paper.hcl", "--store", t.TempDir(), "--var", "data=" + fashionMNIST(t), "--var", "epochs=0.05"}
 	text := run(append([]string{"run", "--target", "search"}, args...)...)
-	if !strings.Contains(text, "at most 4 ms") {
+	if !strings.Contains(text, "≤\u00a04\u00a0ms") {
 		t.Errorf("no table:\n%s", text)
 	}
 }

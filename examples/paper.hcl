@@ -307,9 +307,10 @@ stage "deploy-estimate" "scaled" {
 }
 
 stage "plot" "figure2" {
-  title = "Figure 2: ImageNet top-1 over latency on Raptor"
-  x     = { title = "latency", unit = "ms", scale = 1000 }
-  y     = { title = "ImageNet top-1", unit = "%", scale = 100 }
+  title  = "Figure 2: ImageNet top-1 over latency on Raptor"
+  height = 100
+  x      = { title = "latency", unit = "ms", scale = 1000, min = 0 }
+  y      = { title = "ImageNet top-1", unit = "%", scale = 100 }
   series = concat(
     [{
       name = "RaptorNet"
@@ -457,7 +458,7 @@ stage "deploy-estimate" "exported" {
 stage "table" "search" {
   title = "Found on Fashion-MNIST: the most MACs under a latency limit"
   rows = [for name, s in stage.found : merge(s.best, {
-    limit       = "at most ${replace(name, "ms", " ms")}"
+    limit       = "≤\u00a0${replace(name, "ms", "\u00a0ms")}"
     gap         = s.gap
     utilisation = stage.deployed[name].estimate.utilisation
   })]
@@ -477,8 +478,8 @@ stage "table" "search" {
 stage "table" "objectives" {
   title = "The most MACs, or the most accuracy: two objectives under the same limits"
   rows = flatten([for name, s in stage.found : [
-    merge(s.best, { limit = "at most ${replace(name, "ms", " ms")}", objective = "MACs" }),
-    merge(stage.accurate[name].best, { limit = "at most ${replace(name, "ms", " ms")}", objective = "predicted top-1" }),
+    merge(s.best, { limit = "≤\u00a0${replace(name, "ms", "\u00a0ms")}", objective = "MACs" }),
+    merge(stage.accurate[name].best, { limit = "≤\u00a0${replace(name, "ms", "\u00a0ms")}", objective = "predicted top-1" }),
   ]])
   columns = [
     { key = "limit" },
@@ -494,7 +495,7 @@ stage "table" "objectives" {
 
 stage "table" "deployment" {
   title = "A subnet with its weights, as ONNX and quantised to int8"
-  rows  = [merge(stage.exported.estimate, { limit = "at most 3 ms" })]
+  rows  = [merge(stage.exported.estimate, { limit = "≤\u00a03\u00a0ms" })]
   columns = [
     { key = "limit" },
     { key = "latency", unit = "ms", scale = 1000, format = "%.2f" },
@@ -508,8 +509,8 @@ stage "table" "deployment" {
 
 stage "plot" "predictor_figure" {
   title = "The predictor on subnets that it has not seen"
-  x     = { title = "top-1 measured on the images held out", unit = "%", scale = 100 }
-  y     = { title = "top-1 predicted", unit = "%", scale = 100 }
+  x     = { title = "top-1 on images held out", unit = "%", scale = 100 }
+  y     = { title = "top-1", unit = "%", scale = 100 }
   series = [
     { name = "unseen subnets", rows = stage.predictor.unseen, x = "top1", y = "predicted" },
   ]
@@ -521,7 +522,7 @@ stage "plot" "search_figure" {
   y     = { title = "Fashion-MNIST top-1", unit = "%", scale = 100 }
   series = [
     { name = "front of MACs over latency", rows = [for s in stage.front.front : s if s.top1 != null], x = "latency", y = "top1" },
-    { name = "the most MACs under a limit", rows = [for name, s in stage.found : merge(s.best, { limit = "at most ${replace(name, "ms", " ms")}" })], x = "latency", y = "top1", label = "limit" },
+    { name = "the most MACs under a limit", rows = [for name, s in stage.found : merge(s.best, { limit = "≤\u00a0${replace(name, "ms", "\u00a0ms")}" })], x = "latency", y = "top1", label = "limit" },
   ]
 }
 
@@ -684,7 +685,7 @@ stage "report" "page" {
     },
     {
       title  = "Deployed"
-      text   = join("\n", [for line in stage.exported.summary : "- ${line}"])
+      text   = join("\n", [for line in concat(slice(stage.exported.summary, 0, 4), [element(stage.exported.summary, -1)]) : "- ${line}"])
       tables = [stage.deployment.html]
     },
     { title = "What does not add up", tables = [stage.oddities.html] },

@@ -190,11 +190,12 @@ func (f *figure) add(pg *page) []entry {
 	p := pg.plot
 	p.BackgroundColor = nil
 	p.Add(gridLines{vertical: f.categories == nil})
-	nbars := 0
+	nbars, markLines := 0, true
 	for _, s := range f.all {
 		if s.Mark == "bars" {
 			nbars++
 		}
+		markLines = markLines && (s.Mark != "line" || len(s.points) <= maxMarked)
 	}
 	var entries []entry
 	for _, s := range f.all {
@@ -204,7 +205,7 @@ func (f *figure) add(pg *page) []entry {
 			pg.bars, thumb = append(pg.bars, b), b
 			p.Add(b)
 		} else {
-			m := newMarks(s)
+			m := newMarks(s, markLines)
 			pg.marks, thumb = append(pg.marks, m), m
 			p.Add(m)
 		}

@@ -42,7 +42,7 @@ func (l labels) obstacles(c draw.Canvas, p *gonum.Plot) *obstacles {
 			o.addLine(m.steps(at))
 		}
 		for _, pt := range m.points {
-			if !m.marked() {
+			if !m.marked {
 				break
 			}
 			o.boxes = append(o.boxes, around(at(pt.x.v, pt.y.v), m.glyph().Radius))

@@ -14,11 +14,17 @@ import (
 // marks draws a series of points, a line or a front; bars are drawn by bars.
 type marks struct {
 	series
+	marked       bool    // each point has a marker
 	best, others []point // of a front
 }
 
-func newMarks(s series) *marks {
-	m := &marks{series: s}
+// maxMarked is how many points of a line get a marker; more would hide it.
+const maxMarked = 24
+
+// newMarks prepares a series. Lines are marked all or none, so that a reader does
+// not look for the difference.
+func newMarks(s series, lines bool) *marks {
+	m := &marks{series: s, marked: s.Mark != "cloud" && (s.Mark != "line" || lines)}
 	if s.Mark == "front" {
 		m.best, m.others = front(s)
 	}
@@ -43,7 +49,7 @@ func (m *marks) DataRange() (xmin, xmax, ymin, ymax float64) {
 
 // GlyphBoxes keeps markers at the edge whole.
 func (m *marks) GlyphBoxes(p *gonum.Plot) []gonum.GlyphBox {
-	if !m.marked() {
+	if !m.marked {
 		return nil
 	}
 	r := m.glyph().Radius*3/2 + vg.Points(1)
@@ -57,14 +63,6 @@ func (m *marks) GlyphBoxes(p *gonum.Plot) []gonum.GlyphBox {
 	return boxes
 }
 
-// maxMarked is how many points of a line get a marker; more would hide it.
-const maxMarked = 24
-
-// marked tells whether each point gets a marker.
-func (m *marks) marked() bool {
-	return m.Mark != "cloud" && (m.Mark != "line" || len(m.points) <= maxMarked)
-}
-
 // Plot draws the series.
 func (m *marks) Plot(c draw.Canvas, p *gonum.Plot) {
 	at := placer(&c, p)
@@ -73,7 +71,7 @@ func (m *marks) Plot(c draw.Canvas, p *gonum.Plot) {
 		m.band(c, at)
 		strokeWithin(c, m.line(), polyline(m.points, at))
 		m.whiskers(c, m.points, at)
-		if m.marked() {
+		if m.marked {
 			drawGlyphs(c, m.glyph(), m.points, at)
 		}
 	case "cloud":
@@ -181,7 +179,7 @@ func (m *marks) Thumbnail(c *draw.Canvas) {
 		for _, d := range []vg.Point{{X: -r, Y: r / 2}, {X: 0, Y: -r}, {X: r, Y: r}} {
 			c.DrawGlyph(m.dots(), c.Center().Add(d))
 		}
-	case m.marked():
+	case m.marked:
 		c.DrawGlyph(m.glyph(), c.Center())
 	}
 }
