@@ -16,7 +16,7 @@ import (
 )
 
 // Stage is the evolve stage.
-var Stage = pipeline.Define("evolve", 4,
+var Stage = pipeline.Define("evolve", 5,
 	`Searches a space of subnets for the best within limits on a platform.
 
 objective = "macs" (the paper's) needs no training: the most MACs within the
@@ -35,7 +35,7 @@ the same result on any number of threads, and after an interruption.
 The output gap is the distance to the true optimum, which is found exactly where
 the objective is MACs or the prediction of a ridge regression, under limits on
 latency, energy and memory; limits on parameters and MACs are left out of that
-optimum, so that it may be out of reach then. The output coverage compares the
+optimum, which says whether it is within them (optimum.within) or only a bound. The output coverage compares the
 front of nsga2 to the true front in the same way.`,
 	defaults, run)
 
@@ -116,6 +116,7 @@ type Optimum struct {
 	MACs      int64       `json:"macs" provenance:"modelled" doc:"of the best subnet of all"`
 	Predicted *float64    `json:"predicted" provenance:"predicted" doc:"its accuracy by the predictor; null without one"`
 	Latency   float64     `json:"latency" unit:"s" provenance:"modelled" doc:"its latency"`
+	Within    bool        `json:"within" doc:"it meets the limits on parameters and MACs, too; else the gap is to a bound that may be out of reach"`
 	Subnet    arch.Subnet `json:"subnet" doc:"that subnet"`
 }
 

@@ -20,6 +20,12 @@ func (l Limit) time(power float64) float64 {
 	return limit
 }
 
+// counted tells whether costs are within the limits on what is counted, which are
+// left out of the optimum.
+func (l Limit) counted(c costs) bool {
+	return (l.Params == 0 || c.Params <= l.Params) && (l.MACs == 0 || c.MACs <= l.MACs)
+}
+
 // findOptimum finds the yardstick of a search whose objective adds up.
 func (s *hunt) findOptimum() {
 	if s.objective.adds == nil {
@@ -29,7 +35,7 @@ func (s *hunt) findOptimum() {
 	if path, ok := all.graph.Best(s.Limit.time(s.Platform.Power)); ok {
 		n := all.subnet(path, len(s.codec.first))
 		c := s.model.price(s.codec.encode(n))
-		s.optimum, s.most = &Optimum{MACs: c.MACs, Latency: c.Latency, Subnet: n}, path.Value
+		s.optimum, s.most = &Optimum{MACs: c.MACs, Latency: c.Latency, Within: s.Limit.counted(c), Subnet: n}, path.Value
 		if s.predictor != nil {
 			s.optimum.Predicted = &path.Value
 		}
@@ -43,6 +49,9 @@ func (s *hunt) gap(best float64) *float64 {
 		return nil
 	}
 	gap := 1 - best/s.most
+	if math.Abs(gap) < 1e-12 { // the same sum in another order
+		gap = 0
+	}
 	return &gap
 }
 
