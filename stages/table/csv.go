@@ -7,12 +7,14 @@ import (
 )
 
 // csv writes the numbers without formats, with two columns behind each that has
-// intervals, and a column of kinds behind each that mixes them. Missing values
-// are empty.
+// intervals, and a column of kinds behind each that mixes them or, where no column
+// says the row's, has any. Missing values are empty.
 func (g *grid) csv() string {
 	var b strings.Builder
 	var heads []string
-	for _, h := range g.heads {
+	telling := make([]bool, len(g.heads))
+	for i, h := range g.heads {
+		telling[i] = h.mixed || g.legendOnly && g.kinded(i)
 		title := h.title
 		if h.group != "" {
 			title = h.group + ": " + title
@@ -21,7 +23,7 @@ func (g *grid) csv() string {
 		if h.interval {
 			heads = append(heads, title+" low", title+" high")
 		}
-		if h.mixed {
+		if telling[i] {
 			heads = append(heads, title+" provenance")
 		}
 	}
@@ -37,7 +39,7 @@ func (g *grid) csv() string {
 				}
 				line = append(line, low, high)
 			}
-			if g.heads[i].mixed {
+			if telling[i] {
 				line = append(line, joinKinds(c.kinds))
 			}
 		}

@@ -78,6 +78,14 @@ func (g *grid) markKinds(letters map[pipeline.Provenance]string) {
 	}
 }
 
+// kinded tells whether a column has numbers that the recipe did not give.
+func (g *grid) kinded(column int) bool {
+	return slices.ContainsFunc(g.rows, func(row []cell) bool {
+		kinds := row[column].kinds
+		return len(kinds) > 0 && kinds[0] != pipeline.Given
+	})
+}
+
 // provenanceColumn appends the column that lists each row's kinds.
 func (g *grid) provenanceColumn() {
 	g.heads = append(g.heads, head{title: "provenance"})

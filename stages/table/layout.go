@@ -16,6 +16,7 @@ type grid struct {
 	rows           [][]cell
 	legend         []entry
 	notes          []string // the author's
+	legendOnly     bool     // no column says the kinds of the rows
 }
 
 // head is the top of a column.
@@ -45,7 +46,7 @@ const absent = "–"
 
 // layOut resolves every cell, then compares the cells of each column.
 func layOut(c Config) (*grid, error) {
-	g := &grid{title: c.Title, caption: c.Caption, rows: make([][]cell, len(c.Rows))}
+	g := &grid{title: c.Title, caption: c.Caption, rows: make([][]cell, len(c.Rows)), legendOnly: c.Provenance == "legend"}
 	for i, col := range c.Columns {
 		if err := g.column(c.Rows, col); err != nil {
 			return nil, pipeline.Badf(fmt.Sprintf("columns[%d].key", i), "%w", err)
@@ -53,10 +54,10 @@ func layOut(c Config) (*grid, error) {
 	}
 	letters := g.letters()
 	g.markKinds(letters)
-	if c.Provenance != "legend" {
+	if !g.legendOnly {
 		g.provenanceColumn()
 	}
-	g.explain(letters, c.Provenance == "legend")
+	g.explain(letters, g.legendOnly)
 	g.notes = c.Footnotes
 	return g, nil
 }

@@ -107,7 +107,7 @@ func TestFormats(t *testing.T) {
 
 // The golden files belong to this version.
 func TestVersion(t *testing.T) {
-	if Stage.Version != 4 {
+	if Stage.Version != 5 {
 		t.Errorf("version %d: check the golden files, then this test", Stage.Version)
 	}
 }
@@ -181,6 +181,20 @@ func TestWords(t *testing.T) {
 	} {
 		if !strings.Contains(g.html(), want) {
 			t.Errorf("no %s in %s", want, g.html())
+		}
+	}
+}
+
+// A program that reads the CSV can tell each number's kind, also where the page
+// says it in the legend alone.
+func TestCSVKinds(t *testing.T) {
+	for provenance, want := range map[string]string{
+		"legend": "n,a,a provenance\nx,1,measured\n", "column": "n,a,provenance\nx,1,measured\n",
+	} {
+		g, err := layOut(Config{Columns: []Column{{Key: "n"}, {Key: "a"}}, Provenance: provenance,
+			Rows: []pipeline.Row{{"n": name("x"), "a": from(1, pipeline.Measured, "s", "o")}}})
+		if err != nil || g.csv() != want {
+			t.Errorf("%s: %v, %q, want %q", provenance, err, g.csv(), want)
 		}
 	}
 }
