@@ -4,6 +4,7 @@ package examples_test
 import (
 	"errors"
 	"io/fs"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -102,9 +103,22 @@ func TestPaperOnTheHardware(t *testing.T) {
 func TestPaperOnFashionMNIST(t *testing.T) {
 	run := runner(t)
 	args := []string{"paper.hcl", "--store", t.TempDir(), "--var", "data=" + fashionMNIST(t), "--var", "epochs=0.05"}
-	text := run(append([]string{"run", "--target", "search"}, args...)...)
+	text := run(append([]string{"run", "--target", "search", "--target", "exported", "--target", "convergence_figure", "--target", "raptornet"}, args...)...)
 	if !strings.Contains(text, "≤\u00a04\u00a0ms") {
 		t.Errorf("no table:\n%s", text)
+	}
+	float, int8 := number(t, run, "deployed_top1", args), number(t, run, "deployed_top1_int8", args)
+	if float < 0.3 || math.Abs(float-int8) > 0.03 {
+		t.Errorf("top-1 %v, in int8 %v", float, int8)
+	}
+	for _, name := range []string{"onnx", "onnx_int8"} {
+		path := strings.TrimSpace(run(append([]string{"output", args[0], name}, args[1:]...)...))
+		if info, err := os.Stat(path); err != nil || info.Size() < 1<<14 {
+			t.Errorf("%s: %v, %v", name, info, err)
+		}
+	}
+	if gap := number(t, run, "evolve_gap", args); gap < 0 || gap > 0.02 {
+		t.Errorf("evolve_gap = %v", gap)
 	}
 }
 
