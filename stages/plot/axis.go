@@ -92,9 +92,9 @@ func (a Axis) title(kinds string) string {
 	return t
 }
 
-// wrap breaks a text into lines of at most this width. A word that is longer is
-// cut.
-func wrap(s string, style text.Style, width vg.Length) string {
+// wrap breaks a text into at most so many lines of at most this width, and cuts
+// what is longer.
+func wrap(s string, style text.Style, width vg.Length, most int) string {
 	var lines []string
 	line := ""
 	for _, word := range strings.Fields(s) {
@@ -106,7 +106,11 @@ func wrap(s string, style text.Style, width vg.Length) string {
 		}
 		line = longer
 	}
-	return strings.Join(append(lines, line), "\n")
+	lines = append(lines, line)
+	if len(lines) > most {
+		lines = append(lines[:most-1], clip(strings.Join(lines[most-1:], " "), style, width))
+	}
+	return strings.Join(lines, "\n")
 }
 
 // clip shortens a text to this width.

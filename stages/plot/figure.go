@@ -168,7 +168,7 @@ func (f *figure) draw(c draw.Canvas) *page {
 	if f.Title != "" {
 		style := lettering(11, true)
 		style.YAlign = text.YTop
-		title := wrap(f.Title, style, width)
+		title := wrap(f.Title, style, width, 3)
 		c.FillText(style, vg.Point{X: c.Min.X, Y: c.Max.Y}, title)
 		c.Max.Y -= style.Rectangle(title).Size().Y + vg.Points(8)
 	}
@@ -248,7 +248,7 @@ func (f *figure) axes(p *gonum.Plot, c draw.Canvas) {
 		a.axis.Label.TextStyle.Font = lettering(10, false).Font
 		a.axis.Tick.Label.Font = lettering(9, false).Font
 		a.axis.Width, a.axis.Tick.Width = vg.Points(0.8), vg.Points(0.8)
-		a.axis.Label.Text = wrap(a.config.title(a.kinds), a.axis.Label.TextStyle, a.length*9/10)
+		a.axis.Label.Text = wrap(a.config.title(a.kinds), a.axis.Label.TextStyle, a.length*9/10, 2)
 		a.axis.Label.Padding, a.axis.Padding = vg.Points(4), 0
 		a.axis.Tick.Marker = gonum.TickerFunc(linearTicks)
 		if a.whole {

@@ -254,6 +254,25 @@ func TestCrosses(t *testing.T) {
 	}
 }
 
+// A text takes no more room than it is given; what is cut says so.
+func TestWrap(t *testing.T) {
+	style := lettering(10, false)
+	for _, test := range []struct {
+		text string
+		want string
+	}{
+		{"one two", "one two"},
+		{"one two three four", "one two\nthree four"},
+		{"one two three four five six", "one two\nthree fo…"},
+		{"internationalisation", "internat…"},
+		{"", ""},
+	} {
+		if got := wrap(test.text, style, vg.Points(45), 2); got != test.want {
+			t.Errorf("%q: %q, want %q", test.text, got, test.want)
+		}
+	}
+}
+
 // Ticks are round numbers, some four to seven of them.
 func TestTicks(t *testing.T) {
 	for _, r := range [][2]float64{{0, 1}, {-1, 1200}, {83, 89.1}, {0.001, 0.0017}, {-3e6, 9e6}} {
