@@ -73,7 +73,7 @@ func (d *Dir) Temp() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return dir, d.disk.mkdir(dir)
+	return dir, d.disk.try("mkdir", dir, func() error { return os.Mkdir(dir, 0o777) }) // it need not last
 }
 
 // isTemp tells whether a path without links is in a directory of Temp, so that

@@ -4,6 +4,8 @@ import (
 	"context"
 	"path/filepath"
 	"runtime"
+
+	"github.com/rs/zerolog"
 )
 
 // Env is what a running stage may use besides its configuration. The runner
@@ -15,6 +17,8 @@ type Env struct {
 	CPUs       int               // how many threads it may keep busy; 0 for all
 	Progress   func(Progress)    // nil for nobody
 	Lineage    func() []Ancestor // see Lineage; nil for none
+
+	open func() (checkpoint string, err error) // makes the checkpoint's directory, for who asks for it; nil where Checkpoint names it
 }
 
 // Progress is how far a stage has come.
@@ -59,7 +63,18 @@ func Path(ctx context.Context, name string) string {
 // to go on after an interruption: it is the same, with its content, when the
 // same action is started again, and is removed when the action succeeds. It is
 // empty, "", where nothing can be kept.
-func Checkpoint(ctx context.Context) string { return env(ctx).Checkpoint }
+func Checkpoint(ctx context.Context) string {
+	e := env(ctx)
+	if e.open == nil {
+		return e.Checkpoint
+	}
+	dir, err := e.open()
+	if err != nil {
+		zerolog.Ctx(ctx).Warn().Err(err).Msg("no checkpoint can be kept")
+		return ""
+	}
+	return dir
+}
 
 // CPUs returns how many threads the stage may keep busy.
 func CPUs(ctx context.Context) int {

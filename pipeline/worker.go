@@ -135,17 +135,13 @@ func (w *worker) perform(ctx context.Context, a *action, ended *Ended) (artifact
 			return r, err
 		}
 	}
-	checkpoint, err := w.store.Checkpoint(a.id)
-	if err != nil {
-		return r, err
-	}
 	ended.Because = w.planned.Reasons
 	if w.planned.Verdict == Unknown {
 		ended.Because = because(w.store, w.lastName, a)
 	}
 	w.event(Event{Type: StepStarted, Stage: w.planned.Stage.Name, Pos: w.planned.Pos, Action: a.id.String(),
 		Reasons: ended.Because, Resumed: w.store.HasCheckpoint(a.id)})
-	output, err := w.attempts(ctx, a, checkpoint, &r)
+	output, err := w.attempts(ctx, a, &r)
 	if err != nil {
 		return r, err
 	}
@@ -163,9 +159,9 @@ func (w *worker) perform(ctx context.Context, a *action, ended *Ended) (artifact
 }
 
 // attempts runs the stage until it succeeds, at most Retries+1 times.
-func (w *worker) attempts(ctx context.Context, a *action, checkpoint string, r *artifacts.Record) (json.RawMessage, error) {
+func (w *worker) attempts(ctx context.Context, a *action, r *artifacts.Record) (json.RawMessage, error) {
 	for n := 1; ; n++ {
-		output, err := w.attempt(ctx, a, checkpoint, r)
+		output, err := w.attempt(ctx, a, r)
 		if err == nil || ctx.Err() != nil || n > w.planned.Retries || isPanic(err) {
 			return output, err
 		}
@@ -179,7 +175,7 @@ func (w *worker) attempts(ctx context.Context, a *action, checkpoint string, r *
 }
 
 // attempt runs the stage once and stores the files that it made.
-func (w *worker) attempt(ctx context.Context, a *action, checkpoint string, r *artifacts.Record) (json.RawMessage, error) {
+func (w *worker) attempt(ctx context.Context, a *action, r *artifacts.Record) (json.RawMessage, error) {
 	config, err := a.fetch(ctx, w.store)
 	if err != nil {
 		return nil, fmt.Errorf("an input could not be read from the store (run again to make it anew): %w", err)
@@ -189,7 +185,9 @@ func (w *worker) attempt(ctx context.Context, a *action, checkpoint string, r *a
 		return nil, err
 	}
 	defer os.RemoveAll(work)
-	output, err := w.call(ctx, config, Env{Work: work, Checkpoint: checkpoint, CPUs: int(w.planned.Resources["cpus"]), Lineage: w.lineage})
+	env := Env{Work: work, CPUs: int(w.planned.Resources["cpus"]), Lineage: w.lineage}
+	env.open = func() (string, error) { return w.store.Checkpoint(a.id) }
+	output, err := w.call(ctx, config, env)
 	if err != nil {
 		return nil, err
 	}
