@@ -3,7 +3,6 @@ package artifacts
 import (
 	"encoding/json"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -27,9 +26,6 @@ func (f File) Open() (io.ReadCloser, error) { return os.Open(f.Path) }
 
 // ReadFile reads the whole file.
 func (f File) ReadFile() ([]byte, error) { return os.ReadFile(f.Path) }
-
-// FS returns the tree's files.
-func (f File) FS() fs.FS { return os.DirFS(f.Path) }
 
 // Join returns the path of a file in the tree.
 func (f File) Join(elem ...string) string {

@@ -18,7 +18,7 @@ import (
 type signals struct {
 	ctx    context.Context
 	cancel context.CancelFunc
-	say    func(text string) // while there is no view
+	say    func(text string) // where there is no view
 	arrive chan os.Signal
 
 	mu   sync.Mutex
