@@ -267,7 +267,9 @@ func trained(t testing.TB) Config {
 	space.Resolutions = []int{12, 16}
 	space.Backbone.Classes = len(data.ShapeClasses())
 	weights := filepath.Join(dir, "supernet.safetensors")
-	if err := nn.New(space, 3).Save(weights); err != nil {
+	supernet := nn.New(space, 3)
+	supernet.HeldOut = 60
+	if err := supernet.Save(weights); err != nil {
 		t.Fatal(err)
 	}
 	set := datatest.Shapes(t, 16, 100, 40)

@@ -11,6 +11,10 @@ import (
 
 // Supernet holds the shared weights of all subnets of a space.
 type Supernet struct {
+	// HeldOut is how many training images, taken as [data.Split.Holdout]
+	// takes them, it was not trained on. Who trains it sets it.
+	HeldOut int
+
 	space arch.Space
 	ps    params
 

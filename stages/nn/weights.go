@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"eyrie/stages/arch"
@@ -24,7 +25,8 @@ import (
 // Each has the extent of the largest subnet; a smaller one takes the first
 // blocks of a group, the first channels, and the centre of the kernel, whose
 // taps, flattened, the transform then multiplies from the left. The metadata
-// hold "format" (formatName) and "space" (the arch.Space in JSON).
+// hold "format" (formatName), "space" (the arch.Space in JSON) and "held_out"
+// (Supernet.HeldOut; 0 where it is missing).
 const formatName = "eyrie supernet 1"
 
 // ErrFormat reports a weights file that is not one, or not whole.
@@ -104,7 +106,8 @@ func (s *Supernet) Weights() map[string][]float32 {
 // Save writes the weights to a file.
 func (s *Supernet) Save(path string) error {
 	space := must(json.Marshal(s.space))
-	b := encodeTensors(map[string]string{"format": formatName, "space": string(space)}, s.tensors())
+	meta := map[string]string{"format": formatName, "space": string(space), "held_out": strconv.Itoa(s.HeldOut)}
+	b := encodeTensors(meta, s.tensors())
 	return os.WriteFile(path, b, 0o666)
 }
 
@@ -170,6 +173,11 @@ func parse(b []byte) (*Supernet, error) {
 		return nil, err
 	}
 	s := build(space)
+	if held, ok := meta["held_out"]; ok {
+		if s.HeldOut, err = strconv.Atoi(held); err != nil || s.HeldOut < 0 {
+			return nil, fmt.Errorf("held_out: %q, want a number of images", held)
+		}
+	}
 	for _, p := range s.ps.list {
 		v, err := lookup(tensors, p.name, p.order.shape(p.rows, p.cols))
 		if err != nil {

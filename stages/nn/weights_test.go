@@ -26,6 +26,7 @@ func saved(t testing.TB, s *Supernet) []byte {
 // What is loaded is what was saved: the space, every tensor, the statistics.
 func TestSaveLoad(t *testing.T) {
 	s := randomised(smallSpace(), 3)
+	s.HeldOut = 77
 	for _, l := range s.all() {
 		for i := range l.maxOut {
 			l.runMean[i], l.runVar[i] = float32(i), float32(2*i)

@@ -39,7 +39,9 @@ func config(t testing.TB) Config {
 	t.Helper()
 	dir := t.TempDir()
 	weights := filepath.Join(dir, "supernet.safetensors")
-	if err := nn.New(space(), 3).Save(weights); err != nil {
+	supernet := nn.New(space(), 3)
+	supernet.HeldOut = 60
+	if err := supernet.Save(weights); err != nil {
 		t.Fatal(err)
 	}
 	return Config{

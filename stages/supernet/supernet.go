@@ -15,7 +15,7 @@ import (
 
 // Stage is the train-supernet stage. The defaults are the paper's values
 // (section 3.1), and Once-for-All's where the paper gives none.
-var Stage = pipeline.Define("train-supernet", 2,
+var Stage = pipeline.Define("train-supernet", 3,
 	`Trains a weight-sharing supernet on the CPU, after Once-for-All.
 
 schedule = "sandwich": at each step the largest subnet learns from the labels,
@@ -124,6 +124,7 @@ func (t *training) finish(ctx context.Context) (out Output, err error) {
 	if out.Top1Smallest, err = v.Accuracy(ctx, t.Space.Smallest()); err != nil {
 		return out, err
 	}
+	t.net.HeldOut = t.Holdout
 	path := pipeline.Path(ctx, "supernet.safetensors")
 	if err := t.net.Save(path); err != nil {
 		return out, err

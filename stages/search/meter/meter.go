@@ -82,6 +82,9 @@ func (m *Meter) open(o Options) (err error) {
 	if o.Holdout >= m.train.Len() {
 		return fmt.Errorf("%w: %d of %d training images held out leave none", ErrSet, o.Holdout, m.train.Len())
 	}
+	if o.Holdout > o.Supernet.HeldOut {
+		return fmt.Errorf("%w: the supernet was trained on all but %d images, not all but %d: write the holdout of train-supernet", ErrSet, o.Supernet.HeldOut, o.Holdout)
+	}
 	rest, held := m.train.Holdout(o.Holdout)
 	some := data.Order(rest.Len(), 1, 0)
 	m.statistics = rest.Subset(some[:min(o.Calibration, len(some))])

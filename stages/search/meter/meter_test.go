@@ -24,8 +24,10 @@ func options(t *testing.T) Options {
 		},
 		Widths: arch.Widths{1, 1, 1, 1}, Resolutions: []int{8, 16}, Expansions: []int{3, 6}, Depths: []int{1, 2}, Kernels: []int{3, 5},
 	}
+	supernet := nn.New(space, 1)
+	supernet.HeldOut = 60
 	return Options{
-		Supernet: nn.New(space, 1), Set: datatest.Shapes(t, 16, 100, 40), Holdout: 60, Calibration: 20, Arithmetic: "go", Dir: t.TempDir(),
+		Supernet: supernet, Set: datatest.Shapes(t, 16, 100, 40), Holdout: 60, Calibration: 20, Arithmetic: "go", Dir: t.TempDir(),
 	}
 }
 
@@ -34,6 +36,7 @@ func TestNewRefuses(t *testing.T) {
 	for want, change := range map[string]func(*Options){
 		`the data set does not fit: "shapes" has 1 channels`:                        func(o *Options) { o.Set.Channels = 1 },
 		"the data set does not fit: 100 of 100 training images held out leave none": func(o *Options) { o.Holdout = 100 },
+		"the supernet was trained on all but 60 images, not all but 61":             func(o *Options) { o.Holdout = 61 },
 		"open ":      func(o *Options) { o.Dir = filepath.Join(o.Dir, "nowhere") },
 		"tea leaves": func(o *Options) { o.Arithmetic = "tea leaves" },
 		"index":      func(o *Options) { o.Set.Test.Index.Path = filepath.Join(o.Dir, "index") },
