@@ -2,6 +2,7 @@ package hcl
 
 import (
 	"cmp"
+	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -147,7 +148,8 @@ func (m *module) checkStage(s *stage) {
 	}
 	for _, st := range steps {
 		values := make(map[string]any, len(s.attrs))
-		complete, sensitive := !s.broken && !m.partial, false
+		sound, sensitive := !s.broken && !m.partial, false
+		var unknown []string
 		st.fixed = make([]*pipeline.Attr, len(s.attrs))
 		for i, a := range s.attrs {
 			result := m.check(st, a)
@@ -158,21 +160,23 @@ func (m *module) checkStage(s *stage) {
 			case result != nil && len(result.Unknown) == 0:
 				values[a.field.Name] = result.Value
 				sensitive = sensitive || result.Sensitive
-			case result != nil || a.failed || a.expr.bad:
-				complete = false
+			case a.failed || a.expr.bad:
+				sound = false
+			case result != nil:
+				unknown = append(unknown, a.field.Name)
 			}
 		}
-		if complete && !lacks(s.kind.Config, values) {
-			m.complete = append(m.complete, candidate{s, values, sensitive})
+		if sound && !lacks(s.kind.Config, values, unknown) {
+			m.candidates = append(m.candidates, candidate{s, values, unknown, sensitive})
 		}
 	}
 }
 
 // lacks tells whether a value that is needed is not there, as was reported.
-func lacks(config *pipeline.Type, values map[string]any) bool {
+func lacks(config *pipeline.Type, values map[string]any, unknown []string) bool {
 	for i := range config.Fields {
 		f := &config.Fields[i]
-		if _, ok := values[f.Name]; f.Required && !ok {
+		if _, ok := values[f.Name]; f.Required && !ok && !slices.Contains(unknown, f.Name) {
 			return true
 		}
 	}

@@ -63,13 +63,13 @@ type module struct {
 	partial bool // a file could not be read to its end
 	diags   hcl.Diagnostics
 
-	bodies    []*hclsyntax.Body
-	variables map[string]*variable
-	locals    map[string]*local
-	stages    map[string]*stage
-	ordered   []*stage // the stages in the order of the text
-	outputs   []*output
-	complete  []candidate
+	bodies     []*hclsyntax.Body
+	variables  map[string]*variable
+	locals     map[string]*local
+	stages     map[string]*stage
+	ordered    []*stage // the stages in the order of the text
+	outputs    []*output
+	candidates []candidate
 
 	root *hcl.EvalContext // functions, var and path
 	bare *scope           // in which no step has an output yet

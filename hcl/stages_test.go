@@ -56,6 +56,14 @@ func (c searchConfig) Validate() error {
 	return nil
 }
 
+// ValidateWritten implements the check of what goes together.
+func (c searchConfig) ValidateWritten(written func(attr string) bool) error {
+	if written("weights") && written("scale") {
+		return pipeline.Badf("weights", "have a scale of their own")
+	}
+	return nil
+}
+
 type found struct {
 	Latency  float64   `json:"latency" unit:"s" provenance:"modelled"`
 	Accuracy float64   `json:"accuracy" provenance:"predicted"`

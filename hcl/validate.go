@@ -10,36 +10,45 @@ import (
 	"eyrie/pipeline"
 )
 
-// candidate is a step's attributes, all of them known, for the stage itself to
-// judge.
+// candidate is a step's attributes, for the stage itself to judge.
 type candidate struct {
 	stage     *stage
 	values    map[string]any
-	sensitive bool // one of the values is
+	unknown   []string // attributes whose values are not known yet
+	sensitive bool     // one of the values is
 }
 
-// validateSteps lets the stages judge the steps that are complete, and reports what
-// they object to: of each stage block once.
+// judge returns what the stage objects to.
+func (c candidate) judge() error {
+	if len(c.unknown) > 0 {
+		return c.stage.kind.CheckWritten(c.values, c.unknown)
+	}
+	_, err := c.stage.kind.Decode(c.values)
+	return err
+}
+
+// validateSteps lets the stages judge the steps without other mistakes, and reports
+// what they object to: of each stage block once.
 func (m *module) validateSteps() {
-	errs := make([]error, len(m.complete))
+	errs := make([]error, len(m.candidates))
 	var wg sync.WaitGroup
 	workers := runtime.GOMAXPROCS(0)
 	for w := range workers {
 		wg.Go(func() {
 			for i := w; i < len(errs); i += workers {
-				_, errs[i] = m.complete[i].stage.kind.Decode(m.complete[i].values)
+				errs[i] = m.candidates[i].judge()
 			}
 		})
 	}
 	wg.Wait()
 	reported := make(map[*stage]bool)
 	for i, err := range errs {
-		if c := m.complete[i]; err != nil && !reported[c.stage] {
+		if c := m.candidates[i]; err != nil && !reported[c.stage] {
 			reported[c.stage] = true
 			m.unsuitable(c, err)
 		}
 	}
-	m.complete = nil
+	m.candidates = nil
 }
 
 // unsuitable reports what a stage says of a step's attributes, at the one that

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 )
 
 // Stage is a kind of computation: a plain function of its configuration, with
@@ -17,6 +18,7 @@ type Stage struct {
 	Output  *Type  // an Object: what the block's references yield
 
 	decode func(attrs []byte) (config any, err error)
+	check  func(attrs []byte, written func(attr string) bool) error
 	run    func(ctx context.Context, config any) (output any, err error)
 }
 
@@ -36,8 +38,10 @@ var reserved = map[string]bool{
 //	provenance:"…"  how an output's numbers came about, inherited inwards
 //
 // A field must be written in the recipe unless defaults holds a value for it,
-// or it is a pointer or omitempty. If C has a method Validate() error it is
-// called once all attributes are known; an [AttrError] names the culprit.
+// or it is a pointer or omitempty. C may have two methods that object to what
+// is written, with an [AttrError] that names the culprit: ValidateWritten (see
+// [Stage.CheckWritten]), and Validate() error, called once all attributes
+// are known.
 //
 // Define panics on a struct that cannot be a schema: that is a mistake of the
 // stage's author.
@@ -59,24 +63,45 @@ func Define[C, O any](name string, version int, doc string, defaults C, run func
 	return &Stage{
 		Name: name, Version: version, Doc: doc, Config: config, Output: output,
 		decode: func(attrs []byte) (any, error) { return decode[C](base, attrs) },
-		run:    func(ctx context.Context, config any) (any, error) { return run(ctx, config.(C)) },
+		check: func(attrs []byte, written func(string) bool) error {
+			_, err := overlay[C](base, attrs, written)
+			return err
+		},
+		run: func(ctx context.Context, config any) (any, error) { return run(ctx, config.(C)) },
 	}
 }
 
-// decode lays attrs over the defaults and validates the result. Written
-// objects are merged with their defaults field by field; lists and maps
+// overlay lays attrs over the defaults, and validates which of them are written.
+// Written objects are merged with their defaults field by field; lists and maps
 // replace theirs.
-func decode[C any](defaults, attrs []byte) (any, error) {
-	var c C
+func overlay[C any](defaults, attrs []byte, written func(attr string) bool) (c C, err error) {
 	if err := json.Unmarshal(defaults, &c); err != nil {
-		return nil, err
+		return c, err
 	}
-	var written any
-	if err := json.Unmarshal(attrs, &written); err != nil {
-		return nil, err
+	var values any
+	if err := json.Unmarshal(attrs, &values); err != nil {
+		return c, err
 	}
-	clearWritten(reflect.ValueOf(&c).Elem(), written)
+	clearWritten(reflect.ValueOf(&c).Elem(), values)
 	if err := json.Unmarshal(attrs, &c); err != nil {
+		return c, err
+	}
+	if v, ok := any(&c).(interface {
+		ValidateWritten(written func(attr string) bool) error
+	}); ok {
+		err = v.ValidateWritten(written)
+	}
+	return c, err
+}
+
+// decode lays attrs over the defaults and validates the result.
+func decode[C any](defaults, attrs []byte) (any, error) {
+	var values map[string]json.RawMessage
+	if err := json.Unmarshal(attrs, &values); err != nil {
+		return nil, err
+	}
+	c, err := overlay[C](defaults, attrs, func(attr string) bool { return written(values[attr]) })
+	if err != nil {
 		return nil, err
 	}
 	if v, ok := any(&c).(interface{ Validate() error }); ok {
@@ -86,6 +111,9 @@ func decode[C any](defaults, attrs []byte) (any, error) {
 	}
 	return c, nil
 }
+
+// written tells whether an attribute has a value.
+func written(value json.RawMessage) bool { return len(value) > 0 && string(value) != "null" }
 
 // clearWritten empties the lists and maps of v that are about to be decoded, as
 // encoding/json would mix old and new elements.
@@ -127,6 +155,26 @@ func (s *Stage) Decode(values map[string]any) (config any, err error) {
 		return nil, Badf(mismatch.Field, "a %s cannot be a %s", mismatch.Value, mismatch.Type)
 	}
 	return config, err
+}
+
+// CheckWritten checks, before all attributes are known, whether those that are
+// written go together. It calls the method
+//
+//	ValidateWritten(written func(attr string) bool) error
+//
+// of a configuration that has one, with attributes of unknown value at zero.
+// Where one with a default is unknown nothing is checked yet.
+func (s *Stage) CheckWritten(values map[string]any, unknown []string) error {
+	for _, attr := range unknown {
+		if s.Config.Field(attr).Default != nil {
+			return nil
+		}
+	}
+	b, err := json.Marshal(values)
+	if err != nil {
+		return err
+	}
+	return s.check(b, func(attr string) bool { return values[attr] != nil || slices.Contains(unknown, attr) })
 }
 
 // AttrError is a mistake in one attribute's value.

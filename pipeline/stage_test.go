@@ -39,6 +39,13 @@ func (c *schemaConfig) Validate() error {
 	return nil
 }
 
+func (c *schemaConfig) ValidateWritten(written func(attr string) bool) error {
+	if written("named") && !written("rows") && c.Name == "b" {
+		return Badf("named", "names no rows")
+	}
+	return nil
+}
+
 type schemaOutput struct {
 	Inner struct {
 		Top1    float64 `json:"top1"`
@@ -166,6 +173,34 @@ func TestDecodeNamesTheAttribute(t *testing.T) {
 		if !errors.As(err, &bad) || err.Error() != test.want {
 			t.Errorf("got %v, want %s", err, test.want)
 		}
+	}
+}
+
+// What is written, and what not, is judged before its value is known; where that
+// hangs on a default which is not known yet, it is not judged.
+func TestCheckWritten(t *testing.T) {
+	for _, test := range []struct {
+		values  map[string]any
+		unknown []string
+		want    string
+	}{
+		{map[string]any{"name": "b", "named": map[string]any{"x": 1.0}}, []string{"data"}, "named: names no rows"},
+		{map[string]any{"name": "b"}, []string{"named"}, ""}, // a default: there is always one
+		{map[string]any{"name": "b", "named": map[string]any{"x": 1.0}}, []string{"rows"}, ""},
+		{map[string]any{"name": "b", "named": map[string]any{"x": 1.0}, "rows": nil}, []string{"data"}, "named: names no rows"},
+		{map[string]any{"named": map[string]any{"x": 1.0}}, []string{"name", "data"}, ""},
+		{map[string]any{"name": "b", "named": map[string]any{"x": 1.0}}, []string{"steps"}, ""},
+	} {
+		got := ""
+		if err := schemaStage.CheckWritten(test.values, test.unknown); err != nil {
+			got = err.Error()
+		}
+		if got != test.want {
+			t.Errorf("%v, not known %v: got %q, want %q", test.values, test.unknown, got, test.want)
+		}
+	}
+	if _, err := schemaStage.Decode(map[string]any{"name": "b", "named": map[string]any{"x": 1.0}}); err == nil || err.Error() != "named: names no rows" {
+		t.Errorf("complete: got %v", err)
 	}
 }
 

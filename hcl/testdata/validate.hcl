@@ -14,3 +14,35 @@ stage "search" "b" {
   greedy = true
   rounds = 200
 }
+
+# What goes together is judged before the values are known.
+stage "search" "c" {
+  platform = { name = "p", memory = 1 }
+  widths   = stage.d.best.widths
+  limit    = { latency = 1 }
+  weights  = stage.d.weights
+  scale    = stage.d.best.latency
+}
+
+stage "search" "d" {
+  platform = { name = "p", memory = 1 }
+  widths   = [1]
+  limit    = { latency = 1 }
+  greedy   = stage.c2.best.latency > 0
+}
+
+stage "search" "c2" {
+  platform = { name = "p", memory = 1 }
+  widths   = [1]
+  limit    = { latency = 1 }
+}
+
+# A default that is not known yet could mean anything.
+stage "search" "e" {
+  platform = { name = "p", memory = 1 }
+  widths   = [1]
+  limit    = { latency = 1 }
+  rounds   = stage.d.best.latency
+  weights  = stage.d.weights
+  scale    = stage.d.best.latency
+}

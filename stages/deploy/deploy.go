@@ -106,16 +106,23 @@ func (c Config) Validate() error {
 		}
 	}
 	switch {
-	case c.Supernet == nil && c.Dataset == nil:
-		return nil
 	case c.Supernet == nil:
-		return pipeline.Badf("supernet", "images alone export nothing: write the supernet's weights, or remove dataset")
-	case c.Dataset == nil:
-		return pipeline.Badf("dataset", "batch normalisation and int8 take images: write what the supernet was trained on, or remove supernet")
+		return nil
 	case c.Network.Subnet == nil:
 		return pipeline.Badf("network", "only a subnet of a supernet has weights to export: write space and subnet, or remove supernet")
 	case c.Dataset.Train.Count > 0 && c.Holdout >= c.Dataset.Train.Count:
 		return pipeline.Badf("holdout", "%d of the set's %d training images leave none", c.Holdout, c.Dataset.Train.Count)
+	}
+	return nil
+}
+
+// ValidateWritten checks that an export has what it takes.
+func (c Config) ValidateWritten(written func(attr string) bool) error {
+	switch supernet, dataset := written("supernet"), written("dataset"); {
+	case dataset && !supernet:
+		return pipeline.Badf("supernet", "images alone export nothing: write the supernet's weights, or remove dataset")
+	case supernet && !dataset:
+		return pipeline.Badf("dataset", "batch normalisation and int8 take images: write what the supernet was trained on, or remove supernet")
 	}
 	return nil
 }

@@ -26,9 +26,18 @@ func platform(t testing.TB, name string) raptor.Platform {
 	return p
 }
 
+// validate checks a configuration as a plan does.
+func validate(c Config) error {
+	written := map[string]bool{"supernet": c.Supernet != nil, "dataset": c.Dataset != nil}
+	if err := c.ValidateWritten(func(attr string) bool { return written[attr] }); err != nil {
+		return err
+	}
+	return c.Validate()
+}
+
 func estimate(t testing.TB, c Config) Output {
 	t.Helper()
-	if err := c.Validate(); err != nil {
+	if err := validate(c); err != nil {
 		t.Fatal(err)
 	}
 	out, err := run(pipeline.With(context.Background(), pipeline.Env{Work: t.TempDir(), Checkpoint: t.TempDir()}), c)
@@ -182,7 +191,7 @@ func TestValidate(t *testing.T) {
 		"dataset: batch normalisation":         {Network: arch.Spec{Width: 1, Resolution: 96}, Platform: p, Supernet: &artifacts.File{}},
 		"network: only a subnet":               {Network: arch.Spec{Width: 1, Resolution: 96}, Platform: p, Dataset: &data.Set{}, Supernet: &artifacts.File{}},
 	} {
-		if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), want) {
+		if err := validate(c); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	}

@@ -274,7 +274,7 @@ func TestExportRefuses(t *testing.T) {
 	} {
 		c := exporting(t)
 		change(&c)
-		err := c.Validate()
+		err := validate(c)
 		if err == nil {
 			_, err = run(pipeline.With(context.Background(), pipeline.Env{Work: t.TempDir()}), c)
 		}

@@ -135,9 +135,6 @@ func (c Config) Validate() error {
 	if err := c.Platform.Validate(); err != nil {
 		return pipeline.Badf("platform", "%w", err)
 	}
-	if err := c.validateInputs(); err != nil {
-		return err
-	}
 	switch against := slices.Compact(slices.Sorted(slices.Values(c.Against))); {
 	case c.Parents <= 0:
 		return pipeline.Badf("parents", "somebody has to breed: want more than 0")
@@ -156,6 +153,9 @@ func (c Config) Validate() error {
 	}
 	if n := c.Population * (c.Iterations + 1); n > 5_000_000 {
 		return pipeline.Badf("iterations", "population × iterations is %d candidates, which are all kept in memory: want at most 5 million", n)
+	}
+	if c.Holdout == 0 && c.Dataset != nil && c.Objective != "macs" {
+		return errHoldout
 	}
 	if d := c.Dataset; d != nil && d.Train.Count > 0 && c.Holdout >= d.Train.Count {
 		return pipeline.Badf("holdout", "%d of the set's %d training images leave none", c.Holdout, d.Train.Count)
@@ -177,29 +177,32 @@ func (c Config) narrow(space arch.Space) (arch.Space, error) {
 	return space, nil
 }
 
-// validateInputs checks that the objective has what it takes.
-func (c Config) validateInputs() error {
+// ValidateWritten checks that the objective has what it takes.
+func (c Config) ValidateWritten(written func(attr string) bool) error {
 	predicted, accuracy := c.Objective == "predicted", c.Objective == "accuracy"
+	supernet, space, predictor, dataset := written("supernet"), written("space"), written("predictor"), written("dataset")
 	switch {
-	case predicted && c.Predictor == nil:
+	case predicted && !predictor:
 		return pipeline.Badf("predictor", "write the predictor of a train-predictor step")
-	case !predicted && c.Predictor != nil:
+	case !predicted && predictor:
 		return pipeline.Badf("predictor", `belongs to objective = "predicted", not to %q`, c.Objective)
-	case accuracy && c.Supernet == nil:
+	case accuracy && !supernet:
 		return pipeline.Badf("supernet", "accuracy cannot be measured without a supernet's weights")
-	case accuracy && c.Dataset == nil:
+	case accuracy && !dataset:
 		return pipeline.Badf("dataset", "accuracy cannot be measured without images")
-	case c.Supernet == nil && c.Space == nil && c.Predictor == nil:
+	case !supernet && !space && !predictor:
 		return pipeline.Badf("supernet", "write a trained supernet's weights here, or the space to search")
-	case c.Supernet != nil && c.Space != nil:
+	case supernet && space:
 		return pipeline.Badf("space", "the supernet has its own space: write only one of them")
-	case c.Dataset != nil && c.Supernet == nil:
+	case dataset && !supernet:
 		return pipeline.Badf("dataset", "there is nothing to measure without a supernet: remove it, or write supernet")
-	case c.Holdout == 0 && (accuracy || predicted && c.Dataset != nil):
-		return pipeline.Badf("holdout", "accuracy must be sought on images that training did not see: write the same number here and in train-supernet, such as 2000")
+	case (accuracy || predicted && dataset) && !written("holdout"):
+		return errHoldout
 	}
 	return nil
 }
+
+var errHoldout = pipeline.Badf("holdout", "accuracy must be sought on images that training did not see: write the same number here and in train-supernet, such as 2000")
 
 func run(ctx context.Context, c Config) (Output, error) {
 	s, err := newHunt(ctx, c)

@@ -47,6 +47,10 @@ func usual(t testing.TB) Config {
 
 func evolve(t testing.TB, c Config, env pipeline.Env) (Output, error) {
 	t.Helper()
+	written := map[string]bool{"supernet": c.Supernet != nil, "space": c.Space != nil, "predictor": c.Predictor != nil, "dataset": c.Dataset != nil, "holdout": c.Holdout > 0}
+	if err := c.ValidateWritten(func(attr string) bool { return written[attr] }); err != nil {
+		return Output{}, err
+	}
 	if err := c.Validate(); err != nil {
 		return Output{}, err
 	}
