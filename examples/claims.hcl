@@ -1,7 +1,7 @@
 # The paper's first claim, measured at a laptop's scale: a space whose widths were chosen for the local memory holds
 # better networks than uniform scaling does, at equal latency. Every network is trained alone, on the same images for
-# as many epochs, with several seeds; the latencies are the cost model's. Half an hour on two cores or more; the
-# figures are in docs/claims.md.
+# as many epochs, with several seeds; the latencies are the cost model's. Fifty minutes on two cores; its figures are in
+# docs/claims.md.
 #
 #   bin/runner run examples/claims.hcl
 
@@ -231,14 +231,15 @@ stage "table" "claims" {
     ]]),
     [for r, limit in local.limits : local.rows["uniform 0.35@${r}"]],
   )
+  provenance = "legend"
   columns = [
     { key = "network" },
     { key = "latency", unit = "ms", scale = 1000, format = "%.2f" },
     { key = "mu", title = "μ", format = "%.3f" },
     { key = "macs", title = "MACs (M)", scale = 1e-6, format = "%.2f" },
     { key = "params", title = "parameters", format = "integer" },
-    { key = "top1", title = "Fashion-MNIST top-1", format = "percent" },
-    { key = "spread", title = "±", format = "percent" },
+    { key = "top1", title = "top-1 (%)", scale = 100, format = "%.2f" },
+    { key = "spread", title = "±", scale = 100, format = "%.2f" },
   ]
 }
 
@@ -257,6 +258,7 @@ stage "table" "gains" {
     least  = min(local.gains[r][how]...)
     most   = max(local.gains[r][how]...)
   }]])
+  provenance = "legend"
   columns = [
     { key = "limit", title = "within", unit = "ms", scale = 1000, format = "%.2f" },
     { key = "how", title = "network" },
@@ -268,9 +270,9 @@ stage "table" "gains" {
 }
 
 stage "plot" "figure" {
-  title = "Fashion-MNIST top-1 over latency, each network trained alone"
+  title = "Each network trained alone: top-1 over latency"
   x     = { title = "latency on Raptor with 16 KiB", unit = "ms", scale = 1000 }
-  y     = { title = "Fashion-MNIST top-1", unit = "%", scale = 100 }
+  y     = { title = "top-1", unit = "%", scale = 100 }
   series = concat(
     [for w in ["0.5", "0.35"] : {
       name       = "uniform, ${w}"

@@ -560,6 +560,7 @@ locals {
   reproduced = "reproduced"
   in_kind    = "reproduced in kind at another scale"
   not_here   = "not reproducible here"
+  experiment = "examples/claims.hcl, means of 3 seeds"
 }
 
 stage "table" "claims" {
@@ -592,8 +593,8 @@ stage "table" "claims" {
     },
     {
       claim   = "Up to 1.3 points more ImageNet top-1 at equal latency, or 20 % faster and cheaper at equal accuracy"
-      ours    = "We measure accuracies on Fashion-MNIST only, and never mix them with the paper's."
-      verdict = "${local.not_here}: training takes 250 hours on four A40 GPUs"
+      ours    = "On Fashion-MNIST the networks searched in a progressive space are ${measured(0.32, local.experiment)} to ${measured(0.68, local.experiment)} points better than uniformly scaled ones of equal latency, each trained alone; with shared weights, ${measured(0.68, local.experiment)} to ${measured(1.45, local.experiment)} points worse. ImageNet's 250 hours on four A40 GPUs are not repeated."
+      verdict = local.in_kind
     },
     {
       claim   = "One supernet serves every latency limit without training again"
