@@ -16,7 +16,7 @@ import (
 )
 
 // Stage is "calibrate".
-var Stage = pipeline.Define("calibrate", 1,
+var Stage = pipeline.Define("calibrate", 2,
 	`Fits the undisclosed values of a platform to measurements.
 
 The measurements are a CSV file; its first line names columns, some of set,
@@ -50,7 +50,7 @@ type Config struct {
 	Networks     map[string]arch.Spec `json:"networks,omitempty" doc:"networks that the file names, besides MobileNetV2"`
 	Scaling      string               `json:"scaling,omitempty" oneof:"uniform,published,all" doc:"what the file's width applies to; uniform (stem and head stay) when not written"`
 	Rounding     arch.Rounding        `json:"rounding,omitzero" doc:"how the file's widths become channels"`
-	Fit          []string             `json:"fit" doc:"parameters to fit; the others stay as platform has them"`
+	Fit          []string             `json:"fit" doc:"parameters to fit; the others stay as platform has them. rate is that of all but depthwise layers, whose rates stay in proportion"`
 	Policies     []Policy             `json:"policies" doc:"policies and scopes to choose from"`
 	MemoryMin    int64                `json:"memory_min" unit:"bytes" min:"1024" doc:"least local memory to try"`
 	MemoryMax    int64                `json:"memory_max" unit:"bytes" min:"1024" max:"1073741824" doc:"greatest local memory to try"`
@@ -135,6 +135,12 @@ func run(ctx context.Context, c Config) (Output, error) {
 		return Output{}, pipeline.Badf("measurements", "%w", err)
 	}
 	cal := newCalibration(c, ms)
+	if cal.data == 0 {
+		return Output{}, pipeline.Badf("measurements", "no value of mu or latency in %d rows: there is nothing to fit to", len(ms))
+	}
+	if p := &c.Platform; p.ActivationCost+p.WeightCost+p.TileCost == 0 && !slices.ContainsFunc([]string{"activation_cost", "weight_cost", "tile_cost"}, c.fitted) {
+		return Output{}, pipeline.Badf("platform", "where moving data costs nothing there is no μ: write activation_cost, weight_cost or tile_cost, or name one in fit")
+	}
 	if cal.data <= cal.fits {
 		return Output{}, pipeline.Badf("fit", "%d parameters cannot be fitted to %d values of μ and latency in %d rows: measure more, or fit fewer",
 			cal.fits, cal.data, len(ms))
@@ -148,7 +154,7 @@ func run(ctx context.Context, c Config) (Output, error) {
 	}
 	best := slices.MinFunc(designs, bySSE)
 	best.fitted = cal.problem(&best, -1).polish(best.fitted)
-	out := Output{Platform: best.chosen(c.MemoryStep)}
+	out := Output{Platform: cal.chosen(&best)}
 	ours, err := cal.estimate(func(int) raptor.Platform { return out.Platform })
 	if err != nil {
 		return Output{}, err

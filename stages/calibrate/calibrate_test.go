@@ -134,6 +134,62 @@ func TestRecovers(t *testing.T) {
 	}
 }
 
+// What is not in fit stays as it is, to the bit: rates of their own for each
+// kind of layer, and costs of 0. Where the common rate is fitted, the rates
+// keep their proportions.
+func TestKeepsTheRest(t *testing.T) {
+	truth := raptor.Platform{Name: "own", Clock: 4e8, PEs: 64, Rates: raptor.Rates{Conv: 48, Depthwise: 7, Pointwise: 56, Linear: 16},
+		Memory: 96 << 10, WeightMemory: 64 << 10, ActivationCost: 0.7, Power: 0.1, Policy: raptor.Layerwise, Scope: raptor.BlockScope}
+	for _, fit := range [][]string{{"activation_cost"}, {"rate", "activation_cost"}, {}} {
+		c := config(t, write(t, truth))
+		c.Platform, c.Fit, c.Policies = truth, fit, []Policy{{raptor.Layerwise, raptor.BlockScope}}
+		if c.fitted("activation_cost") {
+			c.Platform.ActivationCost = 5
+		}
+		if c.fitted("rate") {
+			c.Platform.Rates.Conv, c.Platform.Rates.Pointwise, c.Platform.Rates.Linear = 24, 28, 8
+		}
+		out, err := run(context.Background(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := out.Platform
+		for name, v := range map[string][2]float64{
+			"activation_cost": {got.ActivationCost, truth.ActivationCost}, "rates.conv": {got.Rates.Conv, truth.Rates.Conv},
+			"rates.pointwise": {got.Rates.Pointwise, truth.Rates.Pointwise}, "rates.linear": {got.Rates.Linear, truth.Rates.Linear},
+		} {
+			if math.Abs(v[0]/v[1]-1) > 1e-4 {
+				t.Errorf("fit %v: %s is %v, want %v", fit, name, v[0], v[1])
+			}
+		}
+		if !c.fitted("rate") && got.Rates != truth.Rates {
+			t.Errorf("fit %v: the rates became %+v", fit, got.Rates)
+		}
+		got.ActivationCost, got.Rates.Conv, got.Rates.Pointwise, got.Rates.Linear = truth.ActivationCost, truth.Rates.Conv, truth.Rates.Pointwise, truth.Rates.Linear
+		if got != truth {
+			t.Errorf("fit %v: got %+v, want %+v", fit, got, truth)
+		}
+	}
+}
+
+// Measurements in another unit are no fit, and the summary says so; the mark
+// that spreadsheets begin a file with is no part of the first column's name.
+func TestNoFit(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "ms.csv")
+	if err := os.WriteFile(file, []byte("\ufeffnetwork,width,resolution,latency\nMobileNetV2,0.35,96,12\nMobileNetV2,0.5,96,18\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c := config(t, file)
+	c.Fit, c.Policies = []string{"activation_cost"}, c.Policies[:1]
+	out, err := run(context.Background(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(out.Summary) < 2 || !strings.Contains(out.Summary[1], "That is no fit") {
+		t.Errorf("%q", out.Summary)
+	}
+}
+
 // The fit's derivatives are those of finite differences, and a method that
 // knows no derivatives finds nothing better.
 func TestDerivatives(t *testing.T) {
@@ -177,7 +233,7 @@ func TestDerivatives(t *testing.T) {
 }
 
 // The result does not depend on the number of threads, and stays what it is
-// for version 1.
+// for version 2.
 func TestGolden(t *testing.T) {
 	c := config(t, paperCSV)
 	c.MemoryMin, c.MemoryMax, c.MemoryStep = 256<<10, 320<<10, 16<<10
@@ -203,8 +259,8 @@ func TestGolden(t *testing.T) {
 		for _, p := range out.Parameters {
 			got += fmt.Sprintf(" %.4g", p.Value)
 		}
-		if got != golden || Stage.Version != 1 {
-			t.Errorf("version %d gives %s, want %s of version 1: if results changed, so must the version", Stage.Version, got, golden)
+		if got != golden || Stage.Version != 2 {
+			t.Errorf("version %d gives %s, want %s of version 2: if results changed, so must the version", Stage.Version, got, golden)
 		}
 	}
 }
@@ -225,8 +281,9 @@ func TestParseRefuses(t *testing.T) {
 	for _, c := range []struct{ file, want string }{
 		{"", "1: the file is empty"},
 		{"network,with\n", `1: there is no column "with"`},
+		{"network;width;latency\n", `1: there is no column "network;width;latency"; the columns are set, network, width, resolution, macs, mu, latency, supported, source, with commas`},
 		{"mu,mu\n", `1: column "mu" is there twice`},
-		{"network,width,resolution\n# fine\nMobileNetV2,0.5\n", "3: wrong number of fields"},
+		{"network,width,resolution\n# fine\nMobileNetV2,0.5\n", "3: 2 cells where the first line names 3 columns"},
 		{"network,width,resolution\nMobileNetV2,half,96\n", `2: width: "half" is not a number above 0`},
 		{"network,width,resolution\nMobileNetV2,-1,96\n", `2: width: "-1" is not a number above 0`},
 		{"network,width,resolution\nMobileNetV2,0.5,96.5\n", "2: resolution: 96.5 is not a whole number"},
@@ -255,6 +312,16 @@ func TestRefuses(t *testing.T) {
 	c.Fit = []string{"weight_limit"}
 	if _, err := run(context.Background(), c); err == nil || !strings.Contains(err.Error(), "no limit on a layer's weights agrees") {
 		t.Errorf("contradiction: %v", err)
+	}
+	c.Fit, c.Platform.ActivationCost, c.Platform.WeightCost, c.Platform.TileCost = nil, 0, 0, 0
+	if _, err := run(context.Background(), c); err == nil || !strings.Contains(err.Error(), "where moving data costs nothing there is no μ") {
+		t.Errorf("nothing costs: %v", err)
+	}
+	if err := os.WriteFile(file, []byte("network,width,resolution\nMobileNetV2,0.5,96\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run(context.Background(), c); err == nil || !strings.Contains(err.Error(), "measurements: no value of mu or latency in 1 rows") {
+		t.Errorf("nothing measured: %v", err)
 	}
 	c.Fit = []string{"ram"}
 	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), `fit: there is no parameter "ram"`) {

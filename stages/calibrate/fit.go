@@ -4,19 +4,20 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"eyrie/stages/raptor"
+
 	"gonum.org/v1/gonum/optimize"
 )
 
 // problem is a least-squares fit of the free parameters to log μ and log
 // latency of some measurements.
 type problem struct {
-	ms    []measurement
-	terms [][]term // by measurement
-	free  []int    // parameters that are fitted
-	start vector   // of all; those that are not free stay
-	skip  int      // group of measurements that is left out; −1 for none
-	clock float64  // Hz
-	pes   int
+	ms       []measurement
+	terms    [][]term         // by measurement
+	free     []int            // parameters that are fitted
+	start    vector           // of all; those that are not free stay
+	skip     int              // group of measurements that is left out; −1 for none
+	platform *raptor.Platform // where the limits and the clock are read
 }
 
 // fitted is the result of a fit.
@@ -43,6 +44,9 @@ func (p *problem) fit(starts int, rng *rand.Rand) fitted {
 // polish goes on from a fit with gonum's Nelder–Mead: a method that knows no
 // derivatives, and so would show a mistake in ours.
 func (p *problem) polish(from fitted) fitted {
+	if len(p.free) == 0 {
+		return from
+	}
 	full := func(free []float64) vector {
 		x := from.x
 		for k, j := range p.free {
@@ -67,7 +71,7 @@ func (p *problem) polish(from fitted) fitted {
 // clamp moves the free parameters into their limits.
 func (p *problem) clamp(x vector) vector {
 	for _, j := range p.free {
-		low, high := limits(j, p.pes)
+		low, high := limits(j, p.platform)
 		x[j] = min(max(x[j], low), high)
 	}
 	return x
@@ -101,7 +105,7 @@ func (p *problem) inner(x vector, gradient *vector) []int {
 	var inner [params]int
 	n := 0
 	for _, j := range p.free {
-		low, high := limits(j, p.pes)
+		low, high := limits(j, p.platform)
 		if x[j] <= low && gradient[j] >= 0 || x[j] >= high && gradient[j] <= 0 {
 			continue
 		}
@@ -180,7 +184,7 @@ func (p *problem) evaluate(x vector) (sse float64, gradient vector, hessian [par
 			for j := range by {
 				by[j] = v.byCycles[j] / v.cycles
 			}
-			residual(math.Log(v.cycles/p.clock/m.latency), &by)
+			residual(math.Log(v.cycles/p.platform.Clock/m.latency), &by)
 		}
 	}
 	return sse, gradient, hessian

@@ -48,14 +48,14 @@ func (c *calibration) profile(ctx context.Context, designs []design, best design
 		ends[i] = c.walk(plausible, best, c.free[i/2], sign, limit)
 	})
 	intervals := map[int]interval{}
-	platforms := []raptor.Platform{best.chosen(c.MemoryStep)}
+	platforms := []raptor.Platform{c.chosen(&best)}
 	for k, j := range c.free {
 		low, high := ends[2*k], ends[2*k+1]
 		intervals[j] = interval{math.Exp(low.at), math.Exp(high.at), low.open, high.open}
 		platforms = append(platforms, low.platform, high.platform)
 	}
 	for _, d := range plausible { // and those that differ in what is not continuous
-		platforms = append(platforms, d.chosen(c.MemoryStep))
+		platforms = append(platforms, c.chosen(&d))
 	}
 	return intervals, compact(platforms), err
 }
@@ -81,12 +81,12 @@ type end struct {
 // walk follows the profile from the best fit until it passes the limit:
 // doubling steps, then bisection.
 func (c *calibration) walk(designs []design, best design, j int, sign, limit float64) end {
-	low, high := limits(j, best.platform.PEs)
+	low, high := limits(j, &best.platform)
 	stop := high
 	if sign < 0 {
 		stop = low
 	}
-	inside := end{at: min(max(best.x[j], low), high), platform: best.chosen(c.MemoryStep)}
+	inside := end{at: min(max(best.x[j], low), high), platform: c.chosen(&best)}
 	step := 0.02
 	outside := math.NaN()
 	for math.IsNaN(outside) {
@@ -126,7 +126,7 @@ func (c *calibration) pinned(designs []design, j int, at float64) (float64, rapt
 		p.start[j] = at
 		p.free = slices.DeleteFunc(slices.Clone(p.free), func(k int) bool { return k == j })
 		if d.fitted = p.descend(p.start); d.sse < least {
-			least, platform = d.sse, d.chosen(c.MemoryStep)
+			least, platform = d.sse, c.chosen(&d)
 		}
 	}
 	return least, platform

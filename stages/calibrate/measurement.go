@@ -40,6 +40,7 @@ func readMeasurements(f artifacts.File, networks map[string]arch.Spec, scaling a
 	if err != nil {
 		return nil, err
 	}
+	b = bytes.TrimPrefix(b, []byte("\ufeff")) // as spreadsheets write it
 	ms, err := parse(bytes.NewReader(b), networks, scaling)
 	if err != nil {
 		return nil, fmt.Errorf("%s:%w", filepath.Base(f.Path), err)
@@ -52,6 +53,7 @@ func parse(r io.Reader, networks map[string]arch.Spec, scaling arch.Spec) ([]mea
 	c := csv.NewReader(r)
 	c.Comment = '#'
 	c.TrimLeadingSpace = true
+	c.FieldsPerRecord = -1 // counted below
 	head, err := c.Read()
 	if errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("1: the file is empty; its first line must name columns: some of %s", strings.Join(columns, ", "))
@@ -61,7 +63,7 @@ func parse(r io.Reader, networks map[string]arch.Spec, scaling arch.Spec) ([]mea
 	line, _ := c.FieldPos(0)
 	for i, h := range head {
 		if !slices.Contains(columns, h) {
-			return nil, fmt.Errorf("%d: there is no column %q; the columns are %s", line, h, strings.Join(columns, ", "))
+			return nil, fmt.Errorf("%d: there is no column %.40q; the columns are %s, with commas between them", line, h, strings.Join(columns, ", "))
 		}
 		if slices.Contains(head[:i], h) {
 			return nil, fmt.Errorf("%d: column %q is there twice", line, h)
@@ -76,6 +78,9 @@ func parse(r io.Reader, networks map[string]arch.Spec, scaling arch.Spec) ([]mea
 			return nil, csvError(err)
 		}
 		line, _ := c.FieldPos(0)
+		if len(cells) != len(head) {
+			return nil, fmt.Errorf("%d: %d cells where the first line names %d columns; a cell may be empty, but the comma stays", line, len(cells), len(head))
+		}
 		m, err := newMeasurement(head, cells, networks, scaling)
 		if err != nil {
 			return nil, fmt.Errorf("%d: %w", line, err)

@@ -9,7 +9,7 @@ import (
 
 // The continuous parameters, in the order of a vector of their logarithms.
 const (
-	rate       = iota // MAC/cycle of convolutions other than depthwise, and of fully connected layers
+	rate       = iota // MAC/cycle of k×k convolutions; those of 1×1 ones and fully connected layers are in proportion
 	depthwise         // MAC/cycle of depthwise convolutions
 	activation        // cycles/byte
 	weight            // cycles/byte
@@ -40,38 +40,46 @@ var parameters = [params]parameter{
 }
 
 // limits returns the logarithms between which a parameter may lie: a rate of
-// at most one MAC per cycle and PE.
-func limits(j int, pes int) (low, high float64) {
-	p := parameters[j]
-	if j <= depthwise {
-		return math.Log(p.low), math.Log(float64(pes))
+// at most one MAC per cycle and PE, also for the fastest kind of layer that
+// shares it.
+func limits(j int, p *raptor.Platform) (low, high float64) {
+	low, high = parameters[j].low, parameters[j].high
+	switch j {
+	case rate:
+		high = float64(p.PEs) / (max(p.Rates.Conv, p.Rates.Pointwise, p.Rates.Linear) / p.Rates.Conv)
+	case depthwise:
+		high = float64(p.PEs)
 	}
-	return math.Log(p.low), math.Log(p.high)
+	return math.Log(low), math.Log(high)
 }
 
-// vectorOf reads the parameters of a platform, moved into their limits.
+// vectorOf reads the parameters of a platform: −Inf for a cost of 0.
 func vectorOf(p *raptor.Platform) (x vector) {
 	for j := range x {
-		low, high := limits(j, p.PEs)
-		x[j] = min(max(math.Log(*parameters[j].get(p)), low), high)
+		x[j] = math.Log(*parameters[j].get(p))
 	}
 	return x
 }
 
-// with returns the platform with other parameters.
-func (x *vector) with(p raptor.Platform) raptor.Platform {
-	for j := range x {
-		low, high := limits(j, p.PEs)
-		*parameters[j].get(&p) = math.Exp(min(max(x[j], low), high))
+// with returns the platform with the free ones of its parameters replaced, the
+// others to the bit as they are. The rates keep their proportions.
+func (x *vector) with(p raptor.Platform, free []int) raptor.Platform {
+	q := p
+	for _, j := range free {
+		low, high := limits(j, &p)
+		*parameters[j].get(&q) = math.Exp(min(max(x[j], low), high))
 	}
-	p.Rates.Pointwise, p.Rates.Linear = p.Rates.Conv, p.Rates.Conv
-	return p
+	if q.Rates.Conv != p.Rates.Conv {
+		q.Rates.Pointwise = p.Rates.Pointwise / p.Rates.Conv * q.Rates.Conv
+		q.Rates.Linear = p.Rates.Linear / p.Rates.Conv * q.Rates.Conv
+	}
+	return q
 }
 
 // term is a part of a network whose cycles follow from the parameters: the
 // whole network where NPU and MCU take turns, a layer where they overlap.
 type term struct {
-	use   [params]float64 // MACs of both kinds, bytes of both kinds, tiles, layers beyond the weight limit
+	use   [params]float64 // MACs of both kinds (as many as k×k convolutions do in the time), bytes of both kinds, tiles, layers beyond the weight limit
 	tiles int             // between which transfers and computing overlap; 1 for none
 	sizes []int64         // weights of its layers, those of fully connected ones aside
 }
@@ -93,10 +101,15 @@ func terms(p *raptor.Platform, net arch.Network) ([]term, error) {
 		if p.DoubleBuffer {
 			t.tiles = l.Tiles
 		}
-		if l.Op == arch.Depthwise {
-			t.use[depthwise] += float64(l.MACs)
-		} else {
-			t.use[rate] += float64(l.MACs)
+		switch macs := float64(l.MACs); l.Op {
+		case arch.Depthwise:
+			t.use[depthwise] += macs
+		case arch.Pointwise:
+			t.use[rate] += macs * (p.Rates.Conv / p.Rates.Pointwise)
+		case arch.Linear:
+			t.use[rate] += macs * (p.Rates.Conv / p.Rates.Linear)
+		default:
+			t.use[rate] += macs
 		}
 		t.use[activation] += float64(l.Activations())
 		t.use[weight] += float64(l.Weights)

@@ -170,6 +170,9 @@ func (c *calibration) summary(out *Output) []string {
 		fmt.Sprintf("%d values of %d networks are met within %.1f %% rms, and within %.1f %% by fits that have not seen the network.",
 			c.data, len(c.distinct), 100*out.RMS, 100*out.LOO),
 	}
+	if out.RMS > math.Ln2 {
+		s = append(s, fmt.Sprintf("That is no fit: measurements and platform differ by a factor of %.3g. Are latencies in seconds, is mu NPU cycles / SYS cycles, are clock, pes and rates right?", math.Exp(out.RMS)))
+	}
 	var fits []string
 	for _, f := range out.Policies {
 		fits = append(fits, fmt.Sprintf("%s %.1f %%", Policy{f.Policy, f.Scope}, 100*f.RMS))

@@ -107,7 +107,7 @@ func (c *calibration) search(ctx context.Context) ([]design, error) {
 		p := d.middle(c.MemoryStep)
 		if ts, err := c.price(&p); err == nil {
 			d.terms = withLimit(ts, d.limit)
-			d.platform = d.x.with(d.platform)
+			d.platform = d.x.with(d.platform, c.free)
 			d.fitted = c.problem(d, -1).fit(2, c.rng(i))
 		}
 	})
@@ -243,7 +243,9 @@ func (c *calibration) rng(i int) *rand.Rand {
 
 // problem returns the fit of a design without one group of measurements.
 func (c *calibration) problem(d *design, skip int) *problem {
-	return &problem{ms: c.ms, terms: d.terms, free: c.free, start: vectorOf(&d.platform), skip: skip, clock: d.platform.Clock, pes: d.platform.PEs}
+	p := &problem{ms: c.ms, terms: d.terms, free: c.free, skip: skip, platform: &d.platform}
+	p.start = p.clamp(vectorOf(&d.platform))
+	return p
 }
 
 func bySSE(a, b design) int {
@@ -268,7 +270,9 @@ func (d *design) middle(step int64) raptor.Platform {
 }
 
 // chosen returns the platform that the design's fit stands for.
-func (d *design) chosen(step int64) raptor.Platform { return d.x.with(d.middle(step)) }
+func (c *calibration) chosen(d *design) raptor.Platform {
+	return d.x.with(d.middle(c.MemoryStep), c.free)
+}
 
 // rms turns a sum of squares into the root of its mean.
 func rms(sse float64, n int) float64 { return math.Sqrt(sse / float64(max(1, n))) }

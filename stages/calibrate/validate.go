@@ -28,7 +28,7 @@ func (c *calibration) leaveOneOut(ctx context.Context, designs []design, best de
 			d.fitted = p.descend(p.start)
 		}
 		d := slices.MinFunc(refitted, bySSE)
-		platforms[g] = d.chosen(c.MemoryStep)
+		platforms[g] = c.chosen(&d)
 	})
 	if err != nil {
 		return nil, err
