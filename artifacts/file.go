@@ -8,9 +8,10 @@ import (
 )
 
 // File is a handle to a file or directory tree: what a stage takes and returns
-// for content too large for a value. In JSON it is its digest, size and kind;
+// for content too large for a value. In JSON it is its digest, size, kind and name;
 // the path is where this machine can read it, and is never part of a result.
 type File struct {
+	Name   string // the last element of the path that it was made at; not part of any key
 	Path   string // where the content can be read; empty until fetched
 	Digest Digest // of the file's content, or of the tree's manifest
 	Size   int64  // bytes; of a tree: of all its files
@@ -38,11 +39,12 @@ type handle struct {
 	Object Digest `json:"$object"`
 	Size   int64  `json:"size"`
 	Tree   bool   `json:"tree,omitempty"`
+	Name   string `json:"name,omitempty"`
 }
 
-// MarshalJSON encodes the handle: {"$object": digest, "size": bytes, "tree": true}.
+// MarshalJSON encodes the handle: {"$object": digest, "size": bytes, "tree": true, "name": "images"}.
 func (f File) MarshalJSON() ([]byte, error) {
-	return json.Marshal(handle{f.Digest, f.Size, f.Tree})
+	return json.Marshal(handle{f.Digest, f.Size, f.Tree, f.Name})
 }
 
 // UnmarshalJSON decodes what MarshalJSON wrote.
@@ -51,6 +53,6 @@ func (f *File) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &h); err != nil {
 		return err
 	}
-	*f = File{Digest: h.Object, Size: h.Size, Tree: h.Tree}
+	*f = File{Digest: h.Object, Size: h.Size, Tree: h.Tree, Name: h.Name}
 	return nil
 }

@@ -61,6 +61,7 @@ func newAction(ctx context.Context, store artifacts.Store, s *Step, attrs map[st
 
 // identify gives a local file its digest.
 func (a *action) identify(ctx context.Context, store artifacts.Store, f *artifacts.File) error {
+	f.Name = "" // what a file is called must not change what is done with it
 	if !f.Digest.IsZero() || f.Path == "" {
 		return nil
 	}

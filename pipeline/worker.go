@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -212,9 +213,11 @@ func (w *worker) keep(ctx context.Context, f *artifacts.File, r *artifacts.Recor
 		stored = err == nil
 	}
 	if !stored && f.Path != "" {
+		name := filepath.Base(f.Path)
 		if *f, err = w.store.Import(ctx, f.Path); err != nil {
 			return err
 		}
+		f.Name = name
 	}
 	object := artifacts.File{Digest: f.Digest, Size: f.Size, Tree: f.Tree}
 	if !f.Digest.IsZero() && !slices.Contains(r.Objects, object) {

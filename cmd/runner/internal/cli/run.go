@@ -102,7 +102,7 @@ func (r *runner) run(parent context.Context) error {
 	if run.NoJournal != nil {
 		r.notice("the run leaves no journal, as the store cannot be written: " + run.NoJournal.Error())
 	}
-	sum := &summary{app: r.app, style: r.style, plan: plan, run: run, store: store, elapsed: time.Since(start)}
+	sum := &summary{app: r.app, style: r.style, plan: plan, run: run, store: store, files: r.publisher(r.recipe, store), elapsed: time.Since(start)}
 	end := sum.write(sig.ctx)
 	if err = errors.Join(err, store.Close()); err != nil {
 		return fmt.Errorf("the store: %w", err)

@@ -19,6 +19,7 @@ type summary struct {
 	plan    *pipeline.Plan
 	run     *pipeline.Run
 	store   artifacts.Store
+	files   publisher
 	elapsed time.Duration
 }
 
@@ -41,6 +42,7 @@ func (s *summary) write(ctx context.Context) error {
 		return reported(exitInterrupted)
 	}
 	outputs, err := values(s.plan.Recipe, s.run.Known)
+	s.files.all(ctx, outputs)
 	if s.json {
 		doc := outputsDocument(ctx, s.store, outputs, false)
 		doc.Run = s.run.ID

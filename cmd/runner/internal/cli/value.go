@@ -185,7 +185,7 @@ func numberText(x float64) string {
 	return strconv.FormatFloat(x, 'f', -1, 64)
 }
 
-// fileText names a file by its kind, size and digest.
+// fileText names a file by its path, or else by its kind and digest.
 func fileText(f artifacts.File) string {
 	kind := "file"
 	if f.Tree {
@@ -194,7 +194,11 @@ func fileText(f artifacts.File) string {
 	if f.Digest.IsZero() {
 		return kind + " " + f.Path
 	}
-	return fmt.Sprintf("%s %s %s", kind, humanize.IBytes(uint64(max(0, f.Size))), f.Digest.String()[:12])
+	size := humanize.IBytes(uint64(max(0, f.Size)))
+	if f.Path != "" {
+		return fmt.Sprintf("%s (%s)", f.Path, size)
+	}
+	return fmt.Sprintf("%s %s %s", kind, size, f.Digest.String()[:12])
 }
 
 // handle returns the file that a JSON object stands for, if it does.
