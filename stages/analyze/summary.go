@@ -14,7 +14,7 @@ func summary(o *Output, p *raptor.Platform) []string {
 	s := []string{
 		fmt.Sprintf("%s on %s: %s of weights, %.1f M MACs, %.1f ms, μ %.3f.", o.Network, p.Name, kib(o.Weights), float64(o.MACs)/1e6, 1e3*o.Latency, o.Mu),
 		activations(o),
-		weights(o),
+		weights(o, p),
 	}
 	if o.Mu > 0 {
 		s = append(s, transfers(o))
@@ -60,7 +60,7 @@ func lastBlock(o *Output) *Need {
 }
 
 // weights describes the second bottleneck: the weights of the last blocks.
-func weights(o *Output) string {
+func weights(o *Output, p *raptor.Platform) string {
 	const last = 6
 	tail := o.Blocks[max(0, len(o.Blocks)-last):]
 	var sum int64
@@ -68,14 +68,18 @@ func weights(o *Output) string {
 		sum += b.Weights
 	}
 	text := fmt.Sprintf("Weights: the last %s blocks hold %.0f %% of them", count(len(tail)), 100*float64(sum)/float64(max(1, o.Weights)))
+	memory, name := p.Memory, "the local memory"
+	if p.WeightMemory > 0 {
+		memory, name = p.WeightMemory, fmt.Sprintf("the %s for weights", kib(p.WeightMemory))
+	}
 	var beyond []string
 	for _, b := range o.Blocks {
-		if b.Weights > o.Memory {
+		if b.Weights > memory {
 			beyond = append(beyond, b.Name)
 		}
 	}
 	if len(beyond) > 0 {
-		text += fmt.Sprintf("; more than the local memory take %s", strings.Join(beyond, ", "))
+		text += fmt.Sprintf("; more than %s take %s", name, strings.Join(beyond, ", "))
 	}
 	var unsupported []string
 	for _, l := range o.Layers {

@@ -59,7 +59,7 @@ func memory(p raptor.Platform, e raptor.Estimate) string {
 		}
 	}
 	return fmt.Sprintf("%d of %d layers are cut into tiles; %d leave their result in the local memory for the next. The most memory, %s of %s, is occupied by %s.",
-		tiled, len(e.Layers), resident, bytes(e.PeakMemory), bytes(int(p.Memory+p.WeightMemory)), peak.Name)
+		tiled, len(e.Layers), resident, bytes(e.PeakMemory), p.Memories(), peak.Name)
 }
 
 // bounds compares what is moved with what must be.

@@ -83,7 +83,7 @@ func (p *Platform) shape(l *arch.Layer, c *LayerCost) string {
 	need := p.whole(l)
 	have := int(p.Memory) - c.Held
 	if c.Order == Untiled {
-		return fmt.Sprintf("It runs untiled in %s of %s.", Bytes(int64(c.Memory+c.Held)), Bytes(p.Memory+p.WeightMemory))
+		return fmt.Sprintf("It runs untiled in %s of %s.", Bytes(int64(c.Memory+c.Held)), p.Memories())
 	}
 	why := ""
 	if short := need - have; short > 0 {
@@ -92,6 +92,8 @@ func (p *Platform) shape(l *arch.Layer, c *LayerCost) string {
 			held = fmt.Sprintf(" (%s are held for a later layer)", Bytes(int64(c.Held)))
 		}
 		why = fmt.Sprintf("Whole it takes %s, %s more than there is%s, so it", Bytes(int64(need)), Bytes(int64(short)), held)
+	} else if w := l.WeightBytes(); p.WeightMemory > 0 && w > p.WeightMemory {
+		why = fmt.Sprintf("Its weights are %s, %s more than there is for weights, so it", Bytes(w), Bytes(w-p.WeightMemory))
 	} else {
 		why = "It"
 	}
@@ -187,11 +189,31 @@ func (p *Platform) cure(l *arch.Layer, c *LayerCost) string {
 		}
 		return s + "."
 	case name == Activations:
-		return "It fits, and pays for maps that come from or go to layers that do not: make its neighbours fit."
+		return p.moved(l, c)
 	case name == Tiles:
 		return "Fewer, larger tiles need more local memory."
 	}
 	return fmt.Sprintf("It would be supported with %.0f %% of its weights.", 100*float64(p.WeightLimit)/float64(max(1, l.Weights())))
+}
+
+// moved says what would spare the maps of a layer whose maps fit the way.
+func (p *Platform) moved(l *arch.Layer, c *LayerCost) string {
+	switch w := l.WeightBytes(); {
+	case c.Order != Untiled && p.WeightMemory > 0 && w > p.WeightMemory:
+		return fmt.Sprintf("It would run whole with %s more memory for weights, or with %.0f %% of its weights.", Bytes(w-p.WeightMemory), 100*float64(p.WeightMemory)/float64(w))
+	case p.Policy == Layerwise:
+		return "It fits, and pays for maps that travel by the platform's policy: resident or mixed would keep them."
+	}
+	return "It fits, and pays for maps that come from or go to layers that do not: make its neighbours fit."
+}
+
+// Memories writes the platform's local memory for reading: "280 KiB", or
+// "96 KiB + 64 KiB for weights" where these have their own.
+func (p *Platform) Memories() string {
+	if p.WeightMemory == 0 {
+		return Bytes(p.Memory)
+	}
+	return Bytes(p.Memory) + " + " + Bytes(p.WeightMemory) + " for weights"
 }
 
 // Bytes writes a number of bytes for reading: "784 KiB".

@@ -44,6 +44,36 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+// Where weights have a memory of their own, both memories are named, and the one
+// that lacks room; where maps travel by the policy, that is said.
+func TestExplainOwn(t *testing.T) {
+	l := func(name string, op arch.Op, c int) arch.LayerSpec {
+		return arch.LayerSpec{Name: name, Op: op, Channels: c, Kernel: map[arch.Op]int{arch.Depthwise: 3}[op]}
+	}
+	net, err := arch.Spec{Name: "own", Input: arch.Shape{C: 32, H: 32, W: 32}, Layers: []arch.LayerSpec{
+		l("wide", arch.Pointwise, 96), l("deep", arch.Depthwise, 0), l("narrow", arch.Pointwise, 8)}}.Network()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := tinyraptor(t)
+	p.Policy, p.Memory, p.WeightMemory = Layerwise, 256<<10, 2<<10
+	e, err := p.Estimate(net)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range [][]string{
+		{"Its weights are 3.4 KiB, 1.4 KiB more than there is for weights, so it runs in", "It would run whole with 1.4 KiB more memory for weights, or with 59 % of its weights."},
+		{"It runs untiled in 193 KiB of 256 KiB + 2.0 KiB for weights.", "its result travels: the platform's policy is layerwise", "travel by the platform's policy: resident or mixed would keep them."},
+		{"its result is the network's"},
+	} {
+		for _, want := range want {
+			if text := p.Explain(&net, &e, i); !strings.Contains(text, want) {
+				t.Errorf("does not say %q:\n%s", want, text)
+			}
+		}
+	}
+}
+
 // A network that does not fit names the layer, how many bytes it lacks, and what
 // would make it fit: with that much memory it does.
 func TestInfeasible(t *testing.T) {
