@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"eyrie/artifacts"
 )
@@ -65,6 +66,11 @@ func NewPlan(ctx context.Context, r *Recipe, store artifacts.Store, opt PlanOpti
 	rerun, err := match(sorted, opt.Rerun)
 	if err != nil {
 		return nil, err
+	}
+	for _, s := range sorted {
+		if rerun[s.ID] && !wanted[s.ID] {
+			return nil, &NoStepError{Name: s.ID, Steps: sorted, Targets: opt.Targets}
+		}
 	}
 	var mistakes []error
 	for _, s := range sorted {
@@ -193,12 +199,17 @@ func match(steps []*Step, names []string) (map[string]bool, error) {
 	return ids, nil
 }
 
-// NoStepError reports a name that no step of the recipe has.
+// NoStepError reports a name that no step of the recipe has, or a step to run
+// again that the targets leave out.
 type NoStepError struct {
-	Name  string
-	Steps []*Step
+	Name    string
+	Steps   []*Step
+	Targets []string // that leave out the step; none where there is no such step
 }
 
 func (e *NoStepError) Error() string {
+	if len(e.Targets) > 0 {
+		return fmt.Sprintf("step %s is to run again, but %s does not need it: name it as a target, too", e.Name, strings.Join(e.Targets, ", "))
+	}
 	return fmt.Sprintf("the recipe has no step %q", e.Name)
 }

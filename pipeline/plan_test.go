@@ -163,6 +163,9 @@ func TestTargetsAndRerun(t *testing.T) {
 	if got, want := endings(run), "s0:done s1:cached s2:cached other:cached"; got != want {
 		t.Errorf("rerun: %s, want %s", got, want)
 	}
+	if _, err := NewPlan(t.Context(), r, store, PlanOptions{Targets: []string{"s1"}, Rerun: []string{"s2"}}); err == nil || !strings.Contains(err.Error(), "step s2 is to run again, but s1 does not need it") {
+		t.Errorf("run again what no target needs: %v", err)
+	}
 	for _, opt := range []PlanOptions{{Targets: []string{"nope"}}, {Rerun: []string{"nope"}}} {
 		if _, err := NewPlan(t.Context(), r, store, opt); err == nil || !strings.Contains(err.Error(), `no step "nope"`) {
 			t.Errorf("%+v: %v", opt, err)

@@ -171,3 +171,16 @@ func BenchmarkEstimateNetwork(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "networks/s")
 }
+
+// A rate beyond one MAC per cycle and PE is refused by its attribute.
+func TestRatesWithinPEs(t *testing.T) {
+	p := tinyraptor(t)
+	p.Rates.Linear = float64(p.PEs)
+	if err := p.Validate(); err != nil {
+		t.Error(err)
+	}
+	p.Rates.Linear++
+	if err := p.Validate(); err == nil || err.Error() != "rates.linear: 129 MAC per cycle are more than 128 PEs do: want at most 1 each" {
+		t.Error(err)
+	}
+}

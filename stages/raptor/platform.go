@@ -100,6 +100,8 @@ func (p Platform) Validate() error {
 			return fmt.Errorf("%s: %v is not a quantity", c.name, c.value)
 		case c.value == 0 && !c.zero:
 			return fmt.Errorf("%s: must be above 0; write it, or start from a preset: one of %s", c.name, strings.Join(Presets(), ", "))
+		case strings.HasPrefix(c.name, "rates.") && c.value > float64(p.PEs):
+			return fmt.Errorf("%s: %v MAC per cycle are more than %d PEs do: want at most 1 each", c.name, c.value, p.PEs)
 		}
 	}
 	if p.Policy != Layerwise && p.Policy != Resident && p.Policy != Mixed {

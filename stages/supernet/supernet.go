@@ -87,8 +87,10 @@ func (c Config) Validate() error {
 	if got, want := c.Space.Backbone.Input, c.Dataset.Channels; want != 0 && got != want {
 		return pipeline.Badf("space.backbone.input", "%d, but the data set's images have %d channels", got, want)
 	}
-	if n := c.Dataset.Train.Count; n != 0 && n-c.Holdout < c.Batch {
-		return pipeline.Badf("batch", "%d images, but the data set has only %d to train on", c.Batch, max(0, n-c.Holdout))
+	if n := c.Dataset.Train.Count; n != 0 && n <= c.Holdout {
+		return pipeline.Badf("holdout", "%d images held out of %d leave none to train on", c.Holdout, n)
+	} else if n != 0 && n-c.Holdout < c.Batch {
+		return pipeline.Badf("batch", "%d images, but the data set has only %d to train on", c.Batch, n-c.Holdout)
 	}
 	for i, p := range c.Phases {
 		if err := p.validate(c.Space, i); err != nil {

@@ -257,6 +257,7 @@ func TestValidate(t *testing.T) {
 		"space: expansions":                          func(c *Config) { c.Space.Expansions = nil },
 		"space.backbone.classes: 10, but":            func(c *Config) { c.Space.Backbone.Classes = 10 },
 		"space.backbone.input: 1, but":               func(c *Config) { c.Space.Backbone.Input = 1 },
+		"holdout: 5000 images held out of ":          func(c *Config) { c.Holdout = 5000 },
 		"batch: 500 images, but the data set has":    func(c *Config) { c.Batch = 500 },
 		"phases[0]: kernels: 9 is not one of":        func(c *Config) { c.Phases = []Phase{{Epochs: 1, Kernels: []int{9}}} },
 		"phases[0]: distill: the first phase has no": func(c *Config) { c.Phases = []Phase{{Epochs: 1, Distill: 1}} },

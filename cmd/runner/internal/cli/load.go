@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -184,12 +185,13 @@ func stepName(recipe *pipeline.Recipe, name string) (string, error) {
 		if s.ID == name || s.Name() == name {
 			return name, nil
 		}
-		all = append(all, s.ID, s.Name())
+		all = append(all, s.Name())
 	}
+	all = slices.Compact(all) // instances follow one another
 	for _, s := range recipe.Steps {
 		if bare.Replace(s.ID) == bare.Replace(name) {
 			return s.ID, nil
 		}
 	}
-	return "", fmt.Errorf("the recipe has no step %q%s", name, didYouMean(name, all))
+	return "", fmt.Errorf("the recipe has no step %q%s", name, whatThereIs(name, all))
 }

@@ -57,7 +57,7 @@ func pick(outputs []value, name string) ([]value, error) {
 		}
 		names = append(names, o.Name)
 	}
-	return nil, invalidf("the recipe has no output %q%s", name, didYouMean(name, names))
+	return nil, invalidf("the recipe has no output %q%s", name, whatThereIs(name, names))
 }
 
 // output prints the outputs, or the one that args name.

@@ -123,3 +123,11 @@ func didYouMean(name string, names []string) string {
 	}
 	return fmt.Sprintf(" (did you mean %q?)", best)
 }
+
+// whatThereIs suggests the name that was meant, or else lists the first few.
+func whatThereIs(name string, names []string) string {
+	if near := didYouMean(name, names); near != "" || len(names) == 0 {
+		return near
+	}
+	return ": there is " + view.Few(names, ", ")
+}
