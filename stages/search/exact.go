@@ -42,6 +42,7 @@ func (g Graph) Cheapest() (p Path, ok bool) {
 // value − λ·(cost − limit) over all ways on, is below a path already known:
 // with the λ of the tightest bound only the core of the problem is left.
 func (g Graph) Best(limit float64) (p Path, ok bool) {
+	limit = min(limit, math.MaxFloat64) // +Inf times a λ of 0 is no number
 	known, ok := g.Cheapest()
 	if !ok || known.Cost > limit {
 		return Path{}, false

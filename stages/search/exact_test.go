@@ -58,7 +58,11 @@ func TestExactEqualsEnumeration(t *testing.T) {
 		if p, ok := g.Cheapest(); ok != (len(all) > 0) || ok && p.Cost != least {
 			t.Fatalf("Cheapest() = %v, %v; want cost %v of %d paths", p, ok, least, len(all))
 		}
+		limits := []float64{math.Inf(1)}
 		for limit := -1.0; limit < 100; limit += 1 + float64(rng.IntN(5)) {
+			limits = append(limits, limit)
+		}
+		for _, limit := range limits {
 			want := Path{Value: -1}
 			points := [][]float64{}
 			for _, p := range all {
