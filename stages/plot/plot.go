@@ -5,6 +5,7 @@
 package plot
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -101,16 +102,24 @@ func (c Config) Validate() error {
 			return pipeline.Badf(at, "a cloud's dots have neither intervals nor labels")
 		}
 	}
-	for name, a := range map[string]Axis{"x": c.X, "y": c.Y} {
-		if a.Min != nil && a.Max != nil && *a.Min >= *a.Max {
-			return pipeline.Badf(name+".min", "%v is not below max, %v", *a.Min, *a.Max)
-		}
-		if a.Log && a.Min != nil && *a.Min <= 0 {
-			return pipeline.Badf(name+".min", "a logarithmic axis has only positive numbers, not %v", *a.Min)
-		}
+	if err := cmp.Or(c.X.validate("x"), c.Y.validate("y")); err != nil {
+		return err
 	}
 	if i := slices.IndexFunc(c.Lines, func(l Line) bool { _, ok := l.At.Value.(float64); return !ok }); i >= 0 {
 		return pipeline.Badf(fmt.Sprintf("lines[%d].at", i), "must be a number, not %s", c.Lines[i].At)
+	}
+	return nil
+}
+
+// validate checks where the axis of this name begins.
+func (a Axis) validate(name string) error {
+	switch {
+	case a.Min == nil:
+		return nil
+	case a.Max != nil && *a.Min >= *a.Max:
+		return pipeline.Badf(name+".min", "%v is not below max, %v", *a.Min, *a.Max)
+	case a.Log && *a.Min <= 0:
+		return pipeline.Badf(name+".min", "a logarithmic axis has only positive numbers, not %v", *a.Min)
 	}
 	return nil
 }

@@ -177,6 +177,8 @@ func TestValidate(t *testing.T) {
 		{Config{Series: []Series{{X: "x", Y: "y", Mark: "cloud", Label: "n"}}}, "series[0]: a cloud's dots have neither"},
 		{Config{Series: []Series{{X: "x", Y: "y", Like: num(1, pipeline.Measured)}}}, "series[0]: like belongs to file"},
 		{Config{Series: []Series{ok}, X: Axis{Min: &two, Max: &one}}, "x.min: 2 is not below max, 1"},
+		{Config{Series: []Series{ok}, X: Axis{Min: &two, Max: &one}, Y: Axis{Min: &two, Max: &one}}, "x.min: 2 is not below max, 1"},
+		{Config{Series: []Series{ok}, Y: Axis{Min: &two, Max: &one}}, "y.min: 2 is not below max, 1"},
 		{Config{Series: []Series{ok}, Lines: []Line{{At: pipeline.Traced{Value: "x"}}}}, `lines[0].at: must be a number, not "x"`},
 		{figure1(), ""}, {figure2(), ""}, {curves(), ""},
 	} {
