@@ -44,6 +44,9 @@ func (g *grid) latex(label string) string {
 			}
 			line = append(line, text+escapeLaTeX(c.interval)+raiseLaTeX(c.mark))
 		}
+		if strings.HasPrefix(line[0], "[") || strings.HasPrefix(line[0], "*") {
+			line[0] = "{}" + line[0] // \\ and \midrule would take it as their argument
+		}
 		b.WriteString(strings.Join(line, " & ") + " \\\\\n")
 	}
 	b.WriteString("\\bottomrule\n\\end{tabular}\n")

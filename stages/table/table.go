@@ -15,7 +15,7 @@ import (
 )
 
 // Stage is the table stage.
-var Stage = pipeline.Define("table", 5,
+var Stage = pipeline.Define("table", 6,
 	`Sets rows of values in a table, as Markdown, CSV, LaTeX and HTML.
 
 Rows are objects: what a step yields, or objects made in the recipe. Each

@@ -107,7 +107,7 @@ func TestFormats(t *testing.T) {
 
 // The golden files belong to this version.
 func TestVersion(t *testing.T) {
-	if Stage.Version != 5 {
+	if Stage.Version != 6 {
 		t.Errorf("version %d: check the golden files, then this test", Stage.Version)
 	}
 }
@@ -286,6 +286,19 @@ func TestBest(t *testing.T) {
 		if g.rows[i][0].best != want {
 			t.Errorf("row %d: best %v", i, g.rows[i][0].best)
 		}
+	}
+}
+
+// A row that begins with a bracket or a star is no argument of the LaTeX command
+// before it.
+func TestLaTeXArguments(t *testing.T) {
+	rows := []pipeline.Row{{"a": {Value: "[1, 2]"}}, {"a": {Value: "*"}}, {"a": {Value: "x"}}}
+	g, err := layOut(Config{Columns: []Column{{Key: "a"}}, Rows: rows, Provenance: "legend"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "\\midrule\n{}[1, 2] \\\\\n{}* \\\\\nx \\\\\n"; !strings.Contains(g.latex(""), want) {
+		t.Errorf("got %s\nwant rows %s", g.latex(""), want)
 	}
 }
 
