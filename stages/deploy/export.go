@@ -30,8 +30,8 @@ func (c Config) export(ctx context.Context, net arch.Network, out *Output) error
 		Supernet: supernet, Set: *c.Dataset, Holdout: c.Holdout, Calibration: c.Calibration,
 		Arithmetic: c.Arithmetic, Threads: pipeline.CPUs(ctx), Dir: pipeline.Checkpoint(ctx),
 	})
-	if errors.Is(err, meter.ErrSet) {
-		return pipeline.Badf("dataset", "%w", err)
+	if unfit := (*meter.OptionError)(nil); errors.As(err, &unfit) {
+		return pipeline.Badf(unfit.Option, "%w", err)
 	} else if err != nil {
 		return err
 	}

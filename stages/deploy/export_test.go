@@ -268,8 +268,8 @@ func TestExportRefuses(t *testing.T) {
 			c.Network.Subnet.Resolution = 24
 		},
 		"network: its space is another one than the supernet's": func(c *Config) { c.Network.Space.Widths = arch.Widths{2, 1, 1, 1} },
-		"supernet: ":                           func(c *Config) { c.Supernet = &c.Dataset.Test.Data },
-		"dataset: the data set does not fit: ": func(c *Config) { c.Dataset.Classes = 3 },
+		"supernet: ":             func(c *Config) { c.Supernet = &c.Dataset.Test.Data },
+		`dataset: "shapes" has `: func(c *Config) { c.Dataset.Classes = 3 },
 		"holdout: 600 of the set's 600 training images leave none": func(c *Config) { c.Holdout = 600 },
 	} {
 		c := exporting(t)

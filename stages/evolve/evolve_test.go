@@ -452,7 +452,7 @@ func TestPlayOff(t *testing.T) {
 func TestWrongInputs(t *testing.T) {
 	c := trained(t)
 	c.Dataset.Classes = 10
-	if _, err := evolve(t, c, pipeline.Env{}); err == nil || !strings.HasPrefix(err.Error(), `dataset: the data set does not fit: "shapes" has 3 channels and 10 classes`) {
+	if _, err := evolve(t, c, pipeline.Env{}); err == nil || !strings.HasPrefix(err.Error(), `dataset: "shapes" has 3 channels and 10 classes`) {
 		t.Errorf("wrong classes: %v", err)
 	}
 	c = trained(t)

@@ -72,8 +72,8 @@ func newHunt(ctx context.Context, c Config) (*hunt, error) {
 		Supernet: s.supernet, Set: *c.Dataset, Holdout: c.Holdout, Calibration: c.Calibration,
 		Arithmetic: c.Arithmetic, Threads: pipeline.CPUs(ctx), Dir: pipeline.Checkpoint(ctx),
 	})
-	if errors.Is(err, meter.ErrSet) {
-		return nil, pipeline.Badf("dataset", "%w", err)
+	if unfit := (*meter.OptionError)(nil); errors.As(err, &unfit) {
+		return nil, pipeline.Badf(unfit.Option, "%w", err)
 	} else if err != nil {
 		return nil, err
 	}

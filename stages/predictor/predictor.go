@@ -121,8 +121,8 @@ func (c Config) measure(ctx context.Context, supernet *nn.Supernet) (samples []p
 		Supernet: supernet, Set: c.Dataset, Holdout: c.Holdout, Calibration: c.Calibration,
 		Arithmetic: c.Arithmetic, Threads: pipeline.CPUs(ctx), Dir: pipeline.Checkpoint(ctx),
 	})
-	if errors.Is(err, meter.ErrSet) {
-		return nil, nil, pipeline.Badf("dataset", "%w", err)
+	if unfit := (*meter.OptionError)(nil); errors.As(err, &unfit) {
+		return nil, nil, pipeline.Badf(unfit.Option, "%w", err)
 	} else if err != nil {
 		return nil, nil, err
 	}

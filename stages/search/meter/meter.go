@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -54,15 +53,23 @@ type record struct {
 // batch is how many images run together.
 const batch = 200
 
-// ErrSet reports a data set that does not fit the supernet or the options.
-var ErrSet = errors.New("the data set does not fit")
+// OptionError reports options that do not fit each other.
+type OptionError struct {
+	Option string // the one to change, as stages call it: dataset or holdout
+	Err    error
+}
+
+func (e *OptionError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *OptionError) Unwrap() error { return e.Err }
 
 // New opens the data set, and the log of an interrupted run if there is one.
 func New(o Options) (*Meter, error) {
 	b := o.Supernet.Space().Backbone
 	if o.Set.Channels != b.Input || o.Set.Classes != b.Classes {
-		return nil, fmt.Errorf("%w: %q has %d channels and %d classes; the supernet takes %d and tells %d apart",
-			ErrSet, o.Set.Name, o.Set.Channels, o.Set.Classes, b.Input, b.Classes)
+		return nil, &OptionError{"dataset", fmt.Errorf("%q has %d channels and %d classes; the supernet takes %d and tells %d apart",
+			o.Set.Name, o.Set.Channels, o.Set.Classes, b.Input, b.Classes)}
 	}
 	m := &Meter{known: map[measurement]float64{}}
 	if err := m.open(o); err != nil {
@@ -80,10 +87,10 @@ func (m *Meter) open(o Options) (err error) {
 		return err
 	}
 	if o.Holdout >= m.train.Len() {
-		return fmt.Errorf("%w: %d of %d training images held out leave none", ErrSet, o.Holdout, m.train.Len())
+		return &OptionError{"holdout", fmt.Errorf("%d of the set's %d training images leave none", o.Holdout, m.train.Len())}
 	}
 	if o.Holdout > o.Supernet.HeldOut {
-		return fmt.Errorf("%w: the supernet was trained on all but %d images, not all but %d: write the holdout of train-supernet", ErrSet, o.Supernet.HeldOut, o.Holdout)
+		return &OptionError{"holdout", fmt.Errorf("the supernet was trained on all but %d images, not all but %d: write the holdout of train-supernet", o.Supernet.HeldOut, o.Holdout)}
 	}
 	rest, held := m.train.Holdout(o.Holdout)
 	some := data.Order(rest.Len(), 1, 0)

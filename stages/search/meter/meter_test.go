@@ -34,9 +34,9 @@ func options(t *testing.T) Options {
 // A meter that cannot be opened says why.
 func TestNewRefuses(t *testing.T) {
 	for want, change := range map[string]func(*Options){
-		`the data set does not fit: "shapes" has 1 channels`:                        func(o *Options) { o.Set.Channels = 1 },
-		"the data set does not fit: 100 of 100 training images held out leave none": func(o *Options) { o.Holdout = 100 },
-		"the supernet was trained on all but 60 images, not all but 61":             func(o *Options) { o.Holdout = 61 },
+		`"shapes" has 1 channels`:                                       func(o *Options) { o.Set.Channels = 1 },
+		"100 of the set's 100 training images leave none":               func(o *Options) { o.Holdout = 100 },
+		"the supernet was trained on all but 60 images, not all but 61": func(o *Options) { o.Holdout = 61 },
 		"open ":      func(o *Options) { o.Dir = filepath.Join(o.Dir, "nowhere") },
 		"tea leaves": func(o *Options) { o.Arithmetic = "tea leaves" },
 		"index":      func(o *Options) { o.Set.Test.Index.Path = filepath.Join(o.Dir, "index") },
