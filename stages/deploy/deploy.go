@@ -201,9 +201,14 @@ func writeSchedule(ctx context.Context, e raptor.Estimate) (artifacts.File, erro
 	return writeFile(ctx, e.Network, ".json", append(b, '\n'))
 }
 
+// longestName is how many bytes of a network's name are in a file's, which systems
+// limit to some 255.
+const longestName = 100
+
 // writeFile writes a file named after the network.
 func writeFile(ctx context.Context, network, suffix string, b []byte) (artifacts.File, error) {
-	path := pipeline.Path(ctx, strings.Map(plain, network)+suffix)
+	name := strings.Map(plain, network)
+	path := pipeline.Path(ctx, name[:min(longestName, len(name))]+suffix)
 	return artifacts.Local(path), os.WriteFile(path, b, 0o644)
 }
 

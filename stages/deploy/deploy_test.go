@@ -47,6 +47,14 @@ func estimate(t testing.TB, c Config) Output {
 	return out
 }
 
+// However long a network's name is, its files can be written.
+func TestLongName(t *testing.T) {
+	c := Config{Network: arch.Spec{Name: strings.Repeat("ü/", 200), Width: 0.5, Resolution: 160}, Platform: platform(t, "tinyraptor")}
+	if out := estimate(t, c); out.Estimate.Name != c.Network.Name {
+		t.Errorf("the name is %q", out.Estimate.Name)
+	}
+}
+
 // The figures of table 3's baseline agree with one another and with its
 // measured latency.
 func TestBaseline(t *testing.T) {
