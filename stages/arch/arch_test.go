@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/big"
 	"math/rand/v2"
+	"strings"
 	"testing"
 )
 
@@ -195,6 +196,28 @@ func TestNetworkValidate(t *testing.T) {
 		spoil(&n)
 		if n.Validate() == nil {
 			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+// No network is accepted whose counts would overflow: of its maps, weights or
+// MACs.
+func TestBounded(t *testing.T) {
+	const huge = 2_000_000_000
+	for _, c := range []struct {
+		input Shape
+		layer LayerSpec
+		want  string
+	}{
+		{Shape{3, huge, huge}, LayerSpec{Op: Conv, Channels: 10, Kernel: 3}, "elements to read"},
+		{Shape{1, 1 << 15, 1 << 15}, LayerSpec{Op: Pointwise, Channels: 4}, "elements to write"},
+		{Shape{1 << 20, 1, 1}, LayerSpec{Op: Linear, Channels: 1 << 20}, "weights"},
+		{Shape{1 << 10, 1 << 10, 1 << 10}, LayerSpec{Op: Conv, Channels: 1 << 10, Kernel: 41}, "MACs"},
+		{Shape{1 << 10, 1 << 10, 1 << 10}, LayerSpec{Op: Pointwise, Channels: 1 << 10}, ""},
+	} {
+		_, err := Spec{Input: c.input, Layers: []LayerSpec{c.layer}}.Network()
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want+", at most")) {
+			t.Errorf("%v of %v: %v, want %q", c.layer.Op, c.input, err, c.want)
 		}
 	}
 }

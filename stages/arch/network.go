@@ -108,7 +108,7 @@ func (n Network) check(i int, l Layer) error {
 		want = 2
 	}
 	if len(l.Inputs) != want {
-		return fmt.Errorf("%s reads %d maps, want %d", l.Op, len(l.Inputs), want)
+		return fmt.Errorf("inputs: got %d, want %d for op %s", len(l.Inputs), want, l.Op)
 	}
 	for _, j := range l.Inputs {
 		if j < -1 || j >= i {
@@ -122,6 +122,37 @@ func (n Network) check(i int, l Layer) error {
 		return err
 	} else if out != l.Out {
 		return fmt.Errorf("writes %v, its window gives %v", l.Out, out)
+	}
+	return l.bounded()
+}
+
+// What a layer may have at most, so that no count of a network overflows.
+const (
+	maxElements = 1 << 31 // of a map, and weights
+	maxMACs     = 1 << 50
+)
+
+// bounded checks that the layer's counts are within what is counted. It counts
+// in floating point, which does not overflow.
+func (l Layer) bounded() error {
+	size := func(s Shape) float64 { return float64(s.C) * float64(s.H) * float64(s.W) }
+	weights := float64(l.Kernel) * float64(l.Kernel) * float64(l.In.C) * float64(l.Out.C)
+	switch l.Op {
+	case Linear:
+		weights = size(l.In) * float64(l.Out.C)
+	case Depthwise, Pool, Add:
+		weights /= float64(l.In.C)
+	}
+	for _, c := range []struct {
+		n, most float64
+		what    string
+	}{
+		{size(l.In), maxElements, "elements to read"}, {size(l.Out), maxElements, "elements to write"},
+		{weights, maxElements, "weights"}, {weights * float64(l.Out.H) * float64(l.Out.W), maxMACs, "MACs"},
+	} {
+		if c.n > c.most {
+			return fmt.Errorf("%v to %v: %.3g %s, at most %.3g can be counted", l.In, l.Out, c.n, c.what, c.most)
+		}
 	}
 	return nil
 }

@@ -79,7 +79,7 @@ func TestListRefuses(t *testing.T) {
 		`layers[1] "a": there is another "a" before it`:                                       {{Op: Pool, Name: "a"}, {Op: Pool, Name: "a"}},
 		`layers[0] "input": there is another "input" before it`:                               {{Op: Pool, Name: "input"}},
 		`layers[0]: inputs: there is no layer "b" before it`:                                  {{Op: Pool, Inputs: []string{"b"}}},
-		`layers[0]: add reads 1 maps, want 2`:                                                 {{Op: Add}},
+		`layers[0]: inputs: got 1, want 2 for op add`:                                         {{Op: Add}},
 		`layers[1]: expects 3×4×4 but reads 3×2×2`:                                            {{Op: Depthwise, Kernel: 3, Stride: 2}, {Op: Add, Inputs: []string{"input", "depthwise1"}}},
 		`layers[0]: a 5×5 window does not fit in its padded input of 3×4×4`:                   {{Op: Conv, Channels: 1, Kernel: 5, Pad: new(int)}},
 		`layers[0]: kernel 1, stride 1, pad 1: want kernel ≥ 1, stride ≥ 1, 0 ≤ pad < kernel`: {{Op: Pointwise, Channels: 1, Pad: &one}},
