@@ -67,7 +67,9 @@ func (a *action) identify(ctx context.Context, store artifacts.Store, f *artifac
 	}
 	path := f.Path
 	hashed, err := store.Hash(ctx, path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if missing := (*fs.PathError)(nil); errors.Is(err, fs.ErrNotExist) && errors.As(err, &missing) && missing.Path != path {
+		return fmt.Errorf("%s cannot be read: is it a link that leads nowhere? (%w)", missing.Path, missing.Err)
+	} else if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("there is no file %s", path)
 	} else if err != nil {
 		return err

@@ -129,6 +129,13 @@ func TestFilesAreKeyedByContent(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "test.hcl:a.in: step a: in: there is no file") {
 		t.Errorf("a missing file: %v", err)
 	}
+	if err := os.Symlink("nowhere", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	_, err = NewPlan(t.Context(), build(dir), store, PlanOptions{})
+	if err == nil || !strings.Contains(err.Error(), filepath.Join(dir, "link")+" cannot be read: is it a link that leads nowhere?") {
+		t.Errorf("a link that leads nowhere: %v", err)
+	}
 }
 
 // All mistakes come at once.

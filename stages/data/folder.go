@@ -48,6 +48,13 @@ func ListFolder(root string, channels int) (Listing, error) {
 	if l.Train, err = listPart(root, "train", h, l.ClassNames); err != nil {
 		return l, err
 	}
+	taught := make([]bool, len(l.ClassNames))
+	for _, r := range l.Train.Records {
+		taught[r.Label] = true
+	}
+	if i := slices.Index(taught, false); i >= 0 {
+		return l, fmt.Errorf("train: class %q has no JPEG or PNG images: fill its folder, or remove it", l.ClassNames[i])
+	}
 	if l.Test, err = listPart(root, test, h, l.ClassNames); err != nil {
 		return l, err
 	}

@@ -117,6 +117,7 @@ func TestListFolderMistakes(t *testing.T) {
 		{[]string{"train/1.jpg", "val/a/1.jpg"}, "train has no folder"},
 		{[]string{"train/a/1.jpg"}, "want one of the folders test, val, validation, valid"},
 		{[]string{"train/a/1.jpg", "val/b/1.jpg"}, `val: class "b" has no folder in train`},
+		{[]string{"train/a/1.jpg", "train/b/1.gif", "val/a/1.jpg"}, `train: class "b" has no JPEG or PNG images`},
 		{[]string{"train/a/1.gif", "val/a/1.jpg"}, "train holds no JPEG or PNG images"},
 	} {
 		files := map[string][]byte{}
