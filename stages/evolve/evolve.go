@@ -99,7 +99,7 @@ type Output struct {
 // Candidate is a subnet and its figures.
 type Candidate struct {
 	Name       string      `json:"name" doc:"the name attribute"`
-	Resolution int         `json:"resolution" doc:"input size in pixels"`
+	Resolution int         `json:"resolution" provenance:"given" doc:"input size in pixels"`
 	Latency    float64     `json:"latency" unit:"s" provenance:"modelled" doc:"time of one inference"`
 	Energy     float64     `json:"energy" unit:"J" provenance:"modelled" doc:"of one inference"`
 	Mu         float64     `json:"mu" provenance:"modelled" doc:"NPU cycles / SYS cycles"`

@@ -110,7 +110,7 @@ type Output struct {
 
 // Result is what was found at one resolution.
 type Result struct {
-	Resolution   int       `json:"resolution" doc:"input size in pixels"`
+	Resolution   int       `json:"resolution" provenance:"given" doc:"input size in pixels"`
 	Assignments  int       `json:"assignments" doc:"how many there are"`
 	Feasible     int       `json:"feasible" doc:"how many are supported and within the limits"`
 	Best         Point     `json:"best" doc:"the point of the front that the rule picks"`

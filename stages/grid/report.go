@@ -37,7 +37,7 @@ type Neighbour struct {
 // Row is how wide a row of the backbone may be, the others being given.
 type Row struct {
 	Row     string  `json:"row" doc:"stem, g1 …, head"`
-	Base    int     `json:"base" doc:"channels before the multiplier"`
+	Base    int     `json:"base" provenance:"given" doc:"channels before the multiplier"`
 	Width   float64 `json:"width" doc:"its multiplier in the given assignment"`
 	Widest  float64 `json:"widest" provenance:"modelled" doc:"the greatest multiplier of the grid that is supported; 0 if none is"`
 	Largest int64   `json:"largest" unit:"bytes" provenance:"modelled" doc:"weights of the largest layer then, of this row or the next"`
