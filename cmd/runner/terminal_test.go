@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/creack/pty"
 )
@@ -75,6 +77,31 @@ func TestTerminalInterrupted(t *testing.T) {
 		t.Error("colours in spite of NO_COLOR")
 	}
 }
+
+// Documentation is set within a narrow terminal.
+func TestTerminalNarrow(t *testing.T) {
+	const width = 66
+	for _, args := range [][]string{{"stages"}, {"stages", "train-supernet"}, {"functions"}, {"plan", "--help"}} {
+		cmd := exec.Command("eyrie", args...)
+		tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: width})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tty.Close()
+		text, _ := io.ReadAll(tty) // an error, EIO, ends what a terminal says
+		if err := cmd.Wait(); err != nil {
+			t.Error(err)
+		}
+		doc := regexp.MustCompile(`(?m)^ {6}[^ ].*$`) // of a flag, function or field
+		for _, line := range doc.FindAllString(escapes.ReplaceAllString(string(text), ""), -1) {
+			if n := utf8.RuneCountInString(strings.TrimRight(line, "\r")); n > width {
+				t.Errorf("%v: %d columns: %s", args, n, line)
+			}
+		}
+	}
+}
+
+var escapes = regexp.MustCompile(`\x1b\[[0-9;]*m`)
 
 // screen is a terminal as far as the live view needs one: it shows what a
 // person would see.

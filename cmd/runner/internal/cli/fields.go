@@ -15,6 +15,7 @@ import (
 // under dotted names: "limit.latency", "front[].accuracy".
 type fieldWriter struct {
 	w         io.Writer
+	width     int // of the lines, in columns
 	style     view.Style
 	full      bool              // describe everything, also again
 	config    bool              // the fields are attributes, not outputs
@@ -47,12 +48,12 @@ func (f *fieldWriter) write(fields []pipeline.Field, prefix string) {
 // another and fits.
 func (f *fieldWriter) line(prefix string, field *pipeline.Field, text string) {
 	name, doc := prefix+field.Name, strings.Join(strings.Fields(field.Doc), " ")
-	if prefix != "" && doc != "" && utf8.RuneCountInString(name+text+doc)+8 <= docWidth {
+	if prefix != "" && doc != "" && utf8.RuneCountInString(name+text+doc)+8 <= f.width {
 		text, doc = text+"  # "+doc, ""
 	}
 	say(f.w, "  %s  %s", f.style.Bold(name), text)
 	if doc != "" {
-		say(f.w, "%s", wrap(doc, "      "))
+		say(f.w, "%s", wrap(doc, "      ", f.width))
 	}
 }
 

@@ -37,7 +37,7 @@ func TestFieldWriter(t *testing.T) {
 	s := pipeline.Define("draw", 1, "Draws.", plane{}, run)
 	write := func(full bool) (string, bool) {
 		var b strings.Builder
-		f := &fieldWriter{w: &b, full: full, config: true, described: map[string]string{}, style: view.Style{}}
+		f := &fieldWriter{w: &b, width: 88, full: full, config: true, described: map[string]string{}, style: view.Style{}}
 		f.write(s.Config.Fields, "")
 		f.config = false
 		f.write(s.Output.Fields, "")

@@ -36,7 +36,7 @@ func (a *app) functionsCommand() *cobra.Command {
 					group = f.Group
 					say(a.out, "%s", y.Bold(group))
 				}
-				say(a.out, "  %s  %s", view.Pad(f.Usage, width), f.Doc)
+				say(a.out, "  %s  %s", view.Pad(f.Usage, width), a.hang(f.Doc, width+4))
 			}
 			return nil
 		},

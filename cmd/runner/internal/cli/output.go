@@ -99,7 +99,7 @@ func writeOutputs(a *app, outputs []value) {
 		case len(o.Unknown) > 0:
 			text = "(known after " + view.Few(o.Unknown, ", ") + ")"
 		case !o.Sensitive:
-			text = brief(o.Value, 100)
+			text = brief(o.Value, max(20, a.columns()-width-3))
 		}
 		say(a.out, "%s = %s", a.style(a.out).Bold(view.Pad(o.Name, width)), text)
 	}

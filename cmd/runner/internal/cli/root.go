@@ -81,6 +81,7 @@ has no result yet, tells why, and keeps every result in a store beside the recip
 		}
 		return invalidf("%w; see %s --help", err, cmd.CommandPath())
 	})
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "Flags.FlagUsages ", fmt.Sprintf("Flags.FlagUsagesWrapped %d ", a.columns())))
 	root.SetHelpCommand(helpCommand(root))
 	f := root.PersistentFlags()
 	f.StringVar(&a.store, "store", "", "where results are kept (default: .eyrie beside the recipe)")

@@ -193,7 +193,7 @@ func (a *app) writeStep(s *pipeline.Planned, doc showJSON) {
 		if texts := sentences(o.Value); len(texts) > 0 {
 			say(a.out, "\n%s", y.Bold(o.Name))
 			for _, text := range texts {
-				say(a.out, "%s", wrap(text, "  "))
+				say(a.out, "%s", wrap(text, "  ", a.columns()))
 			}
 		}
 	}
@@ -228,10 +228,11 @@ func (a *app) writeRows(title string, rows [][3]string) {
 	for _, r := range rows {
 		names, values = append(names, r[0]), append(values, r[1])
 	}
-	nameWidth, valueWidth := view.Width(40, names...), view.Width(60, values...)
+	nameWidth := view.Width(40, names...)
+	valueWidth := view.Width(max(20, a.columns()-nameWidth-28), values...) // leaving room for where it came from
 	say(a.out, "\n%s", y.Bold(title))
 	for _, r := range rows {
-		line := fmt.Sprintf("  %s  %s  %s", view.Pad(r[0], nameWidth), view.Pad(r[1], valueWidth), y.Dim(r[2]))
+		line := fmt.Sprintf("  %s  %s  %s", view.Pad(r[0], nameWidth), view.Pad(view.Cut(r[1], valueWidth), valueWidth), y.Dim(r[2]))
 		say(a.out, "%s", strings.TrimRight(line, " "))
 	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/mitchellh/go-wordwrap"
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"eyrie/cmd/runner/internal/view"
 	"eyrie/pipeline"
@@ -57,7 +58,7 @@ func (a *app) listStages() error {
 	}
 	width := view.Width(40, a.stageNames()...)
 	for _, s := range a.stages {
-		say(a.out, "%s  %s", a.style(a.out).Bold(view.Pad(s.Name, width)), firstSentence(s.Doc))
+		say(a.out, "%s  %s", a.style(a.out).Bold(view.Pad(s.Name, width)), a.hang(firstSentence(s.Doc), width+2))
 	}
 	return nil
 }
@@ -76,8 +77,8 @@ func (a *app) showStage(s *pipeline.Stage, full bool) error {
 		return a.print("stage", stageDocument(s))
 	}
 	y := a.style(a.out)
-	say(a.out, "%s (version %d)\n\n%s\n\n%s", y.Bold(s.Name), s.Version, wrap(s.Doc, "  "), y.Bold("Attributes"))
-	fields := &fieldWriter{w: a.out, style: y, full: full, config: true, described: map[string]string{}}
+	say(a.out, "%s (version %d)\n\n%s\n\n%s", y.Bold(s.Name), s.Version, wrap(s.Doc, "  ", a.columns()), y.Bold("Attributes"))
+	fields := &fieldWriter{w: a.out, width: a.columns(), style: y, full: full, config: true, described: map[string]string{}}
 	fields.write(s.Config.Fields, "")
 	say(a.out, "\n  Every stage also takes for_each, when, depends_on, retry, timeout and resources.")
 	say(a.out, "\n%s", y.Bold("Outputs"))
@@ -89,17 +90,30 @@ func (a *app) showStage(s *pipeline.Stage, full bool) error {
 	return nil
 }
 
-// docWidth is how wide documentation is, in columns.
-const docWidth = 88
+// columns is how wide text is set, in columns: readable, and within the terminal.
+func (a *app) columns() int {
+	const readable, least = 88, 40
+	if f, ok := a.out.(*stdout); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
+			return min(max(width, least), readable)
+		}
+	}
+	return readable
+}
 
-// wrap breaks text into lines of a readable width, each with a prefix. As in
-// Go's own comments, an indented paragraph, such as an example, stays as it is.
-func wrap(text, prefix string) string {
+// hang breaks text into lines that are indented where they go on.
+func (a *app) hang(text string, indent int) string {
+	return strings.TrimLeft(wrap(text, strings.Repeat(" ", indent), max(a.columns(), indent+30)), " ")
+}
+
+// wrap breaks text into lines of a width, each with a prefix. As in Go's own
+// comments, an indented paragraph, such as an example, stays as it is.
+func wrap(text, prefix string, width int) string {
 	paragraphs := strings.Split(strings.TrimSpace(text), "\n\n")
 	for i, p := range paragraphs {
 		lines := strings.TrimRight(p, " \n")
 		if !strings.HasPrefix(p, " ") && !strings.HasPrefix(p, "\t") {
-			lines = wordwrap.WrapString(strings.Join(strings.Fields(p), " "), uint(docWidth-len(prefix)))
+			lines = wordwrap.WrapString(strings.Join(strings.Fields(p), " "), uint(width-len(prefix)))
 		}
 		paragraphs[i] = prefix + strings.ReplaceAll(lines, "\n", "\n"+prefix)
 	}

@@ -203,7 +203,9 @@ func fileText(f artifacts.File) string {
 
 // handle returns the file that a JSON object stands for, if it does.
 func handle(m map[string]any) (f artifacts.File, ok bool) {
-	if _, ok := m["$object"].(string); !ok {
+	switch m["$object"].(type) {
+	case string, artifacts.Digest:
+	default:
 		return f, false
 	}
 	b, err := json.Marshal(m)
