@@ -216,9 +216,6 @@ func (x *execution) dispatch(ctx context.Context) {
 		x.running--
 		x.pool.release(x.claims[m.step])
 		x.end(m.step, m.ended, m.event)
-		if m.ended.Type == StepFailed && x.opt.FailFast {
-			x.stopping = true
-		}
 	}
 	x.finish(ctx)
 }
@@ -259,6 +256,7 @@ func (x *execution) startStep(ctx context.Context, i int) {
 func (x *execution) end(i int, ended *Ended, e Event) {
 	x.run.Steps[i] = ended
 	x.run.byID[ended.ID] = ended
+	x.stopping = x.stopping || ended.Type == StepFailed && x.opt.FailFast
 	e.Type, e.Step, e.After = ended.Type, ended.ID, ended.After
 	x.emit(e)
 	for _, d := range x.dependents[i] {

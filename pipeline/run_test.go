@@ -111,6 +111,25 @@ func TestFailureSkipsDependentsOnly(t *testing.T) {
 	}
 }
 
+// A step whose attributes turn out to be mistaken has failed: with FailFast
+// nothing more starts, else what does not need it goes on.
+func TestMistakeThatShowsLate(t *testing.T) {
+	a := step("a", sum, map[string]any{"x": 1.0})
+	b, c := step("b", sum, map[string]any{"x": ref{"a", "sum"}}), step("c", sum, map[string]any{"x": ref{"a", "sum"}, "y": 1.0})
+	attrs := b.Attrs
+	b.Attrs = func(known Known) (map[string]Attr, error) {
+		if _, ok := known("a"); ok {
+			return nil, errors.New("test.hcl:b: mistaken")
+		}
+		return attrs(known)
+	}
+	for fast, want := range map[bool]string{true: "a:done b:failed c:skipped", false: "a:done b:failed c:done"} {
+		if got := endings(execute(t, newStore(t), recipe(a, b, c), RunOptions{Jobs: 1, FailFast: fast})); got != want {
+			t.Errorf("fail fast %v: got %s, want %s", fast, got, want)
+		}
+	}
+}
+
 // A step behind a cached one is started once.
 func TestStepBehindACachedOne(t *testing.T) {
 	store := newStore(t)
