@@ -35,7 +35,9 @@ in path/train/ and path/test/ (or val …), or called train*.tar and test*.tar.
 The lines of path/classes.txt name the classes.
 
 The images of a tree stay where they are: the stage decodes each one once, to
-know its mean and to find what is corrupt.
+know its mean and to find what is corrupt. They may differ in size: a network sees
+the square in the middle, resized to its resolution (bilinear when enlarging, area
+averaging when reducing).
 
 source = "shapes": discs, triangles and squares, small and large, warm and cool
 (12 classes), drawn from a seed at any size; needs no data.`,
