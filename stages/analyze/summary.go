@@ -12,7 +12,7 @@ import (
 // summary says in sentences where the memory binds.
 func summary(o *Output, p *raptor.Platform) []string {
 	s := []string{
-		fmt.Sprintf("%s on %s: %s of weights, %.1f M MACs, %.1f ms, μ %.3f.", o.Network, p.Name, kib(o.Weights), float64(o.MACs)/1e6, 1e3*o.Latency, o.Mu),
+		fmt.Sprintf("%s on %s: %s of weights, %.3g M MACs, %.3g ms, μ %.3f.", o.Network, p.Name, raptor.Bytes(o.Weights), float64(o.MACs)/1e6, 1e3*o.Latency, o.Mu),
 		activations(o),
 		weights(o, p),
 	}
@@ -20,13 +20,6 @@ func summary(o *Output, p *raptor.Platform) []string {
 		s = append(s, transfers(o))
 	}
 	return s
-}
-
-func kib(n int64) string {
-	if n >= 10<<20 {
-		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
-	}
-	return fmt.Sprintf("%.0f KiB", float64(n)/1024)
 }
 
 // activations describes the first bottleneck: the maps of the first blocks.
@@ -38,11 +31,11 @@ func activations(o *Output) string {
 		}
 	}
 	if len(large) == 0 {
-		return fmt.Sprintf("Activations: every block's maps, at most %s, fit in the local memory of %s.", kib(o.Activations), kib(o.Memory))
+		return fmt.Sprintf("Activations: every block's maps, at most %s, fit in the local memory of %s.", raptor.Bytes(o.Activations), raptor.Bytes(o.Memory))
 	}
 	most := slices.MaxFunc(o.Blocks, func(a, b Need) int { return cmp.Compare(a.Activations, b.Activations) })
 	text := fmt.Sprintf("Activations: %s of %d blocks do not fit in the local memory of %s and are cut into tiles: %s; %s needs most, %s",
-		count(len(large)), len(o.Blocks), kib(o.Memory), strings.Join(large, ", "), most.Name, kib(most.Activations))
+		count(len(large)), len(o.Blocks), raptor.Bytes(o.Memory), strings.Join(large, ", "), most.Name, raptor.Bytes(most.Activations))
 	if last := lastBlock(o); last != nil && last.Name != most.Name {
 		text += fmt.Sprintf(", %.1f times what %s needs", float64(most.Activations)/float64(last.Activations), last.Name)
 	}
@@ -70,7 +63,7 @@ func weights(o *Output, p *raptor.Platform) string {
 	text := fmt.Sprintf("Weights: the last %s blocks hold %.0f %% of them", count(len(tail)), 100*float64(sum)/float64(max(1, o.Weights)))
 	memory, name := p.Memory, "the local memory"
 	if p.WeightMemory > 0 {
-		memory, name = p.WeightMemory, fmt.Sprintf("the %s for weights", kib(p.WeightMemory))
+		memory, name = p.WeightMemory, fmt.Sprintf("the %s for weights", raptor.Bytes(p.WeightMemory))
 	}
 	var beyond []string
 	for _, b := range o.Blocks {
@@ -84,14 +77,14 @@ func weights(o *Output, p *raptor.Platform) string {
 	var unsupported []string
 	for _, l := range o.Layers {
 		if !l.Supported {
-			unsupported = append(unsupported, fmt.Sprintf("%s (%s)", l.Name, kib(l.Weights)))
+			unsupported = append(unsupported, fmt.Sprintf("%s (%s)", l.Name, raptor.Bytes(l.Weights)))
 		}
 	}
 	switch {
 	case len(unsupported) > 0:
-		text += fmt.Sprintf("; beyond the limit of %s for one layer, and so not supported, are %s", kib(o.WeightLimit), strings.Join(unsupported, ", "))
+		text += fmt.Sprintf("; beyond the limit of %s for one layer, and so not supported, are %s", raptor.Bytes(o.WeightLimit), strings.Join(unsupported, ", "))
 	case o.WeightLimit > 0:
-		text += fmt.Sprintf("; every layer is within the limit of %s", kib(o.WeightLimit))
+		text += fmt.Sprintf("; every layer is within the limit of %s", raptor.Bytes(o.WeightLimit))
 	}
 	return text + "."
 }
