@@ -3,7 +3,9 @@ package pipeline
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 )
@@ -84,7 +86,7 @@ func overlay[C any](defaults, attrs []byte, written func(attr string) bool) (c C
 	}
 	clearWritten(reflect.ValueOf(&c).Elem(), values)
 	if err := json.Unmarshal(attrs, &c); err != nil {
-		return c, err
+		return c, culprit[C](attrs, err)
 	}
 	if v, ok := any(&c).(interface {
 		ValidateWritten(written func(attr string) bool) error
@@ -92,6 +94,27 @@ func overlay[C any](defaults, attrs []byte, written func(attr string) bool) (c C
 		err = v.ValidateWritten(written)
 	}
 	return c, err
+}
+
+// culprit names the attribute whose value a type of the configuration refuses to
+// decode: the first one, in order of their names, that fails by itself. A
+// mismatch of types names its field already.
+func culprit[C any](attrs []byte, err error) error {
+	var values map[string]json.RawMessage
+	if mismatch := (*json.UnmarshalTypeError)(nil); errors.As(err, &mismatch) || json.Unmarshal(attrs, &values) != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		var c C
+		alone, e := json.Marshal(map[string]json.RawMessage{name: values[name]})
+		if e == nil {
+			e = json.Unmarshal(alone, &c)
+		}
+		if e != nil {
+			return Badf(name, "%w", e)
+		}
+	}
+	return err
 }
 
 // decode lays attrs over the defaults and validates the result.

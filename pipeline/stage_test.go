@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -173,6 +174,35 @@ func TestDecodeNamesTheAttribute(t *testing.T) {
 		if !errors.As(err, &bad) || err.Error() != test.want {
 			t.Errorf("got %v, want %s", err, test.want)
 		}
+	}
+}
+
+// preset decodes only known names, as a vocabulary's type may.
+type preset struct {
+	Name string `json:"name,omitempty"`
+}
+
+func (p *preset) UnmarshalJSON(b []byte) error {
+	type plain preset
+	if err := json.Unmarshal(b, (*plain)(p)); err != nil || p.Name == "known" {
+		return err
+	}
+	return fmt.Errorf("there is no %q", p.Name)
+}
+
+// What a type refuses to decode is told by its attribute, too.
+func TestDecodeNamesWhatATypeRefuses(t *testing.T) {
+	type config struct {
+		Chip  preset `json:"chip"`
+		Other preset `json:"other"`
+		Size  int    `json:"size"`
+	}
+	s := Define("refuses", 1, "", config{preset{"known"}, preset{"known"}, 1},
+		func(context.Context, config) (struct{}, error) { return struct{}{}, nil })
+	_, err := s.Decode(map[string]any{"chip": map[string]any{"name": "known"}, "other": map[string]any{"name": "none"}, "size": 2.0})
+	var bad *AttrError
+	if !errors.As(err, &bad) || err.Error() != `other: there is no "none"` {
+		t.Errorf("got %v", err)
 	}
 }
 
