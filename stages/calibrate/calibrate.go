@@ -16,7 +16,7 @@ import (
 )
 
 // Stage is "calibrate".
-var Stage = pipeline.Define("calibrate", 2,
+var Stage = pipeline.Define("calibrate", 3,
 	`Fits the undisclosed values of a platform to measurements.
 
 The measurements are a CSV file; its first line names columns, some of set,

@@ -73,6 +73,9 @@ func (x *vector) with(p raptor.Platform, free []int) raptor.Platform {
 		q.Rates.Pointwise = p.Rates.Pointwise / p.Rates.Conv * q.Rates.Conv
 		q.Rates.Linear = p.Rates.Linear / p.Rates.Conv * q.Rates.Conv
 	}
+	for _, r := range []*float64{&q.Rates.Conv, &q.Rates.Depthwise, &q.Rates.Pointwise, &q.Rates.Linear} {
+		*r = min(*r, float64(q.PEs)) // exp and log round
+	}
 	return q
 }
 
