@@ -189,7 +189,7 @@ func TestOrigins(t *testing.T) {
 		{`measured("9", "board")`, `measured 'board'`},
 		{`published(stage.chip.residual, "me")`, `published 'me', measured chip:residual`},
 		{`stage.net["a"].best.latency / published(0.1, "p")`, `published 'p', modelled net["a"]:best.latency`},
-		{`stage.old.rows[0].x`, `measured 'board'`},
+		{`stage.old.rows[0].x`, `measured old:rows[0]["x"]'board'`},
 		{`format("%.1f", stage.net["b"].best.latency)`, `modelled net["b"]:best.latency`},
 		{`"about ${stage.net["b"].best.latency}"`, `modelled net["b"]:best.latency`},
 		{`tonumber(csvdecode("x\n1")[0].x)`, `given `},

@@ -197,7 +197,8 @@ func (g grower) dict(v map[string]any, t *pipeline.Type, at origin) cty.Value {
 	return cty.MapVal(elems)
 }
 
-// cell unwraps a Traced value, so that its origins go on through the step.
+// cell unwraps a Traced value, so that its origins go on through the step. One
+// that names no step was found by this one, in a file.
 func (g grower) cell(v map[string]any, at origin) (cty.Value, bool) {
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -217,6 +218,9 @@ func (g grower) cell(v map[string]any, at origin) (cty.Value, bool) {
 	}
 	value := bare(g.implied(traced.Value, at))
 	for _, o := range traced.Origins {
+		if o.Step == "" {
+			o.Step, o.Output = g.step, at.path
+		}
 		if value, err = markPart(value, o); err != nil {
 			return cty.NilVal, false
 		}

@@ -16,14 +16,15 @@ import (
 )
 
 // Stage is "calibrate".
-var Stage = pipeline.Define("calibrate", 3,
+var Stage = pipeline.Define("calibrate", 4,
 	`Fits the undisclosed values of a platform to measurements.
 
 The measurements are a CSV file; its first line names columns, some of set,
-network, width, resolution, macs, mu, latency (s), supported (yes or no) and source. A
-row is MobileNetV2 of a width at a resolution, or a network that the attribute
+network, width, resolution, macs, mu, latency (s), supported (yes or no), kind and
+source. A row is MobileNetV2 of a width at a resolution, or a network that the attribute
 networks names. Cells may be empty; μ and latency are fitted, MACs are compared, and
-what is supported bounds the weight limit.
+what is supported bounds the weight limit. kind and source say of a row's figures that
+they were measured (by default), or published, and where: tables show it.
 
 Every policy, memory and weight limit is tried; the rates and costs are fitted to the
 logarithms of μ and latency by least squares, from several starts. The result

@@ -264,8 +264,8 @@ func TestGolden(t *testing.T) {
 		for _, p := range out.Parameters {
 			got += fmt.Sprintf(" %.4g", p.Value)
 		}
-		if got != golden || Stage.Version != 3 {
-			t.Errorf("version %d gives %s, want %s of version 3: if results changed, so must the version", Stage.Version, got, golden)
+		if got != golden || Stage.Version != 4 {
+			t.Errorf("version %d gives %s, want %s of version 4: if results changed, so must the version", Stage.Version, got, golden)
 		}
 	}
 }
@@ -286,7 +286,7 @@ func TestParseRefuses(t *testing.T) {
 	for _, c := range []struct{ file, want string }{
 		{"", "1: the file is empty"},
 		{"network,with\n", `1: there is no column "with"`},
-		{"network;width;latency\n", `1: there is no column "network;width;latency"; the columns are set, network, width, resolution, macs, mu, latency, supported, source, with commas`},
+		{"network;width;latency\n", `1: there is no column "network;width;latency"; the columns are set, network, width, resolution, macs, mu, latency, supported, kind, source, with commas`},
 		{"mu,mu\n", `1: column "mu" is there twice`},
 		{"network,width,resolution\n# fine\nMobileNetV2,0.5\n", "3: 2 cells where the first line names 3 columns"},
 		{"network,width,resolution\nMobileNetV2,half,96\n", `2: width: "half" is not a number above 0`},
@@ -295,6 +295,7 @@ func TestParseRefuses(t *testing.T) {
 		{"network,width,resolution\nMobileNetV2,0.5,5000\n", "2: resolution: 5000 is beyond 4096"},
 		{"network,width,resolution\nMobileNetV2,0.5,\n", `2: network "MobileNetV2": resolution: must be written`},
 		{"network,mu\nours,0.1\n", `2: network "ours": it has no width, and the attribute networks does not name it`},
+		{"network,width,resolution,kind\nMobileNetV2,0.5,96,guessed\n", `2: kind: "guessed", want measured, published, or an empty cell for measured`},
 		{"network,width,resolution,supported\nMobileNetV2,0.5,96,maybe\n", `2: supported: "maybe", want yes, no, or an empty cell`},
 	} {
 		_, err := parse(strings.NewReader(c.file), nil, arch.Spec{})
@@ -354,4 +355,22 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A figure of the file is measured or published, as the file says, and names
+// its source; what the file does not have is null.
+func TestRowsSayWhereFiguresAreFrom(t *testing.T) {
+	ms, err := parse(strings.NewReader("network,width,resolution,mu,latency,kind,source\nMobileNetV2,0.5,96,0.1,,published,a paper\nMobileNetV2,0.5,128,0.2,,,board 7\n"), nil, arch.Spec{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []pipeline.Origin{{Kind: pipeline.Published, Source: "a paper"}, {Kind: pipeline.Measured, Source: "board 7"}} {
+		r := newRow(&ms[i], &raptor.Estimate{Mu: 1}, &raptor.Estimate{Mu: 1})
+		if got := r.MuMeasured; got.Value != ms[i].mu || len(got.Origins) != 1 || got.Origins[0] != want {
+			t.Errorf("row %d: %+v, want it %+v", i, got, want)
+		}
+		if r.LatencyMeasured.Value != nil {
+			t.Errorf("row %d: latency %v, want null", i, r.LatencyMeasured)
+		}
+	}
 }

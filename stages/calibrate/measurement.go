@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"eyrie/artifacts"
+	"eyrie/pipeline"
 	"eyrie/stages/arch"
 )
 
@@ -20,7 +21,8 @@ import (
 type measurement struct {
 	line              int
 	set, name, source string
-	width             float64 // of MobileNetV2; 0 for a network named in the recipe
+	kind              pipeline.Provenance // measured or published
+	width             float64             // of MobileNetV2; 0 for a network named in the recipe
 	resolution        int
 	macs, mu, latency float64 // 0 where not measured
 	supported         string  // yes, no, or empty where not known
@@ -29,7 +31,7 @@ type measurement struct {
 }
 
 // columns are those that the file may have. The first line names those it has.
-var columns = []string{"set", "network", "width", "resolution", "macs", "mu", "latency", "supported", "source"}
+var columns = []string{"set", "network", "width", "resolution", "macs", "mu", "latency", "supported", "kind", "source"}
 
 // maxResolution is the largest input that is accepted, in pixels.
 const maxResolution = 4096
@@ -107,6 +109,7 @@ func csvError(err error) error {
 }
 
 func newMeasurement(head, cells []string, networks map[string]arch.Spec, scaling arch.Spec) (m measurement, err error) {
+	m.kind = pipeline.Measured
 	var resolution float64
 	for i, cell := range cells {
 		cell = strings.TrimSpace(cell)
@@ -117,6 +120,12 @@ func newMeasurement(head, cells []string, networks map[string]arch.Spec, scaling
 			m.name = cell
 		case "source":
 			m.source = cell
+		case "kind":
+			if cell == "published" {
+				m.kind = pipeline.Published
+			} else if cell != "" && cell != "measured" {
+				err = fmt.Errorf("kind: %q, want measured, published, or an empty cell for measured", cell)
+			}
 		case "supported":
 			if m.supported = cell; cell != "" && cell != "yes" && cell != "no" {
 				err = fmt.Errorf("supported: %q, want yes, no, or an empty cell", cell)

@@ -1,6 +1,9 @@
 package calibrate
 
-import "eyrie/stages/raptor"
+import (
+	"eyrie/pipeline"
+	"eyrie/stages/raptor"
+)
 
 // Output is what the block's references yield.
 type Output struct {
@@ -18,23 +21,23 @@ type Output struct {
 
 // Row is one measurement beside the model. What was not measured is null.
 type Row struct {
-	Set             string   `json:"set"`
-	Network         string   `json:"network"`
-	Width           float64  `json:"width" provenance:"given"`
-	Resolution      int      `json:"resolution" provenance:"given"`
-	MACs            int64    `json:"macs" provenance:"modelled" doc:"counted"`
-	MACsMeasured    *float64 `json:"macs_measured" provenance:"published"`
-	MACsError       *float64 `json:"macs_error" provenance:"modelled" doc:"relative"`
-	Mu              float64  `json:"mu" provenance:"modelled"`
-	MuMeasured      *float64 `json:"mu_measured" provenance:"published"`
-	MuResidual      *float64 `json:"mu_residual" provenance:"modelled" doc:"ln(ours / measured)"`
-	MuUnseen        *float64 `json:"mu_unseen" provenance:"modelled" doc:"ln(ours / measured) by a fit that has not seen the network"`
-	Latency         float64  `json:"latency" unit:"s" provenance:"modelled"`
-	LatencyMeasured *float64 `json:"latency_measured" unit:"s" provenance:"published"`
-	LatencyError    *float64 `json:"latency_error" provenance:"modelled" doc:"relative"`
-	LatencyUnseen   *float64 `json:"latency_unseen" provenance:"modelled" doc:"relative, by a fit that has not seen the network"`
-	Supported       bool     `json:"supported" doc:"no layer is beyond the weight limit"`
-	Source          string   `json:"source"`
+	Set             string          `json:"set"`
+	Network         string          `json:"network"`
+	Width           float64         `json:"width" provenance:"given"`
+	Resolution      int             `json:"resolution" provenance:"given"`
+	MACs            int64           `json:"macs" provenance:"modelled" doc:"counted"`
+	MACsMeasured    pipeline.Traced `json:"macs_measured" doc:"measured, or published, as the file says"`
+	MACsError       *float64        `json:"macs_error" provenance:"modelled" doc:"relative"`
+	Mu              float64         `json:"mu" provenance:"modelled"`
+	MuMeasured      pipeline.Traced `json:"mu_measured" doc:"measured, or published, as the file says"`
+	MuResidual      *float64        `json:"mu_residual" provenance:"modelled" doc:"ln(ours / measured)"`
+	MuUnseen        *float64        `json:"mu_unseen" provenance:"modelled" doc:"ln(ours / measured) by a fit that has not seen the network"`
+	Latency         float64         `json:"latency" unit:"s" provenance:"modelled"`
+	LatencyMeasured pipeline.Traced `json:"latency_measured" doc:"measured, or published, as the file says, in s"`
+	LatencyError    *float64        `json:"latency_error" provenance:"modelled" doc:"relative"`
+	LatencyUnseen   *float64        `json:"latency_unseen" provenance:"modelled" doc:"relative, by a fit that has not seen the network"`
+	Supported       bool            `json:"supported" doc:"no layer is beyond the weight limit"`
+	Source          string          `json:"source"`
 }
 
 // Set sums up the rows of a set. A figure of what was not measured is null.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"eyrie/pipeline"
 	"eyrie/stages/raptor"
 )
 
@@ -45,15 +46,20 @@ func newRow(m *measurement, ours, unseen *raptor.Estimate) Row {
 	r := Row{Set: m.set, Network: m.net.Name, Width: m.width, Resolution: m.resolution, MACs: ours.MACs, Mu: ours.Mu, Latency: ours.Latency,
 		Supported: len(ours.Unsupported) == 0, Source: m.source}
 	if m.macs > 0 {
-		r.MACsMeasured, r.MACsError = &m.macs, ptr(float64(ours.MACs)/m.macs-1)
+		r.MACsMeasured, r.MACsError = m.traced(m.macs), ptr(float64(ours.MACs)/m.macs-1)
 	}
 	if m.mu > 0 {
-		r.MuMeasured, r.MuResidual, r.MuUnseen = &m.mu, ptr(math.Log(ours.Mu/m.mu)), ptr(math.Log(unseen.Mu/m.mu))
+		r.MuMeasured, r.MuResidual, r.MuUnseen = m.traced(m.mu), ptr(math.Log(ours.Mu/m.mu)), ptr(math.Log(unseen.Mu/m.mu))
 	}
 	if m.latency > 0 {
-		r.LatencyMeasured, r.LatencyError, r.LatencyUnseen = &m.latency, ptr(ours.Latency/m.latency-1), ptr(unseen.Latency/m.latency-1)
+		r.LatencyMeasured, r.LatencyError, r.LatencyUnseen = m.traced(m.latency), ptr(ours.Latency/m.latency-1), ptr(unseen.Latency/m.latency-1)
 	}
 	return r
+}
+
+// traced returns a figure of the measurement with where it came from.
+func (m *measurement) traced(v float64) pipeline.Traced {
+	return pipeline.Traced{Value: v, Origins: []pipeline.Origin{{Kind: m.kind, Source: m.source}}}
 }
 
 func ptr(v float64) *float64 { return &v }
