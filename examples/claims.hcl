@@ -1,6 +1,6 @@
 # The paper's first claim, measured at a laptop's scale: a space whose widths were chosen for the local memory holds
 # better networks than uniform scaling does, at equal latency. Every network is trained alone, on the same images for
-# as many epochs, with several seeds; the latencies are the cost model's. An hour on two cores; its figures are in
+# as many epochs, with several seeds; the latencies are the cost model's. An hour and a half of CPU time; its figures are in
 # docs/claims.md.
 #
 #   bin/runner run examples/claims.hcl

@@ -35,8 +35,8 @@ the same result on any number of threads, and after an interruption.
 The output gap is the distance to the true optimum, which is found exactly where
 the objective is MACs or the prediction of a ridge regression, under limits on
 latency, energy and memory; limits on parameters and MACs are left out of that
-optimum, which says whether it is within them (optimum.within) or only a bound. The output coverage compares the
-front of nsga2 to the true front in the same way.`,
+optimum, which says whether it is within them (optimum.within) or only a bound. The
+output coverage compares the front of nsga2 to the true front in the same way.`,
 	defaults, run)
 
 // defaults are the paper's search.

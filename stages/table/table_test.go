@@ -356,10 +356,13 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-// The LaTeX file compiles, where LaTeX is installed.
+// The LaTeX file compiles. Under CI pdflatex must be there.
 func TestLaTeXCompiles(t *testing.T) {
 	if _, err := exec.LookPath("pdflatex"); err != nil {
-		t.Skip("no pdflatex")
+		if os.Getenv("CI") == "true" {
+			t.Fatal("CI needs pdflatex: ", err)
+		}
+		t.Skip("no pdflatex: ", err)
 	}
 	dir := t.TempDir()
 	doc := "\\documentclass{article}\\usepackage[T1]{fontenc}\\usepackage{booktabs}\\begin{document}\n"
