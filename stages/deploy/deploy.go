@@ -15,11 +15,12 @@ import (
 	"eyrie/pipeline"
 	"eyrie/stages/arch"
 	"eyrie/stages/data"
+	"eyrie/stages/nn/deployed"
 	"eyrie/stages/raptor"
 )
 
 // Stage is the deploy-estimate stage.
-var Stage = pipeline.Define("deploy-estimate", 3,
+var Stage = pipeline.Define("deploy-estimate", 4,
 	`Estimates a network on a platform: latency, energy, μ, memory, and how each layer runs.
 
 The network is a scaled MobileNetV2, a subnet of a space, a list of layers, or an ONNX
@@ -33,6 +34,11 @@ With the weights of the supernet that the subnet is of, and the dataset, the sub
 also exported as ONNX, in float32 (onnx) and quantised to int8 (onnx_int8), and both are
 measured on the test images. Their input is normalised; the metadata say how.
 
+Not every processor multiplies signed bytes rightly: x86 without VNNI cuts sums off. So
+by default onnx_int8 keeps its weights as unsigned bytes, which give the accuracy that is
+stated in onnxruntime on any processor. For the compiler of an NPU write encoding = "int8":
+the same integers, and so the same accuracy, as the signed bytes that it expects.
+
 The output estimate is a flat object, made to be a row of a table. With plausible
 platforms, as calibrate yields them, it has intervals. The output
 schedule is a JSON file with, for each layer in order, its MACs, NPU and SYS
@@ -40,7 +46,7 @@ cycles, latency, tile (rows, channels, inputs), loop order, number of tiles, byt
 moved (in, out, weights, partial; bound: the fewest possible) and occupied (memory,
 held), what most cycles are for (dominant), and whether its operands and its result
 stay in the local memory. The summary explains the three costliest layers.`,
-	Config{Calibration: 2000, Ranges: 200, Arithmetic: "auto"}, run)
+	Config{Calibration: 2000, Ranges: 200, Encoding: deployed.Unsigned, Arithmetic: "auto"}, run)
 
 // Config is what a recipe may write in the block.
 type Config struct {
@@ -48,13 +54,14 @@ type Config struct {
 	Platform  raptor.Platform   `json:"platform" doc:"the NPU to run it on"`
 	Plausible []raptor.Platform `json:"plausible,omitempty" doc:"platforms that a calibration cannot tell from platform: they make the intervals"`
 
-	Supernet    *artifacts.File `json:"supernet" doc:"export: weights of the supernet that the subnet is of"`
-	Dataset     *data.Set       `json:"dataset" doc:"export: the images that it was trained on"`
-	Holdout     int             `json:"holdout,omitempty" min:"0" doc:"export: the holdout of train-supernet"`
-	Calibration int             `json:"calibration" min:"1" doc:"export: training images from which batch normalisation is estimated"`
-	Ranges      int             `json:"ranges" min:"1" doc:"export: training images from which int8 takes the ranges of activations"`
-	Images      int             `json:"images,omitempty" min:"0" doc:"export: test images to measure int8 on; 0 for all"`
-	Arithmetic  string          `json:"arithmetic" oneof:"auto,go,avx2,avx512" doc:"export: the kernels that measure: the fastest of this machine, or those named; \"go\" rounds the same on every machine"`
+	Supernet    *artifacts.File   `json:"supernet" doc:"export: weights of the supernet that the subnet is of"`
+	Dataset     *data.Set         `json:"dataset" doc:"export: the images that it was trained on"`
+	Holdout     int               `json:"holdout,omitempty" min:"0" doc:"export: the holdout of train-supernet"`
+	Calibration int               `json:"calibration" min:"1" doc:"export: training images from which batch normalisation is estimated"`
+	Ranges      int               `json:"ranges" min:"1" doc:"export: training images from which int8 takes the ranges of activations"`
+	Encoding    deployed.Encoding `json:"encoding" oneof:"uint8,int8,int7" doc:"export: the weights of onnx_int8: \"uint8\" is right on any processor, \"int8\" is for NPUs, \"int7\" is right and fast on any processor, with half the steps"`
+	Images      int               `json:"images,omitempty" min:"0" doc:"export: test images to measure int8 on; 0 for all"`
+	Arithmetic  string            `json:"arithmetic" oneof:"auto,go,avx2,avx512" doc:"export: the kernels that measure: the fastest of this machine, or those named; \"go\" rounds the same on every machine"`
 }
 
 // Output is what the block's references yield.

@@ -56,14 +56,16 @@ func (c Config) export(ctx context.Context, net arch.Network, out *Output) error
 	if err != nil {
 		return err
 	}
+	metadata["top1"] = fmt.Sprint(top1)
 	onnx, err := writeFile(ctx, net.Name, ".onnx", float.ONNX(metadata).Marshal())
 	if err != nil {
 		return err
 	}
+	metadata["top1"], metadata["top1_holds_on"], metadata["encoding"] = fmt.Sprint(top1Int8), c.Encoding.HoldsOn(), string(c.Encoding)
 	onnxInt8, err := writeFile(ctx, net.Name, "-int8.onnx", int8.ONNX(metadata).Marshal())
 	out.ONNX, out.ONNXInt8 = &onnx, &onnxInt8
 	out.Estimate.Top1, out.Estimate.Top1Int8 = &top1, &top1Int8
-	out.Summary = append(out.Summary, fmt.Sprintf("Top-1 is %.2f %% in float32 and %.2f %% in int8.", 100*top1, 100*top1Int8))
+	out.Summary = append(out.Summary, fmt.Sprintf("Top-1 is %.2f %% in float32 and %.2f %% in int8. The int8 file gives this on %s.", 100*top1, 100*top1Int8, c.Encoding.HoldsOn()))
 	return err
 }
 
@@ -92,7 +94,7 @@ func (c Config) quantise(ctx context.Context, float *deployed.Net, m *meter.Mete
 		size := len(b.X) / b.N
 		images[i] = b.X[i*size : (i+1)*size]
 	}
-	q := float.Quantise(images)
+	q := float.Quantise(images, c.Encoding)
 	if c.Images > 0 && c.Images < test.Len() {
 		test = test.Subset(data.Order(test.Len(), 1, 0)[:c.Images])
 	}

@@ -2,6 +2,8 @@ package deploy
 
 import (
 	"context"
+	"flag"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -83,7 +85,7 @@ func exporting(t testing.TB) Config {
 	file, subnet := artifacts.Local(weights), space.Largest()
 	return Config{
 		Network: arch.Spec{Name: "ours", Space: &space, Subnet: &subnet}, Platform: platform(t, "tinyraptor"),
-		Supernet: &file, Dataset: &set, Calibration: 200, Ranges: 100, Arithmetic: "go",
+		Supernet: &file, Dataset: &set, Calibration: 200, Ranges: 100, Encoding: deployed.Unsigned, Arithmetic: "go",
 	}
 }
 
@@ -123,29 +125,31 @@ func TestExport(t *testing.T) {
 }
 
 // inORT checks that onnxruntime gives the exported models the accuracy that the stage
-// says, but for so many images.
+// says, but for so many images, on every kind of processor.
 func inORT(t *testing.T, c Config, out Output, but int) {
 	t.Helper()
 	_, test := open(t, *c.Dataset)
 	b := batch(t, test, test.Len(), out.Estimate.Resolution)
-	for _, x := range []struct {
-		name string
-		file *artifacts.File
-		want float64
-	}{{"float32", out.ONNX, *out.Estimate.Top1}, {"int8", out.ONNXInt8, *out.Estimate.Top1Int8}} {
-		logits := runONNX(t, model(t, x.file), b)
-		right := 0
-		for i, label := range b.Labels {
-			if n := len(logits) / b.N; deployed.Class(logits[i*n:(i+1)*n]) == int(label) {
-				right++
+	onnxtest.OnEach(t, func(t *testing.T, p onnxtest.Processor) {
+		for _, x := range []struct {
+			name string
+			file *artifacts.File
+			want float64
+		}{{"float32", out.ONNX, *out.Estimate.Top1}, {"int8", out.ONNXInt8, *out.Estimate.Top1Int8}} {
+			logits := runONNX(t, p, model(t, x.file), b)
+			right := 0
+			for i, label := range b.Labels {
+				if n := len(logits) / b.N; deployed.Class(logits[i*n:(i+1)*n]) == int(label) {
+					right++
+				}
+			}
+			got := float64(right) / float64(b.N)
+			t.Logf("%s: top-1 %v on %s in onnxruntime, %v here", x.name, got, p.Name, x.want)
+			if math.Abs(got-x.want) > (float64(but)+0.01)/float64(b.N) {
+				t.Errorf("%s: top-1 %v on %s in onnxruntime, %v here", x.name, got, p.Name, x.want)
 			}
 		}
-		got := float64(right) / float64(b.N)
-		t.Logf("%s: top-1 %v in onnxruntime, %v here", x.name, got, x.want)
-		if math.Abs(got-x.want) > (float64(but)+0.01)/float64(b.N) {
-			t.Errorf("%s: top-1 %v in onnxruntime, %v here", x.name, got, x.want)
-		}
-	}
+	})
 }
 
 // open opens a set until the test ends.
@@ -170,7 +174,7 @@ func batch(t *testing.T, s *data.Split, n, resolution int) *data.Batch {
 }
 
 // runONNX returns the logits that onnxruntime computes.
-func runONNX(t *testing.T, m *onnx.Model, b *data.Batch) []float32 {
+func runONNX(t *testing.T, p onnxtest.Processor, m *onnx.Model, b *data.Batch) []float32 {
 	t.Helper()
 	area, channels := b.H*b.W, b.C
 	input := make([]float32, len(b.X)) // rows × columns × channels → channels × rows × columns
@@ -181,7 +185,7 @@ func runONNX(t *testing.T, m *onnx.Model, b *data.Batch) []float32 {
 			}
 		}
 	}
-	return onnxtest.Run(t, m, input, b.N, channels, b.H, b.W)
+	return p.Run(t, m, input, b.N, channels, b.H, b.W)
 }
 
 // Whatever is elastic in a subnet, its resolution, depths, kernels and
@@ -217,7 +221,7 @@ func TestExportedLogits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want, got := m.Logits(b), runONNX(t, model(t, out.ONNX), b)
+		want, got := m.Logits(b), runONNX(t, onnxtest.Here(t), model(t, out.ONNX), b)
 		largest := 0.0
 		for i := range want {
 			largest = max(largest, math.Abs(float64(got[i]-want[i])))
@@ -229,13 +233,15 @@ func TestExportedLogits(t *testing.T) {
 	}
 }
 
+var photographs = flag.Int("photographs", 1000, "how many of Fashion-MNIST's 10,000 test images to hold exports against onnxruntime on")
+
 // On photographs, int8 costs at most 1.5 points, by our arithmetic and by
 // onnxruntime's.
 func TestExportOnFashionMNIST(t *testing.T) {
 	c := exporting(t)
 	space := *c.Network.Space
 	space.Backbone.Input, space.Backbone.Classes, space.Backbone.Stem.Stride, space.Resolutions = 1, 10, 1, []int{20, 24}
-	set := datatest.FashionMNIST(t, 3000, 1000)
+	set := datatest.FashionMNIST(t, 3000, *photographs)
 	weights := filepath.Join(t.TempDir(), "supernet.safetensors")
 	if err := os.WriteFile(weights, learn(t, space, set, 500, "auto"), 0o644); err != nil {
 		t.Fatal(err)
@@ -246,7 +252,29 @@ func TestExportOnFashionMNIST(t *testing.T) {
 	if e := out.Estimate; *e.Top1 < 0.75 || math.Abs(*e.Top1-*e.Top1Int8) > 0.015 {
 		t.Errorf("top-1 %v, in int8 %v", *e.Top1, *e.Top1Int8)
 	}
-	inORT(t, c, out, 2)
+	inORT(t, c, out, *photographs/500)
+}
+
+// A file says which bytes it has, how accurate it is, and where that holds.
+func TestEncodings(t *testing.T) {
+	c := exporting(t)
+	c.Images = 100
+	tops := map[deployed.Encoding]float64{}
+	for encoding, holds := range map[deployed.Encoding]string{deployed.Unsigned: "any processor", deployed.Narrow: "any processor", deployed.Signed: "NPUs, Arm and x86 with VNNI; on other x86"} {
+		c.Encoding = encoding
+		out := estimate(t, c)
+		tops[encoding] = *out.Estimate.Top1Int8
+		m, words := model(t, out.ONNXInt8), out.Summary[len(out.Summary)-1]
+		if meta := m.Metadata; meta["encoding"] != string(encoding) || !strings.HasPrefix(meta["top1_holds_on"], holds) || meta["top1"] != fmt.Sprint(tops[encoding]) {
+			t.Errorf("%s: metadata %v", encoding, meta)
+		}
+		if !strings.Contains(words, holds) {
+			t.Errorf("%s: the summary says %q, not %q", encoding, words, holds)
+		}
+	}
+	if tops[deployed.Signed] != tops[deployed.Unsigned] {
+		t.Errorf("top-1 %v: signed and unsigned bytes are the same integers", tops)
+	}
 }
 
 // int8 may be measured on a part of the images.

@@ -36,7 +36,8 @@ func TestCheckedByONNX(t *testing.T) {
 	for i := range image {
 		image[i] = float32(i) / 100
 	}
-	got := onnxtest.Run(t, m, image, 1, 1, 4, 4)
+	onnxtest.Check(t, m)
+	got := onnxtest.Here(t).Run(t, m, image, 1, 1, 4, 4)
 	// The first channel is the mean over the four windows, (0.83 + 1.78 + 3.30
 	// + 5.28) / 4, plus 0.5; the second its negative, leaking by a quarter.
 	want := []float64{3.2975, -0.824375}

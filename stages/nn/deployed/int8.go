@@ -16,9 +16,10 @@ import (
 // machine.
 type Int8 struct {
 	arch.Network
-	input  scale
-	layers []quantised
-	work   int // floats that the layer which needs most of them works with
+	encoding Encoding
+	input    scale
+	layers   []quantised
+	work     int // floats that the layer which needs most of them works with
 }
 
 // scale says what an integer q stands for: size·(q − zero).
@@ -29,7 +30,7 @@ type scale struct {
 
 // quantised is a layer in integers.
 type quantised struct {
-	weight  []int32   // −127 … 127, [out, in, k, k]
+	weight  []int32   // −127 … 127 or −64 … 64, [out, in, k, k]
 	conv    *nn.Conv  // multiplies by them; nil where its sums might not be exact
 	inner   []int32   // else the same in the order of the inner loops
 	bias    []int32   // at scale in·steps

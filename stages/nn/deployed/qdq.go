@@ -1,6 +1,8 @@
 package deployed
 
 import (
+	"slices"
+
 	"eyrie/stages/arch"
 	"eyrie/stages/onnx"
 )
@@ -41,7 +43,8 @@ type qdq struct {
 // quantise adds name.dequantised: what is left of a map by its quantisation.
 func (b *qdq) quantise(name string, s scale) {
 	size := b.constant(onnx.Floats(name+".scale", []float32{s.size}))
-	zero := b.constant(onnx.Ints(name+".zero", onnx.Int8, []int64{int64(s.zero)}))
+	bytes, plus := b.net.encoding.maps()
+	zero := b.constant(onnx.Ints(name+".zero", bytes, []int64{int64(s.zero) + plus}))
 	b.node("QuantizeLinear", name+".quantise", []string{name, size, zero}, name+".quantised")
 	b.node("DequantizeLinear", name+".dequantise", []string{name + ".quantised", size, zero}, name+".dequantised")
 }
@@ -49,9 +52,10 @@ func (b *qdq) quantise(name string, s scale) {
 // weight adds a layer's weights, with a scale per output channel.
 func (b *qdq) weight(l *arch.Layer, q *quantised) string {
 	name := l.Name + ".weight"
-	b.constant(onnx.Ints(name, onnx.Int8, wide(q.weight), weightShape(l)...))
+	bytes, plus := b.net.encoding.weights()
+	b.constant(onnx.Ints(name, bytes, wide(q.weight, plus), weightShape(l)...))
 	b.constant(onnx.Floats(name+".scale", q.steps, int64(l.Out.C)))
-	b.constant(onnx.Ints(name+".zero", onnx.Int8, make([]int64, l.Out.C), int64(l.Out.C)))
+	b.constant(onnx.Ints(name+".zero", bytes, slices.Repeat([]int64{plus}, l.Out.C), int64(l.Out.C)))
 	b.node("DequantizeLinear", name+".dequantise", []string{name, name + ".scale", name + ".zero"}, name+".dequantised",
 		onnx.Attribute{Name: "axis", Value: int64(0)})
 	return name + ".dequantised"
@@ -64,7 +68,7 @@ func (b *qdq) bias(l *arch.Layer, q *quantised, in scale) string {
 	for c, step := range q.steps {
 		products[c] = in.size * step
 	}
-	b.constant(onnx.Ints(name, onnx.Int32, wide(q.bias), int64(l.Out.C)))
+	b.constant(onnx.Ints(name, onnx.Int32, wide(q.bias, 0), int64(l.Out.C)))
 	b.constant(onnx.Floats(name+".scale", products, int64(l.Out.C)))
 	b.constant(onnx.Ints(name+".zero", onnx.Int32, make([]int64, l.Out.C), int64(l.Out.C)))
 	b.node("DequantizeLinear", name+".dequantise", []string{name, name + ".scale", name + ".zero"}, name+".dequantised",
@@ -72,10 +76,11 @@ func (b *qdq) bias(l *arch.Layer, q *quantised, in scale) string {
 	return name + ".dequantised"
 }
 
-func wide(v []int32) []int64 {
+// wide returns v + plus in 64 bits.
+func wide(v []int32, plus int64) []int64 {
 	w := make([]int64, len(v))
 	for i, x := range v {
-		w[i] = int64(x)
+		w[i] = int64(x) + plus
 	}
 	return w
 }

@@ -11,9 +11,9 @@ import (
 // Quantise turns the network into integers. The range of each map is what it
 // takes on the images given (which must be some), so that these decide how fine
 // its steps are; each output channel's weights have a range of their own.
-func (n *Net) Quantise(images [][]float32) *Int8 {
+func (n *Net) Quantise(images [][]float32, encoding Encoding) *Int8 {
 	input, maps := n.ranges(images)
-	q := &Int8{Network: n.Network, input: input.scale(), layers: make([]quantised, len(n.Layers))}
+	q := &Int8{Network: n.Network, encoding: encoding, input: input.scale(), layers: make([]quantised, len(n.Layers))}
 	for i := range n.Layers {
 		q.layers[i].out = maps[i].scale()
 	}
@@ -26,7 +26,7 @@ func (n *Net) Quantise(images [][]float32) *Int8 {
 		if j := l.Inputs[0]; j >= 0 {
 			in = q.layers[j].out
 		}
-		q.layers[i].quantise(l, &n.layers[i], in)
+		q.layers[i].quantise(l, &n.layers[i], in, encoding.largest())
 		if c := q.layers[i].conv; c != nil {
 			q.work = max(q.work, c.Work())
 		}
@@ -65,24 +65,31 @@ func (n *Net) ranges(images [][]float32) (input span, maps []span) {
 	return input, maps
 }
 
-func (q *quantised) quantise(l *arch.Layer, w *weights, in scale) {
+// largestBias is the greatest magnitude of a bias: with it and the sums of
+// products, 32 bits do not overflow.
+const largestBias = 1 << 30
+
+// quantise turns the weights of a layer into integers up to ±largest. A channel whose
+// bias would be beyond largestBias at the scale of its products, because its
+// weights are next to nothing, has coarser steps than its weights ask for.
+func (q *quantised) quantise(l *arch.Layer, w *weights, in scale, largest float32) {
 	per := len(w.weight) / l.Out.C
 	q.weight = make([]int32, len(w.weight))
 	for c := range l.Out.C {
 		channel := w.weight[c*per : (c+1)*per]
-		largest := float32(0)
+		most := float32(0)
 		for _, v := range channel {
-			largest = max(largest, v, -v)
+			most = max(most, v, -v)
 		}
-		step := largest / 127
+		bias := max(w.bias[c], -w.bias[c])
+		step := max(most/largest, bias/in.size/largestBias)
 		if step == 0 {
 			step = 1
 		}
 		for i, v := range channel {
 			q.weight[c*per+i] = int32(math.RoundToEven(float64(v / step)))
 		}
-		bias := math.RoundToEven(float64(w.bias[c] / (in.size * step)))
-		q.bias = append(q.bias, int32(min(math.MaxInt32, max(math.MinInt32, bias))))
+		q.bias = append(q.bias, int32(math.RoundToEven(float64(w.bias[c])/float64(in.size*step))))
 		q.steps = append(q.steps, step)
 		q.rescale = append(q.rescale, in.size*step/q.out.size)
 	}
