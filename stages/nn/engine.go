@@ -20,13 +20,14 @@ type Engine struct {
 	k       *kernels
 	threads int
 	scratch []*scratch // of each thread; the caller of run is thread 0
-	wake    []chan struct{}
+	helpers []*signal  // of the other threads: there is work
+	done    *signal    // to the caller of run: the others have finished
 
 	work   task
-	n      int     // parts
-	shares []share // of each thread that takes part
-	back   bool    // the shares are gone through from their ends
-	wait   sync.WaitGroup
+	n      int          // parts
+	shares []share      // of each thread that takes part
+	back   bool         // the shares are gone through from their ends
+	left   atomic.Int32 // helpers at work
 
 	mu     sync.Mutex
 	caught any // a panic of a helper
@@ -53,14 +54,14 @@ func NewEngine(threads int, kernels string) (*Engine, error) {
 	if threads < 1 {
 		threads = runtime.GOMAXPROCS(0)
 	}
-	e := &Engine{k: k, threads: min(threads, maxChunks)}
+	e := &Engine{k: k, threads: min(threads, maxChunks), done: newSignal()}
 	e.shares = make([]share, e.threads)
 	for i := range e.threads {
 		e.scratch = append(e.scratch, &scratch{kernels: k})
 		if i > 0 {
-			wake := make(chan struct{}, 1)
-			e.wake = append(e.wake, wake)
-			go e.help(i, wake)
+			work := newSignal()
+			e.helpers = append(e.helpers, work)
+			go e.help(i, work)
 		}
 	}
 	return e, nil
@@ -74,10 +75,10 @@ func (e *Engine) Threads() int { return e.threads }
 
 // Close stops the threads.
 func (e *Engine) Close() {
-	for _, w := range e.wake {
-		close(w)
+	for _, h := range e.helpers {
+		h.send(closed)
 	}
-	e.wake = nil
+	e.helpers = nil
 }
 
 // run runs the n parts of t and returns when all are done. A panic in a part
@@ -93,12 +94,14 @@ func (e *Engine) run(n int, t task) {
 	for i := range e.shares {
 		e.shares[i].next.Store(0)
 	}
-	e.wait.Add(threads - 1)
-	for _, w := range e.wake[:threads-1] {
-		w <- struct{}{}
+	e.left.Store(int32(threads - 1))
+	for _, h := range e.helpers[:threads-1] {
+		h.send(sent)
 	}
 	e.drain(0)
-	e.wait.Wait()
+	if threads > 1 {
+		e.done.receive()
+	}
 	e.work = nil
 	if c := e.caught; c != nil {
 		e.caught = nil
@@ -106,10 +109,12 @@ func (e *Engine) run(n int, t task) {
 	}
 }
 
-func (e *Engine) help(thread int, wake chan struct{}) {
-	for range wake {
+func (e *Engine) help(thread int, work *signal) {
+	for work.receive() != closed {
 		e.drain(thread)
-		e.wait.Done()
+		if e.left.Add(-1) == 0 {
+			e.done.send(sent)
+		}
 	}
 }
 

@@ -77,29 +77,45 @@ func (l *layer) patches(s *scratch, r, rows int) ([]float32, int) {
 				continue
 			}
 			row := l.src.x[img*l.inLen+y*l.inW*l.in:][:l.inW*l.in]
-			for i := range n {
-				window(dst[i*depth:][:span], row, ((ox+i)*l.stride-l.kernel/2)*l.in)
-			}
+			windows(dst, depth, span, n, row, (ox*l.stride-l.kernel/2)*l.in, l.stride*l.in)
 		}
 		done += n
 	}
 	return a, depth
 }
 
-// window copies the part of a row that begins at element x, with zeros where it lies
-// outside.
-func window(dst, row []float32, x int) {
-	switch {
-	case x >= 0 && x+3 <= len(row) && len(dst) == 3: // one channel, the most frequent case
-		*(*[3]float32)(dst) = *(*[3]float32)(row[x:])
-	case x >= 0 && x+len(dst) <= len(row):
-		copy(dst, row[x:])
-	default:
-		for i := range dst {
-			dst[i] = 0
-			if at := x + i; at >= 0 && at < len(row) {
-				dst[i] = row[at]
-			}
+// windows copies n parts of a row, each of so many elements and a step behind the
+// one before, the first at element x, with zeros where they lie outside. They come
+// to lie ld apart.
+func windows(dst []float32, ld, span, n int, row []float32, x, step int) {
+	i := 0
+	for ; i < n && x < 0; i, x = i+1, x+step {
+		clipped(dst[i*ld:][:span], row, x)
+	}
+	inside := min(n, i+max(0, (len(row)-span-x)/step+1))
+	if len(row)-span < x {
+		inside = i
+	}
+	if span == 3 { // one channel, the most frequent case
+		for ; i < inside; i, x = i+1, x+step {
+			*(*[3]float32)(dst[i*ld:]) = *(*[3]float32)(row[x:])
+		}
+	}
+	for ; i < inside; i, x = i+1, x+step {
+		copy(dst[i*ld:][:span], row[x:])
+	}
+	for ; i < n; i, x = i+1, x+step {
+		clipped(dst[i*ld:][:span], row, x)
+	}
+}
+
+// clipped copies the part of a row that begins at element x, with zeros where it
+// lies outside.
+func clipped(dst, row []float32, x int) {
+	for i := range dst {
+		dst[i] = 0
+		if at := x + i; at >= 0 && at < len(row) {
+			dst[i] = row[at]
 		}
 	}
 }

@@ -26,13 +26,14 @@ type isa struct {
 	reg    string // of vector registers
 	lanes  int    // floats in a vector
 	tile   []int  // rows of A that a tile of panel has, from many to few
+	tall   []int  // the same for tiles of one vector, whose registers go further
 	accs   int    // registers that may sum up at the same time
 	mask   bool   // has mask registers
 }
 
 var (
-	avx2   = isa{"AVX2", "Y", 8, []int{6, 4, 2, 1}, 14, false}
-	avx512 = isa{"AVX512", "Z", 16, []int{12, 8, 4, 1}, 28, true}
+	avx2   = isa{"AVX2", "Y", 8, []int{6, 4, 2, 1}, []int{12, 6, 4, 2, 1}, 14, false}
+	avx512 = isa{"AVX512", "Z", 16, []int{12, 8, 4, 1}, []int{12, 8, 4, 1}, 28, true}
 )
 
 // gen collects the text of the functions.
@@ -250,7 +251,11 @@ func (g *gen) panelRows(nv, mask int, done string) {
 	g.load("c_base", "R10")
 	g.loadBytes("ldc", "R11")
 	g.load("m", "R13")
-	for _, rows := range g.tile {
+	tile := g.tile
+	if nv == 1 {
+		tile = g.tall
+	}
+	for _, rows := range tile {
 		next, again := g.label("next"), g.label("tile")
 		g.at(again)
 		g.f("CMPQ R13, $%d", rows)
