@@ -32,11 +32,16 @@ func (s *hunt) output(ctx context.Context) (Output, error) {
 		}
 	}
 	front := thin(all, s.Population, top)
-	measured := thin(front, s.Measure, top)
+	var measured []found
+	if s.meter != nil && s.Measure > 0 {
+		measured = append(thin(front, s.Measure, top), top)
+		if err := s.measure(ctx, measured, "measuring the result", s.meter.TestAll); err != nil {
+			return Output{}, err
+		}
+	}
 	for _, f := range append(front, top) { // the last is the best, and may be none of the front
 		c := s.candidate(f)
-		if s.meter != nil && s.Measure > 0 && (contains(measured, f) || f.genome == top.genome) {
-			pipeline.Report(ctx, pipeline.Progress{Note: "measuring the result"})
+		if contains(measured, f) {
 			top1, err := s.meter.Test(ctx, c.Subnet)
 			if err != nil {
 				return Output{}, err
@@ -54,14 +59,31 @@ func (s *hunt) output(ctx context.Context) (Output, error) {
 	return out, nil
 }
 
+// measure measures candidates together, so that the meter knows them: all is one of
+// its HeldOutAll and TestAll.
+func (s *hunt) measure(ctx context.Context, list []found, note string, all func(context.Context, []arch.Subnet, func(float64)) error) error {
+	subnets := make([]arch.Subnet, len(list))
+	for i, f := range list {
+		subnets[i] = s.codec.decode(f.genome)
+	}
+	done := 0
+	return all(ctx, subnets, func(float64) {
+		done++
+		pipeline.Report(ctx, pipeline.Progress{Done: float64(done), Total: float64(len(subnets)), Unit: "subnets", Note: note})
+	})
+}
+
 // playOff measures the candidates predicted best, on the images held out of
 // training, and returns the best of them.
 func (s *hunt) playOff(ctx context.Context) (best found, err error) {
 	finalists := slices.Clone(s.within)
 	slices.SortStableFunc(finalists, s.compare)
+	finalists = finalists[:min(s.Measure, len(finalists))]
+	if err := s.measure(ctx, finalists, "measuring the candidates predicted best", s.meter.HeldOutAll); err != nil {
+		return best, err
+	}
 	most := -1.0
-	for i, f := range finalists[:min(s.Measure, len(finalists))] {
-		pipeline.Report(ctx, pipeline.Progress{Done: float64(i), Total: float64(s.Measure), Unit: "subnets", Note: "measuring the candidates predicted best"})
+	for _, f := range finalists {
 		top1, err := s.meter.HeldOut(ctx, s.codec.decode(f.genome))
 		if err != nil {
 			return best, err

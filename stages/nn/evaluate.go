@@ -3,6 +3,7 @@ package nn
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"eyrie/stages/arch"
 	"eyrie/stages/data"
@@ -18,8 +19,8 @@ type Evaluator struct {
 	batch       int
 	cached      map[cacheKey][]*data.Batch
 	size        int // bytes in cached
-	folded      *Model
-	sums        []float64
+	folded      []*Model
+	sums        [][]float64 // of each subnet, by layer and channel: means and variances
 }
 
 type cacheKey struct {
@@ -39,75 +40,164 @@ func NewEvaluator(e *Engine, s *Supernet, calibration, images *data.Split, batch
 
 // Accuracy returns the part of the images that the subnet classifies
 // correctly.
-func (v *Evaluator) Accuracy(ctx context.Context, n arch.Subnet) (float64, error) {
-	if err := v.net.space.Contains(n); err != nil {
-		return 0, fmt.Errorf("subnet %v: %w", n, err)
+func (v *Evaluator) Accuracy(ctx context.Context, n arch.Subnet) (top1 float64, err error) {
+	err = v.Accuracies(ctx, []arch.Subnet{n}, func(_ int, t float64) error {
+		top1 = t
+		return nil
+	})
+	return top1, err
+}
+
+// Accuracies calls done with the index and the accuracy of each subnet, in an order
+// of its own: subnets that begin with the same blocks run together, and what they
+// share runs once.
+func (v *Evaluator) Accuracies(ctx context.Context, ns []arch.Subnet, done func(i int, top1 float64) error) error {
+	for _, n := range ns {
+		if err := v.net.space.Contains(n); err != nil {
+			return fmt.Errorf("subnet %v: %w", n, err)
+		}
 	}
-	m, err := v.Model(ctx, n)
-	if err != nil {
-		return 0, err
+	order := make([]int, len(ns))
+	for i := range order {
+		order[i] = i
 	}
-	correct := 0
-	err = v.each(ctx, v.images, n.Resolution, func(b *data.Batch) { correct += m.Correct(b) })
-	return float64(correct) / float64(v.images.Len()), err
+	slices.SortStableFunc(order, func(i, j int) int { return byPrefix(ns[i], ns[j]) })
+	for len(order) > 0 {
+		some := order[:min(len(order), v.together())]
+		for i := range some {
+			if ns[some[i]].Resolution != ns[some[0]].Resolution {
+				some = some[:i]
+				break
+			}
+		}
+		order = order[len(some):]
+		group := make([]arch.Subnet, len(some))
+		for i, at := range some {
+			group[i] = ns[at]
+		}
+		correct, err := v.correct(ctx, group)
+		if err != nil {
+			return err
+		}
+		for i, at := range some {
+			if err := done(at, float64(correct[i])/float64(v.images.Len())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// together returns how many subnets may run together: their weights, 16 MiB at most,
+// are to stay in the cache, and an interruption loses what was done of them.
+func (v *Evaluator) together() int { return max(1, min(32, (4<<20)/v.net.Params())) }
+
+// correct returns how many images each of the subnets, of one resolution,
+// classifies correctly.
+func (v *Evaluator) correct(ctx context.Context, ns []arch.Subnet) ([]int, error) {
+	if err := v.fold(ctx, ns); err != nil {
+		return nil, err
+	}
+	correct := make([]int, len(ns))
+	err := v.each(ctx, v.images, ns[0].Resolution, func(b *data.Batch) {
+		v.infer(ns, v.folded[:len(ns)], b)
+		for i, m := range v.folded[:len(ns)] {
+			correct[i] += m.correct(b)
+		}
+	})
+	return correct, err
 }
 
 // Model returns the subnet with newly estimated statistics. It is valid until
 // the evaluator's next call.
 func (v *Evaluator) Model(ctx context.Context, n arch.Subnet) (*Model, error) {
-	if err := v.calibrate(ctx, n); err != nil {
+	if err := v.fold(ctx, []arch.Subnet{n}); err != nil {
 		return nil, err
 	}
-	v.folded = v.model(v.folded)
-	return v.folded, nil
+	return v.folded[0], nil
+}
+
+// fold makes models of the subnets, with newly estimated statistics.
+func (v *Evaluator) fold(ctx context.Context, ns []arch.Subnet) error {
+	for len(v.folded) < len(ns) {
+		v.folded = append(v.folded, nil)
+	}
+	return v.calibrate(ctx, ns, func(i int) { v.folded[i] = v.model(v.folded[i]) })
 }
 
 // Calibrate stores the statistics of the largest subnet with the weights, as
 // the running statistics of its layers.
 func (v *Evaluator) Calibrate(ctx context.Context) error {
-	if err := v.calibrate(ctx, v.net.space.Largest()); err != nil {
-		return err
-	}
-	for _, l := range v.net.layers {
-		copy(l.runMean, l.mean)
-		copy(l.runVar, l.variance)
-	}
-	return nil
+	return v.calibrate(ctx, []arch.Subnet{v.net.space.Largest()}, func(int) {
+		for _, l := range v.net.layers {
+			copy(l.runMean, l.mean)
+			copy(l.runVar, l.variance)
+		}
+	})
 }
 
-// calibrate binds the subnet and sets each layer's statistics to the mean of
-// those of the calibration batches.
-func (v *Evaluator) calibrate(ctx context.Context, n arch.Subnet) error {
-	clear(v.sums)
-	batches := 0
-	err := v.each(ctx, v.calibration, n.Resolution, func(b *data.Batch) {
-		v.pass(n, b, Loss{}, nil)
-		batches++
-		i := 0
-		for _, l := range v.net.layers {
-			if missing := i + 2*l.out - len(v.sums); missing > 0 {
-				v.sums = append(v.sums, make([]float64, missing)...)
+// calibrate sets the statistics of the layers of one subnet after the other to the
+// mean of those of the calibration batches, and calls use while that subnet is bound.
+func (v *Evaluator) calibrate(ctx context.Context, ns []arch.Subnet, use func(i int)) error {
+	for len(v.sums) < len(ns) {
+		v.sums = append(v.sums, nil)
+	}
+	for i := range ns {
+		clear(v.sums[i])
+	}
+	batches, last := 0, (*data.Batch)(nil)
+	err := v.each(ctx, v.calibration, ns[0].Resolution, func(b *data.Batch) {
+		for i, n := range ns {
+			common := 0
+			if i > 0 {
+				common = shared(ns[i-1], n)
 			}
-			for c := range l.out {
-				v.sums[i+2*c] += float64(l.mean[c])
-				v.sums[i+2*c+1] += float64(l.variance[c])
-			}
-			i += 2 * l.out
+			v.net.bind(n, b)
+			v.features(common)
+			v.sums[i] = v.net.addStatistics(v.sums[i])
 		}
+		batches++
+		last = b
 	})
 	if err != nil {
 		return err
 	}
+	for i, n := range ns {
+		v.net.bind(n, last)
+		v.net.setStatistics(v.sums[i], batches)
+		use(i)
+	}
+	return nil
+}
+
+// addStatistics adds the statistics of the bound layers to sums, which has room for
+// them or is cleared and grows.
+func (s *Supernet) addStatistics(sums []float64) []float64 {
 	i := 0
-	for _, l := range v.net.layers {
+	for _, l := range s.layers {
+		if missing := i + 2*l.out - len(sums); missing > 0 {
+			sums = append(sums, make([]float64, missing)...)
+		}
 		for c := range l.out {
-			l.mean[c] = float32(v.sums[i+2*c] / float64(batches))
-			l.variance[c] = float32(v.sums[i+2*c+1] / float64(batches))
+			sums[i+2*c] += float64(l.mean[c])
+			sums[i+2*c+1] += float64(l.variance[c])
+		}
+		i += 2 * l.out
+	}
+	return sums
+}
+
+// setStatistics sets the statistics of the bound layers to the means of so many.
+func (s *Supernet) setStatistics(sums []float64, batches int) {
+	i := 0
+	for _, l := range s.layers {
+		for c := range l.out {
+			l.mean[c] = float32(sums[i+2*c] / float64(batches))
+			l.variance[c] = float32(sums[i+2*c+1] / float64(batches))
 		}
 		l.affine()
 		i += 2 * l.out
 	}
-	return nil
 }
 
 // each calls f with the images of a split in batches, from memory where they

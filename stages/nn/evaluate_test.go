@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"eyrie/stages/arch"
@@ -85,4 +86,80 @@ func TestModelIsIndependentOfBatch(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Subnets that are measured together have the accuracies, to the bit, that each has
+// alone: whatever they share, and in whatever order they come.
+func TestAccuraciesShareNothingButTime(t *testing.T) {
+	space := smallSpace()
+	eachEngine(t, func(t *testing.T, e *Engine) {
+		rng := rand.New(rand.NewPCG(7, 1))
+		s := randomised(space, 11)
+		split, images := pixels(space, 50, 16), pixels(space, 333, 16)
+		v := NewEvaluator(e, s, split, images, 20)
+		ns := []arch.Subnet{space.Largest(), space.Smallest(), space.Largest()}
+		for range 40 {
+			ns = append(ns, space.Sample(rng))
+		}
+		together := make([]float64, len(ns))
+		err := v.Accuracies(context.Background(), ns, func(i int, top1 float64) error {
+			together[i] = top1
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		logits := map[string][]float32{}
+		batch := randomBatch(space, 9, 16, 3)
+		for i, n := range ns {
+			alone, err := v.Accuracy(context.Background(), n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if together[i] != alone {
+				t.Errorf("%v: %v together with others, %v alone", n, together[i], alone)
+			}
+			if n.Resolution == 16 {
+				logits[n.String()] = slices.Clone(v.folded[0].Logits(batch))
+			}
+		}
+		slices.SortFunc(ns, byPrefix)
+		var at16 []arch.Subnet
+		for _, n := range ns {
+			if n.Resolution == 16 {
+				at16 = append(at16, n)
+			}
+		}
+		if err := v.fold(context.Background(), at16); err != nil {
+			t.Fatal(err)
+		}
+		v.infer(at16, v.folded[:len(at16)], batch)
+		for i, n := range at16 {
+			if !slices.Equal(v.folded[i].logits, logits[n.String()]) {
+				t.Errorf("%v: other logits together with others than alone", n)
+			}
+		}
+	})
+}
+
+// What two subnets share ends where their blocks differ, or one group ends.
+func TestShared(t *testing.T) {
+	block := func(k, t int) arch.Block { return arch.Block{Kernel: k, Expansion: t} }
+	subnet := func(r int, groups ...[]arch.Block) arch.Subnet { return arch.Subnet{Resolution: r, Groups: groups} }
+	a, b, c := block(3, 1), block(3, 6), block(5, 6)
+	for _, test := range []struct {
+		x, y arch.Subnet
+		want int
+	}{
+		{subnet(16, []arch.Block{a}), subnet(20, []arch.Block{a}), 0},
+		{subnet(16, []arch.Block{a}), subnet(16, []arch.Block{b}), 1},
+		{subnet(16, []arch.Block{a}, []arch.Block{b}), subnet(16, []arch.Block{a}, []arch.Block{c}), 2},
+		{subnet(16, []arch.Block{a}, []arch.Block{b}), subnet(16, []arch.Block{a}, []arch.Block{b}), 3},
+		{subnet(16, []arch.Block{a, b}, []arch.Block{c}), subnet(16, []arch.Block{a}, []arch.Block{c}), 2},
+		{subnet(16, []arch.Block{a}, []arch.Block{c}), subnet(16, []arch.Block{a, b}, []arch.Block{c}), 2},
+	} {
+		if got := shared(test.x, test.y); got != test.want {
+			t.Errorf("%v and %v share %d parts, want %d", test.x, test.y, got, test.want)
+		}
+	}
 }

@@ -18,12 +18,14 @@ type Folded struct {
 // Folded returns the layers of a subnet that have weights, in order, with newly
 // estimated statistics.
 func (v *Evaluator) Folded(ctx context.Context, n arch.Subnet) ([]Folded, error) {
-	if err := v.calibrate(ctx, n); err != nil {
-		return nil, err
-	}
 	var list []Folded
-	for _, l := range v.net.layers {
-		list = append(list, l.plain(v.k))
+	err := v.calibrate(ctx, []arch.Subnet{n}, func(int) {
+		for _, l := range v.net.layers {
+			list = append(list, l.plain(v.k))
+		}
+	})
+	if err != nil {
+		return nil, err
 	}
 	c := v.net.out
 	f := Folded{Name: "classifier", Bias: append([]float32(nil), c.bias.value...)}

@@ -15,9 +15,7 @@ type Model struct {
 	weight     []float32 // classifier, packed
 	bias       []float32
 
-	narrow int // floats per image of the largest map between blocks
-	group  int // images that run through the layers together
-	batch  *data.Batch
+	group  int       // images that run through the layers together
 	logits []float32 // image × class
 }
 
@@ -52,7 +50,6 @@ func (r *runner) model(m *Model) *Model {
 	}
 	m.blocks = m.blocks[:len(n.active)]
 	wide := max(n.stem.outLen, n.head.outLen)
-	m.narrow = n.stem.outLen
 	for i, b := range n.active {
 		f := &m.blocks[i]
 		f.residual = b.residual
@@ -63,7 +60,6 @@ func (r *runner) model(m *Model) *Model {
 		f.depthwise.fold(b.depthwise, r.k)
 		f.project.fold(b.project, r.k)
 		wide = max(wide, b.depthwise.inLen, b.depthwise.outLen)
-		m.narrow = max(m.narrow, b.project.outLen)
 	}
 	m.group = min(16, max(1, groupFloats/wide))
 	c := n.out
@@ -105,19 +101,16 @@ func (f *folded) fold(src *layer, k *kernels) {
 // Logits returns the logits of a batch, image × class. They are valid until
 // the next call.
 func (m *Model) Logits(b *data.Batch) []float32 {
-	m.batch = b
-	m.logits = grow(m.logits, b.N*m.classes)
-	m.run((b.N+m.group-1)/m.group, (*inference)(m))
+	m.infer(nil, []*Model{m}, b)
 	return m.logits
 }
 
-// Correct returns how many of the batch's images have their label's logit as
-// the largest.
-func (m *Model) Correct(b *data.Batch) int {
-	z := m.Logits(b)
+// correct returns how many of the batch's images have their label's logit as
+// the largest, after infer.
+func (m *Model) correct(b *data.Batch) int {
 	correct := 0
 	for i, label := range b.Labels {
-		if argmax(z[i*m.classes:(i+1)*m.classes]) == int(label) {
+		if argmax(m.logits[i*m.classes:(i+1)*m.classes]) == int(label) {
 			correct++
 		}
 	}
@@ -135,36 +128,65 @@ func argmax(z []float32) int {
 	return best
 }
 
-// inference runs a group of images through all layers: its maps stay in the
-// cache.
-type inference Model
+// inference runs groups of images through models of subnets of one resolution, each
+// from where it parts from the one before. Maps stay in the cache.
+type inference struct {
+	models []*Model
+	from   []int // the part that each begins with: the stem is 0, then come the blocks
+	batch  *data.Batch
+	group  int // images that run through the layers together
+}
+
+// infer computes the logits of the models of subnets ns (nil for one) for a batch.
+func (e *Engine) infer(ns []arch.Subnet, models []*Model, b *data.Batch) {
+	t := &inference{models: models, from: make([]int, len(models)), batch: b, group: models[0].group}
+	for i, m := range models {
+		m.logits = grow(m.logits, b.N*m.classes)
+		t.group = min(t.group, m.group)
+		if i > 0 {
+			t.from[i] = shared(ns[i-1], ns[i])
+		}
+	}
+	e.run((b.N+t.group-1)/t.group, t)
+}
 
 func (t *inference) run(part int, s *scratch) {
-	m := (*Model)(t)
-	lo := part * m.group
-	n := min(m.group, m.batch.N-lo)
-	x, next := s.floats(n*m.narrow), s.floats(n*m.narrow)
-	m.stem.patchwork(s, m.batch.X[lo*m.stem.inLen:], n, x)
-	mark := s.used
-	for i := range m.blocks {
-		b := &m.blocks[i]
+	lo := part * t.group
+	n := min(t.group, t.batch.N-lo)
+	var maps [][]float32 // what the stem and each block write
+	for i, m := range t.models {
+		for len(maps) <= len(m.blocks) {
+			maps = append(maps, s.floats(n*t.widest(len(maps))))
+		}
+		mark := s.used
+		m.forward(s, t.batch.X[lo*m.stem.inLen:], n, maps, t.from[i], m.logits[lo*m.classes:])
 		s.used = mark
-		y := x
-		if b.expand.layer != nil {
-			y = s.floats(n * b.expand.outLen)
-			b.expand.pointwise(s, x, n, y, false)
-		}
-		y = b.depthwise.depthwise(s, y, n)
-		if b.residual {
-			b.project.pointwise(s, y, n, x, true)
-			continue
-		}
-		b.project.pointwise(s, y, n, next, false)
-		x, next = next, x
 	}
-	s.used = mark
+}
+
+// widest returns the most floats per image that a part writes in any of the models.
+func (t *inference) widest(part int) int {
+	widest := 0
+	for _, m := range t.models {
+		if part == 0 {
+			widest = max(widest, m.stem.outLen)
+		} else if part <= len(m.blocks) {
+			widest = max(widest, m.blocks[part-1].project.outLen)
+		}
+	}
+	return widest
+}
+
+// forward computes the logits of n images, beginning with a part whose input is there.
+func (m *Model) forward(s *scratch, x []float32, n int, maps [][]float32, from int, logits []float32) {
+	if from == 0 {
+		m.stem.patchwork(s, x, n, maps[0])
+	}
+	for i := max(0, from-1); i < len(m.blocks); i++ {
+		m.blocks[i].forward(s, n, maps[i], maps[i+1])
+	}
 	y := s.floats(n * m.head.outLen)
-	m.head.pointwise(s, x, n, y, false)
+	m.head.pointwise(s, maps[len(m.blocks)], n, y, false)
 	features := m.head.out
 	pooled, sq := s.zeros(n*features), s.floats(features)
 	for i := range n {
@@ -174,7 +196,22 @@ func (t *inference) run(part int, s *scratch) {
 			sum[j] /= float32(m.head.outRows)
 		}
 	}
-	s.gemm(n, m.classes, features, pooled, features, 1, packed(m.weight, features), m.logits[lo*m.classes:], m.classes, epilogue{bias: m.bias})
+	s.gemm(n, m.classes, features, pooled, features, 1, packed(m.weight, features), logits, m.classes, epilogue{bias: m.bias})
+}
+
+// forward runs the block on n images: x becomes y.
+func (b *foldedBlock) forward(s *scratch, n int, x, y []float32) {
+	mark := s.used
+	if b.residual {
+		copy(y[:n*b.project.outLen], x)
+	}
+	if b.expand.layer != nil {
+		wide := s.floats(n * b.expand.outLen)
+		b.expand.pointwise(s, x, n, wide, false)
+		x = wide
+	}
+	b.project.pointwise(s, b.depthwise.depthwise(s, x, n), n, y, b.residual)
+	s.used = mark
 }
 
 // patchwork runs the stem on n images.

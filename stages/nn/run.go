@@ -1,6 +1,11 @@
 package nn
 
-import "eyrie/stages/arch"
+import (
+	"cmp"
+	"slices"
+
+	"eyrie/stages/arch"
+)
 
 // runner runs the bound subnet of a supernet on an engine. Its tasks live here so
 // that a step allocates nothing.
@@ -37,8 +42,17 @@ func (t *packTask) run(i int, s *scratch) {
 	packTransposed(l.transposed, l.weight.value, rows, cols, cols)
 }
 
-// forward runs the bound subnet up to the loss, which must have been set.
-func (r *runner) forward() {
+// forward runs the bound subnet up to the loss, which must have been set. The
+// first parts may be those of the subnet before: see features.
+func (r *runner) forward(shared int) {
+	r.features(shared)
+	r.run(chunks(r.net.head.n), (*classifierForward)(r.net.out))
+}
+
+// features runs the bound subnet up to its head. Of its parts (the stem, then each
+// block) it does not run the first ones that it shares with the subnet which ran
+// before it on the same batch, with the same weights: their maps are still there.
+func (r *runner) features(shared int) {
 	n := r.net
 	if !n.fresh {
 		if r.packer.layers == nil {
@@ -47,24 +61,61 @@ func (r *runner) forward() {
 		r.run(len(r.packer.layers)+1, &r.packer)
 		n.fresh = true
 	}
-	r.layerForward(n.stem)
-	r.outputs(n.stem, n.first, nil)
+	if shared == 0 {
+		r.layerForward(n.stem)
+		r.outputs(n.stem, n.first, nil)
+	}
 	z := n.first
-	for _, b := range n.active {
-		if b.expand != nil {
-			r.expandForward(b.expand)
+	for i, b := range n.active {
+		if i+1 >= shared {
+			r.blockForward(b, z)
 		}
-		r.layerForward(b.depthwise)
-		r.layerForward(b.project)
-		var res []float32
-		if b.residual {
-			res = z
-		}
-		r.outputs(b.project, b.z, res)
 		z = b.z
 	}
 	r.layerForward(n.head)
-	r.run(chunks(n.head.n), (*classifierForward)(n.out))
+}
+
+// blockForward runs a block on z.
+func (r *runner) blockForward(b *block, z []float32) {
+	if b.expand != nil {
+		r.expandForward(b.expand)
+	}
+	r.layerForward(b.depthwise)
+	r.layerForward(b.project)
+	if !b.residual {
+		z = nil
+	}
+	r.outputs(b.project, b.z, z)
+}
+
+// byPrefix orders subnets so that those which share much come one after the other.
+func byPrefix(a, b arch.Subnet) int {
+	return cmp.Or(cmp.Compare(a.Resolution, b.Resolution), slices.CompareFunc(a.Groups, b.Groups, func(a, b []arch.Block) int {
+		return slices.CompareFunc(a, b, func(a, b arch.Block) int {
+			return cmp.Or(cmp.Compare(a.Kernel, b.Kernel), cmp.Compare(a.Expansion, b.Expansion))
+		})
+	}))
+}
+
+// shared returns how many parts, the stem and then blocks, two subnets have in
+// common before they part.
+func shared(a, b arch.Subnet) int {
+	if a.Resolution != b.Resolution {
+		return 0
+	}
+	parts := 1
+	for i, group := range a.Groups {
+		for j, choice := range group {
+			if j >= len(b.Groups[i]) || b.Groups[i][j] != choice {
+				return parts
+			}
+			parts++
+		}
+		if len(group) < len(b.Groups[i]) {
+			return parts
+		}
+	}
+	return parts
 }
 
 func (r *runner) layerForward(l *layer) {

@@ -14,6 +14,9 @@ type Trainer struct {
 	sgd     sgdTask
 	other   runner    // of a teacher
 	teacher []float32 // probabilities
+
+	last  arch.Subnet // that Grad or Also ran
+	batch *data.Batch // on which
 }
 
 // NewTrainer returns a trainer of s on the engine.
@@ -33,17 +36,39 @@ type Result struct {
 func (t *Trainer) Grad(n arch.Subnet, b *data.Batch, loss Loss, teacher []float32) Result {
 	res := t.pass(n, b, loss, teacher)
 	t.backward()
+	t.last, t.batch = n, b
+	return res
+}
+
+// Also is Grad on the batch of the last Grad or Also, since which there must have
+// been no Step and whose images must be unchanged. It spares the parts that the subnet
+// has in common with the one before.
+func (t *Trainer) Also(n arch.Subnet, loss Loss, teacher []float32) Result {
+	common := shared(t.last, n)
+	for i, b := range t.net.active {
+		if i+1 < common && b.expand != nil {
+			common = i + 1 // going backward through an expansion changes what it keeps
+		}
+	}
+	res := t.passFrom(common, n, t.batch, loss, teacher)
+	t.backward()
+	t.last = n
 	return res
 }
 
 // pass runs the subnet forward with the batch's own statistics.
 func (t *runner) pass(n arch.Subnet, b *data.Batch, loss Loss, teacher []float32) Result {
+	return t.passFrom(0, n, b, loss, teacher)
+}
+
+// passFrom does so from the part on up to which the subnet before was the same.
+func (t *runner) passFrom(shared int, n arch.Subnet, b *data.Batch, loss Loss, teacher []float32) Result {
 	if len(b.Labels) != b.N {
 		panic(fmt.Sprintf("nn: %d labels for %d images", len(b.Labels), b.N))
 	}
 	t.net.bind(n, b)
 	t.net.out.set(loss, b.Labels, teacher)
-	t.forward()
+	t.forward(shared)
 	var res Result
 	for i, l := range t.net.out.loss {
 		res.Loss += l

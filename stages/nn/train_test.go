@@ -201,3 +201,39 @@ func TestGenerated(t *testing.T) {
 		}
 	}
 }
+
+// The gradients of several subnets on one batch are the same to the bit whether each
+// runs from the beginning or goes on from what it shares with the one before.
+func TestAlsoIsGrad(t *testing.T) {
+	space := smallSpace()
+	eachEngine(t, func(t *testing.T, e *Engine) {
+		rng := rand.New(rand.NewPCG(2, 9))
+		one, other := randomised(space, 11), randomised(space, 11)
+		whole, sparing := NewTrainer(e, one), NewTrainer(e, other)
+		for range 6 {
+			batch := randomBatch(space, 21, 16, rng.Uint64())
+			for i := range 5 {
+				n := space.Sample(rng)
+				n.Resolution = 16
+				want := whole.Grad(n, batch, Loss{Hard: 1}, nil)
+				var got Result
+				if i == 0 {
+					got = sparing.Grad(n, batch, Loss{Hard: 1}, nil)
+				} else {
+					got = sparing.Also(n, Loss{Hard: 1}, nil)
+				}
+				if got != want {
+					t.Errorf("subnet %d, %v: %+v, want %+v", i, n, got, want)
+				}
+			}
+			for i, p := range one.ps.list {
+				if !slices.Equal(p.grad, other.ps.list[i].grad) {
+					t.Fatalf("%s: the gradients differ", p.name)
+				}
+			}
+			for _, tr := range []*Trainer{whole, sparing} {
+				tr.Step(SGD{Rate: 0.05, Momentum: 0.9})
+			}
+		}
+	})
+}

@@ -130,26 +130,32 @@ func (c Config) measure(ctx context.Context, supernet *nn.Supernet) (samples []p
 	if n := m.Count(); n > 0 {
 		zerolog.Ctx(ctx).Info().Int("measured", n).Msgf("going on with the %d measurements of the interrupted run", n)
 	}
+	done := 0
 	report := func(top1 float64) {
+		done++
 		pipeline.Report(ctx, pipeline.Progress{
-			Done: float64(len(samples) + len(tested)), Total: float64(c.Samples + c.unseen()), Unit: "measurements", Note: fmt.Sprintf("top-1 %.3f", top1),
+			Done: float64(done), Total: float64(c.Samples + c.unseen()), Unit: "measurements", Note: fmt.Sprintf("top-1 %.3f", top1),
 		})
 	}
-	for _, n := range c.draw(supernet.Space()) {
+	subnets := c.draw(supernet.Space())
+	if err := m.HeldOutAll(ctx, subnets, report); err != nil {
+		return nil, nil, err
+	}
+	if err := m.TestAll(ctx, subnets[:c.unseen()], report); err != nil {
+		return nil, nil, err
+	}
+	for i, n := range subnets {
 		top1, err := m.HeldOut(ctx, n)
 		if err != nil {
 			return nil, nil, err
 		}
 		samples = append(samples, predict.Sample{Subnet: n, Top1: top1})
-		report(top1)
-	}
-	for _, s := range samples[:c.unseen()] {
-		top1, err := m.Test(ctx, s.Subnet)
-		if err != nil {
-			return nil, nil, err
+		if i < c.unseen() {
+			if top1, err = m.Test(ctx, n); err != nil {
+				return nil, nil, err
+			}
+			tested = append(tested, top1)
 		}
-		tested = append(tested, top1)
-		report(top1)
 	}
 	return samples, tested, nil
 }
