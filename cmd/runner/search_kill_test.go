@@ -28,7 +28,7 @@ variable "cpus" {
 stage "dataset" "shapes" {
   source = "shapes"
   size   = 16
-  train  = 500
+  train  = 2200
   test   = 100
 }
 
@@ -81,7 +81,7 @@ stage "evolve" "predicted" {
   supernet    = stage.supernet.weights
   dataset     = stage.shapes.dataset
   holdout     = 200
-  calibration = 100
+  calibration = 1600
   platform    = { preset = "tinyraptor" }
   population  = 20
   iterations  = 9
@@ -192,6 +192,14 @@ func (s searcher) killed(step string, from pipeline.EventType, after time.Durati
 	return said, early
 }
 
+// forget removes the checkpoint that a step leaves which was killed between its result
+// and the end.
+func (s searcher) forget() {
+	if err := os.RemoveAll(filepath.Join(s.store, "checkpoints")); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 // kept returns the whole lines of what an interrupted search has measured.
 func (s searcher) kept() []byte {
 	s.t.Helper()
@@ -226,9 +234,10 @@ func TestKilledSearches(t *testing.T) {
 	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
 	for _, step := range []string{"predictor", "accuracy", "predicted", "macs"} {
 		resumed := 0
+		killed.forget()
 		for i, early := 0, true; early; i++ {
 			from := []pipeline.EventType{pipeline.StepStarted, pipeline.StepProgress}[i%2]
-			after := time.Duration(rng.IntN(150)) * time.Millisecond
+			after := time.Duration(rng.IntN(250)) * time.Millisecond
 			if i == kills {
 				after = time.Hour
 			}

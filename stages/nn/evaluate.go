@@ -88,9 +88,9 @@ func (v *Evaluator) Accuracies(ctx context.Context, ns []arch.Subnet, done func(
 	return nil
 }
 
-// together returns how many subnets may run together: their weights, 16 MiB at most,
-// are to stay in the cache, and an interruption loses what was done of them.
-func (v *Evaluator) together() int { return max(1, min(32, (4<<20)/v.net.Params())) }
+// together returns how many subnets may run together: an interruption loses what was
+// done of them, and their weights, at most 16 MiB, are to stay in the cache.
+func (v *Evaluator) together() int { return max(1, min(8, (4<<20)/v.net.Params())) }
 
 // correct returns how many images each of the subnets, of one resolution,
 // classifies correctly.
