@@ -8,33 +8,34 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"eyrie/pipeline"
+	"eyrie/pipeline/mistake"
 )
 
-// attr evaluates an attribute: nil where it is null, as if it were not written,
-// or after a mistake.
+// attr evaluates an attribute: nil where it is null, as if it were not written, or
+// where it cannot be evaluated. Parts with a mistake count as unknown.
 func (s *scope) attr(a *attribute) (*pipeline.Attr, hcl.Diagnostics) {
 	v, diags := s.partial(a.expr)
 	if plain, _ := v.Unmark(); plain.IsNull() && !a.field.Type.Nullable && !a.field.Required {
 		return nil, diags
 	}
-	c := &converter{dir: s.m.dir, at: path{{name: a.field.Name}}}
+	c := &converter{dir: s.m.dir, at: mistake.Path{{Name: a.field.Name}}}
 	tree := c.tree(v, a.field, a.field.Type, inherited{})
-	if len(c.faults) > 0 {
+	if c.broken || diags.HasErrors() {
 		return nil, append(diags, faults(a.expr, c.faults)...)
 	}
-	if c.broken || diags.HasErrors() {
-		return nil, diags
+	result := s.result(c, tree, a.expr, a.pos)
+	for _, f := range c.faults {
+		result.Parts = append(result.Parts, f.at)
 	}
-	return s.result(c, tree, a.expr, a.pos), diags
+	return result, append(diags, faults(a.expr, c.faults)...)
 }
 
 // result gathers what a conversion found.
 func (s *scope) result(c *converter, tree any, e *expr, pos string) *pipeline.Attr {
-	r := &pipeline.Attr{Value: tree, Sensitive: c.sensitive, Origins: sortOrigins(c.origins), Pos: pos}
+	r := &pipeline.Attr{Value: tree, Sensitive: c.sensitive, Origins: sortOrigins(c.origins), Pos: pos, Parts: c.parts}
 	if !c.unknown {
 		return r
 	}
-	r.Value = nil
 	r.Unknown = sortedKeys(c.waits)
 	if c.blind || len(r.Unknown) == 0 {
 		r.Unknown = s.missing(e)
@@ -86,7 +87,7 @@ func faults(e *expr, all []fault) hcl.Diagnostics {
 
 // inner follows a path, whose first step is the attribute's own name, into an
 // expression as far as that is written out: to the value there, or to its name.
-func inner(e hclsyntax.Expression, p path, name bool) hclsyntax.Expression {
+func inner(e hclsyntax.Expression, p mistake.Path, name bool) hclsyntax.Expression {
 	for i := 1; i < len(p); i++ {
 		key, value := child(e, p[i])
 		if value == nil {
@@ -100,17 +101,17 @@ func inner(e hclsyntax.Expression, p path, name bool) hclsyntax.Expression {
 	return e
 }
 
-func child(e hclsyntax.Expression, step pathStep) (key, value hclsyntax.Expression) {
+func child(e hclsyntax.Expression, step mistake.Step) (key, value hclsyntax.Expression) {
 	switch e := e.(type) {
 	case *hclsyntax.ParenthesesExpr:
 		return child(e.Expression, step)
 	case *hclsyntax.TupleConsExpr:
-		if i := step.index; step.name == "" && 0 <= i && i < len(e.Exprs) {
+		if i := step.Index; step.Name == "" && 0 <= i && i < len(e.Exprs) {
 			return e.Exprs[i], e.Exprs[i]
 		}
 	case *hclsyntax.ObjectConsExpr:
 		for _, item := range e.Items {
-			if name, ok := constantKey(item.KeyExpr); ok && name == step.name {
+			if name, ok := constantKey(item.KeyExpr); ok && name == step.Name {
 				return item.KeyExpr, item.ValueExpr
 			}
 		}
@@ -147,9 +148,7 @@ func (m *module) checkStage(s *stage) {
 		steps = []*step{{m: m, stage: s}}
 	}
 	for _, st := range steps {
-		values := make(map[string]any, len(s.attrs))
-		sound, sensitive := !s.broken && !m.partial, false
-		var unknown []string
+		c := candidate{stage: s, values: make(map[string]any, len(s.attrs))}
 		st.fixed = make([]*pipeline.Attr, len(s.attrs))
 		for i, a := range s.attrs {
 			result := m.check(st, a)
@@ -157,28 +156,30 @@ func (m *module) checkStage(s *stage) {
 				st.fixed[i] = cmp.Or(result, &leftOut)
 			}
 			switch {
-			case result != nil && len(result.Unknown) == 0:
-				values[a.field.Name] = result.Value
-				sensitive = sensitive || result.Sensitive
-			case a.failed || a.expr.bad:
-				sound = false
 			case result != nil:
-				unknown = append(unknown, a.field.Name)
+				c.values[a.field.Name] = result.Value
+				c.unknown = append(c.unknown, result.Parts...)
+				c.sensitive = c.sensitive || result.Sensitive
+			case a.failed || a.expr.bad:
+				c.unknown = append(c.unknown, mistake.Path{{Name: a.field.Name}})
 			}
 		}
-		if sound && !lacks(s.kind.Config, values, unknown) {
-			m.candidates = append(m.candidates, candidate{s, values, unknown, sensitive})
+		if !s.broken && !m.partial {
+			c.unknown = append(c.unknown, missing(s)...)
+			m.candidates = append(m.candidates, c)
 		}
 	}
 }
 
-// lacks tells whether a value that is needed is not there, as was reported.
-func lacks(config *pipeline.Type, values map[string]any, unknown []string) bool {
-	for i := range config.Fields {
-		f := &config.Fields[i]
-		if _, ok := values[f.Name]; f.Required && !ok && !slices.Contains(unknown, f.Name) {
-			return true
+// missing returns the attributes that a stage needs and that are not written, as was
+// reported: nothing more is to be said of them.
+func missing(s *stage) []mistake.Path {
+	var paths []mistake.Path
+	for i := range s.kind.Config.Fields {
+		f := &s.kind.Config.Fields[i]
+		if f.Required && !slices.ContainsFunc(s.attrs, func(a *attribute) bool { return a.field == f }) {
+			paths = append(paths, mistake.Path{{Name: f.Name}})
 		}
 	}
-	return false
+	return paths
 }

@@ -7,6 +7,7 @@ import (
 
 	"eyrie/artifacts"
 	"eyrie/pipeline"
+	"eyrie/pipeline/mistake"
 )
 
 // any converts a value that may be anything.
@@ -22,13 +23,13 @@ func (c *converter) any(v cty.Value, in inherited) any {
 	case ty.IsListType() || ty.IsTupleType() || ty.IsSetType():
 		all := make([]any, 0, v.LengthInt())
 		for _, e := range v.Elements() {
-			all = append(all, c.inPart(e, in, pathStep{index: len(all)}))
+			all = append(all, c.inPart(e, in, mistake.Step{Index: len(all)}))
 		}
 		return all
 	case ty.IsMapType() || ty.IsObjectType():
 		all := make(map[string]any, v.LengthInt())
 		for k, e := range v.Elements() {
-			all[k.AsString()] = c.inPart(e, in, pathStep{name: k.AsString()})
+			all[k.AsString()] = c.inPart(e, in, mistake.Step{Name: k.AsString()})
 		}
 		return all
 	}
@@ -54,7 +55,7 @@ func (c *converter) any(v cty.Value, in inherited) any {
 }
 
 // inPart converts a part of a value that may be anything.
-func (c *converter) inPart(v cty.Value, in inherited, step pathStep) any {
+func (c *converter) inPart(v cty.Value, in inherited, step mistake.Step) any {
 	c.part = append(c.part, step)
 	tree := c.any(v, in)
 	c.part = c.part[:len(c.part)-1]

@@ -13,36 +13,38 @@ import (
 
 	"eyrie/artifacts"
 	"eyrie/pipeline"
+	"eyrie/pipeline/mistake"
 )
 
 // converter turns an evaluated expression into the tree that a stage's schema
 // asks for, and gathers what the value's marks say.
 type converter struct {
-	dir string // which relative paths start from
-	at  path   // the part being converted
+	dir string       // which relative paths start from
+	at  mistake.Path // the part being converted
 
 	waits     map[string]bool // the steps that unknown parts wait for
 	unknown   bool            // a part is not known
+	parts     []mistake.Path  // those that are not
 	blind     bool            // an unknown part does not say what it waits for
 	broken    bool            // a part could not be evaluated, as was reported
 	sensitive bool
 	origins   map[pipeline.Origin]bool
 	cell      map[pipeline.Origin]bool // of the Cell being converted; nil outside
-	part      path                     // where in the Cell
+	part      mistake.Path             // where in the Cell
 	faults    []fault
 }
 
 // fault is a part of a value that is not what the schema asks for.
 type fault struct {
-	at      path
+	at      mistake.Path
 	name    bool // the last name of the path is at fault, not its value
 	summary string
 	detail  string
 }
 
 // enter and leave keep track of which part of the value is being converted.
-func (c *converter) enter(s pathStep) { c.at = append(c.at, s) }
-func (c *converter) leave()           { c.at = c.at[:len(c.at)-1] }
+func (c *converter) enter(s mistake.Step) { c.at = append(c.at, s) }
+func (c *converter) leave()               { c.at = c.at[:len(c.at)-1] }
 
 // inherited are the marks of the lists and objects around a value, which hold
 // for all that is in them.
@@ -95,6 +97,7 @@ func (c *converter) note(in inherited) {
 // wait notes that a part is unknown.
 func (c *converter) wait(in inherited) {
 	c.unknown = true
+	c.parts = append(c.parts, slices.Clone(c.at))
 	if len(in.waits) == 0 {
 		c.blind = true
 	}
@@ -204,16 +207,15 @@ func (c *converter) number(v cty.Value, f *pipeline.Field, t *pipeline.Type) any
 	if math.IsInf(n, 0) || t.Kind == pipeline.Integer && accuracy != bigfloat.Exact {
 		return c.fault("Number too large", ": %s is too large to be held exactly.", c.describe(v))
 	}
-	low, high := f.Min != nil && n < *f.Min, f.Max != nil && n > *f.Max
-	if low || high {
-		return c.fault("Out of range", " must be %s, not %s.", limits(f), c.describe(v))
+	if err := f.Admit(n); err != nil {
+		return c.fault("Out of range", " %s.", c.hide(err.Error()))
 	}
 	return n
 }
 
 func (c *converter) text(v cty.Value, f *pipeline.Field) any {
 	s := textOf(v)
-	if len(f.OneOf) > 0 && !slices.Contains(f.OneOf, s) {
+	if f.Admit(s) != nil {
 		return c.fault("Not one of the choices", " is one of %s, not %s.%s", quoteAll(f.OneOf), c.describe(v), didYouMean(s, f.OneOf))
 	}
 	return s
@@ -262,7 +264,7 @@ func nearby(path string) string {
 func (c *converter) list(v cty.Value, f *pipeline.Field, t *pipeline.Type, in inherited) any {
 	all := make([]any, 0, v.LengthInt())
 	for _, e := range v.Elements() {
-		c.enter(pathStep{index: len(all)})
+		c.enter(mistake.Step{Index: len(all)})
 		all = append(all, c.tree(e, f, t.Elem, in))
 		c.leave()
 	}
@@ -273,7 +275,7 @@ func (c *converter) dict(v cty.Value, f *pipeline.Field, t *pipeline.Type, in in
 	all := make(map[string]any, v.LengthInt())
 	for k, e := range v.Elements() {
 		key := k.AsString()
-		c.enter(pathStep{name: key})
+		c.enter(mistake.Step{Name: key})
 		all[key] = c.tree(e, f, t.Elem, in)
 		c.leave()
 	}
@@ -304,7 +306,7 @@ func (c *converter) object(v cty.Value, f *pipeline.Field, t *pipeline.Type, in 
 		if e.IsNull() && !inner.Type.Nullable {
 			continue // as if it were not written
 		}
-		c.enter(pathStep{name: name})
+		c.enter(mistake.Step{Name: name})
 		all[name] = c.tree(e, inner, inner.Type, in)
 		c.leave()
 	}
@@ -320,7 +322,7 @@ func (c *converter) object(v cty.Value, f *pipeline.Field, t *pipeline.Type, in 
 func (c *converter) extra(name string, t *pipeline.Type) {
 	c.fault("Unknown attribute", " has no attribute %q.%s", name, didYouMean(name, fieldNames(t)))
 	f := &c.faults[len(c.faults)-1]
-	f.at, f.name = append(f.at, pathStep{name: name}), true
+	f.at, f.name = append(f.at, mistake.Step{Name: name}), true
 }
 
 func (c *converter) missing(f *pipeline.Field) {

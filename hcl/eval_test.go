@@ -336,7 +336,7 @@ stage "search" "s" {
 }
 `, hcl.Options{})
 	_, err := step(t, r, "s").Attrs(done.known)
-	if err == nil || !strings.Contains(err.Error(), "test.hcl:5: Out of range: widths[0] must be between 0.3 and 1.5, not the number 0.051") {
+	if err == nil || !strings.Contains(err.Error(), "test.hcl:5: Out of range: widths[0] must be between 0.3 and 1.5, not 0.051") {
 		t.Errorf("an output out of range: %v", err)
 	}
 }

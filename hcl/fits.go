@@ -4,6 +4,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"eyrie/pipeline"
+	"eyrie/pipeline/mistake"
 )
 
 // fits reports what can be told of an unknown value from its type alone.
@@ -25,24 +26,24 @@ func (c *converter) fits(ty cty.Type, f *pipeline.Field, t *pipeline.Type) {
 		ok = ty == fileType || ty == cty.String
 	case pipeline.List:
 		if ok = ty.IsListType() || ty.IsSetType(); ok {
-			c.enter(pathStep{index: -1})
+			c.enter(mistake.Step{Index: -1})
 			c.fits(ty.ElementType(), f, t.Elem)
 			c.leave()
 		} else if ok = ty.IsTupleType(); ok {
 			for i, e := range ty.TupleElementTypes() {
-				c.enter(pathStep{index: i})
+				c.enter(mistake.Step{Index: i})
 				c.fits(e, f, t.Elem)
 				c.leave()
 			}
 		}
 	case pipeline.Map:
 		if ok = ty.IsMapType(); ok {
-			c.enter(pathStep{index: -1})
+			c.enter(mistake.Step{Index: -1})
 			c.fits(ty.ElementType(), f, t.Elem)
 			c.leave()
 		} else if ok = ty.IsObjectType(); ok {
 			for _, name := range sortedKeys(ty.AttributeTypes()) {
-				c.enter(pathStep{name: name})
+				c.enter(mistake.Step{Name: name})
 				c.fits(ty.AttributeType(name), f, t.Elem)
 				c.leave()
 			}
@@ -69,7 +70,7 @@ func (c *converter) fitsObject(ty cty.Type, t *pipeline.Type) bool {
 		}
 	}
 	for _, name := range names {
-		c.enter(pathStep{name: name})
+		c.enter(mistake.Step{Name: name})
 		c.fits(ty.AttributeType(name), t.Field(name), t.Field(name).Type)
 		c.leave()
 	}

@@ -5,6 +5,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"eyrie/pipeline"
+	"eyrie/pipeline/mistake"
 )
 
 // output is an output block.
@@ -91,7 +92,7 @@ func (s *scope) outputAttr(o *output) (pipeline.Attr, hcl.Diagnostics) {
 	if diags.HasErrors() || isBroken(v) {
 		return pipeline.Attr{}, diags
 	}
-	c := &converter{dir: s.m.dir, at: path{{name: "value"}}}
+	c := &converter{dir: s.m.dir, at: mistake.Path{{Name: "value"}}}
 	tree := c.any(v, inherited{})
 	if len(c.faults) > 0 {
 		return pipeline.Attr{}, append(diags, faults(o.value, c.faults)...)

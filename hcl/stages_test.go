@@ -5,6 +5,7 @@ import (
 
 	"eyrie/artifacts"
 	"eyrie/pipeline"
+	"eyrie/pipeline/mistake"
 )
 
 // The stages of the tests: nothing ever runs them.
@@ -45,23 +46,17 @@ type searchConfig struct {
 	Scale    *float64       `json:"scale"`
 }
 
-// Validate implements the check across fields that Decode calls.
-func (c searchConfig) Validate() error {
-	if c.Greedy && c.Rounds > 100 {
-		return pipeline.Badf("rounds", "a greedy search takes at most 100 rounds, not %d", c.Rounds)
+// Check implements the checks across fields.
+func (c searchConfig) Check(r *mistake.Report) {
+	if r.Knows("greedy", "rounds") && c.Greedy && c.Rounds > 100 {
+		r.At("rounds").Badf("a greedy search takes at most 100 rounds, not %d", c.Rounds)
 	}
-	if c.Limit.Energy > c.Limit.Latency {
-		return pipeline.Badf("limit.energy", "must not exceed the latency")
+	if r.Knows("limit") && c.Limit.Energy > c.Limit.Latency {
+		r.At("limit", "energy").Badf("must not exceed the latency")
 	}
-	return nil
-}
-
-// ValidateWritten implements the check of what goes together.
-func (c searchConfig) ValidateWritten(written func(attr string) bool) error {
-	if written("weights") && written("scale") {
-		return pipeline.Badf("weights", "have a scale of their own")
+	if r.Written("weights") && r.Written("scale") {
+		r.At("weights").Badf("have a scale of their own")
 	}
-	return nil
 }
 
 type found struct {

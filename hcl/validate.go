@@ -3,32 +3,26 @@ package hcl
 import (
 	"errors"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync"
 
-	"eyrie/pipeline"
+	"github.com/hashicorp/hcl/v2"
+
+	"eyrie/pipeline/mistake"
 )
 
-// candidate is a step's attributes, for the stage itself to judge.
+// candidate is a step's attributes, as far as they are known, for the stage itself
+// to judge.
 type candidate struct {
 	stage     *stage
 	values    map[string]any
-	unknown   []string // attributes whose values are not known yet
-	sensitive bool     // one of the values is
-}
-
-// judge returns what the stage objects to.
-func (c candidate) judge() error {
-	if len(c.unknown) > 0 {
-		return c.stage.kind.CheckWritten(c.values, c.unknown)
-	}
-	_, err := c.stage.kind.Decode(c.values)
-	return err
+	unknown   []mistake.Path
+	sensitive bool // one of the values is
 }
 
 // validateSteps lets the stages judge the steps without other mistakes, and reports
-// what they object to: of each stage block once.
+// what they object to: of each stage block, what the first of its instances with
+// mistakes has.
 func (m *module) validateSteps() {
 	errs := make([]error, len(m.candidates))
 	var wg sync.WaitGroup
@@ -36,7 +30,8 @@ func (m *module) validateSteps() {
 	for w := range workers {
 		wg.Go(func() {
 			for i := w; i < len(errs); i += workers {
-				errs[i] = m.candidates[i].judge()
+				c := m.candidates[i]
+				errs[i] = c.stage.kind.Check(c.values, c.unknown)
 			}
 		})
 	}
@@ -51,38 +46,27 @@ func (m *module) validateSteps() {
 	m.candidates = nil
 }
 
-// unsuitable reports what a stage says of a step's attributes, at the one that
-// it names.
+// unsuitable reports what a stage says of a step's attributes, each mistake at the
+// innermost value that is written out.
 func (m *module) unsuitable(c candidate, err error) {
-	s, at := c.stage, c.stage.block.DefRange()
-	why := strings.TrimSuffix(err.Error(), ".")
-	if c.sensitive {
-		why = "why is not shown, as a sensitive value takes part"
-	}
-	var bad *pipeline.AttrError
-	if errors.As(err, &bad) {
-		p := splitPath(bad.Attr)
-		for _, a := range s.attrs {
-			if a.field.Name == p[0].name {
-				at = inner(a.expr.syntax, p, false).Range()
-			}
+	for _, bad := range mistake.Of(err) {
+		why := bad.Error()
+		if c.sensitive {
+			why = (&mistake.Mistake{Path: bad.Path, Err: errSensitive}).Error()
 		}
+		m.errorf(c.stage.written(bad.Path), "Unsuitable attributes", "Stage %q: %s.", c.stage.name, strings.TrimSuffix(why, "."))
 	}
-	m.errorf(at, "Unsuitable attributes", "Stage %q: %s.", s.name, why)
 }
 
-// splitPath reads the path in an AttrError, such as "stops[1].latency".
-func splitPath(text string) path {
-	var p path
-	for _, part := range strings.FieldsFunc(text, func(r rune) bool { return r == '.' || r == '[' || r == ']' }) {
-		if i, err := strconv.Atoi(part); err == nil {
-			p = append(p, pathStep{index: i})
-		} else {
-			p = append(p, pathStep{name: part})
+var errSensitive = errors.New("why is not shown, as a sensitive value takes part")
+
+// written returns where the value at a path is written: as far inwards as it is
+// written out, or the block's first line.
+func (s *stage) written(p mistake.Path) hcl.Range {
+	for _, a := range s.attrs {
+		if len(p) > 0 && a.field.Name == p[0].Name {
+			return inner(a.expr.syntax, p, false).Range()
 		}
 	}
-	if len(p) == 0 {
-		return path{{}}
-	}
-	return p
+	return s.block.DefRange()
 }

@@ -73,18 +73,6 @@ func expected(f *pipeline.Field, t *pipeline.Type) string {
 	return "a " + t.String()
 }
 
-// limits says what a number must be: "between 0 and 1".
-func limits(f *pipeline.Field) string {
-	num := func(n float64) string { return strconv.FormatFloat(n, 'g', -1, 64) }
-	switch {
-	case f.Max == nil:
-		return "at least " + num(*f.Min)
-	case f.Min == nil:
-		return "at most " + num(*f.Max)
-	}
-	return "between " + num(*f.Min) + " and " + num(*f.Max)
-}
-
 // docOf is a field's documentation as a comment beside it.
 func docOf(f *pipeline.Field) string {
 	if f.Doc == "" {

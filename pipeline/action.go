@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"eyrie/artifacts"
+	"eyrie/pipeline/mistake"
 )
 
 // formatVersion is part of every preimage: a change of how preimages are made
@@ -50,7 +51,7 @@ func newAction(ctx context.Context, store artifacts.Store, s *Step, attrs map[st
 	}
 	var err error
 	if a.config, err = s.Stage.Decode(values); err != nil {
-		return nil, attrError(s, attrs, err)
+		return nil, attrErrors(s, attrs, err)
 	}
 	if a.preimage, err = s.Stage.preimage(a.config, attrs); err != nil {
 		return nil, stepError(s.Pos, s, "", err)
@@ -212,21 +213,27 @@ func stepError(pos string, s *Step, attr string, err error) *StepError {
 	return &StepError{pos, s.ID, attr, err}
 }
 
-// attrError places an error at the attribute that it names, if it names one.
-func attrError(s *Step, attrs map[string]Attr, err error) *StepError {
-	var bad *AttrError
-	if !errors.As(err, &bad) {
-		return stepError(s.Pos, s, "", err)
+// attrErrors places mistakes at the attributes that they name.
+func attrErrors(s *Step, attrs map[string]Attr, err error) error {
+	var all []error
+	for _, m := range mistake.Of(err) {
+		all = append(all, attrError(s, attrs, m))
 	}
-	top := bad.Attr
-	for i, r := range top {
-		if r == '.' || r == '[' {
-			top = top[:i]
-			break
-		}
+	if len(all) == 1 {
+		return all[0]
 	}
-	if attrs[top].Sensitive { // the error may quote it
-		return stepError(attrs[top].Pos, s, top, errors.New("the value, which is sensitive and not shown, is not one that the stage takes"))
+	return errors.Join(all...)
+}
+
+// attrError places a mistake at the attribute that it names, if it names one.
+func attrError(s *Step, attrs map[string]Attr, m *mistake.Mistake) *StepError {
+	if len(m.Path) == 0 {
+		return stepError(s.Pos, s, "", m.Err)
 	}
-	return stepError(attrs[top].Pos, s, bad.Attr, bad.Err)
+	name := m.Path[0].Name
+	attr := attrs[name]
+	if attr.Sensitive { // the error may quote it
+		return stepError(attr.Pos, s, name, errors.New("the value, which is sensitive and not shown, is not one that the stage takes"))
+	}
+	return stepError(attr.Pos, s, m.Path.String(), m.Err)
 }

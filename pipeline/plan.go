@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"eyrie/artifacts"
+	"eyrie/pipeline/mistake"
 )
 
 // Verdict is what a plan says of a step.
@@ -126,7 +128,7 @@ func (p *Plan) judge(ctx context.Context, store artifacts.Store, s *Step, rerun 
 	j := &Planned{Step: s, Attrs: attrs, rerun: rerun}
 	if j.After = waitsFor(attrs); len(j.After) > 0 {
 		j.Verdict = Unknown
-		return j, nil
+		return j, j.check()
 	}
 	if j.action, err = newAction(ctx, store, s, attrs); err != nil {
 		return nil, err
@@ -145,6 +147,24 @@ func (p *Plan) judge(ctx context.Context, store artifacts.Store, s *Step, rerun 
 		return nil, stepError(s.Pos, s, "", err)
 	}
 	return j, nil
+}
+
+// check reports the mistakes that can be told before all attributes are known.
+func (j *Planned) check() error {
+	values := make(map[string]any, len(j.Attrs))
+	var unknown []mistake.Path
+	for _, name := range slices.Sorted(maps.Keys(j.Attrs)) {
+		a := j.Attrs[name]
+		values[name] = a.Value
+		if len(a.Unknown) > 0 && len(a.Parts) == 0 {
+			a.Parts = []mistake.Path{{{Name: name}}}
+		}
+		unknown = append(unknown, a.Parts...)
+	}
+	if err := j.Stage.Check(values, unknown); err != nil {
+		return attrErrors(j.Step, j.Attrs, err)
+	}
+	return nil
 }
 
 // waitsFor returns the steps that unknown attributes wait for, in a stable order.

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"strings"
 	"time"
+
+	"eyrie/pipeline/mistake"
 )
 
 // Recipe is what was written, with for_each and when already expanded: plain
@@ -57,10 +59,11 @@ type Known func(stepID string) (output json.RawMessage, ok bool)
 
 // Attr is an evaluated attribute.
 type Attr struct {
-	Value     any      // a tree of nil, bool, float64, string, []any, map[string]any, artifacts.File, Traced
-	Unknown   []string // the steps it waits for; when there are any, Value means nothing
-	Sensitive bool     // must not be shown; its digest stands for it in the preimage
-	Origins   []Origin // what the value came from
-	Pos       string   // "paper.hcl:43"
-	Type      string   // the type in HCL's words, for outputs
+	Value     any            // a tree of nil, bool, float64, string, []any, map[string]any, artifacts.File, Traced
+	Unknown   []string       // the steps it waits for
+	Parts     []mistake.Path // where, when it waits, Value is unknown and nil: paths that begin with the attribute's name
+	Sensitive bool           // must not be shown; its digest stands for it in the preimage
+	Origins   []Origin       // what the value came from
+	Pos       string         // "paper.hcl:43"
+	Type      string         // the type in HCL's words, for outputs
 }

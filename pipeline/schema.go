@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -150,6 +151,7 @@ func fieldsOf(t reflect.Type, def reflect.Value, where string, kind Provenance) 
 			panic(fmt.Sprintf("pipeline: %s.%s has no json name", where, sf.Name))
 		}
 		at := where + "." + name
+		knownTags(sf.Tag, at)
 		fkind := kind
 		if own := sf.Tag.Get("provenance"); own != "" {
 			fkind = provenance(own, at)
@@ -166,6 +168,8 @@ func fieldsOf(t reflect.Type, def reflect.Value, where string, kind Provenance) 
 		}
 		if s := sf.Tag.Get("oneof"); s != "" {
 			f.OneOf = strings.Split(s, ",")
+		} else {
+			f.OneOf = choicesOf(sf.Type)
 		}
 		if fdef.IsValid() && !fdef.IsZero() {
 			f.Default = fdef.Interface()
@@ -175,6 +179,38 @@ func fieldsOf(t reflect.Type, def reflect.Value, where string, kind Provenance) 
 	}
 	return fields
 }
+
+// choicesOf returns the choices that a type of strings, or of lists or maps of these,
+// knows itself:
+//
+//	func (Policy) Choices() []string
+func choicesOf(t reflect.Type) []string {
+	for {
+		if c, ok := reflect.Zero(t).Interface().(interface{ Choices() []string }); ok && t.Kind() == reflect.String {
+			return c.Choices()
+		}
+		switch t.Kind() {
+		case reflect.Slice, reflect.Array, reflect.Map, reflect.Pointer:
+			t = t.Elem()
+		default:
+			return nil
+		}
+	}
+}
+
+// knownTags panics on a tag of a field that is none of the schema's.
+func knownTags(tag reflect.StructTag, where string) {
+	for _, pair := range tagNames.FindAllStringSubmatch(string(tag), -1) {
+		switch pair[1] {
+		case "json", "doc", "unit", "min", "max", "oneof", "key", "provenance":
+		default:
+			panic(fmt.Sprintf("pipeline: %s: there is no tag %q", where, pair[1]))
+		}
+	}
+}
+
+// tagNames finds the names in a struct tag: name:"value".
+var tagNames = regexp.MustCompile(`(\w+):"(?:[^"\\]|\\.)*"`)
 
 func jsonName(sf reflect.StructField) string {
 	name, _, _ := strings.Cut(sf.Tag.Get("json"), ",")

@@ -8,6 +8,8 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+
+	"eyrie/pipeline/mistake"
 )
 
 // Stage is a kind of computation: a plain function of its configuration, with
@@ -20,7 +22,7 @@ type Stage struct {
 	Output  *Type  // an Object: what the block's references yield
 
 	decode func(attrs []byte) (config any, err error)
-	check  func(attrs []byte, written func(attr string) bool) error
+	check  func(config any, r *mistake.Report)
 	run    func(ctx context.Context, config any) (output any, err error)
 }
 
@@ -35,18 +37,18 @@ var reserved = map[string]bool{
 //	doc:"…"         what it means, for runner stages
 //	unit:"s"        a quantity: a recipe may write "87ms"
 //	min:"0" max:"1" limits, inclusive; of every number in a list
-//	oneof:"a,b"     the strings that are allowed
+//	oneof:"a,b"     the strings that are allowed; a type with a method Choices() []string
+//	                says so itself
 //	key:"-"         cannot change the result, and is not part of the key
 //	provenance:"…"  how an output's numbers came about, inherited inwards
 //
 // A field must be written in the recipe unless defaults holds a value for it,
-// or it is a pointer or omitempty. C may have two methods that object to what
-// is written, with an [AttrError] that names the culprit: ValidateWritten (see
-// [Stage.CheckWritten]), and Validate() error, called once all attributes
-// are known.
+// or it is a pointer or omitempty. A configuration that is a [mistake.Checker] is
+// asked for mistakes that these tags cannot tell, as soon as what it reads is known;
+// its report's Written tells which attributes are written.
 //
-// Define panics on a struct that cannot be a schema: that is a mistake of the
-// stage's author.
+// Define panics on a struct that cannot be a schema, on tags that it does not
+// know and on defaults beyond their limits: those are mistakes of the stage's author.
 func Define[C, O any](name string, version int, doc string, defaults C, run func(context.Context, C) (O, error)) *Stage {
 	config := typeOf(reflect.TypeFor[C](), reflect.ValueOf(defaults), name, "")
 	output := typeOf(reflect.TypeFor[O](), reflect.Value{}, name+" output", "")
@@ -62,21 +64,23 @@ func Define[C, O any](name string, version int, doc string, defaults C, run func
 	if err != nil {
 		panic(fmt.Sprintf("pipeline: %s: defaults: %v", name, err))
 	}
+	checkDefaults(name, config, base)
 	return &Stage{
 		Name: name, Version: version, Doc: doc, Config: config, Output: output,
-		decode: func(attrs []byte) (any, error) { return decode[C](base, attrs) },
-		check: func(attrs []byte, written func(string) bool) error {
-			_, err := overlay[C](base, attrs, written)
-			return err
+		decode: func(attrs []byte) (any, error) { return overlay[C](base, attrs) },
+		check: func(config any, r *mistake.Report) {
+			c := config.(C)
+			if k, ok := any(&c).(mistake.Checker); ok {
+				k.Check(r)
+			}
 		},
 		run: func(ctx context.Context, config any) (any, error) { return run(ctx, config.(C)) },
 	}
 }
 
-// overlay lays attrs over the defaults, and validates which of them are written.
-// Written objects are merged with their defaults field by field; lists and maps
-// replace theirs.
-func overlay[C any](defaults, attrs []byte, written func(attr string) bool) (c C, err error) {
+// overlay lays attrs over the defaults. Written objects are merged with their
+// defaults field by field; lists and maps replace theirs.
+func overlay[C any](defaults, attrs []byte) (c C, err error) {
 	if err := json.Unmarshal(defaults, &c); err != nil {
 		return c, err
 	}
@@ -88,20 +92,14 @@ func overlay[C any](defaults, attrs []byte, written func(attr string) bool) (c C
 	if err := json.Unmarshal(attrs, &c); err != nil {
 		return c, culprit[C](attrs, err)
 	}
-	if v, ok := any(&c).(interface {
-		ValidateWritten(written func(attr string) bool) error
-	}); ok {
-		err = v.ValidateWritten(written)
-	}
-	return c, err
+	return c, nil
 }
 
 // culprit names the attribute whose value a type of the configuration refuses to
-// decode: the first one, in order of their names, that fails by itself. A
-// mismatch of types names its field already.
+// decode: the first one, in order of their names, that fails by itself.
 func culprit[C any](attrs []byte, err error) error {
 	var values map[string]json.RawMessage
-	if mismatch := (*json.UnmarshalTypeError)(nil); errors.As(err, &mismatch) || json.Unmarshal(attrs, &values) != nil {
+	if json.Unmarshal(attrs, &values) != nil {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
@@ -110,33 +108,15 @@ func culprit[C any](attrs []byte, err error) error {
 		if e == nil {
 			e = json.Unmarshal(alone, &c)
 		}
+		if mismatch := (*json.UnmarshalTypeError)(nil); errors.As(e, &mismatch) {
+			return mistake.At(name, "a %s cannot be a %s", mismatch.Value, mismatch.Type)
+		}
 		if e != nil {
-			return Badf(name, "%w", e)
+			return mistake.At(name, "%w", e)
 		}
 	}
 	return err
 }
-
-// decode lays attrs over the defaults and validates the result.
-func decode[C any](defaults, attrs []byte) (any, error) {
-	var values map[string]json.RawMessage
-	if err := json.Unmarshal(attrs, &values); err != nil {
-		return nil, err
-	}
-	c, err := overlay[C](defaults, attrs, func(attr string) bool { return written(values[attr]) })
-	if err != nil {
-		return nil, err
-	}
-	if v, ok := any(&c).(interface{ Validate() error }); ok {
-		if err := v.Validate(); err != nil {
-			return nil, err
-		}
-	}
-	return c, nil
-}
-
-// written tells whether an attribute has a value.
-func written(value json.RawMessage) bool { return len(value) > 0 && string(value) != "null" }
 
 // clearWritten empties the lists and maps of v that are about to be decoded, as
 // encoding/json would mix old and new elements.
@@ -165,51 +145,6 @@ func clearWritten(v reflect.Value, written any) {
 	}
 }
 
-// Decode makes the stage's configuration of attribute values: it lays them over
-// the defaults and validates. It fails with an [AttrError] where it can
-// tell which attribute is wrong.
-func (s *Stage) Decode(values map[string]any) (config any, err error) {
-	b, err := json.Marshal(values)
-	if err != nil {
-		return nil, err
-	}
-	config, err = s.decode(b)
-	if mismatch, ok := err.(*json.UnmarshalTypeError); ok {
-		return nil, Badf(mismatch.Field, "a %s cannot be a %s", mismatch.Value, mismatch.Type)
-	}
-	return config, err
-}
-
-// CheckWritten checks, before all attributes are known, whether those that are
-// written go together. It calls the method
-//
-//	ValidateWritten(written func(attr string) bool) error
-//
-// of a configuration that has one, with attributes of unknown value at zero.
-// Where one with a default is unknown nothing is checked yet.
-func (s *Stage) CheckWritten(values map[string]any, unknown []string) error {
-	for _, attr := range unknown {
-		if s.Config.Field(attr).Default != nil {
-			return nil
-		}
-	}
-	b, err := json.Marshal(values)
-	if err != nil {
-		return err
-	}
-	return s.check(b, func(attr string) bool { return values[attr] != nil || slices.Contains(unknown, attr) })
-}
-
-// AttrError is a mistake in one attribute's value.
-type AttrError struct {
-	Attr string // a path such as "limit.latency"
-	Err  error
-}
-
-func (e *AttrError) Error() string { return e.Attr + ": " + e.Err.Error() }
-func (e *AttrError) Unwrap() error { return e.Err }
-
-// Badf returns an AttrError for the attribute.
-func Badf(attr, format string, args ...any) error {
-	return &AttrError{attr, fmt.Errorf(format, args...)}
-}
+// Badf returns a mistake in an attribute, for a stage to fail with: the path is one
+// such as "limit.latency" or "sections[2].title".
+func Badf(attr, format string, args ...any) error { return mistake.At(attr, format, args...) }

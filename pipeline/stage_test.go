@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"eyrie/artifacts"
+	"eyrie/pipeline/mistake"
 )
 
 type limits struct {
@@ -33,18 +34,13 @@ type schemaConfig struct {
 	Threads int                `json:"threads,omitempty" key:"-"`
 }
 
-func (c *schemaConfig) Validate() error {
-	if c.Limit.Latency > 1 {
-		return Badf("limit.latency", "%g s is too long: write at most 1 s", c.Limit.Latency)
+func (c *schemaConfig) Check(r *mistake.Report) {
+	if r.Knows("limit") && c.Limit.Latency > 1 {
+		r.At("limit", "latency").Badf("%g s is too long: write at most 1 s", c.Limit.Latency)
 	}
-	return nil
-}
-
-func (c *schemaConfig) ValidateWritten(written func(attr string) bool) error {
-	if written("named") && !written("rows") && c.Name == "b" {
-		return Badf("named", "names no rows")
+	if r.Knows("name") && c.Name == "b" && r.Written("named") && !r.Written("rows") {
+		r.At("named").Badf("names no rows")
 	}
-	return nil
 }
 
 type schemaOutput struct {
@@ -102,7 +98,7 @@ func TestProvenanceIsInherited(t *testing.T) {
 }
 
 // What cannot be a schema is the stage author's mistake, and says where it is.
-func TestDefineRefuses(t *testing.T) {
+func TestDefineRefusesDefaultsAndTags(t *testing.T) {
 	tests := map[string]func(){
 		"x.f: a func() cannot be": func() {
 			define[struct {
@@ -142,7 +138,7 @@ func define[C any](name string) {
 // Written objects are merged with their defaults; lists and maps replace theirs.
 func TestDecodeLaysAttributesOverDefaults(t *testing.T) {
 	c, err := schemaStage.Decode(map[string]any{
-		"name": "a", "limit": map[string]any{"memory": 5.0}, "widths": []any{9.0}, "named": map[string]any{"new": 2.0},
+		"name": "a", "data": artifacts.File{}, "limit": map[string]any{"memory": 5.0}, "widths": []any{9.0}, "named": map[string]any{"new": 2.0},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -153,26 +149,39 @@ func TestDecodeLaysAttributesOverDefaults(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	again, _ := schemaStage.Decode(map[string]any{"name": "a"})
+	again, _ := schemaStage.Decode(map[string]any{"name": "a", "data": artifacts.File{}})
 	if !reflect.DeepEqual(again.(schemaConfig).Widths, []float64{1, 2, 3}) {
 		t.Error("decoding changed the defaults")
 	}
 }
 
-// A wrong value is an AttrError at the attribute.
-func TestDecodeNamesTheAttribute(t *testing.T) {
-	tests := []struct {
+// All mistakes of a value are told at once, each at its path: those of kind, of
+// limits and choices, of names, and those that the stage itself finds.
+func TestDecodeNamesEveryMistake(t *testing.T) {
+	for _, test := range []struct {
 		values map[string]any
 		want   string
 	}{
-		{map[string]any{"limit": map[string]any{"latency": 2.0}}, "limit.latency: 2 s is too long: write at most 1 s"},
-		{map[string]any{"steps": 1.5}, "steps: a number 1.5 cannot be a int"},
-	}
-	for _, test := range tests {
+		{map[string]any{"name": "a", "data": artifacts.File{}, "limit": map[string]any{"latency": 2.0}}, "limit.latency: 2 s is too long: write at most 1 s"},
+		{map[string]any{"name": "a", "data": artifacts.File{}, "steps": 1.5}, "steps: takes an integer, not the number 1.5"},
+		{map[string]any{"name": "a", "data": artifacts.File{}, "steps": 10}, "steps: must be between 1 and 9, not 10"},
+		{
+			map[string]any{"name": "c", "steps": 0.0, "limit": map[string]any{"latency": -1.0, "power": 3.0}, "widths": []any{1.0, "wide"}, "seeds": 1.0, "rows": true},
+			`limit.latency: must be at least 0, not -1
+limit.power: there is no such attribute
+name: "c" is not one of "a" and "b"
+rows: takes a list of any, not a bool
+seeds: there is no such attribute
+steps: must be between 1 and 9, not 0
+widths[1]: takes a number, not a string
+data: is missing: it takes a file`,
+		},
+		{map[string]any{"name": "b", "steps": 11.0, "named": map[string]any{"x": 1.0}, "data": artifacts.File{}}, "steps: must be between 1 and 9, not 11\nnamed: names no rows"},
+	} {
 		_, err := schemaStage.Decode(test.values)
-		var bad *AttrError
-		if !errors.As(err, &bad) || err.Error() != test.want {
-			t.Errorf("got %v, want %s", err, test.want)
+		var list mistake.List
+		if !errors.As(err, &list) || err.Error() != test.want {
+			t.Errorf("got\n%v, want\n%s", err, test.want)
 		}
 	}
 }
@@ -200,37 +209,65 @@ func TestDecodeNamesWhatATypeRefuses(t *testing.T) {
 	s := Define("refuses", 1, "", config{preset{"known"}, preset{"known"}, 1},
 		func(context.Context, config) (struct{}, error) { return struct{}{}, nil })
 	_, err := s.Decode(map[string]any{"chip": map[string]any{"name": "known"}, "other": map[string]any{"name": "none"}, "size": 2.0})
-	var bad *AttrError
-	if !errors.As(err, &bad) || err.Error() != `other: there is no "none"` {
+	if err == nil || err.Error() != `other: there is no "none"` {
+		t.Errorf("got %v", err)
+	}
+	_, err = s.Decode(map[string]any{"chip": map[string]any{"name": "all"}, "other": map[string]any{"name": "none"}, "size": 2.0})
+	if err == nil || err.Error() != "chip: there is no \"all\"\nother: there is no \"none\"" {
 		t.Errorf("got %v", err)
 	}
 }
 
-// What is written, and what not, is judged before its value is known; where that
-// hangs on a default which is not known yet, it is not judged.
-func TestCheckWritten(t *testing.T) {
+// What does not depend on unknown parts is checked before they are known.
+func TestCheckWhatIsKnown(t *testing.T) {
 	for _, test := range []struct {
 		values  map[string]any
-		unknown []string
+		unknown string
 		want    string
 	}{
-		{map[string]any{"name": "b", "named": map[string]any{"x": 1.0}}, []string{"data"}, "named: names no rows"},
-		{map[string]any{"name": "b"}, []string{"named"}, ""}, // a default: there is always one
-		{map[string]any{"name": "b", "named": map[string]any{"x": 1.0}}, []string{"rows"}, ""},
-		{map[string]any{"name": "b", "named": map[string]any{"x": 1.0}, "rows": nil}, []string{"data"}, "named: names no rows"},
-		{map[string]any{"named": map[string]any{"x": 1.0}}, []string{"name", "data"}, ""},
-		{map[string]any{"name": "b", "named": map[string]any{"x": 1.0}}, []string{"steps"}, ""},
+		{map[string]any{"name": "b", "named": map[string]any{"x": 1.0}}, "data", "named: names no rows"},
+		{map[string]any{"name": "b", "data": artifacts.File{}}, "named", "named: names no rows"},
+		{map[string]any{"name": "b", "named": map[string]any{"x": 1.0}, "data": artifacts.File{}}, "rows", ""},
+		{map[string]any{"named": map[string]any{"x": 1.0}, "data": artifacts.File{}, "name": nil}, "name", ""},
+		{map[string]any{"name": "a", "data": nil, "limit": map[string]any{"latency": 3.0}}, "data", "limit.latency: 3 s is too long: write at most 1 s"},
+		{map[string]any{"name": "a", "data": artifacts.File{}, "limit": map[string]any{"latency": nil}}, "limit.latency", ""},
+		{map[string]any{"name": "a", "data": artifacts.File{}, "widths": []any{nil, "x"}}, "widths[0]", "widths[1]: takes a number, not a string"},
 	} {
 		got := ""
-		if err := schemaStage.CheckWritten(test.values, test.unknown); err != nil {
+		if err := schemaStage.Check(test.values, []mistake.Path{mistake.Parse(test.unknown)}); err != nil {
 			got = err.Error()
 		}
 		if got != test.want {
 			t.Errorf("%v, not known %v: got %q, want %q", test.values, test.unknown, got, test.want)
 		}
 	}
-	if _, err := schemaStage.Decode(map[string]any{"name": "b", "named": map[string]any{"x": 1.0}}); err == nil || err.Error() != "named: names no rows" {
-		t.Errorf("complete: got %v", err)
+}
+
+// Defaults beyond their limits, and tags that nobody knows, are the author's mistakes.
+func TestDefineRefuses(t *testing.T) {
+	type config struct {
+		N int    `json:"n" min:"1"`
+		S string `json:"s,omitempty" oneof:"a,b"`
+	}
+	type misspelt struct {
+		N int `json:"n" mim:"1"`
+	}
+	run := func(context.Context, config) (struct{}, error) { return struct{}{}, nil }
+	for want, define := range map[string]func(){
+		"default of n: must be at least 1, not -1":    func() { Define("x", 1, "", config{N: -1}, run) },
+		`default of s: "c" is not one of "a" and "b"`: func() { Define("x", 1, "", config{N: 1, S: "c"}, run) },
+		`x.n: there is no tag "mim"`: func() {
+			Define("x", 1, "", misspelt{}, func(context.Context, misspelt) (struct{}, error) { return struct{}{}, nil })
+		},
+	} {
+		func() {
+			defer func() {
+				if r := recover(); r == nil || !strings.Contains(fmt.Sprint(r), want) {
+					t.Errorf("got %v, want %s", r, want)
+				}
+			}()
+			define()
+		}()
 	}
 }
 
@@ -238,7 +275,7 @@ func TestCheckWritten(t *testing.T) {
 // changes, every cached result is lost: bump formatVersion and say so.
 func TestPreimageIsCanonical(t *testing.T) {
 	c, err := schemaStage.Decode(map[string]any{
-		"seed": 7.0, "name": "a<b", "threads": 5.0,
+		"seed": 7.0, "name": "a", "named": map[string]any{"a<b": 1.0}, "threads": 5.0,
 		"data": artifacts.File{Path: "/here", Digest: artifacts.Sum(nil), Size: 1},
 		"rows": []any{Traced{Value: 0.1, Origins: []Origin{{Kind: Measured, Step: "s", Output: "top1"}}}},
 	})
@@ -251,7 +288,7 @@ func TestPreimageIsCanonical(t *testing.T) {
 	}
 	want := `{"format":1,"stage":"schema","version":3,"attributes":{` +
 		`"data":{"$object":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":1},` +
-		`"limit":{"latency":0.5,"memory":null},"name":"a<b","named":{"old":1},` +
+		`"limit":{"latency":0.5,"memory":null},"name":"a","named":{"a<b":1},` +
 		`"rows":[{"origins":[{"kind":"measured","output":"top1","step":"s"}],"value":0.1}],` +
 		`"seed":{"$sensitive":"7902699be42c8a8e46fbbb4501726517e86b22c56a189f7625a6da49081b2451"},` +
 		`"steps":4,"widths":[1,2,3]}}`
@@ -263,7 +300,7 @@ func TestPreimageIsCanonical(t *testing.T) {
 // An error about a sensitive value does not quote it.
 func TestErrorsHideSensitiveValues(t *testing.T) {
 	s := &Step{ID: "a", Stage: schemaStage, Pos: "r.hcl:1"}
-	attrs := map[string]Attr{"limit": {Value: map[string]any{"latency": 1234.5}, Sensitive: true, Pos: "r.hcl:2"}}
+	attrs := map[string]Attr{"name": {Value: "a"}, "data": {Value: artifacts.File{}}, "limit": {Value: map[string]any{"latency": 1234.5}, Sensitive: true, Pos: "r.hcl:2"}}
 	_, err := newAction(t.Context(), newStore(t), s, attrs)
 	if err == nil || strings.Contains(err.Error(), "1234") || !strings.HasPrefix(err.Error(), "r.hcl:2: step a: limit: ") {
 		t.Errorf("got %v", err)

@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"eyrie/artifacts"
+	"eyrie/pipeline/mistake"
 )
 
 // worker does one step of a run. It shares no state with the run: it sends
@@ -76,7 +77,10 @@ func (w *worker) place(err error) *StepError {
 	if errors.As(err, &placed) {
 		return placed
 	}
-	return attrError(w.planned.Step, w.attrs, err)
+	if all := mistake.Of(err); len(all) == 1 {
+		return attrError(w.planned.Step, w.attrs, all[0])
+	}
+	return stepError("", w.planned.Step, "", err)
 }
 
 // event sends an event about the step.

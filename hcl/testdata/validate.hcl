@@ -37,7 +37,7 @@ stage "search" "c2" {
   limit    = { latency = 1 }
 }
 
-# A default that is not known yet could mean anything.
+# That two attributes do not go together hangs on nothing else, known or not.
 stage "search" "e" {
   platform = { name = "p", memory = 1 }
   widths   = [1]

@@ -7,6 +7,7 @@ import (
 	"context"
 
 	"eyrie/pipeline"
+	"eyrie/pipeline/mistake"
 	"eyrie/stages/arch"
 	"eyrie/stages/raptor"
 )
@@ -25,14 +26,10 @@ type Config struct {
 }
 
 // Validate checks what the schema cannot.
-func (c *Config) Validate() error {
-	if err := c.Network.Validate(); err != nil {
-		return pipeline.Badf("network", "%w", err)
-	}
-	if err := c.Platform.Validate(); err != nil {
-		return pipeline.Badf("platform", "%w", err)
-	}
-	return nil
+// Check reports the mistakes of the network and the platform.
+func (c *Config) Check(r *mistake.Report) {
+	c.Network.Check(r.At("network"))
+	c.Platform.Check(r.At("platform"))
 }
 
 // Output is what the block's references yield.

@@ -3,6 +3,8 @@ package arch
 import (
 	"fmt"
 	"math"
+
+	"eyrie/pipeline/mistake"
 )
 
 // Backbone is a family of networks in the shape of MobileNetV2: a stem, groups
@@ -51,24 +53,32 @@ func MobileNetV2() Backbone {
 	}
 }
 
-// Validate checks that the backbone is one: every extent at least 1.
-func (b Backbone) Validate() error {
-	least := b.Input
-	for _, v := range []int{b.Stem.Channels, b.Stem.Kernel, b.Stem.Stride, b.Head, b.Classes} {
-		least = min(least, v)
-	}
-	if least < 1 {
-		return fmt.Errorf("input, stem, head and classes must be at least 1, got %d, %+v, %d, %d", b.Input, b.Stem, b.Head, b.Classes)
-	}
-	if len(b.Groups) == 0 {
-		return fmt.Errorf("a backbone needs at least one group")
-	}
-	for i, g := range b.Groups {
-		if min(g.Expansion, g.Channels, g.Repeats, g.Stride) < 1 {
-			return fmt.Errorf("groups[%d]: t, c, n and s must be at least 1, got %d, %d, %d, %d", i, g.Expansion, g.Channels, g.Repeats, g.Stride)
+// Validate returns the mistakes of the backbone, a [mistake.List], or nil.
+func (b Backbone) Validate() error { return mistake.In(b) }
+
+// Check reports extents below 1, and a backbone without groups.
+func (b Backbone) Check(r *mistake.Report) {
+	atLeast1 := func(r *mistake.Report, path string, v int) {
+		if r.Knows(path) && v < 1 {
+			r.In(path).Badf("must be at least 1, not %d", v)
 		}
 	}
-	return nil
+	atLeast1(r, "input", b.Input)
+	atLeast1(r, "stem.channels", b.Stem.Channels)
+	atLeast1(r, "stem.kernel", b.Stem.Kernel)
+	atLeast1(r, "stem.stride", b.Stem.Stride)
+	if r.Knows("groups") && len(b.Groups) == 0 {
+		r.At("groups").Badf("a backbone needs at least one group")
+	}
+	for i, g := range b.Groups {
+		in := r.At("groups", i)
+		atLeast1(in, "t", g.Expansion)
+		atLeast1(in, "c", g.Channels)
+		atLeast1(in, "n", g.Repeats)
+		atLeast1(in, "s", g.Stride)
+	}
+	atLeast1(r, "head", b.Head)
+	atLeast1(r, "classes", b.Classes)
 }
 
 // Widths holds a width multiplier per row of table 2: the stem, each group,
@@ -100,17 +110,19 @@ func (b Backbone) Published(width float64) Widths {
 	return w
 }
 
-// CheckWidths checks that w has a positive multiplier for each row of b.
+// CheckWidths returns the mistakes of w, which is to have a positive multiplier for each
+// row of b.
 func (b Backbone) CheckWidths(w Widths) error {
 	if want := len(b.Groups) + 2; len(w) != want {
 		return fmt.Errorf("got %d multipliers, want %d: the stem, %d groups, the head", len(w), want, len(b.Groups))
 	}
+	r := mistake.New()
 	for i, v := range w {
 		if !(v > 0) || v > 100 {
-			return fmt.Errorf("multiplier %d is %v, want one above 0 and at most 100", i, v)
+			r.At(i).Badf("%v is no multiplier: want one above 0 and at most 100", v)
 		}
 	}
-	return nil
+	return r.Err()
 }
 
 // Rounding is how a scaled width becomes a whole number of channels. The zero

@@ -15,6 +15,11 @@ const (
 	Add       Op = "add"       // residual addition
 )
 
+// Choices returns the operations.
+func (Op) Choices() []string {
+	return []string{string(Conv), string(Depthwise), string(Pointwise), string(Linear), string(Pool), string(Add)}
+}
+
 // Shape is the shape of an activation map.
 type Shape struct {
 	C int `json:"c" doc:"channels"`

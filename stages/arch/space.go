@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"eyrie/pipeline/mistake"
 )
 
 // Space is an elastic space: a backbone at fixed widths whose groups choose,
@@ -39,44 +41,41 @@ type Block struct {
 // fixed is the block of a group that is not elastic.
 var fixed = Block{Expansion: 1, Kernel: 3}
 
-// Validate checks that the space is one; the error begins with the attribute.
-func (s Space) Validate() error {
-	if err := s.Backbone.Validate(); err != nil {
-		return fmt.Errorf("backbone: %w", err)
+// Validate returns the mistakes of the space, a [mistake.List], or nil.
+func (s Space) Validate() error { return mistake.In(s) }
+
+// Check reports the mistakes of the backbone, widths that do not fit it, and choices
+// that are none.
+func (s Space) Check(r *mistake.Report) {
+	s.Backbone.Check(r.At("backbone"))
+	if r.Knows("widths", "backbone.groups") {
+		r.At("widths").Add(s.Backbone.CheckWidths(s.Widths))
 	}
-	if err := s.Backbone.CheckWidths(s.Widths); err != nil {
-		return fmt.Errorf("widths: %w", err)
-	}
-	for _, c := range []struct {
-		name   string
-		values []int
-		least  int
-	}{{"resolutions", s.Resolutions, 1}, {"expansions", s.Expansions, 2}, {"depths", s.Depths, 1}, {"kernels", s.Kernels, 1}} {
-		if err := checkChoices(c.values, c.least); err != nil {
-			return fmt.Errorf("%s: %w", c.name, err)
+	checkChoices(r.At("resolutions"), s.Resolutions, 1)
+	checkChoices(r.At("expansions"), s.Expansions, 2)
+	checkChoices(r.At("depths"), s.Depths, 1)
+	checkChoices(r.At("kernels"), s.Kernels, 1)
+	for i, k := range s.Kernels {
+		if in := r.At("kernels", i); in.Knows() && k%2 == 0 {
+			in.Badf("%d is even: want odd sizes, which have a centre", k)
 		}
 	}
-	for _, k := range s.Kernels {
-		if k%2 == 0 {
-			return fmt.Errorf("kernels: %d is even, want odd sizes, which have a centre", k)
-		}
-	}
-	return nil
 }
 
-func checkChoices(values []int, least int) error {
+func checkChoices(r *mistake.Report, values []int, least int) {
+	if !r.Knows() {
+		return
+	}
 	if len(values) == 0 {
-		return fmt.Errorf("want at least one value")
+		r.Badf("want at least one value")
 	}
 	for i, v := range values {
 		if v < least {
-			return fmt.Errorf("%d is below %d", v, least)
-		}
-		if i > 0 && v <= values[i-1] {
-			return fmt.Errorf("%v: want ascending values without repeats", values)
+			r.At(i).Badf("must be at least %d, not %d", least, v)
+		} else if i > 0 && v <= values[i-1] {
+			r.At(i).Badf("%d is behind %d: want ascending values without repeats", v, values[i-1])
 		}
 	}
-	return nil
 }
 
 // Elastic tells whether the blocks of group i choose expansion and kernel.

@@ -3,10 +3,27 @@ package arch
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"eyrie/artifacts"
+	"eyrie/pipeline/mistake"
 	"eyrie/stages/onnx"
 )
+
+// Scaling is what one multiplier of widths applies to.
+type Scaling string
+
+// The ways to scale; the first where none is written.
+const (
+	UniformScaling   Scaling = "uniform"   // see [Backbone.Uniform]
+	PublishedScaling Scaling = "published" // see [Backbone.Published]
+	FullScaling      Scaling = "all"       // see [Backbone.Scaled]
+)
+
+// Choices returns the ways to scale.
+func (Scaling) Choices() []string {
+	return []string{string(UniformScaling), string(PublishedScaling), string(FullScaling)}
+}
 
 // Spec says in a recipe which network is meant, in one of four ways:
 //
@@ -18,7 +35,7 @@ type Spec struct {
 	Name       string          `json:"name,omitempty" doc:"what reports call it; derived when not written"`
 	Width      float64         `json:"width,omitempty" min:"0" max:"100" doc:"scale a backbone by one multiplier"`
 	Widths     Widths          `json:"widths,omitempty" min:"0" max:"100" doc:"scale a backbone by a multiplier for the stem, each group, the head"`
-	Scaling    string          `json:"scaling,omitempty" oneof:"uniform,published,all" doc:"what width applies to: uniform: the groups, as in the paper; published: all but a head never below its base, as the networks that were trained; all"`
+	Scaling    Scaling         `json:"scaling,omitempty" doc:"what width applies to: uniform: the groups, as in the paper; published: all but a head never below its base, as the networks that were trained; all"`
 	Rounding   Rounding        `json:"rounding,omitzero" doc:"how scaled widths become channels"`
 	Backbone   *Backbone       `json:"backbone,omitempty" doc:"what is scaled; MobileNetV2 when not written"`
 	Resolution int             `json:"resolution,omitempty" min:"1" max:"4096" doc:"input size of a scaled backbone in pixels"`
@@ -29,14 +46,24 @@ type Spec struct {
 	ONNX       *artifacts.File `json:"onnx,omitempty" doc:"a network in an ONNX file"`
 }
 
-// Validate checks that the spec describes a network, in one way only. The error
-// begins with the attribute at fault. An ONNX file is not looked into.
-func (s Spec) Validate() error {
-	if s.ONNX != nil && s.ways() == 1 {
-		return nil
+// Validate returns the mistakes of the spec, a [mistake.List], or nil. An ONNX file is
+// not looked into.
+func (s Spec) Validate() error { return mistake.In(s) }
+
+// Check reports the mistakes of the backbone and the space, and, once all is known,
+// why the spec describes no network, or more than one.
+func (s Spec) Check(r *mistake.Report) {
+	if s.Backbone != nil {
+		s.Backbone.Check(r.At("backbone"))
+	}
+	if s.Space != nil {
+		s.Space.Check(r.At("space"))
+	}
+	if !r.Knows() || !r.Sound() || s.ONNX != nil && s.ways() == 1 {
+		return
 	}
 	_, err := s.Network()
-	return err
+	r.Add(err)
 }
 
 // ways counts in how many ways a network is described.
@@ -76,32 +103,32 @@ func (s Spec) scaled() (n Network, err error) {
 	if s.Backbone != nil {
 		b, name = *s.Backbone, "backbone"
 		if err := b.Validate(); err != nil {
-			return n, fmt.Errorf("backbone: %w", err)
+			return n, mistake.Within("backbone", err)
 		}
 	}
 	w := s.Widths
 	if len(w) == 0 {
 		switch s.Scaling {
-		case "", "uniform":
+		case "", UniformScaling:
 			w = b.Uniform(s.Width)
-		case "published":
+		case PublishedScaling:
 			w = b.Published(s.Width)
-		case "all":
+		case FullScaling:
 			w = b.Scaled(s.Width)
 		default:
-			return n, fmt.Errorf("scaling: %q, want uniform, published or all", s.Scaling)
+			return n, mistake.At("scaling", "%q is not one of %s", s.Scaling, strings.Join(s.Scaling.Choices(), ", "))
 		}
 		name = fmt.Sprintf("%s %v@%d", name, s.Width, s.Resolution)
 	} else if s.Width != 0 {
-		return n, errors.New("widths: width is written, too: want one of them")
+		return n, mistake.At("widths", "width is written, too: want one of them")
 	} else {
 		name = fmt.Sprintf("%s %v@%d", name, []float64(w), s.Resolution)
 	}
 	if err := b.CheckWidths(w); err != nil {
-		return n, fmt.Errorf("widths: %w", err)
+		return n, mistake.Within("widths", err)
 	}
 	if s.Resolution < 1 {
-		return n, errors.New("resolution: must be written: the input size in pixels, such as 160")
+		return n, mistake.At("resolution", "must be written: the input size in pixels, such as 160")
 	}
 	n = b.Scale(w, s.Resolution, s.Rounding)
 	n.Name = name
@@ -111,13 +138,13 @@ func (s Spec) scaled() (n Network, err error) {
 // subnet returns a subnet of a space.
 func (s Spec) subnet() (n Network, err error) {
 	if s.Space == nil {
-		return n, errors.New("space: must be written: the space that the subnet is of")
+		return n, mistake.At("space", "must be written: the space that the subnet is of")
 	}
 	if err := s.Space.Validate(); err != nil {
-		return n, fmt.Errorf("space: %w", err)
+		return n, mistake.Within("space", err)
 	}
 	if err := s.Space.Contains(*s.Subnet); err != nil {
-		return n, fmt.Errorf("subnet: %w", err)
+		return n, mistake.At("subnet", "%w", err)
 	}
 	n = s.Space.Network(*s.Subnet)
 	n.Name = fmt.Sprintf("subnet@%d", s.Subnet.Resolution)
@@ -128,14 +155,14 @@ func (s Spec) subnet() (n Network, err error) {
 func readONNX(f artifacts.File) (n Network, err error) {
 	b, err := f.ReadFile()
 	if err != nil {
-		return n, fmt.Errorf("onnx: %w", err)
+		return n, mistake.At("onnx", "%w", err)
 	}
 	m, err := onnx.Parse(b)
 	if err == nil {
 		n, err = FromONNX(m)
 	}
 	if err != nil {
-		return n, fmt.Errorf("onnx: %w", err)
+		return n, mistake.At("onnx", "%w", err)
 	}
 	return n, nil
 }

@@ -73,12 +73,12 @@ func TestList(t *testing.T) {
 func TestListRefuses(t *testing.T) {
 	one := 1
 	for want, layers := range map[string][]LayerSpec{
-		`layers[0]: kernel: must be written for a conv`:                                       {{Op: Conv, Channels: 1}},
-		`layers[0] "a": channels: must be written for a pointwise`:                            {{Op: Pointwise, Name: "a"}},
-		`layers[0]: channels: a depthwise has those of its input, 3`:                          {{Op: Depthwise, Kernel: 3, Channels: 4}},
-		`layers[1] "a": there is another "a" before it`:                                       {{Op: Pool, Name: "a"}, {Op: Pool, Name: "a"}},
-		`layers[0] "input": there is another "input" before it`:                               {{Op: Pool, Name: "input"}},
-		`layers[0]: inputs: there is no layer "b" before it`:                                  {{Op: Pool, Inputs: []string{"b"}}},
+		`layers[0].kernel: must be written for a conv`:                                        {{Op: Conv, Channels: 1}},
+		`layers[0].channels: must be written for a pointwise`:                                 {{Op: Pointwise, Name: "a"}},
+		`layers[0].channels: a depthwise has those of its input, 3`:                           {{Op: Depthwise, Kernel: 3, Channels: 4}},
+		`layers[1].name: there is another "a" before it`:                                      {{Op: Pool, Name: "a"}, {Op: Pool, Name: "a"}},
+		`layers[0].name: there is another "input" before it`:                                  {{Op: Pool, Name: "input"}},
+		`layers[0].inputs: there is no layer "b" before it`:                                   {{Op: Pool, Inputs: []string{"b"}}},
 		`layers[0]: inputs: got 1, want 2 for op add`:                                         {{Op: Add}},
 		`layers[1]: expects 3×4×4 but reads 3×2×2`:                                            {{Op: Depthwise, Kernel: 3, Stride: 2}, {Op: Add, Inputs: []string{"input", "depthwise1"}}},
 		`layers[0]: a 5×5 window does not fit in its padded input of 3×4×4`:                   {{Op: Conv, Channels: 1, Kernel: 5, Pad: new(int)}},
@@ -106,7 +106,7 @@ func TestSpecRefuses(t *testing.T) {
 		"space: must be written: the space that the subnet is of":                                {Subnet: &subnet},
 		"subnet: resolution 100 is not one of [96 128]":                                          {Space: &space, Subnet: &wrong},
 		"input: 0×0×0, want the shape of the network's input, such as { c = 3, h = 96, w = 96 }": {Layers: []LayerSpec{{Op: Pool}}},
-		"backbone: a backbone needs at least one group":                                          {Width: 1, Resolution: 1, Backbone: &Backbone{1, Stem{1, 1, 1}, nil, 1, 1}},
+		"backbone.groups: a backbone needs at least one group":                                   {Width: 1, Resolution: 1, Backbone: &Backbone{1, Stem{1, 1, 1}, nil, 1, 1}},
 	} {
 		if err := spec.Validate(); err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)

@@ -5,12 +5,13 @@ package calibrate
 
 import (
 	"context"
-	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"eyrie/artifacts"
 	"eyrie/pipeline"
+	"eyrie/pipeline/mistake"
 	"eyrie/stages/arch"
 	"eyrie/stages/raptor"
 )
@@ -49,7 +50,7 @@ type Config struct {
 	Platform     raptor.Platform      `json:"platform" doc:"what is known; the start for what is fitted"`
 	Measurements artifacts.File       `json:"measurements" doc:"CSV file"`
 	Networks     map[string]arch.Spec `json:"networks,omitempty" doc:"networks that the file names, besides MobileNetV2"`
-	Scaling      string               `json:"scaling,omitempty" oneof:"uniform,published,all" doc:"what the file's width applies to; uniform (stem and head stay) when not written"`
+	Scaling      arch.Scaling         `json:"scaling,omitempty" doc:"what the file's width applies to; uniform (stem and head stay) when not written"`
 	Rounding     arch.Rounding        `json:"rounding,omitzero" doc:"how the file's widths become channels"`
 	Fit          []string             `json:"fit" doc:"parameters to fit; the others stay as platform has them. rate is that of all but depthwise layers, whose rates stay in proportion"`
 	Policies     []Policy             `json:"policies" doc:"policies and scopes to choose from"`
@@ -63,21 +64,21 @@ type Config struct {
 
 // Policy is a tiling policy with the scope in which maps may stay.
 type Policy struct {
-	Policy string `json:"policy" oneof:"layerwise,resident,mixed" doc:"as a platform's"`
-	Scope  string `json:"scope" oneof:"block,group,network" doc:"as a platform's"`
+	Policy raptor.Policy `json:"policy" doc:"as a platform's"`
+	Scope  raptor.Scope  `json:"scope" doc:"as a platform's"`
 }
 
 func (p Policy) String() string {
 	if p.Policy == raptor.Layerwise {
-		return p.Policy
+		return string(p.Policy)
 	}
-	return p.Policy + " within a " + p.Scope
+	return string(p.Policy) + " within a " + string(p.Scope)
 }
 
 func allPolicies() []Policy {
 	all := []Policy{{raptor.Layerwise, raptor.BlockScope}}
-	for _, policy := range []string{raptor.Resident, raptor.Mixed} {
-		for _, scope := range []string{raptor.BlockScope, raptor.GroupScope, raptor.NetworkScope} {
+	for _, policy := range []raptor.Policy{raptor.Resident, raptor.Mixed} {
+		for _, scope := range []raptor.Scope{raptor.BlockScope, raptor.GroupScope, raptor.NetworkScope} {
 			all = append(all, Policy{policy, scope})
 		}
 	}
@@ -93,38 +94,29 @@ func names() []string {
 	return append(all, "memory", "weight_limit")
 }
 
-// Validate checks what the schema cannot.
-func (c *Config) Validate() error {
-	if err := c.Platform.Validate(); err != nil {
-		return pipeline.Badf("platform", "%w", err)
-	}
-	for _, name := range c.Fit {
-		if !slices.Contains(names(), name) {
-			return pipeline.Badf("fit", "there is no parameter %q; there are %s", name, strings.Join(names(), ", "))
+// Check reports the mistakes of the platform and of the networks to compare, parameters
+// that there are not, and memories that are none or too many.
+func (c *Config) Check(r *mistake.Report) {
+	c.Platform.Check(r.At("platform"))
+	for i, name := range c.Fit {
+		if in := r.At("fit", i); in.Knows() && !slices.Contains(names(), name) {
+			in.Badf("there is no parameter %q; there are %s", name, strings.Join(names(), ", "))
 		}
 	}
-	if len(c.Policies) == 0 {
-		return pipeline.Badf("policies", "want at least one")
+	if r.Knows("policies") && len(c.Policies) == 0 {
+		r.At("policies").Badf("want at least one")
 	}
-	for i, policy := range c.Policies {
-		p := c.Platform
-		p.Policy, p.Scope = policy.Policy, policy.Scope
-		if err := p.Validate(); err != nil {
-			return pipeline.Badf(fmt.Sprintf("policies[%d]", i), "%w", err)
+	if r.Knows("memory_max", "memory_min") && c.MemoryMax < c.MemoryMin {
+		r.At("memory_max").Badf("%d is below memory_min, %d", c.MemoryMax, c.MemoryMin)
+	}
+	if r.Knows("memory_max", "memory_min", "memory_step") && c.MemoryStep > 0 {
+		if n := (c.MemoryMax - c.MemoryMin) / c.MemoryStep; n > 10_000 {
+			r.At("memory_step").Badf("%d memories to try, at most 10000 are: write a larger step", n)
 		}
 	}
-	if c.MemoryMax < c.MemoryMin {
-		return pipeline.Badf("memory_max", "%d is below memory_min, %d", c.MemoryMax, c.MemoryMin)
+	for _, name := range slices.Sorted(maps.Keys(c.Compare)) {
+		c.Compare[name].Check(r.At("compare", name))
 	}
-	if n := (c.MemoryMax - c.MemoryMin) / c.MemoryStep; n > 10_000 {
-		return pipeline.Badf("memory_step", "%d memories to try, at most 10000 are: write a larger step", n)
-	}
-	for name, spec := range c.Compare {
-		if err := spec.Validate(); err != nil {
-			return pipeline.Badf(fmt.Sprintf("compare[%q]", name), "%w", err)
-		}
-	}
-	return nil
 }
 
 // fitted tells whether a parameter is to be fitted.

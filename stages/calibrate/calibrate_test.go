@@ -26,7 +26,7 @@ func config(t testing.TB, file string) Config {
 	}
 	c := Config{Platform: p, Measurements: artifacts.Local(file), Fit: names(), Policies: allPolicies(),
 		MemoryMin: 32 << 10, MemoryMax: 1 << 20, MemoryStep: 8 << 10, Starts: 4, Seed: 1}
-	if err := c.Validate(); err != nil {
+	if err := Stage.CheckConfig(c); err != nil {
 		t.Fatal(err)
 	}
 	return c
@@ -330,7 +330,7 @@ func TestRefuses(t *testing.T) {
 		t.Errorf("nothing measured: %v", err)
 	}
 	c.Fit = []string{"ram"}
-	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), `fit: there is no parameter "ram"`) {
+	if err := Stage.CheckConfig(c); err == nil || !strings.Contains(err.Error(), `fit[0]: there is no parameter "ram"`) {
 		t.Errorf("unknown parameter: %v", err)
 	}
 }

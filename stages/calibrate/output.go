@@ -65,9 +65,9 @@ type Parameter struct {
 
 // Fit is the best fit of a policy.
 type Fit struct {
-	Policy string  `json:"policy"`
-	Scope  string  `json:"scope"`
-	RMS    float64 `json:"rms" provenance:"modelled" doc:"root mean square of the log errors"`
-	Memory int64   `json:"memory" unit:"bytes" provenance:"modelled"`
-	Limit  int64   `json:"weight_limit" unit:"bytes" provenance:"modelled"`
+	Policy raptor.Policy `json:"policy"`
+	Scope  raptor.Scope  `json:"scope"`
+	RMS    float64       `json:"rms" provenance:"modelled" doc:"root mean square of the log errors"`
+	Memory int64         `json:"memory" unit:"bytes" provenance:"modelled"`
+	Limit  int64         `json:"weight_limit" unit:"bytes" provenance:"modelled"`
 }

@@ -13,6 +13,7 @@ import (
 
 	"eyrie/artifacts"
 	"eyrie/pipeline"
+	"eyrie/pipeline/mistake"
 	"eyrie/stages/data"
 )
 
@@ -76,8 +77,12 @@ type Output struct {
 	Corrupt []string       `json:"corrupt" doc:"the images that were left out as corrupt, each with the reason"`
 }
 
-// Validate checks that the attributes belong to the source.
-func (c Config) Validate() error {
+// Check reports attributes that do not belong to the source, and a source that lacks
+// what it takes.
+func (c Config) Check(r *mistake.Report) {
+	if !r.Knows("source") {
+		return
+	}
 	files, trees, drawn := []string{fashion, idx}, []string{folder, tars}, []string{shapes}
 	for _, a := range []struct {
 		name    string
@@ -94,38 +99,38 @@ func (c Config) Validate() error {
 		{"noise", c.Noise != nil, drawn},
 		{"seed", c.Seed != 0, drawn},
 	} {
-		if a.written && !slices.Contains(a.sources, c.Source) {
-			return pipeline.Badf(a.name, "belongs to source = %s, not to %q: remove it or change the source", quoted(a.sources), c.Source)
+		if r.Knows(a.name) && a.written && !slices.Contains(a.sources, c.Source) {
+			r.At(a.name).Badf("belongs to source = %s, not to %q: remove it or change the source", quoted(a.sources), c.Source)
 		}
 	}
-	if c.Path != nil && c.URL != "" {
-		return pipeline.Badf("url", "write either path (files that are there) or url (files to download), not both")
+	if r.Written("path") && r.Written("url") {
+		r.At("url").Badf("write either path (files that are there) or url (files to download), not both")
 	}
-	switch {
-	case c.Source == idx:
-		return c.validateIDX()
-	case c.Source == fashion && c.URL != "":
-		return validateDownload(c.URL, fashionSums)
-	case slices.Contains(trees, c.Source) && c.Path == nil:
-		return pipeline.Badf("path", "source = %q needs the directory with the images here", c.Source)
-	case c.Channels != 0 && c.Channels != 1 && c.Channels != 3:
-		return pipeline.Badf("channels", "want 1 (grey) or 3 (RGB), not %d", c.Channels)
-	case c.Size != 0 && c.Size < 8:
-		return pipeline.Badf("size", "shapes cannot be told apart in %d pixels: want 8 or more", c.Size)
+	if slices.Contains(trees, c.Source) && !r.Written("path") {
+		r.At("path").Badf("source = %q needs the directory with the images here", c.Source)
 	}
-	return nil
+	if r.Knows("channels") && r.At("channels").Sound() && c.Channels != 0 && c.Channels != 1 && c.Channels != 3 {
+		r.At("channels").Badf("want 1 (grey) or 3 (RGB), not %d", c.Channels)
+	}
+	if r.Knows("size") && r.At("size").Sound() && c.Size != 0 && c.Size < 8 {
+		r.At("size").Badf("shapes cannot be told apart in %d pixels: want 8 or more", c.Size)
+	}
+	c.checkFiles(r)
 }
 
-func (c Config) validateIDX() error {
+// checkFiles reports files that are neither here nor to be had.
+func (c Config) checkFiles(r *mistake.Report) {
+	path, url := r.Written("path"), r.Written("url")
 	switch {
-	case c.Path == nil && c.URL == "":
-		return pipeline.Badf("path", `source = "idx" needs the directory with the files here, or url to download them`)
-	case c.URL == "" && len(c.SHA256) > 0:
-		return pipeline.Badf("sha256", "is for downloads; files at path are known by their content anyway")
-	case c.URL != "":
-		return validateDownload(c.URL, c.SHA256)
+	case c.Source == idx && !path && !url:
+		r.At("path").Badf(`source = "idx" needs the directory with the files here, or url to download them`)
+	case c.Source == idx && !url && r.Written("sha256"):
+		r.At("sha256").Badf("is for downloads; files at path are known by their content anyway")
+	case c.Source == idx && url:
+		checkDownload(r, c.URL, c.SHA256)
+	case c.Source == fashion && url:
+		checkDownload(r, c.URL, fashionSums)
 	}
-	return nil
 }
 
 func quoted(names []string) string {

@@ -259,7 +259,7 @@ func TestValidate(t *testing.T) {
 		{Config{Source: fashion, URL: "ftp://h/"}, `url: "ftp://h/" is no address`},
 		{Config{Source: idx}, "path: source = "},
 		{Config{Source: idx, URL: "http://h/"}, "sha256: a download needs the digest"},
-		{Config{Source: idx, URL: "http://h/", SHA256: map[string]string{"a.gz": "12"}}, `sha256: a.gz: "12" is not a SHA-256`},
+		{Config{Source: idx, URL: "http://h/", SHA256: map[string]string{"a.gz": "12"}}, `sha256["a.gz"]: "12" is not a SHA-256`},
 		{Config{Source: idx, URL: "http://h/", SHA256: map[string]string{"../a": sum}}, `sha256: "../a" is not the plain name`},
 		{Config{Source: idx, Path: dir, SHA256: map[string]string{"a": sum}}, "sha256: is for downloads"},
 		{Config{Source: folder, Path: dir, Channels: 1, Corrupt: "skip"}, ""},
@@ -268,7 +268,7 @@ func TestValidate(t *testing.T) {
 		{Config{Source: idx, Path: dir, Corrupt: "skip"}, `corrupt: belongs to source = "imagefolder" or "webdataset", not to "idx"`},
 		{Config{Source: shapes, Size: 4}, "size: shapes cannot be told apart"},
 	} {
-		err := test.config.Validate()
+		err := Stage.CheckConfig(test.config)
 		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 			t.Errorf("%+v: %v, want %q", test.config, err, test.want)
 		}

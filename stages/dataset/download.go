@@ -19,6 +19,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"eyrie/pipeline"
+	"eyrie/pipeline/mistake"
 )
 
 // Limits of a download.
@@ -32,23 +33,25 @@ const (
 // shorten it.
 var pause = time.Second
 
-func validateDownload(address string, sums map[string]string) error {
+// checkDownload reports an address that is none, and digests that are missing or none.
+func checkDownload(r *mistake.Report, address string, sums map[string]string) {
 	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return pipeline.Badf("url", "%q is no address: write it as https://host/folder/", address)
+	if r.Knows("url") && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+		r.At("url").Badf("%q is no address: write it as https://host/folder/", address)
+	}
+	if !r.Knows("sha256") {
+		return
 	}
 	if len(sums) == 0 {
-		return pipeline.Badf("sha256", `a download needs the digest of each file: sha256 = { "train-images-idx3-ubyte.gz" = "…", … }`)
+		r.At("sha256").Badf(`a download needs the digest of each file: sha256 = { "train-images-idx3-ubyte.gz" = "…", … }`)
 	}
 	for _, name := range slices.Sorted(maps.Keys(sums)) {
 		if name != filepath.Base(name) || strings.HasPrefix(name, ".") {
-			return pipeline.Badf("sha256", "%q is not the plain name of a file", name)
-		}
-		if b, err := hex.DecodeString(sums[name]); err != nil || len(b) != sha256.Size {
-			return pipeline.Badf("sha256", "%s: %q is not a SHA-256: want 64 hexadecimal digits", name, sums[name])
+			r.At("sha256").Badf("%q is not the plain name of a file", name)
+		} else if b, err := hex.DecodeString(sums[name]); err != nil || len(b) != sha256.Size {
+			r.At("sha256", name).Badf("%q is not a SHA-256: want 64 hexadecimal digits", sums[name])
 		}
 	}
-	return nil
 }
 
 // download gets the files that sums names and returns the directory in which

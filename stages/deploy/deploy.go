@@ -13,8 +13,10 @@ import (
 
 	"eyrie/artifacts"
 	"eyrie/pipeline"
+	"eyrie/pipeline/mistake"
 	"eyrie/stages/arch"
 	"eyrie/stages/data"
+	"eyrie/stages/nn"
 	"eyrie/stages/nn/deployed"
 	"eyrie/stages/raptor"
 )
@@ -46,7 +48,7 @@ cycles, latency, tile (rows, channels, inputs), loop order, number of tiles, byt
 moved (in, out, weights, partial; bound: the fewest possible) and occupied (memory,
 held), what most cycles are for (dominant), and whether its operands and its result
 stay in the local memory. The summary explains the three costliest layers.`,
-	Config{Calibration: 2000, Ranges: 200, Encoding: deployed.Unsigned, Arithmetic: "auto"}, run)
+	Config{Calibration: 2000, Ranges: 200, Encoding: deployed.Unsigned, Arithmetic: nn.Auto}, run)
 
 // Config is what a recipe may write in the block.
 type Config struct {
@@ -59,9 +61,9 @@ type Config struct {
 	Holdout     int               `json:"holdout,omitempty" min:"0" doc:"export: the holdout of train-supernet"`
 	Calibration int               `json:"calibration" min:"1" doc:"export: training images from which batch normalisation is estimated"`
 	Ranges      int               `json:"ranges" min:"1" doc:"export: training images from which int8 takes the ranges of activations"`
-	Encoding    deployed.Encoding `json:"encoding" oneof:"uint8,int8,int7" doc:"export: the weights of onnx_int8: \"uint8\" is right on any processor, \"int8\" is for NPUs, \"int7\" is right and fast on any processor, with half the steps"`
+	Encoding    deployed.Encoding `json:"encoding" doc:"export: the weights of onnx_int8: \"uint8\" is right on any processor, \"int8\" is for NPUs, \"int7\" is right and fast on any processor, with half the steps"`
 	Images      int               `json:"images,omitempty" min:"0" doc:"export: test images to measure int8 on; 0 for all"`
-	Arithmetic  string            `json:"arithmetic" oneof:"auto,go,avx2,avx512" doc:"export: the kernels that measure: the fastest of this machine, or those named; \"go\" rounds the same on every machine"`
+	Arithmetic  nn.Arithmetic     `json:"arithmetic" doc:"export: the kernels that measure: the fastest of this machine, or those named; \"go\" rounds the same on every machine"`
 }
 
 // Output is what the block's references yield.
@@ -99,39 +101,27 @@ type Row struct {
 	Top1Int8 *float64 `json:"top1_int8" provenance:"measured" doc:"accuracy in int8; null where nothing is exported"`
 }
 
-// Validate checks the attributes; it runs at plan time.
-func (c Config) Validate() error {
-	if err := c.Platform.Validate(); err != nil {
-		return pipeline.Badf("platform", "%w", err)
-	}
-	if err := c.Network.Validate(); err != nil {
-		return pipeline.Badf("network", "%w", err)
-	}
+// Check reports the mistakes of the network and the platforms, and an export that lacks
+// what it takes.
+func (c Config) Check(r *mistake.Report) {
+	c.Platform.Check(r.At("platform"))
+	c.Network.Check(r.At("network"))
 	for i, p := range c.Plausible {
-		if err := p.Validate(); err != nil {
-			return pipeline.Badf(fmt.Sprintf("plausible[%d]", i), "%w", err)
+		p.Check(r.At("plausible", i))
+	}
+	switch supernet, dataset := r.Written("supernet"), r.Written("dataset"); {
+	case dataset && !supernet:
+		r.At("supernet").Badf("images alone export nothing: write the supernet's weights, or remove dataset")
+	case supernet && !dataset:
+		r.At("dataset").Badf("batch normalisation and int8 take images: write what the supernet was trained on, or remove supernet")
+	case supernet && r.Knows("network") && c.Network.Subnet == nil:
+		r.At("network").Badf("only a subnet of a supernet has weights to export: write space and subnet, or remove supernet")
+	}
+	if c.Dataset != nil && r.Knows("holdout", "dataset.train.count") {
+		if n := c.Dataset.Train.Count; n > 0 && c.Holdout >= n {
+			r.At("holdout").Badf("%d of the set's %d training images leave none", c.Holdout, n)
 		}
 	}
-	switch {
-	case c.Supernet == nil:
-		return nil
-	case c.Network.Subnet == nil:
-		return pipeline.Badf("network", "only a subnet of a supernet has weights to export: write space and subnet, or remove supernet")
-	case c.Dataset.Train.Count > 0 && c.Holdout >= c.Dataset.Train.Count:
-		return pipeline.Badf("holdout", "%d of the set's %d training images leave none", c.Holdout, c.Dataset.Train.Count)
-	}
-	return nil
-}
-
-// ValidateWritten checks that an export has what it takes.
-func (c Config) ValidateWritten(written func(attr string) bool) error {
-	switch supernet, dataset := written("supernet"), written("dataset"); {
-	case dataset && !supernet:
-		return pipeline.Badf("supernet", "images alone export nothing: write the supernet's weights, or remove dataset")
-	case supernet && !dataset:
-		return pipeline.Badf("dataset", "batch normalisation and int8 take images: write what the supernet was trained on, or remove supernet")
-	}
-	return nil
 }
 
 func run(ctx context.Context, c Config) (Output, error) {

@@ -28,11 +28,7 @@ func platform(t testing.TB, name string) raptor.Platform {
 
 // validate checks a configuration as a plan does.
 func validate(c Config) error {
-	written := map[string]bool{"supernet": c.Supernet != nil, "dataset": c.Dataset != nil}
-	if err := c.ValidateWritten(func(attr string) bool { return written[attr] }); err != nil {
-		return err
-	}
-	return c.Validate()
+	return Stage.CheckConfig(c)
 }
 
 func estimate(t testing.TB, c Config) Output {
@@ -193,11 +189,11 @@ func TestValidate(t *testing.T) {
 	p := platform(t, "tinyraptor")
 	for want, c := range map[string]Config{
 		"network: write one of: width (or widths) and resolution; space and subnet; input and layers": {Platform: p},
-		"platform: clock: must be above 0":     {Network: arch.Spec{Width: 1, Resolution: 96}},
-		"plausible[0]: clock: must be above 0": {Network: arch.Spec{Width: 1, Resolution: 96}, Platform: p, Plausible: []raptor.Platform{{}}},
-		"supernet: images alone":               {Network: arch.Spec{Width: 1, Resolution: 96}, Platform: p, Dataset: &data.Set{}},
-		"dataset: batch normalisation":         {Network: arch.Spec{Width: 1, Resolution: 96}, Platform: p, Supernet: &artifacts.File{}},
-		"network: only a subnet":               {Network: arch.Spec{Width: 1, Resolution: 96}, Platform: p, Dataset: &data.Set{}, Supernet: &artifacts.File{}},
+		"platform.clock: must be above 0":     {Network: arch.Spec{Width: 1, Resolution: 96}},
+		"plausible[0].clock: must be above 0": {Network: arch.Spec{Width: 1, Resolution: 96}, Platform: p, Plausible: []raptor.Platform{{}}},
+		"supernet: images alone":              {Network: arch.Spec{Width: 1, Resolution: 96}, Platform: p, Dataset: &data.Set{}},
+		"dataset: batch normalisation":        {Network: arch.Spec{Width: 1, Resolution: 96}, Platform: p, Supernet: &artifacts.File{}},
+		"network: only a subnet":              {Network: arch.Spec{Width: 1, Resolution: 96}, Platform: p, Dataset: &data.Set{}, Supernet: &artifacts.File{}},
 	} {
 		if err := validate(c); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)

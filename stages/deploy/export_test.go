@@ -30,7 +30,7 @@ var learned struct {
 }
 
 // learn trains the space's largest subnet for a while.
-func learn(t testing.TB, space arch.Space, set data.Set, steps int, arithmetic string) []byte {
+func learn(t testing.TB, space arch.Space, set data.Set, steps int, arithmetic nn.Arithmetic) []byte {
 	t.Helper()
 	train, test, err := data.Open(set)
 	if err != nil {

@@ -10,8 +10,10 @@ import (
 
 	"eyrie/artifacts"
 	"eyrie/pipeline"
+	"eyrie/pipeline/mistake"
 	"eyrie/stages/arch"
 	"eyrie/stages/data"
+	"eyrie/stages/nn"
 	"eyrie/stages/raptor"
 )
 
@@ -43,7 +45,7 @@ output coverage compares the front of nsga2 to the true front in the same way.`,
 var defaults = Config{
 	Objective: "macs", Strategy: "paper", Against: []string{"latency"}, Name: "subnet",
 	Population: 100, Iterations: 500, Parents: 0.25, Mutation: 0.5, MutateResolution: 0.5, MutateChoice: 0.1,
-	Measure: 1, Calibration: 2000, Arithmetic: "auto", Seed: 1,
+	Measure: 1, Calibration: 2000, Arithmetic: nn.Auto, Seed: 1,
 }
 
 // Config is what a recipe may write in the block.
@@ -66,12 +68,12 @@ type Config struct {
 	MutateChoice     float64 `json:"mutate_choice" min:"0" max:"1" doc:"probability that a mutation draws a depth, or a block's expansion and kernel, anew"`
 	Seed             uint32  `json:"seed" doc:"of the random choices"`
 
-	Resolutions []int  `json:"resolutions,omitempty" min:"1" doc:"search only these of the space's resolutions"`
-	Measure     int    `json:"measure" min:"0" max:"10000" doc:"how many of the front's candidates, the best among them, to measure at last"`
-	Holdout     int    `json:"holdout,omitempty" min:"0" doc:"objective accuracy: the holdout of train-supernet: how many training images it did not train on, for candidates to be measured on"`
-	Calibration int    `json:"calibration" min:"1" doc:"training images from which a subnet's batch normalisation is estimated before it is measured"`
-	Arithmetic  string `json:"arithmetic" oneof:"auto,go,avx2,avx512" doc:"the kernels that measure: the fastest of this machine, or those named; \"go\" rounds the same on every machine"`
-	Name        string `json:"name" doc:"what to call the subnets found"`
+	Resolutions []int         `json:"resolutions,omitempty" min:"1" doc:"search only these of the space's resolutions"`
+	Measure     int           `json:"measure" min:"0" max:"10000" doc:"how many of the front's candidates, the best among them, to measure at last"`
+	Holdout     int           `json:"holdout,omitempty" min:"0" doc:"objective accuracy: the holdout of train-supernet: how many training images it did not train on, for candidates to be measured on"`
+	Calibration int           `json:"calibration" min:"1" doc:"training images from which a subnet's batch normalisation is estimated before it is measured"`
+	Arithmetic  nn.Arithmetic `json:"arithmetic" doc:"the kernels that measure: the fastest of this machine, or those named; \"go\" rounds the same on every machine"`
+	Name        string        `json:"name" doc:"what to call the subnets found"`
 }
 
 // Limit is what a subnet may cost; what is not written is not limited.
@@ -130,37 +132,71 @@ type Progress struct {
 	Gap       *float64 `json:"gap" provenance:"modelled" doc:"distance to the optimum, where it is known"`
 }
 
-// Validate checks what the attributes' own limits do not; it runs at plan time.
-func (c Config) Validate() error {
-	if err := c.Platform.Validate(); err != nil {
-		return pipeline.Badf("platform", "%w", err)
+// Check reports what the attributes' own limits do not: mistakes of the platform and the
+// space, searches that are none, and an objective that lacks what it takes.
+func (c Config) Check(r *mistake.Report) {
+	c.Platform.Check(r.At("platform"))
+	if r.Knows("parents") && c.Parents <= 0 {
+		r.At("parents").Badf("must be greater than 0: no candidate would breed")
 	}
-	switch against := slices.Compact(slices.Sorted(slices.Values(c.Against))); {
-	case c.Parents <= 0:
-		return pipeline.Badf("parents", "somebody has to breed: want more than 0")
-	case c.Strategy == "nsga2" && len(against) == 0:
-		return pipeline.Badf("against", `nsga2 trades the objective against costs: name one or more, such as ["latency"]`)
-	case len(against) < len(c.Against):
-		return pipeline.Badf("against", "%q has one twice: name each cost once", c.Against)
+	if r.Knows("against") {
+		c.checkAgainst(r)
 	}
 	if c.Space != nil {
-		if err := c.Space.Validate(); err != nil {
-			return pipeline.Badf("space", "%w", err)
+		c.Space.Check(r.At("space"))
+		if r.Knows("resolutions", "space.resolutions") {
+			_, err := c.narrow(*c.Space)
+			r.Add(err)
 		}
-		if _, err := c.narrow(*c.Space); err != nil {
-			return err
+	}
+	if r.Knows("population", "iterations") {
+		if n := c.Population * (c.Iterations + 1); n > 5_000_000 {
+			r.At("iterations").Badf("population × iterations is %d candidates, which are all kept in memory: want at most 5 million", n)
 		}
 	}
-	if n := c.Population * (c.Iterations + 1); n > 5_000_000 {
-		return pipeline.Badf("iterations", "population × iterations is %d candidates, which are all kept in memory: want at most 5 million", n)
+	if r.Knows("objective") {
+		c.checkObjective(r)
 	}
-	if c.Holdout == 0 && c.Dataset != nil && c.Objective != "macs" {
-		return errHoldout
+	if d := c.Dataset; d != nil && r.Knows("holdout", "dataset.train.count") && d.Train.Count > 0 && c.Holdout >= d.Train.Count {
+		r.At("holdout").Badf("%d of the set's %d training images leave none", c.Holdout, d.Train.Count)
 	}
-	if d := c.Dataset; d != nil && d.Train.Count > 0 && c.Holdout >= d.Train.Count {
-		return pipeline.Badf("holdout", "%d of the set's %d training images leave none", c.Holdout, d.Train.Count)
+}
+
+func (c Config) checkAgainst(r *mistake.Report) {
+	switch against := slices.Compact(slices.Sorted(slices.Values(c.Against))); {
+	case r.Knows("strategy") && c.Strategy == "nsga2" && len(against) == 0:
+		r.At("against").Badf(`nsga2 trades the objective against costs: name one or more, such as ["latency"]`)
+	case len(against) < len(c.Against):
+		r.At("against").Badf("%q has one twice: name each cost once", c.Against)
 	}
-	return nil
+}
+
+// checkObjective reports what the objective lacks, or what does not belong to it.
+func (c Config) checkObjective(r *mistake.Report) {
+	predicted, accuracy := c.Objective == "predicted", c.Objective == "accuracy"
+	supernet, space, predictor, dataset := r.Written("supernet"), r.Written("space"), r.Written("predictor"), r.Written("dataset")
+	if predicted && !predictor {
+		r.At("predictor").Badf("write the predictor of a train-predictor step")
+	}
+	if !predicted && predictor {
+		r.At("predictor").Badf(`belongs to objective = "predicted", not to %q`, c.Objective)
+	}
+	switch {
+	case accuracy && !supernet:
+		r.At("supernet").Badf("accuracy cannot be measured without a supernet's weights")
+	case !supernet && !space && !predictor:
+		r.At("supernet").Badf("write a trained supernet's weights here, or the space to search")
+	case supernet && space:
+		r.At("space").Badf("the supernet has its own space: write only one of them")
+	case dataset && !supernet:
+		r.At("dataset").Badf("there is nothing to measure without a supernet: remove it, or write supernet")
+	}
+	if accuracy && !dataset {
+		r.At("dataset").Badf("accuracy cannot be measured without images")
+	}
+	if (accuracy || predicted && dataset) && r.Knows("holdout") && c.Holdout == 0 {
+		r.At("holdout").Badf("accuracy must be sought on images that training did not see: write the same number here and in train-supernet, such as 2000")
+	}
 }
 
 // narrow returns the space with the wanted resolutions only.
@@ -176,33 +212,6 @@ func (c Config) narrow(space arch.Space) (arch.Space, error) {
 	space.Resolutions = slices.Compact(slices.Sorted(slices.Values(c.Resolutions)))
 	return space, nil
 }
-
-// ValidateWritten checks that the objective has what it takes.
-func (c Config) ValidateWritten(written func(attr string) bool) error {
-	predicted, accuracy := c.Objective == "predicted", c.Objective == "accuracy"
-	supernet, space, predictor, dataset := written("supernet"), written("space"), written("predictor"), written("dataset")
-	switch {
-	case predicted && !predictor:
-		return pipeline.Badf("predictor", "write the predictor of a train-predictor step")
-	case !predicted && predictor:
-		return pipeline.Badf("predictor", `belongs to objective = "predicted", not to %q`, c.Objective)
-	case accuracy && !supernet:
-		return pipeline.Badf("supernet", "accuracy cannot be measured without a supernet's weights")
-	case accuracy && !dataset:
-		return pipeline.Badf("dataset", "accuracy cannot be measured without images")
-	case !supernet && !space && !predictor:
-		return pipeline.Badf("supernet", "write a trained supernet's weights here, or the space to search")
-	case supernet && space:
-		return pipeline.Badf("space", "the supernet has its own space: write only one of them")
-	case dataset && !supernet:
-		return pipeline.Badf("dataset", "there is nothing to measure without a supernet: remove it, or write supernet")
-	case (accuracy || predicted && dataset) && !written("holdout"):
-		return errHoldout
-	}
-	return nil
-}
-
-var errHoldout = pipeline.Badf("holdout", "accuracy must be sought on images that training did not see: write the same number here and in train-supernet, such as 2000")
 
 func run(ctx context.Context, c Config) (Output, error) {
 	s, err := newHunt(ctx, c)

@@ -13,6 +13,7 @@ import (
 
 	"eyrie/artifacts"
 	"eyrie/pipeline"
+	"eyrie/pipeline/mistake"
 	"eyrie/stages/arch"
 	"eyrie/stages/data"
 	"eyrie/stages/nn"
@@ -40,11 +41,7 @@ func usual(t testing.TB) Config {
 
 func evolve(t testing.TB, c Config, env pipeline.Env) (Output, error) {
 	t.Helper()
-	written := map[string]bool{"supernet": c.Supernet != nil, "space": c.Space != nil, "predictor": c.Predictor != nil, "dataset": c.Dataset != nil, "holdout": c.Holdout > 0}
-	if err := c.ValidateWritten(func(attr string) bool { return written[attr] }); err != nil {
-		return Output{}, err
-	}
-	if err := c.Validate(); err != nil {
+	if err := Stage.CheckConfig(c); err != nil {
 		return Output{}, err
 	}
 	return run(pipeline.With(context.Background(), env), c)
@@ -197,7 +194,7 @@ func TestInfeasible(t *testing.T) {
 		c.Limit = x.limit
 		start := time.Now()
 		_, err := evolve(t, c, pipeline.Env{})
-		var attr *pipeline.AttrError
+		var attr *mistake.Mistake
 		if !errors.As(err, &attr) || !strings.HasPrefix(err.Error(), x.want) {
 			t.Errorf("%v: got %v, want %s", x.limit, err, x.want)
 		}
@@ -239,10 +236,10 @@ func TestValidate(t *testing.T) {
 		},
 		"predictor: write the predictor":                               func(c *Config) { c.Objective = "predicted" },
 		`predictor: belongs to objective = "predicted", not to "macs"`: func(c *Config) { c.Predictor = &artifacts.File{} },
-		"parents: somebody has to breed":                               func(c *Config) { c.Parents = 0 },
+		"parents: must be greater than 0":                              func(c *Config) { c.Parents = 0 },
 		"iterations: population × iterations is 50000050 candidates":   func(c *Config) { c.Iterations = 1_000_000 },
-		"space: kernels: 4 is even":                                    func(c *Config) { c.Space.Kernels = []int{4} },
-		"platform: clock: must be above 0":                             func(c *Config) { c.Platform.Clock = 0 },
+		"space.kernels[0]: 4 is even":                                  func(c *Config) { c.Space.Kernels = []int{4} },
+		"platform.clock: must be above 0":                              func(c *Config) { c.Platform.Clock = 0 },
 		"against: nsga2 trades the objective against costs":            func(c *Config) { c.Strategy, c.Against = "nsga2", nil },
 		`against: ["energy" "latency" "energy"] has one twice`:         func(c *Config) { c.Against = []string{"energy", "latency", "energy"} },
 		"resolutions: 100 is not one of the space's [128 160 192":      func(c *Config) { c.Resolutions = []int{100} },

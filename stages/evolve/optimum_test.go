@@ -12,7 +12,7 @@ import (
 // maps stay for a while, always, or never.
 func TestOptimumIsEnumerated(t *testing.T) {
 	c := mustCodec(t, smallSpace())
-	for _, scope := range []string{raptor.BlockScope, raptor.GroupScope, raptor.NetworkScope} {
+	for _, scope := range []raptor.Scope{raptor.BlockScope, raptor.GroupScope, raptor.NetworkScope} {
 		for _, memory := range []int64{16 << 10, 48 << 10, 320 << 10} {
 			p := tinyraptor(t)
 			p.Scope, p.Memory = scope, memory

@@ -15,6 +15,7 @@ import (
 	"slices"
 
 	"eyrie/pipeline"
+	"eyrie/pipeline/mistake"
 	"eyrie/stages/arch"
 	"eyrie/stages/raptor"
 )
@@ -71,34 +72,28 @@ type Reference struct {
 const maxAssignments = 1e10
 
 // Validate checks what the schema cannot.
-func (c *Config) Validate() error {
-	if err := c.Platform.Validate(); err != nil {
-		return pipeline.Badf("platform", "%w", err)
-	}
+// Check reports the mistakes of platforms and backbone, and a grid that is none, or has
+// more assignments than can be enumerated.
+func (c *Config) Check(r *mistake.Report) {
+	c.Platform.Check(r.At("platform"))
 	for i, p := range c.Plausible {
-		if err := p.Validate(); err != nil {
-			return pipeline.Badf(fmt.Sprintf("plausible[%d]", i), "%w", err)
+		p.Check(r.At("plausible", i))
+	}
+	c.Backbone.Check(r.At("backbone"))
+	if r.Knows("resolutions") && len(c.Resolutions) == 0 {
+		r.At("resolutions").Badf("want at least one input size")
+	}
+	if r.Knows("max", "min") && c.Max < c.Min {
+		r.At("max").Badf("%v is below min, %v", c.Max, c.Min)
+	} else if r.Knows("max", "min", "step", "backbone.groups") && c.Step > 0 {
+		n := math.Pow(float64(len(options(c.Min, c.Max, c.Step))), float64(len(c.Backbone.Groups)+2))
+		if n > maxAssignments {
+			r.At("step").Badf("%.2g assignments, at most %.0g can be enumerated: write a larger step", n, maxAssignments)
 		}
 	}
-	if err := c.Backbone.Validate(); err != nil {
-		return pipeline.Badf("backbone", "%w", err)
+	if c.Reference != nil && r.Knows("reference.widths", "backbone.groups") {
+		r.In("reference.widths").Add(c.Backbone.CheckWidths(c.Reference.Widths))
 	}
-	if len(c.Resolutions) == 0 {
-		return pipeline.Badf("resolutions", "want at least one input size")
-	}
-	if c.Max < c.Min {
-		return pipeline.Badf("max", "%v is below min, %v", c.Max, c.Min)
-	}
-	n := math.Pow(float64(len(options(c.Min, c.Max, c.Step))), float64(len(c.Backbone.Groups)+2))
-	if n > maxAssignments {
-		return pipeline.Badf("step", "%.2g assignments, at most %.0g can be enumerated: write a larger step", n, maxAssignments)
-	}
-	if c.Reference != nil {
-		if err := c.Backbone.CheckWidths(c.Reference.Widths); err != nil {
-			return pipeline.Badf("reference.widths", "%w", err)
-		}
-	}
-	return nil
 }
 
 // Output is what the block's references yield.

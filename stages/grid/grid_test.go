@@ -37,8 +37,8 @@ var table2 = arch.Widths{0.3, 0.3, 0.3, 0.3, 1.5, 1.0, 0.9, 0.6, 0.6}
 // gives, and the front is that of comparing all pairs; for every policy and
 // scope, at a size where maps stay and one where layers are tiled.
 func TestEqualsFullEnumeration(t *testing.T) {
-	for _, policy := range []string{raptor.Layerwise, raptor.Resident, raptor.Mixed} {
-		for _, scope := range []string{raptor.BlockScope, raptor.GroupScope, raptor.NetworkScope} {
+	for _, policy := range []raptor.Policy{raptor.Layerwise, raptor.Resident, raptor.Mixed} {
+		for _, scope := range []raptor.Scope{raptor.BlockScope, raptor.GroupScope, raptor.NetworkScope} {
 			for _, double := range []bool{false, true} {
 				p := tinyraptor(t)
 				p.Memory, p.WeightLimit = 80<<10, 40000
@@ -266,7 +266,7 @@ func TestRefuses(t *testing.T) {
 		t.Error("an impossible latency limit was met")
 	}
 	c.Step = 0.01
-	if err := c.Validate(); err == nil {
+	if err := Stage.CheckConfig(c); err == nil {
 		t.Error("a grid of 120^5 assignments was accepted")
 	}
 }

@@ -24,7 +24,7 @@ func referenceSpace(t, k int) arch.Space {
 func benchEngines(b *testing.B, f func(b *testing.B, e *Engine)) {
 	for _, name := range Kernels() {
 		b.Run(name, func(b *testing.B) {
-			e, err := NewEngine(2, name)
+			e, err := NewEngine(2, Arithmetic(name))
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -45,9 +45,9 @@ type task interface {
 }
 
 // NewEngine returns an Engine of so many threads (0 for GOMAXPROCS) and the
-// kernels of this name, one of [Kernels]. Close it after use.
-func NewEngine(threads int, kernels string) (*Engine, error) {
-	k, err := pick(kernels)
+// arithmetic, which must be one of this machine. Close it after use.
+func NewEngine(threads int, arithmetic Arithmetic) (*Engine, error) {
+	k, err := pick(string(arithmetic))
 	if err != nil {
 		return nil, err
 	}

@@ -81,6 +81,16 @@ func (s *kernels) dwGrad(k, stride, h, w int, dw []float32, src []float32, srcRo
 // panelCols is the width of a panel of the right-hand matrix.
 const panelCols = 32
 
+// Arithmetic is which kernels compute. Each rounds in its own way, the same on all
+// machines that have it; "go" is on every machine.
+type Arithmetic string
+
+// Auto is the fastest arithmetic of this machine.
+const Auto Arithmetic = "auto"
+
+// Choices returns all that there are, on whatever machine.
+func (Arithmetic) Choices() []string { return []string{string(Auto), "go", "avx2", "avx512"} }
+
 // Kernels returns the names of the kernel sets that run on this machine, the
 // fastest first. "go" is always there: it rounds the same on every machine.
 func Kernels() []string {

@@ -180,7 +180,7 @@ func decisiveBatch(t *testing.T, s *Supernet, n arch.Subnet, images int) *data.B
 func eachEngine(t *testing.T, f func(t *testing.T, e *Engine)) {
 	for _, name := range Kernels() {
 		t.Run(name, func(t *testing.T) {
-			e, err := NewEngine(2, name)
+			e, err := NewEngine(2, Arithmetic(name))
 			if err != nil {
 				t.Fatal(err)
 			}

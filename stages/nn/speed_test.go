@@ -89,7 +89,7 @@ func TestSpeed(t *testing.T) {
 	subjects := map[string]subject{}
 	for _, kernels := range Kernels() {
 		for _, expansion := range []int{6, 3} {
-			e, err := NewEngine(threads, kernels)
+			e, err := NewEngine(threads, Arithmetic(kernels))
 			if err != nil {
 				t.Fatal(err)
 			}

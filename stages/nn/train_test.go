@@ -16,7 +16,7 @@ import (
 // digest of weights and momentum.
 func someSteps(t *testing.T, threads int, kernels string) [32]byte {
 	t.Helper()
-	e, err := NewEngine(threads, kernels)
+	e, err := NewEngine(threads, Arithmetic(kernels))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,14 +5,12 @@
 package plot
 
 import (
-	"cmp"
 	"context"
-	"fmt"
 	"os"
-	"slices"
 
 	"eyrie/artifacts"
 	"eyrie/pipeline"
+	"eyrie/pipeline/mistake"
 )
 
 // Stage is the plot stage.
@@ -81,53 +79,62 @@ type Output struct {
 }
 
 // Validate checks what can be told without the data.
-func (c Config) Validate() error {
-	if len(c.Series) == 0 {
-		return pipeline.Badf("series", `a figure needs something to draw: series = [{ rows = …, x = "latency", y = "accuracy" }]`)
+// Check reports series that cannot be drawn, axes without extent, and lines at no number.
+func (c Config) Check(r *mistake.Report) {
+	if r.Knows("series") && len(c.Series) == 0 {
+		r.At("series").Badf(`a figure needs something to draw: series = [{ rows = …, x = "latency", y = "accuracy" }]`)
 	}
 	for i, s := range c.Series {
-		at := fmt.Sprintf("series[%d]", i)
-		switch {
-		case s.X == "" || s.Y == "":
-			return pipeline.Badf(at, "x and y must name the values to draw")
-		case s.File != nil && len(s.Rows) > 0:
-			return pipeline.Badf(at, "write either rows or file, not both")
-		case s.File == nil && s.Like.Value != nil:
-			return pipeline.Badf(at, "like belongs to file: the values of rows know where they came from")
-		case s.Mark != "front" && (s.XBest != "" || s.YBest != ""):
-			return pipeline.Badf(at, `x_best and y_best belong to mark = "front"`)
-		case s.Mark == "bars" && (s.XInterval != "" || c.X.Log):
-			return pipeline.Badf(at, "bars stand on categories: they have no x_interval, and their x axis is not logarithmic")
-		case s.Mark == "cloud" && (s.XInterval != "" || s.YInterval != "" || s.Label != ""):
-			return pipeline.Badf(at, "a cloud's dots have neither intervals nor labels")
+		s.check(r.At("series", i), r.Knows("x.log") && c.X.Log)
+	}
+	c.X.check(r.At("x"))
+	c.Y.check(r.At("y"))
+	for i, l := range c.Lines {
+		if _, ok := l.At.Value.(float64); r.At("lines", i).Knows("at") && !ok {
+			r.At("lines", i, "at").Badf("must be a number, not %s", l.At)
 		}
 	}
-	if err := cmp.Or(c.X.validate("x"), c.Y.validate("y")); err != nil {
-		return err
-	}
-	if i := slices.IndexFunc(c.Lines, func(l Line) bool { _, ok := l.At.Value.(float64); return !ok }); i >= 0 {
-		return pipeline.Badf(fmt.Sprintf("lines[%d].at", i), "must be a number, not %s", c.Lines[i].At)
-	}
-	return nil
 }
 
-// validate checks where the axis of this name begins.
-func (a Axis) validate(name string) error {
+// check reports what does not go together in a series.
+func (s Series) check(r *mistake.Report, logX bool) {
 	switch {
-	case a.Min == nil:
-		return nil
-	case a.Max != nil && *a.Min >= *a.Max:
-		return pipeline.Badf(name+".min", "%v is not below max, %v", *a.Min, *a.Max)
-	case a.Log && *a.Min <= 0:
-		return pipeline.Badf(name+".min", "a logarithmic axis has only positive numbers, not %v", *a.Min)
+	case r.Knows("x") && s.X == "":
+		r.At("x").Badf("must name the values to draw")
+	case r.Knows("y") && s.Y == "":
+		r.At("y").Badf("must name the values to draw")
 	}
-	return nil
+	switch {
+	case s.File != nil && len(s.Rows) > 0:
+		r.Badf("write either rows or file, not both")
+	case r.Knows("file", "like") && s.File == nil && s.Like.Value != nil:
+		r.At("like").Badf("belongs to file: the values of rows know where they came from")
+	}
+	if !r.Knows("mark") {
+		return
+	}
+	switch {
+	case s.Mark != "front" && (s.XBest != "" || s.YBest != ""):
+		r.Badf(`x_best and y_best belong to mark = "front"`)
+	case s.Mark == "bars" && (s.XInterval != "" || logX):
+		r.Badf("bars stand on categories: they have no x_interval, and their x axis is not logarithmic")
+	case s.Mark == "cloud" && (s.XInterval != "" || s.YInterval != "" || s.Label != ""):
+		r.Badf("a cloud's dots have neither intervals nor labels")
+	}
+}
+
+// check reports where an axis cannot begin.
+func (a Axis) check(r *mistake.Report) {
+	switch {
+	case a.Min == nil || !r.Knows("min"):
+	case a.Max != nil && r.Knows("max") && *a.Min >= *a.Max:
+		r.At("min").Badf("%v is not below max, %v", *a.Min, *a.Max)
+	case a.Log && r.Knows("log") && *a.Min <= 0:
+		r.At("min").Badf("a logarithmic axis has only positive numbers, not %v", *a.Min)
+	}
 }
 
 func run(ctx context.Context, c Config) (Output, error) {
-	if err := c.Validate(); err != nil {
-		return Output{}, err
-	}
 	fig, err := newFigure(c)
 	if err != nil {
 		return Output{}, err

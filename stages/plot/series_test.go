@@ -171,18 +171,18 @@ func TestValidate(t *testing.T) {
 		want   string
 	}{
 		{Config{}, "series: a figure needs something to draw"},
-		{Config{Series: []Series{{X: "x"}}}, "series[0]: x and y must name"},
+		{Config{Series: []Series{{X: "x"}}}, "series[0].y: must name"},
 		{Config{Series: []Series{{X: "x", Y: "y", XBest: "min"}}}, "series[0]: x_best and y_best belong to"},
 		{Config{Series: []Series{{X: "x", Y: "y", Mark: "bars", XInterval: "i"}}}, "series[0]: bars stand on categories"},
 		{Config{Series: []Series{{X: "x", Y: "y", Mark: "cloud", Label: "n"}}}, "series[0]: a cloud's dots have neither"},
-		{Config{Series: []Series{{X: "x", Y: "y", Like: num(1, pipeline.Measured)}}}, "series[0]: like belongs to file"},
+		{Config{Series: []Series{{X: "x", Y: "y", Like: num(1, pipeline.Measured)}}}, "series[0].like: belongs to file"},
 		{Config{Series: []Series{ok}, X: Axis{Min: &two, Max: &one}}, "x.min: 2 is not below max, 1"},
 		{Config{Series: []Series{ok}, X: Axis{Min: &two, Max: &one}, Y: Axis{Min: &two, Max: &one}}, "x.min: 2 is not below max, 1"},
 		{Config{Series: []Series{ok}, Y: Axis{Min: &two, Max: &one}}, "y.min: 2 is not below max, 1"},
 		{Config{Series: []Series{ok}, Lines: []Line{{At: pipeline.Traced{Value: "x"}}}}, `lines[0].at: must be a number, not "x"`},
 		{figure1(), ""}, {figure2(), ""}, {curves(), ""},
 	} {
-		err := test.config.Validate()
+		err := Stage.CheckConfig(test.config)
 		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 			t.Errorf("%v, want %q", err, test.want)
 		}

@@ -16,6 +16,7 @@ import (
 
 	"eyrie/artifacts"
 	"eyrie/pipeline"
+	"eyrie/pipeline/mistake"
 	"eyrie/stages/arch"
 	"eyrie/stages/data"
 	"eyrie/stages/nn"
@@ -37,7 +38,7 @@ A measurement is a sample of images, and differs on others. So the unseen subnet
 are measured on the test images, too: ceiling is how well measuring them on the
 images held out ranks them as the test images do, and kendall_test how well the
 predictor does, which has seen neither them nor these images.`,
-	Config{Samples: 300, Unseen: 0.2, Folds: 5, Method: "auto", Calibration: 2000, Arithmetic: "auto", Seed: 1}, run)
+	Config{Samples: 300, Unseen: 0.2, Folds: 5, Method: "auto", Calibration: 2000, Arithmetic: nn.Auto, Seed: 1}, run)
 
 // Config is what a recipe may write in the block.
 type Config struct {
@@ -49,7 +50,7 @@ type Config struct {
 	Folds       int            `json:"folds" min:"2" max:"50" doc:"folds of the cross-validation that picks the method"`
 	Method      string         `json:"method" oneof:"auto,ridge,k-nn,mlp" doc:"how to predict; auto: what ranks best in cross-validation"`
 	Calibration int            `json:"calibration" min:"1" doc:"training images from which a subnet's batch normalisation is estimated before it is measured"`
-	Arithmetic  string         `json:"arithmetic" oneof:"auto,go,avx2,avx512" doc:"the kernels that measure: the fastest of this machine, or those named; \"go\" rounds the same on every machine"`
+	Arithmetic  nn.Arithmetic  `json:"arithmetic" doc:"the kernels that measure: the fastest of this machine, or those named; \"go\" rounds the same on every machine"`
 	Seed        uint32         `json:"seed" doc:"of the samples, the folds and the neural network"`
 }
 
@@ -85,14 +86,18 @@ type Pair struct {
 }
 
 // Validate checks what the attributes' own limits do not; it runs at plan time.
-func (c Config) Validate() error {
-	if n := c.Dataset.Train.Count; n > 0 && c.Holdout >= n {
-		return pipeline.Badf("holdout", "%d of the set's %d training images leave none", c.Holdout, n)
+// Check reports images or samples that do not suffice.
+func (c Config) Check(r *mistake.Report) {
+	if r.Knows("holdout", "dataset.train.count") {
+		if n := c.Dataset.Train.Count; n > 0 && c.Holdout >= n {
+			r.At("holdout").Badf("%d of the set's %d training images leave none", c.Holdout, n)
+		}
 	}
-	if seen := c.Samples - c.unseen(); seen < c.Folds {
-		return pipeline.Badf("samples", "%d samples less %d unseen ones leave %d for %d folds", c.Samples, c.unseen(), seen, c.Folds)
+	if r.Knows("samples", "unseen", "folds") {
+		if seen := c.Samples - c.unseen(); seen < c.Folds {
+			r.At("samples").Badf("%d samples less %d unseen ones leave %d for %d folds", c.Samples, c.unseen(), seen, c.Folds)
+		}
 	}
-	return nil
 }
 
 // unseen returns how many samples are kept back; a correlation takes two.

@@ -52,7 +52,7 @@ func config(t testing.TB) Config {
 
 func train(t testing.TB, c Config, env pipeline.Env) (Output, error) {
 	t.Helper()
-	if err := c.Validate(); err != nil {
+	if err := Stage.CheckConfig(c); err != nil {
 		return Output{}, err
 	}
 	env.Work = t.TempDir()

@@ -127,7 +127,7 @@ func TestONNXEstimate(t *testing.T) {
 		t.Fatal(err)
 	}
 	net := b.Scale(b.Scaled(1), 32, arch.Rounding{Divisor: 1})
-	for _, policy := range []string{Layerwise, Resident, Mixed} {
+	for _, policy := range []Policy{Layerwise, Resident, Mixed} {
 		p := tinyraptor(t)
 		p.Memory, p.Policy = 6<<10, policy
 		got, err := p.Estimate(fromFile)

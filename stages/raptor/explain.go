@@ -160,7 +160,7 @@ func (p *Platform) whyNot(net *arch.Network, i int) string {
 	case p.Policy == Layerwise:
 		return "the platform's policy is layerwise"
 	case pl.scopeEnds(i):
-		return "the platform's scope is the " + p.Scope
+		return "the platform's scope is the " + string(p.Scope)
 	case size > p.Memory:
 		return fmt.Sprintf("the result has %s, the local memory %s", Bytes(size), Bytes(p.Memory))
 	default:

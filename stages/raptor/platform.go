@@ -2,10 +2,11 @@ package raptor
 
 import (
 	"encoding/json"
-	"fmt"
 	"math"
+	"slices"
 	"strings"
 
+	"eyrie/pipeline/mistake"
 	"eyrie/stages/arch"
 )
 
@@ -29,8 +30,8 @@ type Platform struct {
 	OversizeCost   float64 `json:"oversize_cost,omitempty" doc:"SYS cycles to run a layer beyond weight_limit all the same"`
 	DoubleBuffer   bool    `json:"double_buffer,omitempty" doc:"two buffers per operand: transfers overlap with computing"`
 	Power          float64 `json:"power,omitempty" unit:"W" doc:"power while it runs"`
-	Policy         string  `json:"policy,omitempty" oneof:"layerwise,resident,mixed" doc:"layerwise: every map travels; resident: maps stay between layers that run untiled; mixed: also where a layer is tiled"`
-	Scope          string  `json:"scope,omitempty" oneof:"block,group,network" doc:"how far a map may stay: within a block, a group of blocks, the whole network"`
+	Policy         Policy  `json:"policy,omitempty" doc:"layerwise: every map travels; resident: maps stay between layers that run untiled; mixed: also where a layer is tiled"`
+	Scope          Scope   `json:"scope,omitempty" doc:"how far a map may stay: within a block, a group of blocks, the whole network"`
 }
 
 // Rates holds the MAC per cycle of each kind of layer.
@@ -41,19 +42,33 @@ type Rates struct {
 	Linear    float64 `json:"linear,omitempty" doc:"fully connected layers"`
 }
 
-// The values of Platform.Policy.
+// Policy is which maps stay in the local memory between layers.
+type Policy string
+
+// The policies.
 const (
-	Layerwise = "layerwise" // every map travels
-	Resident  = "resident"  // maps stay between layers that run untiled
-	Mixed     = "mixed"     // maps stay wherever there is room
+	Layerwise Policy = "layerwise" // every map travels
+	Resident  Policy = "resident"  // maps stay between layers that run untiled
+	Mixed     Policy = "mixed"     // maps stay wherever there is room
 )
 
-// The values of Platform.Scope.
+// Choices returns the policies.
+func (Policy) Choices() []string { return []string{string(Layerwise), string(Resident), string(Mixed)} }
+
+// Scope is how far a map may stay in the local memory.
+type Scope string
+
+// The scopes.
 const (
-	BlockScope   = "block"
-	GroupScope   = "group"
-	NetworkScope = "network"
+	BlockScope   Scope = "block"
+	GroupScope   Scope = "group"
+	NetworkScope Scope = "network"
 )
+
+// Choices returns the scopes.
+func (Scope) Choices() []string {
+	return []string{string(BlockScope), string(GroupScope), string(NetworkScope)}
+}
 
 // UnmarshalJSON decodes a platform; a preset is resolved, so that the result
 // is complete and names none.
@@ -80,9 +95,13 @@ func (p *Platform) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Validate checks that the platform is complete and possible. The error begins
-// with the attribute.
-func (p Platform) Validate() error {
+// Validate returns the mistakes of the platform, a [mistake.List], or nil.
+func (p Platform) Validate() error { return mistake.In(p) }
+
+// Check reports what is missing, no quantity, or impossible. What is not written may
+// come from a preset that is not known yet.
+func (p Platform) Check(r *mistake.Report) {
+	complete := r.Knows("preset")
 	for _, c := range []struct {
 		name  string
 		value float64
@@ -95,22 +114,25 @@ func (p Platform) Validate() error {
 		{"activation_cost", p.ActivationCost, true}, {"weight_cost", p.WeightCost, true},
 		{"tile_cost", p.TileCost, true}, {"oversize_cost", p.OversizeCost, true}, {"power", p.Power, true},
 	} {
+		in := r.In(c.name)
 		switch {
+		case !in.Knows():
 		case math.IsNaN(c.value) || math.IsInf(c.value, 0) || c.value < 0:
-			return fmt.Errorf("%s: %v is not a quantity", c.name, c.value)
-		case c.value == 0 && !c.zero:
-			return fmt.Errorf("%s: must be above 0; write it, or start from a preset: one of %s", c.name, strings.Join(Presets(), ", "))
-		case strings.HasPrefix(c.name, "rates.") && c.value > float64(p.PEs):
-			return fmt.Errorf("%s: %v MAC per cycle are more than %d PEs do: want at most 1 each", c.name, c.value, p.PEs)
+			in.Badf("%v is not a quantity", c.value)
+		case c.value == 0 && !c.zero && complete:
+			in.Badf("must be above 0; write it, or start from a preset: one of %s", strings.Join(Presets(), ", "))
+		case strings.HasPrefix(c.name, "rates.") && r.Knows("pes") && p.PEs > 0 && c.value > float64(p.PEs):
+			in.Badf("%v MAC per cycle are more than %d PEs do: want at most 1 each", c.value, p.PEs)
 		}
 	}
-	if p.Policy != Layerwise && p.Policy != Resident && p.Policy != Mixed {
-		return fmt.Errorf("policy: %q, want layerwise, resident or mixed", p.Policy)
+	choice(r.At("policy"), string(p.Policy), p.Policy.Choices(), complete)
+	choice(r.At("scope"), string(p.Scope), p.Scope.Choices(), complete)
+}
+
+func choice(r *mistake.Report, value string, choices []string, complete bool) {
+	if r.Knows() && (complete || value != "") && !slices.Contains(choices, value) {
+		r.Badf("%q is not one of %s", value, strings.Join(choices, ", "))
 	}
-	if p.Scope != BlockScope && p.Scope != GroupScope && p.Scope != NetworkScope {
-		return fmt.Errorf("scope: %q, want block, group or network", p.Scope)
-	}
-	return nil
 }
 
 // rate returns the MAC per cycle of an operation.

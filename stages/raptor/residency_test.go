@@ -71,7 +71,7 @@ func randomPlatform(rng *rand.Rand, net *arch.Network) Platform {
 	}
 	p := Platform{Name: "random", Clock: 1e6, PEs: 16, Rates: Rates{4, 1 + rng.Float64(), 8, 8},
 		Memory: 1 + int64(rng.IntN(2*most)), ActivationCost: rng.Float64(), WeightCost: rng.Float64(), TileCost: float64(rng.IntN(20)),
-		Policy: []string{Layerwise, Resident, Mixed}[rng.IntN(3)], Scope: []string{BlockScope, GroupScope, NetworkScope}[rng.IntN(3)]}
+		Policy: []Policy{Layerwise, Resident, Mixed}[rng.IntN(3)], Scope: []Scope{BlockScope, GroupScope, NetworkScope}[rng.IntN(3)]}
 	if rng.IntN(4) == 0 {
 		p.WeightMemory = 1 + int64(rng.IntN(most))
 	}

@@ -20,8 +20,8 @@ func testSpace() arch.Space {
 // buffering, with split memories and with little memory.
 func variants(p Platform) []Platform {
 	var all []Platform
-	for _, policy := range []string{Layerwise, Resident, Mixed} {
-		for _, scope := range []string{BlockScope, GroupScope, NetworkScope} {
+	for _, policy := range []Policy{Layerwise, Resident, Mixed} {
+		for _, scope := range []Scope{BlockScope, GroupScope, NetworkScope} {
 			p.Policy, p.Scope = policy, scope
 			q, r, s := p, p, p
 			q.DoubleBuffer = true

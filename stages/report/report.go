@@ -15,6 +15,7 @@ import (
 
 	"eyrie/artifacts"
 	"eyrie/pipeline"
+	"eyrie/pipeline/mistake"
 )
 
 // Stage is the report stage.
@@ -50,22 +51,23 @@ type Output struct {
 }
 
 // Validate checks that there is something to show.
-func (c Config) Validate() error {
-	if c.Title == "" {
-		return pipeline.Badf("title", "is empty")
+// Check reports titles that are missing, and texts that are none.
+func (c Config) Check(r *mistake.Report) {
+	if r.Knows("title") && c.Title == "" {
+		r.At("title").Badf("is empty")
 	}
-	if len(c.Sections) == 0 {
-		return pipeline.Badf("sections", `a report needs sections: sections = [{ title = "Table 3", tables = [stage.table3.html] }]`)
+	if r.Knows("sections") && len(c.Sections) == 0 {
+		r.At("sections").Badf(`a report needs sections: sections = [{ title = "Table 3", tables = [stage.table3.html] }]`)
 	}
 	for i, s := range c.Sections {
-		if s.Title == "" {
-			return pipeline.Badf(fmt.Sprintf("sections[%d].title", i), "is empty")
+		in := r.At("sections", i)
+		if in.Knows("title") && s.Title == "" {
+			in.At("title").Badf("is empty")
 		}
-		if _, ok := s.Text.Value.(string); !ok && s.Text.Value != nil {
-			return pipeline.Badf(fmt.Sprintf("sections[%d].text", i), "is %s, not a text", s.Text)
+		if _, ok := s.Text.Value.(string); in.Knows("text") && !ok && s.Text.Value != nil {
+			in.At("text").Badf("is %s, not a text", s.Text)
 		}
 	}
-	return nil
 }
 
 func run(ctx context.Context, c Config) (Output, error) {

@@ -130,7 +130,7 @@ func TestMistakes(t *testing.T) {
 		{Config{Title: "x", Sections: []Section{{Title: "s", Figures: []artifacts.File{text}}}}, "sections[0].figures[0]: is no picture (text/plain"},
 		{Config{Title: "x", Sections: []Section{{Title: "s"}}, Recipe: &artifacts.File{Path: t.TempDir()}}, "recipe: the directory has no *.hcl"},
 	} {
-		err := test.config.Validate()
+		err := Stage.CheckConfig(test.config)
 		if err == nil {
 			_, err = newPage(test.config, nil)
 		}

@@ -1,11 +1,11 @@
 package supernet
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
 
+	"eyrie/pipeline/mistake"
 	"eyrie/stages/arch"
 )
 
@@ -59,32 +59,35 @@ func progressive(s arch.Space, epochs, rate, warmup float64) []Phase {
 	}
 }
 
-func (p Phase) validate(s arch.Space, i int) error {
+// check reports the mistakes of phase i of a training in space s.
+func (p Phase) check(r *mistake.Report, i int, s arch.Space) {
+	in := r.At("phases", i)
 	for _, c := range []struct {
 		name        string
 		some, whole []int
 	}{{"expansions", p.Expansions, s.Expansions}, {"depths", p.Depths, s.Depths}, {"kernels", p.Kernels, s.Kernels}} {
-		for _, v := range c.some {
-			if !slices.Contains(c.whole, v) {
-				return fmt.Errorf("%s: %d is not one of the space's %v", c.name, v, c.whole)
+		for k, v := range c.some {
+			if e := in.At(c.name, k); e.Knows() && r.Knows("space."+c.name) && !slices.Contains(c.whole, v) {
+				e.Badf("%d is not one of the space's %v", v, c.whole)
 			}
 		}
 	}
-	if p.Distill > 0 && (i == 0 || p.Rule == Sandwich) {
-		return fmt.Errorf("distill: the first phase has no teacher yet, and the sandwich rule has its own")
+	if !in.Knows("rule") {
+		return
 	}
-	if (p.Rule == "fixed") != (p.Subnet != nil) {
-		return fmt.Errorf("subnet: belongs to rule = \"fixed\", which needs it")
+	if in.Knows("distill") && p.Distill > 0 && (i == 0 || p.Rule == Sandwich) {
+		in.At("distill").Badf("the first phase has no teacher yet, and the sandwich rule has its own")
 	}
-	if p.Subnet != nil {
+	if in.Knows("subnet") && (p.Rule == "fixed") != (p.Subnet != nil) {
+		in.At("subnet").Badf(`belongs to rule = "fixed", which needs it`)
+	} else if p.Subnet != nil && in.Knows("subnet") && r.Knows("space") && r.At("space").Sound() {
 		if err := s.Contains(*p.Subnet); err != nil {
-			return fmt.Errorf("subnet: %w", err)
+			in.At("subnet").Badf("%w", err)
 		}
 	}
-	if p.Rule == "random" && p.Subnets == 0 {
-		return fmt.Errorf("subnets: want at least 1 random subnet per step")
+	if in.Knows("subnets") && p.Rule == "random" && p.Subnets == 0 {
+		in.At("subnets").Badf("want at least 1 random subnet per step")
 	}
-	return nil
 }
 
 // space returns the space whose subnets the phase draws.

@@ -4,10 +4,10 @@ package supernet
 
 import (
 	"context"
-	"fmt"
 
 	"eyrie/artifacts"
 	"eyrie/pipeline"
+	"eyrie/pipeline/mistake"
 	"eyrie/stages/arch"
 	"eyrie/stages/data"
 	"eyrie/stages/nn"
@@ -32,7 +32,7 @@ number of threads either.`,
 	Config{
 		Epochs: 450, Schedule: Sandwich, Batch: 64,
 		Rate: 0.03, Momentum: 0.9, Nesterov: true, Decay: 3e-5, Smoothing: 0.1,
-		Subnets: 2, Calibration: 2000, CurveImages: 1000, Arithmetic: "auto", CheckpointEvery: 2,
+		Subnets: 2, Calibration: 2000, CurveImages: 1000, Arithmetic: nn.Auto, CheckpointEvery: 2,
 	}, run)
 
 // Config is what a recipe may write in the block.
@@ -56,9 +56,9 @@ type Config struct {
 	Augment   data.Augment `json:"augment,omitzero" doc:"how training images are varied at random"`
 	Seed      uint32       `json:"seed,omitempty" doc:"of the weights, the order of images and the subnets"`
 
-	Calibration int    `json:"calibration" min:"1" doc:"training images from which a subnet's batch normalisation takes its statistics"`
-	CurveImages int    `json:"curve_images,omitempty" min:"0" doc:"test images on which the largest and the smallest subnet are measured after each epoch, for the curve; 0 for none"`
-	Arithmetic  string `json:"arithmetic" oneof:"auto,go,avx2,avx512" doc:"the kernels that compute: the fastest of this machine, or those named; \"go\" rounds the same on every machine"`
+	Calibration int           `json:"calibration" min:"1" doc:"training images from which a subnet's batch normalisation takes its statistics"`
+	CurveImages int           `json:"curve_images,omitempty" min:"0" doc:"test images on which the largest and the smallest subnet are measured after each epoch, for the curve; 0 for none"`
+	Arithmetic  nn.Arithmetic `json:"arithmetic" doc:"the kernels that compute: the fastest of this machine, or those named; \"go\" rounds the same on every machine"`
 
 	Threads         int     `json:"threads,omitempty" min:"0" key:"-" doc:"0 for what the run grants; more than 8 are of no use"`
 	CheckpointEvery float64 `json:"checkpoint_every" min:"0" unit:"s" key:"-" doc:"how often the state is saved"`
@@ -77,27 +77,25 @@ type Output struct {
 }
 
 // Validate checks what can be checked before the data set is there.
-func (c Config) Validate() error {
-	if err := c.Space.Validate(); err != nil {
-		return pipeline.Badf("space", "%w", err)
+// Check reports the mistakes of the space and the phases, and images that do not fit.
+func (c Config) Check(r *mistake.Report) {
+	c.Space.Check(r.At("space"))
+	if want := c.Dataset.Classes; r.Knows("space.backbone.classes", "dataset.classes") && want != 0 && c.Space.Backbone.Classes != want {
+		r.In("space.backbone.classes").Badf("%d, but the data set has %d classes", c.Space.Backbone.Classes, want)
 	}
-	if got, want := c.Space.Backbone.Classes, c.Dataset.Classes; want != 0 && got != want {
-		return pipeline.Badf("space.backbone.classes", "%d, but the data set has %d classes", got, want)
+	if want := c.Dataset.Channels; r.Knows("space.backbone.input", "dataset.channels") && want != 0 && c.Space.Backbone.Input != want {
+		r.In("space.backbone.input").Badf("%d, but the data set's images have %d channels", c.Space.Backbone.Input, want)
 	}
-	if got, want := c.Space.Backbone.Input, c.Dataset.Channels; want != 0 && got != want {
-		return pipeline.Badf("space.backbone.input", "%d, but the data set's images have %d channels", got, want)
-	}
-	if n := c.Dataset.Train.Count; n != 0 && n <= c.Holdout {
-		return pipeline.Badf("holdout", "%d images held out of %d leave none to train on", c.Holdout, n)
-	} else if n != 0 && n-c.Holdout < c.Batch {
-		return pipeline.Badf("batch", "%d images, but the data set has only %d to train on", c.Batch, n-c.Holdout)
-	}
-	for i, p := range c.Phases {
-		if err := p.validate(c.Space, i); err != nil {
-			return pipeline.Badf(fmt.Sprintf("phases[%d]", i), "%w", err)
+	if n := c.Dataset.Train.Count; r.Knows("dataset.train.count", "holdout") && n != 0 {
+		if n <= c.Holdout {
+			r.At("holdout").Badf("%d images held out of %d leave none to train on", c.Holdout, n)
+		} else if r.Knows("batch") && n-c.Holdout < c.Batch {
+			r.At("batch").Badf("%d images, but the data set has only %d to train on", c.Batch, n-c.Holdout)
 		}
 	}
-	return nil
+	for i, p := range c.Phases {
+		p.check(r, i, c.Space)
+	}
 }
 
 func run(ctx context.Context, c Config) (Output, error) {

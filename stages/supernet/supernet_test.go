@@ -44,6 +44,9 @@ func small(t testing.TB) Config {
 
 func train(t testing.TB, ctx context.Context, c Config) (Output, error) {
 	t.Helper()
+	if err := Stage.CheckConfig(c); err != nil {
+		return Output{}, err
+	}
 	return run(pipeline.With(ctx, pipeline.Env{Work: t.TempDir()}), c)
 }
 
@@ -254,18 +257,18 @@ func TestDivergence(t *testing.T) {
 // What cannot work is refused with the attribute's name, before any work.
 func TestValidate(t *testing.T) {
 	for want, change := range map[string]func(*Config){
-		"space: expansions":                          func(c *Config) { c.Space.Expansions = nil },
-		"space.backbone.classes: 10, but":            func(c *Config) { c.Space.Backbone.Classes = 10 },
-		"space.backbone.input: 1, but":               func(c *Config) { c.Space.Backbone.Input = 1 },
-		"holdout: 5000 images held out of ":          func(c *Config) { c.Holdout = 5000 },
-		"batch: 500 images, but the data set has":    func(c *Config) { c.Batch = 500 },
-		"phases[0]: kernels: 9 is not one of":        func(c *Config) { c.Phases = []Phase{{Epochs: 1, Kernels: []int{9}}} },
-		"phases[0]: distill: the first phase has no": func(c *Config) { c.Phases = []Phase{{Epochs: 1, Distill: 1}} },
-		"phases[0]: subnets: want at least 1":        func(c *Config) { c.Phases = []Phase{{Epochs: 1, Rule: "random"}} },
-		"phases[0]: subnet: belongs to rule":         func(c *Config) { c.Phases = []Phase{{Epochs: 1, Rule: "fixed"}} },
-		"phases[0]: subnet: resolution 0":            func(c *Config) { c.Phases = []Phase{{Epochs: 1, Rule: "fixed", Subnet: &arch.Subnet{}}} },
-		"epochs: too few":                            func(c *Config) { c.Epochs = 0.01 },
-		"arithmetic: kernels":                        func(c *Config) { c.Arithmetic = "abacus" },
+		"space.expansions":                          func(c *Config) { c.Space.Expansions = nil },
+		"space.backbone.classes: 10, but":           func(c *Config) { c.Space.Backbone.Classes = 10 },
+		"space.backbone.input: 1, but":              func(c *Config) { c.Space.Backbone.Input = 1 },
+		"holdout: 5000 images held out of ":         func(c *Config) { c.Holdout = 5000 },
+		"batch: 500 images, but the data set has":   func(c *Config) { c.Batch = 500 },
+		"phases[0].kernels[0]: 9 is not one of":     func(c *Config) { c.Phases = []Phase{{Epochs: 1, Kernels: []int{9}}} },
+		"phases[0].distill: the first phase has no": func(c *Config) { c.Phases = []Phase{{Epochs: 1, Distill: 1}} },
+		"phases[0].subnets: want at least 1":        func(c *Config) { c.Phases = []Phase{{Epochs: 1, Rule: "random"}} },
+		"phases[0].subnet: belongs to rule":         func(c *Config) { c.Phases = []Phase{{Epochs: 1, Rule: "fixed"}} },
+		"phases[0].subnet: resolution 0":            func(c *Config) { c.Phases = []Phase{{Epochs: 1, Rule: "fixed", Subnet: &arch.Subnet{}}} },
+		"epochs: too few":                           func(c *Config) { c.Epochs = 0.01 },
+		"arithmetic: kernels":                       func(c *Config) { c.Arithmetic = "abacus" },
 	} {
 		c := small(t)
 		change(&c)

@@ -43,9 +43,6 @@ type training struct {
 // begin opens the data, makes the supernet, and goes back to the last
 // checkpoint if there is one.
 func begin(ctx context.Context, c Config) (*training, error) {
-	if err := c.Validate(); err != nil { // again, now that the data set is known
-		return nil, err
-	}
 	train, test, err := data.Open(c.Dataset)
 	if err != nil {
 		return nil, pipeline.Badf("dataset", "%w", err)

@@ -6,12 +6,12 @@ package table
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"strings"
 
 	"eyrie/artifacts"
 	"eyrie/pipeline"
+	"eyrie/pipeline/mistake"
 )
 
 // Stage is the table stage.
@@ -63,23 +63,25 @@ type Output struct {
 }
 
 // Validate checks the columns.
-func (c Config) Validate() error {
-	if len(c.Columns) == 0 {
-		return pipeline.Badf("columns", `a table needs columns: columns = [{ key = "name" }, { key = "latency", unit = "ms", scale = 1000, format = "%%.1f" }]`)
+// Check reports a table without columns, and columns that cannot be shown.
+func (c Config) Check(r *mistake.Report) {
+	if r.Knows("columns") && len(c.Columns) == 0 {
+		r.At("columns").Badf(`a table needs columns: columns = [{ key = "name" }, { key = "latency", unit = "ms", scale = 1000, format = "%%.1f" }]`)
 	}
-	if strings.ContainsAny(c.Label, "{}\\%#&$^~ ") {
-		return pipeline.Badf("label", "%q cannot be a LaTeX label: want letters, digits, colons and dashes", c.Label)
+	if r.Knows("label") && strings.ContainsAny(c.Label, "{}\\%#&$^~ ") {
+		r.At("label").Badf("%q cannot be a LaTeX label: want letters, digits, colons and dashes", c.Label)
 	}
 	for i, col := range c.Columns {
-		at := fmt.Sprintf("columns[%d]", i)
-		if col.Key == "" {
-			return pipeline.Badf(at+".key", "is empty: name the value that the column shows")
+		in := r.At("columns", i)
+		if in.Knows("key") && col.Key == "" {
+			in.At("key").Badf("is empty: name the value that the column shows")
 		}
-		if _, err := formatter(col); err != nil {
-			return pipeline.Badf(at+".format", "%w", err)
+		if in.Knows("format", "scale", "unit") {
+			if _, err := formatter(col); err != nil {
+				in.At("format").Badf("%w", err)
+			}
 		}
 	}
-	return nil
 }
 
 func run(ctx context.Context, c Config) (Output, error) {

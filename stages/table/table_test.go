@@ -233,7 +233,7 @@ func TestValidate(t *testing.T) {
 		{Config{Columns: []Column{{Key: "a"}}, Label: "a}b"}, "label: "},
 		{table3(), ""},
 	} {
-		err := test.config.Validate()
+		err := Stage.CheckConfig(test.config)
 		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 			t.Errorf("%v, want %q", err, test.want)
 		}

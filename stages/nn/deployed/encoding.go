@@ -22,6 +22,9 @@ const (
 	Narrow Encoding = "int7"
 )
 
+// Choices returns the encodings.
+func (Encoding) Choices() []string { return []string{string(Unsigned), string(Signed), string(Narrow)} }
+
 // HoldsOn names the processors on which onnxruntime, by its defaults, computes the
 // integers that [Int8] does, so that the accuracy measured here holds.
 func (e Encoding) HoldsOn() string {

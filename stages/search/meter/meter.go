@@ -20,9 +20,9 @@ import (
 type Options struct {
 	Supernet    *nn.Supernet
 	Set         data.Set
-	Holdout     int    // training images that the supernet did not see: see data.Split.Holdout
-	Calibration int    // other training images, for the statistics of batch normalisation
-	Arithmetic  string // which kernels compute, one of nn.Kernels; "auto" for the fastest
+	Holdout     int // training images that the supernet did not see: see data.Split.Holdout
+	Calibration int // other training images, for the statistics of batch normalisation
+	Arithmetic  nn.Arithmetic
 	Threads     int    // 0 for all; changes no result
 	Dir         string // where to remember measurements; "" for nowhere
 }

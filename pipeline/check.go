@@ -1,0 +1,315 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+
+	"eyrie/artifacts"
+	"eyrie/pipeline/mistake"
+)
+
+// Decode makes the stage's configuration of attribute values: it lays them over
+// the defaults. It fails with the mistakes of all attributes, a [mistake.List].
+func (s *Stage) Decode(values map[string]any) (config any, err error) {
+	return s.examine(values, nil)
+}
+
+// Check returns the mistakes that can be told of attribute values while the parts at
+// some paths are unknown: those that do not depend on what is unknown.
+func (s *Stage) Check(values map[string]any, unknown []mistake.Path) error {
+	_, err := s.examine(values, unknown)
+	return err
+}
+
+// CheckConfig returns the mistakes that the stage itself finds in a configuration made
+// by a program, in which the fields that are not zero count as written.
+func (s *Stage) CheckConfig(config any) error {
+	r := mistake.New().WithWritten(func(name string) bool {
+		v, ok := fieldOf(reflect.ValueOf(config), name)
+		return ok && !v.IsZero()
+	})
+	s.check(config, r)
+	return r.Err()
+}
+
+// fieldOf returns the field of a struct that has this name in JSON.
+func fieldOf(v reflect.Value, name string) (reflect.Value, bool) {
+	for i := range v.NumField() {
+		sf := v.Type().Field(i)
+		if jsonName(sf) == name {
+			return v.Field(i), true
+		}
+		if sf.Anonymous && jsonName(sf) == "" {
+			if inner, ok := fieldOf(v.Field(i), name); ok {
+				return inner, true
+			}
+		}
+	}
+	return reflect.Value{}, false
+}
+
+// examine decodes values and gathers their mistakes. What has a mistake by the schema
+// is taken for unknown by what checks further, so that one does not hide others.
+func (s *Stage) examine(values map[string]any, unknown []mistake.Path) (config any, err error) {
+	schema := mistake.New(unknown...)
+	s.Config.check(schema, values, nil)
+	found := mistake.Of(schema.Err())
+	values = without(values, unknown...)
+	forget := func(paths ...mistake.Path) {
+		values, unknown = without(values, paths...), slices.Concat(unknown, paths)
+	}
+	for _, m := range found {
+		forget(m.Path)
+	}
+	for {
+		b, err := json.Marshal(values)
+		if err != nil {
+			return nil, err
+		}
+		if config, err = s.decode(b); err == nil {
+			break
+		}
+		var bad *mistake.Mistake
+		if !errors.As(err, &bad) || values[bad.Path[0].Name] == nil {
+			return nil, err
+		}
+		found = append(found, bad)
+		forget(bad.Path[:1])
+	}
+	own := mistake.New(unknown...).WithWritten(func(name string) bool {
+		return values[name] != nil || slices.ContainsFunc(unknown, func(p mistake.Path) bool { return p[0].Name == name })
+	})
+	s.check(config, own)
+	if found = append(found, mistake.Of(own.Err())...); len(found) > 0 {
+		return nil, found
+	}
+	return config, nil
+}
+
+// without returns values without what is at the paths.
+func without(values map[string]any, paths ...mistake.Path) map[string]any {
+	var rest any = values
+	for _, p := range paths {
+		if len(p) > 0 {
+			rest = blank(rest, p)
+		}
+	}
+	return rest.(map[string]any)
+}
+
+// blank returns a tree without what is at the path: a field is left out, an element
+// of a list is null.
+func blank(tree any, p mistake.Path) any {
+	switch v := tree.(type) {
+	case map[string]any:
+		inner, ok := v[p[0].Name]
+		if !ok {
+			return v
+		}
+		v = maps.Clone(v)
+		if len(p) == 1 {
+			delete(v, p[0].Name)
+		} else {
+			v[p[0].Name] = blank(inner, p[1:])
+		}
+		return v
+	case []any:
+		if i := p[0].Index; p[0].Name == "" && 0 <= i && i < len(v) {
+			v = slices.Clone(v)
+			if len(p) == 1 {
+				v[i] = nil
+			} else {
+				v[i] = blank(v[i], p[1:])
+			}
+		}
+		return v
+	}
+	return tree
+}
+
+// check reports what the schema says of a value: of a wrong kind, missing, beyond a
+// limit, none of the choices, or of no such name. f is the field that it is the
+// value of or in; nil for the attributes as a whole.
+func (t *Type) check(r *mistake.Report, value any, f *Field) {
+	if value == nil || !r.Knows() && t.Kind != Object && t.Kind != List && t.Kind != Map {
+		return
+	}
+	switch t.Kind {
+	case Any, Cell, File:
+	case Object:
+		if v, ok := generic(value).(map[string]any); ok {
+			t.checkFields(r, v)
+			return
+		}
+		r.Badf("takes an %s, not %s", t, described(value))
+	case Map:
+		v, ok := generic(value).(map[string]any)
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			t.Elem.check(r.At(key), v[key], f)
+		}
+		if !ok {
+			r.Badf("takes a %s, not %s", t, described(value))
+		}
+	case List:
+		v, ok := generic(value).([]any)
+		for i, e := range v {
+			t.Elem.check(r.At(i), e, f)
+		}
+		if !ok {
+			r.Badf("takes a %s, not %s", t, described(value))
+		}
+	default:
+		t.checkScalar(r, value, f)
+	}
+}
+
+func (t *Type) checkFields(r *mistake.Report, v map[string]any) {
+	for _, name := range slices.Sorted(maps.Keys(v)) {
+		if f := t.Field(name); f != nil {
+			f.Type.check(r.At(name), v[name], f)
+		} else {
+			r.At(name).Badf("there is no such attribute")
+		}
+	}
+	for i := range t.Fields {
+		if f := &t.Fields[i]; f.Required && v[f.Name] == nil && r.Knows(f.Name) {
+			r.At(f.Name).Badf("is missing: it takes %s", article(f.Type))
+		}
+	}
+}
+
+func (t *Type) checkScalar(r *mistake.Report, value any, f *Field) {
+	switch v := generic(value).(type) {
+	case bool:
+		if t.Kind == Bool {
+			return
+		}
+	case string:
+		if t.Kind == String {
+			r.Add(f.Admit(v))
+			return
+		}
+	case float64:
+		if t.Kind == Number || t.Kind == Integer && v == float64(int64(v)) {
+			r.Add(f.Admit(v))
+			return
+		}
+	}
+	r.Badf("takes %s, not %s", article(t), described(value))
+}
+
+// Admit returns nil for a string or number that the field's choices and limits
+// allow, else what is wrong with it.
+func (f *Field) Admit(value any) error {
+	switch v := value.(type) {
+	case string:
+		if len(f.OneOf) > 0 && !slices.Contains(f.OneOf, v) {
+			return fmt.Errorf("%q is not one of %s", v, quoted(f.OneOf))
+		}
+	case float64:
+		low, high := f.Min != nil && !(v >= *f.Min), f.Max != nil && !(v <= *f.Max) // NaN is neither
+		switch {
+		case !low && !high:
+		case f.Max == nil:
+			return fmt.Errorf("must be at least %v, not %v", *f.Min, v)
+		case f.Min == nil:
+			return fmt.Errorf("must be at most %v, not %v", *f.Max, v)
+		default:
+			return fmt.Errorf("must be between %v and %v, not %v", *f.Min, *f.Max, v)
+		}
+	}
+	return nil
+}
+
+// checkDefaults panics where defaults are beyond the limits of their fields.
+func checkDefaults(stage string, config *Type, defaults []byte) {
+	var values map[string]any
+	if err := json.Unmarshal(defaults, &values); err != nil {
+		panic(fmt.Sprintf("pipeline: %s: defaults: %v", stage, err))
+	}
+	for name := range values {
+		if f := config.Field(name); f != nil && f.Default == nil {
+			delete(values, name) // its zero is no default
+		}
+	}
+	r := mistake.New()
+	for i := range config.Fields {
+		if f := &config.Fields[i]; f.Default != nil && f.Type.Kind != Object {
+			f.Type.check(r.At(f.Name), values[f.Name], f)
+		}
+	}
+	if err := r.Err(); err != nil {
+		panic(fmt.Sprintf("pipeline: %s: default of %v", stage, err))
+	}
+}
+
+// generic returns a value as one of the trees that JSON decodes to. What is not one
+// of these comes from Go programs.
+func generic(value any) any {
+	switch v := value.(type) {
+	case nil, bool, string, float64, []any, map[string]any:
+		return v
+	case int:
+		return float64(v)
+	case artifacts.File, Traced:
+		return v
+	}
+	b, err := json.Marshal(value)
+	if err != nil {
+		return value
+	}
+	var tree any
+	if json.Unmarshal(b, &tree) != nil {
+		return value
+	}
+	return tree
+}
+
+// described says what a value is, in the words of Type.String.
+func described(value any) string {
+	switch v := generic(value).(type) {
+	case nil:
+		return "null"
+	case bool:
+		return "a bool"
+	case string:
+		return "a string"
+	case float64:
+		return fmt.Sprintf("the number %v", v)
+	case []any:
+		return "a list"
+	case map[string]any:
+		return "an object"
+	case artifacts.File:
+		return "a file"
+	}
+	return fmt.Sprintf("a %T", value)
+}
+
+// article names a type with its article.
+func article(t *Type) string {
+	switch t.Kind {
+	case Integer, Object, Any, Cell:
+		return "an " + t.String()
+	}
+	return "a " + t.String()
+}
+
+func quoted(words []string) string {
+	text := ""
+	for i, w := range words {
+		switch {
+		case i == 0:
+		case i == len(words)-1:
+			text += " and "
+		default:
+			text += ", "
+		}
+		text += fmt.Sprintf("%q", w)
+	}
+	return text
+}

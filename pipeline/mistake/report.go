@@ -1,0 +1,107 @@
+package mistake
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Report gathers the mistakes of a value, or of a part of one.
+type Report struct {
+	at Path
+	*findings
+}
+
+// findings is what the reports of all parts of a value share.
+type findings struct {
+	unknown []Path
+	written func(name string) bool
+	list    List
+}
+
+// New returns a report on a value whose parts at the paths given are unknown.
+func New(unknown ...Path) *Report {
+	return &Report{findings: &findings{unknown: unknown}}
+}
+
+// WithWritten makes Written tell which of the value's own fields somebody wrote.
+func (r *Report) WithWritten(written func(name string) bool) *Report {
+	r.written = written
+	return r
+}
+
+// At returns the report on a part: a field by its name (a string) or an element by
+// its index (an int), and so on inwards.
+func (r *Report) At(steps ...any) *Report {
+	at := slices.Clip(r.at)
+	for _, s := range steps {
+		switch s := s.(type) {
+		case string:
+			at = append(at, Step{Name: s})
+		case int:
+			at = append(at, Step{Index: s})
+		default:
+			panic(fmt.Sprintf("mistake: a step is a string or an int, not %T", s))
+		}
+	}
+	return &Report{at, r.findings}
+}
+
+// In returns the report on the part at a path as [Parse] reads it.
+func (r *Report) In(path string) *Report {
+	return &Report{slices.Concat(r.at, Parse(path)), r.findings}
+}
+
+// Knows reports whether the parts at all of the paths (see [Parse]) are known, with
+// everything in them; without paths, whether the whole value is.
+func (r *Report) Knows(paths ...string) bool {
+	if len(paths) == 0 {
+		return r.known(r.at)
+	}
+	for _, p := range paths {
+		if !r.known(r.In(p).at) {
+			return false
+		}
+	}
+	return true
+}
+
+// known reports whether nothing at, in or around a part is unknown.
+func (r *Report) known(p Path) bool {
+	for _, u := range r.unknown {
+		if u.begins(p) || p.begins(u) {
+			return false
+		}
+	}
+	return true
+}
+
+// Written reports whether somebody wrote a field of the value, known or not. It is
+// for the whole value: a part does not know.
+func (r *Report) Written(name string) bool {
+	return r.written == nil || r.written(name)
+}
+
+// Badf reports a mistake in the part that r is about.
+func (r *Report) Badf(format string, args ...any) {
+	r.list = append(r.list, &Mistake{r.at, fmt.Errorf(format, args...)})
+}
+
+// Add reports the mistakes that an error holds (see [Of]), whose paths begin here.
+func (r *Report) Add(err error) {
+	for _, m := range Of(err) {
+		r.list = append(r.list, &Mistake{slices.Concat(r.at, m.Path), m.Err})
+	}
+}
+
+// Sound reports whether no mistake was found at or in the part so far.
+func (r *Report) Sound() bool {
+	return !slices.ContainsFunc(r.list, func(m *Mistake) bool { return m.Path.begins(r.at) })
+}
+
+// Err returns the mistakes found, as a [List], or nil.
+func (r *Report) Err() error {
+	if len(r.list) == 0 {
+		return nil
+	}
+	return r.list
+}
