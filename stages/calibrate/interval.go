@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"eyrie/float"
 	"eyrie/stages/raptor"
 	"gonum.org/v1/gonum/stat/distuv"
 )
@@ -51,7 +52,7 @@ func (c *calibration) profile(ctx context.Context, designs []design, best design
 	platforms := []raptor.Platform{c.chosen(&best)}
 	for k, j := range c.free {
 		low, high := ends[2*k], ends[2*k+1]
-		intervals[j] = interval{math.Exp(low.at), math.Exp(high.at), low.open, high.open}
+		intervals[j] = interval{float.Exp(low.at), float.Exp(high.at), low.open, high.open}
 		platforms = append(platforms, low.platform, high.platform)
 	}
 	for _, d := range plausible { // and those that differ in what is not continuous
@@ -90,7 +91,7 @@ func (c *calibration) walk(designs []design, best design, j int, sign, limit flo
 	step := 0.02
 	outside := math.NaN()
 	for math.IsNaN(outside) {
-		at := inside.at + sign*step
+		at := inside.at + float64(sign*step)
 		if sign*(at-stop) >= 0 {
 			at = stop
 		}

@@ -11,9 +11,9 @@ package grid
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
 
+	"eyrie/float"
 	"eyrie/pipeline"
 	"eyrie/stages/arch"
 	"eyrie/stages/raptor"
@@ -89,7 +89,7 @@ func (c *Config) Validate() error {
 	if c.Max < c.Min {
 		return pipeline.Badf("max", "%v is below min, %v", c.Max, c.Min)
 	}
-	n := math.Pow(float64(len(options(c.Min, c.Max, c.Step))), float64(len(c.Backbone.Groups)+2))
+	n := float.Pow(float64(len(options(c.Min, c.Max, c.Step))), float64(len(c.Backbone.Groups)+2))
 	if n > maxAssignments {
 		return pipeline.Badf("step", "%.2g assignments, at most %.0g can be enumerated: write a larger step", n, maxAssignments)
 	}
