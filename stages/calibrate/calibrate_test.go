@@ -15,6 +15,9 @@ import (
 	"eyrie/pipeline"
 	"eyrie/stages/arch"
 	"eyrie/stages/raptor"
+
+	"gonum.org/v1/gonum/optimize"
+	"gonum.org/v1/gonum/stat/distuv"
 )
 
 // config returns the stage's defaults around tinyraptor and the file.
@@ -195,22 +198,27 @@ func TestNoFit(t *testing.T) {
 	}
 }
 
-// The fit's derivatives are those of finite differences, and a method that
-// knows no derivatives finds nothing better.
+// paperProblem returns the fit of every parameter under a limit on the weights.
+func paperProblem(t *testing.T, c Config) *problem {
+	t.Helper()
+	ms, err := readMeasurements(c.Measurements, nil, arch.Spec{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cal := newCalibration(c, ms)
+	ts, err := cal.price(&c.Platform)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cal.problem(&design{platform: c.Platform, terms: withLimit(ts, 150000)}, -1)
+}
+
+// The fit's derivatives are those of finite differences.
 func TestDerivatives(t *testing.T) {
 	for _, double := range []bool{false, true} {
 		c := config(t, paperCSV)
 		c.Platform.DoubleBuffer = double
-		ms, err := readMeasurements(c.Measurements, nil, arch.Spec{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		cal := newCalibration(c, ms)
-		ts, err := cal.price(&c.Platform)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p := cal.problem(&design{platform: c.Platform, terms: withLimit(ts, 150000)}, -1)
+		p := paperProblem(t, c)
 		rng := rand.New(rand.NewPCG(1, 2))
 		for range 20 {
 			x := p.start
@@ -230,15 +238,52 @@ func TestDerivatives(t *testing.T) {
 				}
 			}
 		}
-		best := p.fit(10, rng)
-		if polished := p.polish(best); polished.sse < best.sse*(1-1e-4) {
-			t.Errorf("Nelder–Mead goes on from %v to %v", best.sse, polished.sse)
+	}
+}
+
+// A method that knows no derivatives finds nothing better than ours.
+func TestNelderMeadAgrees(t *testing.T) {
+	for _, double := range []bool{false, true} {
+		c := config(t, paperCSV)
+		c.Platform.DoubleBuffer = double
+		p := paperProblem(t, c)
+		best := p.fit(10, rand.New(rand.NewPCG(1, 2)))
+		at := func(free []float64) vector {
+			x := best.x
+			for k, j := range p.free {
+				x[j] = free[k]
+			}
+			return p.clamp(x)
+		}
+		start := make([]float64, len(p.free))
+		for k, j := range p.free {
+			start[k] = best.x[j]
+		}
+		result, err := optimize.Minimize(optimize.Problem{Func: func(free []float64) float64 {
+			sse, _, _ := p.evaluate(at(free))
+			return sse
+		}}, start, &optimize.Settings{MajorIterations: 2000}, &optimize.NelderMead{})
+		if result == nil {
+			t.Fatal(err)
+		}
+		if result.F < best.sse*(1-1e-4) {
+			t.Errorf("Nelder–Mead goes on from %v to %v", best.sse, result.F)
+		}
+	}
+}
+
+// The quantile is that of Fisher's distribution.
+func TestFisher(t *testing.T) {
+	for dof := 1; dof < 300; dof++ {
+		want := distuv.F{D1: 1, D2: float64(dof)}.Quantile(confidence) / float64(dof)
+		if got := fisher(dof); math.Abs(got/want-1) > 1e-9 {
+			t.Errorf("%d degrees of freedom: %v, want %v", dof, got, want)
 		}
 	}
 }
 
 // The result does not depend on the number of threads, and stays what it is
-// for version 3.
+// for version 5.
 func TestGolden(t *testing.T) {
 	c := config(t, paperCSV)
 	c.MemoryMin, c.MemoryMax, c.MemoryStep = 256<<10, 320<<10, 16<<10
@@ -264,8 +309,8 @@ func TestGolden(t *testing.T) {
 		for _, p := range out.Parameters {
 			got += fmt.Sprintf(" %.4g", p.Value)
 		}
-		if got != golden || Stage.Version != 4 {
-			t.Errorf("version %d gives %s, want %s of version 4: if results changed, so must the version", Stage.Version, got, golden)
+		if got != golden || Stage.Version != 5 {
+			t.Errorf("version %d gives %s, want %s of version 5: if results changed, so must the version", Stage.Version, got, golden)
 		}
 	}
 }

@@ -6,8 +6,6 @@ import (
 
 	"eyrie/float"
 	"eyrie/stages/raptor"
-
-	"gonum.org/v1/gonum/optimize"
 )
 
 // problem is a least-squares fit of the free parameters to log μ and log
@@ -40,33 +38,6 @@ func (p *problem) fit(starts int, rng *rand.Rand) fitted {
 		}
 	}
 	return best
-}
-
-// polish goes on from a fit with gonum's Nelder–Mead: a method that knows no
-// derivatives, and so would show a mistake in ours.
-func (p *problem) polish(from fitted) fitted {
-	if len(p.free) == 0 {
-		return from
-	}
-	full := func(free []float64) vector {
-		x := from.x
-		for k, j := range p.free {
-			x[j] = free[k]
-		}
-		return p.clamp(x)
-	}
-	start := make([]float64, len(p.free))
-	for k, j := range p.free {
-		start[k] = from.x[j]
-	}
-	result, err := optimize.Minimize(optimize.Problem{Func: func(free []float64) float64 {
-		sse, _, _ := p.evaluate(full(free))
-		return sse
-	}}, start, &optimize.Settings{MajorIterations: 2000}, &optimize.NelderMead{})
-	if result == nil || err != nil && result.Status != optimize.IterationLimit || result.F >= from.sse {
-		return from
-	}
-	return fitted{full(result.X), result.F}
 }
 
 // clamp moves the free parameters into their limits.
