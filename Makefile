@@ -1,6 +1,6 @@
 # Two commands for a fresh machine: make paper, make test. CONTRIBUTING.md explains the others.
 
-.PHONY: all paper test lint bench fuzz clean
+.PHONY: all paper test test-arm64 lint bench fuzz clean
 all: bin/runner
 
 bin/runner: FORCE
@@ -18,6 +18,10 @@ test:
 	@scripts/fashion-mnist data/fashion-mnist
 	go vet ./...
 	go test -timeout 12m $(if $(CI),-count=1) ./...
+
+# The part of them that an emulated arm64 runs: does it compute the same bits?
+test-arm64:
+	go test -count=1 -v -run '^Test(Arm64|NoFusedMultiplyAdd|FunctionsAreExact)$$' .
 
 lint:
 	golangci-lint run

@@ -20,6 +20,7 @@ func TestFunctions(t *testing.T) {
 		`min([4, 3]...)`:        3.0,
 		`parseint("ff", 16)`:    255.0,
 		`pow(2, 10)`:            1024.0,
+		`pow(3, -1.7)`:          0.1544876855906566,
 		`signum(-3)`:            -1.0,
 		`mean([0.1, 0.2, 0.6])`: 0.3,
 		`stddev([2, 4, 4, 4, 5, 5, 7, 9]) * stddev([1, 8])`: 10.583005244258363, // √(32/7) · √(49/2)
@@ -78,6 +79,7 @@ func TestFunctions(t *testing.T) {
 		`jsonencode({ a = [1, null] })`:          `{"a":[1,null]}`,
 		`can(tonumber("x"))`:                     false,
 		`can(tonumber("1"))`:                     true,
+		`can(log(-1, 10)) || can(pow(-1, 0.5))`:  false,
 		`try(tonumber("x"), 5)`:                  5.0,
 		`tobool("true")`:                         true,
 		`tolist([1, "a"])`:                       l("1", "a"),

@@ -1,10 +1,14 @@
 package hcl
 
 import (
+	"errors"
 	"math"
 
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
+	"github.com/zclconf/go-cty/cty/gocty"
+
+	"eyrie/pipeline/float"
 )
 
 var (
@@ -12,6 +16,35 @@ var (
 	meanFunc   = statistic(mean, 1)
 	stddevFunc = statistic(stddev, 2)
 )
+
+// cty's own log and pow round as the machine does, and what a recipe computes
+// becomes part of keys.
+var (
+	logFunc = ofTwo("base", func(num, base float64) float64 { return float.Log(num) / float.Log(base) })
+	powFunc = ofTwo("power", float.Pow)
+)
+
+// ofTwo returns a function of two numbers, num and the one named.
+func ofTwo(second string, of func(a, b float64) float64) function.Function {
+	return function.New(&function.Spec{
+		Params:       []function.Parameter{{Name: "num", Type: cty.Number}, {Name: second, Type: cty.Number}},
+		Type:         function.StaticReturnType(cty.Number),
+		RefineResult: func(b *cty.RefinementBuilder) *cty.RefinementBuilder { return b.NotNull() },
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			var x [2]float64
+			for i := range x {
+				if err := gocty.FromCtyValue(args[i], &x[i]); err != nil {
+					return cty.NilVal, function.NewArgError(i, err)
+				}
+			}
+			y := of(x[0], x[1])
+			if math.IsNaN(y) {
+				return cty.NilVal, errors.New("the result is not a real number")
+			}
+			return cty.NumberFloatVal(y), nil
+		},
+	})
+}
 
 // statistic returns a function of a list of at least so many numbers.
 func statistic(of func([]cty.Value) cty.Value, least int) function.Function {

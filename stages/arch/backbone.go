@@ -134,6 +134,7 @@ type Rounding struct {
 
 // Round returns the channel count for a width.
 func (r Rounding) Round(v float64) int {
+	v = float64(v) // callers inline this: not to be fused with their product
 	d := r.Divisor
 	if d == 0 {
 		d = 8
@@ -141,7 +142,7 @@ func (r Rounding) Round(v float64) int {
 	if r.Mode == "up" {
 		return max(d, int(math.Ceil(v/float64(d)-1e-9))*d)
 	}
-	n := max(d, int(v+float64(d)/2)/d*d)
+	n := max(d, int(v+float64(float64(d)/2))/d*d)
 	if float64(n) < 0.9*v {
 		n += d
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 // Stage is "calibrate".
-var Stage = pipeline.Define("calibrate", 4,
+var Stage = pipeline.Define("calibrate", 5,
 	`Fits the undisclosed values of a platform to measurements.
 
 The measurements are a CSV file; its first line names columns, some of set,
@@ -146,7 +146,6 @@ func run(ctx context.Context, c Config) (Output, error) {
 		return Output{}, err
 	}
 	best := slices.MinFunc(designs, bySSE)
-	best.fitted = cal.problem(&best, -1).polish(best.fitted)
 	out := Output{Platform: cal.chosen(&best)}
 	ours, err := cal.estimate(func(int) raptor.Platform { return out.Platform })
 	if err != nil {

@@ -2,19 +2,23 @@ package calibrate
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
 	"eyrie/artifacts"
 	"eyrie/pipeline"
+	"eyrie/pipeline/pipelinetest"
 	"eyrie/stages/arch"
 	"eyrie/stages/raptor"
+
+	"gonum.org/v1/gonum/optimize"
+	"gonum.org/v1/gonum/stat/distuv"
 )
 
 // config returns the stage's defaults around tinyraptor and the file.
@@ -195,22 +199,27 @@ func TestNoFit(t *testing.T) {
 	}
 }
 
-// The fit's derivatives are those of finite differences, and a method that
-// knows no derivatives finds nothing better.
+// paperProblem returns the fit of every parameter under a limit on the weights.
+func paperProblem(t *testing.T, c Config) *problem {
+	t.Helper()
+	ms, err := readMeasurements(c.Measurements, nil, arch.Spec{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cal := newCalibration(c, ms)
+	ts, err := cal.price(&c.Platform)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cal.problem(&design{platform: c.Platform, terms: withLimit(ts, 150000)}, -1)
+}
+
+// The fit's derivatives are those of finite differences.
 func TestDerivatives(t *testing.T) {
 	for _, double := range []bool{false, true} {
 		c := config(t, paperCSV)
 		c.Platform.DoubleBuffer = double
-		ms, err := readMeasurements(c.Measurements, nil, arch.Spec{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		cal := newCalibration(c, ms)
-		ts, err := cal.price(&c.Platform)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p := cal.problem(&design{platform: c.Platform, terms: withLimit(ts, 150000)}, -1)
+		p := paperProblem(t, c)
 		rng := rand.New(rand.NewPCG(1, 2))
 		for range 20 {
 			x := p.start
@@ -230,47 +239,74 @@ func TestDerivatives(t *testing.T) {
 				}
 			}
 		}
-		best := p.fit(10, rng)
-		if polished := p.polish(best); polished.sse < best.sse*(1-1e-4) {
-			t.Errorf("Nelder–Mead goes on from %v to %v", best.sse, polished.sse)
+	}
+}
+
+// A method that knows no derivatives finds nothing better than ours.
+func TestNelderMeadAgrees(t *testing.T) {
+	for _, double := range []bool{false, true} {
+		c := config(t, paperCSV)
+		c.Platform.DoubleBuffer = double
+		p := paperProblem(t, c)
+		best := p.fit(10, rand.New(rand.NewPCG(1, 2)))
+		at := func(free []float64) vector {
+			x := best.x
+			for k, j := range p.free {
+				x[j] = free[k]
+			}
+			return p.clamp(x)
+		}
+		start := make([]float64, len(p.free))
+		for k, j := range p.free {
+			start[k] = best.x[j]
+		}
+		result, err := optimize.Minimize(optimize.Problem{Func: func(free []float64) float64 {
+			sse, _, _ := p.evaluate(at(free))
+			return sse
+		}}, start, &optimize.Settings{MajorIterations: 2000}, &optimize.NelderMead{})
+		if result == nil {
+			t.Fatal(err)
+		}
+		if result.F < best.sse*(1-1e-4) {
+			t.Errorf("Nelder–Mead goes on from %v to %v", best.sse, result.F)
 		}
 	}
 }
 
-// The result does not depend on the number of threads, and stays what it is
-// for version 3.
-func TestGolden(t *testing.T) {
+// The quantile is that of Fisher's distribution.
+func TestFisher(t *testing.T) {
+	for dof := 1; dof < 300; dof++ {
+		want := distuv.F{D1: 1, D2: float64(dof)}.Quantile(confidence) / float64(dof)
+		if got := fisher(dof); math.Abs(got/want-1) > 1e-9 {
+			t.Errorf("%d degrees of freedom: %v, want %v", dof, got, want)
+		}
+	}
+}
+
+// smallSearch is the paper's calibration over few memories and policies.
+func smallSearch(t *testing.T, cpus int) Output {
+	t.Helper()
 	c := config(t, paperCSV)
 	c.MemoryMin, c.MemoryMax, c.MemoryStep = 256<<10, 320<<10, 16<<10
 	c.Policies = []Policy{{raptor.Resident, raptor.GroupScope}, {raptor.Mixed, raptor.NetworkScope}}
-	var first []byte
-	for _, cpus := range []int{1, 3} {
-		out, err := run(pipeline.With(context.Background(), pipeline.Env{CPUs: cpus}), c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := json.Marshal(out)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if first == nil {
-			first = b
-		}
-		if string(first) != string(b) {
-			t.Errorf("%d threads give another result", cpus)
-		}
-		// Rounded, as the last digits belong to the machine's exp and log.
-		got := fmt.Sprintf("%.5f %.5f", out.RMS, out.LOO)
-		for _, p := range out.Parameters {
-			got += fmt.Sprintf(" %.4g", p.Value)
-		}
-		if got != golden || Stage.Version != 4 {
-			t.Errorf("version %d gives %s, want %s of version 4: if results changed, so must the version", Stage.Version, got, golden)
-		}
+	out, err := run(pipeline.With(context.Background(), pipeline.Env{CPUs: cpus}), c)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return out
 }
 
-const golden = "0.03438 0.06130 2.949e+05 2.048e+05 94.01 5.562 8.088 1.721 1 1.679e+06"
+// A version gives what it gave.
+func TestGolden(t *testing.T) {
+	pipelinetest.Golden(t, Stage, map[string]any{"paper": smallSearch(t, 1)})
+}
+
+// The result does not depend on the number of threads.
+func TestThreads(t *testing.T) {
+	if !reflect.DeepEqual(smallSearch(t, 1), smallSearch(t, 3)) {
+		t.Error("3 threads give another result than 1")
+	}
+}
 
 // A canceled calibration ends at once.
 func TestCancel(t *testing.T) {

@@ -4,9 +4,8 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"eyrie/pipeline/float"
 	"eyrie/stages/raptor"
-
-	"gonum.org/v1/gonum/optimize"
 )
 
 // problem is a least-squares fit of the free parameters to log μ and log
@@ -32,40 +31,13 @@ func (p *problem) fit(starts int, rng *rand.Rand) fitted {
 	for range starts - 1 {
 		x := p.start
 		for _, j := range p.free {
-			x[j] += rng.NormFloat64()
+			x[j] += float.Normal(rng)
 		}
 		if f := p.descend(p.clamp(x)); f.sse < best.sse {
 			best = f
 		}
 	}
 	return best
-}
-
-// polish goes on from a fit with gonum's Nelder–Mead: a method that knows no
-// derivatives, and so would show a mistake in ours.
-func (p *problem) polish(from fitted) fitted {
-	if len(p.free) == 0 {
-		return from
-	}
-	full := func(free []float64) vector {
-		x := from.x
-		for k, j := range p.free {
-			x[j] = free[k]
-		}
-		return p.clamp(x)
-	}
-	start := make([]float64, len(p.free))
-	for k, j := range p.free {
-		start[k] = from.x[j]
-	}
-	result, err := optimize.Minimize(optimize.Problem{Func: func(free []float64) float64 {
-		sse, _, _ := p.evaluate(full(free))
-		return sse
-	}}, start, &optimize.Settings{MajorIterations: 2000}, &optimize.NelderMead{})
-	if result == nil || err != nil && result.Status != optimize.IterationLimit || result.F >= from.sse {
-		return from
-	}
-	return fitted{full(result.X), result.F}
 }
 
 // clamp moves the free parameters into their limits.
@@ -124,10 +96,10 @@ func step(x vector, free []int, gradient *vector, hessian *[params]vector, dampi
 		for b := range a + 1 {
 			sum := hessian[i][free[b]]
 			if a == b {
-				sum += damping*sum + 1e-12
+				sum += float64(damping*sum) + 1e-12
 			}
 			for k := range b {
-				sum -= l[a][k] * l[b][k]
+				sum -= float64(l[a][k] * l[b][k])
 			}
 			if a == b {
 				l[a][a] = math.Sqrt(max(sum, 1e-12))
@@ -137,13 +109,13 @@ func step(x vector, free []int, gradient *vector, hessian *[params]vector, dampi
 		}
 		y[a] = -gradient[i]
 		for k := range a {
-			y[a] -= l[a][k] * y[k]
+			y[a] -= float64(l[a][k] * y[k])
 		}
 		y[a] /= l[a][a]
 	}
 	for a := len(free) - 1; a >= 0; a-- {
 		for k := a + 1; k < len(free); k++ {
-			y[a] -= l[k][a] * y[k]
+			y[a] -= float64(l[k][a] * y[k])
 		}
 		y[a] /= l[a][a]
 		x[free[a]] += max(-2, min(2, y[a])) // at most a factor of 7
@@ -156,14 +128,14 @@ func step(x vector, free []int, gradient *vector, hessian *[params]vector, dampi
 func (p *problem) evaluate(x vector) (sse float64, gradient vector, hessian [params]vector) {
 	var costs vector
 	for j := range x {
-		costs[j] = math.Exp(x[j])
+		costs[j] = float.Exp(x[j])
 	}
 	residual := func(r float64, by *vector) {
-		sse += r * r
+		sse += float64(r * r)
 		for i, a := range by {
-			gradient[i] += r * a
+			gradient[i] += float64(r * a)
 			for j := range i + 1 {
-				hessian[i][j] += a * by[j]
+				hessian[i][j] += float64(a * by[j])
 			}
 		}
 	}
@@ -178,13 +150,13 @@ func (p *problem) evaluate(x vector) (sse float64, gradient vector, hessian [par
 			for j := range by {
 				by[j] = v.byNPU[j]/v.npu - v.bySYS[j]/v.sys
 			}
-			residual(math.Log(v.npu/v.sys/m.mu), &by)
+			residual(float.Log(v.npu/v.sys/m.mu), &by)
 		}
 		if m.latency > 0 {
 			for j := range by {
 				by[j] = v.byCycles[j] / v.cycles
 			}
-			residual(math.Log(v.cycles/p.platform.Clock/m.latency), &by)
+			residual(float.Log(v.cycles/p.platform.Clock/m.latency), &by)
 		}
 	}
 	return sse, gradient, hessian

@@ -5,8 +5,8 @@ import (
 	"math"
 	"slices"
 
+	"eyrie/pipeline/float"
 	"eyrie/stages/raptor"
-	"gonum.org/v1/gonum/stat/distuv"
 )
 
 // confidence is that of the intervals.
@@ -24,9 +24,41 @@ type interval struct {
 // that of the F test of one parameter against the residual variance of the
 // best fit.
 func (c *calibration) threshold(best float64) float64 {
-	dof := float64(max(1, c.data-c.fits))
-	f := distuv.F{D1: 1, D2: dof}.Quantile(confidence)
-	return best * (1 + f/dof)
+	return best * (1 + fisher(max(1, c.data-c.fits)))
+}
+
+// fisher returns F/dof, where F is the quantile of Fisher's distribution with 1
+// and dof degrees of freedom: the square of Student's t. In the angle
+// arctan(t/√dof) the probability of |T| ≤ t is a finite sum (Abramowitz and
+// Stegun, 26.7.3 and 26.7.4), which rises with the angle.
+func fisher(dof int) float64 {
+	low, high := 0.0, math.Pi/2
+	for range 60 {
+		if angle := (low + high) / 2; student(angle, dof) < confidence {
+			low = angle
+		} else {
+			high = angle
+		}
+	}
+	tangent := float.Sin(low) / float.Cos(low)
+	return tangent * tangent
+}
+
+// student returns the probability of |T| ≤ √dof·tan(angle).
+func student(angle float64, dof int) float64 {
+	sin, cos := float.Sin(angle), float.Cos(angle)
+	term, sum := 1.0, 0.0
+	if dof%2 == 1 {
+		term = cos
+	}
+	for i := dof % 2; i < dof-1; i += 2 {
+		sum += float64(sin * term)
+		term = float64(term * cos * cos * float64(i+1) / float64(i+2))
+	}
+	if dof%2 == 1 {
+		return (angle + sum) * (2 / math.Pi)
+	}
+	return sum
 }
 
 // profile finds the interval of every continuous parameter and, for each end,
@@ -51,7 +83,7 @@ func (c *calibration) profile(ctx context.Context, designs []design, best design
 	platforms := []raptor.Platform{c.chosen(&best)}
 	for k, j := range c.free {
 		low, high := ends[2*k], ends[2*k+1]
-		intervals[j] = interval{math.Exp(low.at), math.Exp(high.at), low.open, high.open}
+		intervals[j] = interval{float.Exp(low.at), float.Exp(high.at), low.open, high.open}
 		platforms = append(platforms, low.platform, high.platform)
 	}
 	for _, d := range plausible { // and those that differ in what is not continuous
@@ -90,7 +122,7 @@ func (c *calibration) walk(designs []design, best design, j int, sign, limit flo
 	step := 0.02
 	outside := math.NaN()
 	for math.IsNaN(outside) {
-		at := inside.at + sign*step
+		at := inside.at + float64(sign*step)
 		if sign*(at-stop) >= 0 {
 			at = stop
 		}

@@ -1,8 +1,7 @@
 package calibrate
 
 import (
-	"math"
-
+	"eyrie/pipeline/float"
 	"eyrie/stages/arch"
 	"eyrie/stages/raptor"
 )
@@ -50,13 +49,13 @@ func limits(j int, p *raptor.Platform) (low, high float64) {
 	case depthwise:
 		high = float64(p.PEs)
 	}
-	return math.Log(low), math.Log(high)
+	return float.Log(low), float.Log(high)
 }
 
 // vectorOf reads the parameters of a platform: −Inf for a cost of 0.
 func vectorOf(p *raptor.Platform) (x vector) {
 	for j := range x {
-		x[j] = math.Log(*parameters[j].get(p))
+		x[j] = float.Log(*parameters[j].get(p))
 	}
 	return x
 }
@@ -67,7 +66,7 @@ func (x *vector) with(p raptor.Platform, free []int) raptor.Platform {
 	q := p
 	for _, j := range free {
 		low, high := limits(j, &p)
-		*parameters[j].get(&q) = math.Exp(min(max(x[j], low), high))
+		*parameters[j].get(&q) = float.Exp(min(max(x[j], low), high))
 	}
 	if q.Rates.Conv != p.Rates.Conv {
 		q.Rates.Pointwise = p.Rates.Pointwise / p.Rates.Conv * q.Rates.Conv
@@ -108,9 +107,9 @@ func terms(p *raptor.Platform, net arch.Network) ([]term, error) {
 		case arch.Depthwise:
 			t.use[depthwise] += macs
 		case arch.Pointwise:
-			t.use[rate] += macs * (p.Rates.Conv / p.Rates.Pointwise)
+			t.use[rate] += float64(macs * (p.Rates.Conv / p.Rates.Pointwise))
 		case arch.Linear:
-			t.use[rate] += macs * (p.Rates.Conv / p.Rates.Linear)
+			t.use[rate] += float64(macs * (p.Rates.Conv / p.Rates.Linear))
 		default:
 			t.use[rate] += macs
 		}
@@ -153,7 +152,7 @@ func predict(ts []term, costs *vector) (p prediction) {
 				by[j] = t.use[j] / costs[j]
 				npu += by[j]
 			} else {
-				by[j] = t.use[j] * costs[j]
+				by[j] = float64(t.use[j] * costs[j])
 				sys += by[j]
 			}
 		}
@@ -169,14 +168,14 @@ func predict(ts []term, costs *vector) (p prediction) {
 		}
 		p.npu += npu
 		p.sys += sys
-		p.cycles += wNPU*npu + wSYS*sys
+		p.cycles += float64(wNPU*npu) + float64(wSYS*sys)
 		for j := range by {
 			if j <= depthwise {
 				p.byNPU[j] -= by[j]
-				p.byCycles[j] -= wNPU * by[j]
+				p.byCycles[j] -= float64(wNPU * by[j])
 			} else {
 				p.bySYS[j] += by[j]
-				p.byCycles[j] += wSYS * by[j]
+				p.byCycles[j] += float64(wSYS * by[j])
 			}
 		}
 	}

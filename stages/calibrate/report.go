@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"eyrie/pipeline"
+	"eyrie/pipeline/float"
 	"eyrie/stages/raptor"
 )
 
@@ -29,8 +30,8 @@ func (c *calibration) rows(out *Output, ours, unseen []raptor.Estimate) {
 			left.add(*r.MuUnseen)
 		}
 		if r.LatencyError != nil {
-			all.add(math.Log1p(*r.LatencyError))
-			left.add(math.Log1p(*r.LatencyUnseen))
+			all.add(float.Log1p(*r.LatencyError))
+			left.add(float.Log1p(*r.LatencyUnseen))
 		}
 	}
 	out.RMS, out.LOO = all.rms(), left.rms()
@@ -49,7 +50,7 @@ func newRow(m *measurement, ours, unseen *raptor.Estimate) Row {
 		r.MACsMeasured, r.MACsError = m.traced(m.macs), ptr(float64(ours.MACs)/m.macs-1)
 	}
 	if m.mu > 0 {
-		r.MuMeasured, r.MuResidual, r.MuUnseen = m.traced(m.mu), ptr(math.Log(ours.Mu/m.mu)), ptr(math.Log(unseen.Mu/m.mu))
+		r.MuMeasured, r.MuResidual, r.MuUnseen = m.traced(m.mu), ptr(float.Log(ours.Mu/m.mu)), ptr(float.Log(unseen.Mu/m.mu))
 	}
 	if m.latency > 0 {
 		r.LatencyMeasured, r.LatencyError, r.LatencyUnseen = m.traced(m.latency), ptr(ours.Latency/m.latency-1), ptr(unseen.Latency/m.latency-1)
@@ -73,7 +74,7 @@ type scores struct {
 func (s *scores) add(r *Row) {
 	s.rows++
 	if r.MACsError != nil {
-		s.macs.add(math.Log1p(*r.MACsError))
+		s.macs.add(float.Log1p(*r.MACsError))
 		s.macsRel.add(*r.MACsError)
 	}
 	if r.MuResidual != nil {
@@ -177,7 +178,7 @@ func (c *calibration) summary(out *Output) []string {
 			c.data, len(c.distinct), 100*out.RMS, 100*out.LOO),
 	}
 	if out.RMS > math.Ln2 {
-		s = append(s, fmt.Sprintf("That is no fit: measurements and platform differ by a factor of %.3g. Are latencies in seconds, is mu NPU cycles / SYS cycles, are clock, pes and rates right?", math.Exp(out.RMS)))
+		s = append(s, fmt.Sprintf("That is no fit: measurements and platform differ by a factor of %.3g. Are latencies in seconds, is mu NPU cycles / SYS cycles, are clock, pes and rates right?", float.Exp(out.RMS)))
 	}
 	var fits []string
 	for _, f := range out.Policies {

@@ -56,7 +56,7 @@ type errorsOf struct {
 }
 
 func (e *errorsOf) add(log float64) {
-	e.sum += log * log
+	e.sum += float64(log * log)
 	e.worst = max(e.worst, math.Abs(log))
 	e.n++
 }

@@ -61,7 +61,7 @@ func drawPreview(ctx context.Context, set data.Set) (artifacts.File, error) {
 func paste(sheet *image.RGBA, x0, y0 int, b *data.Batch, set data.Set) {
 	level := func(p, c int) uint8 {
 		c = min(c, b.C-1)
-		v := (float64(float64(b.X[p*b.C+c])*set.Std[c]) + set.Mean[c]) * 255
+		v := float64((float64(float64(b.X[p*b.C+c])*set.Std[c]) + set.Mean[c]) * 255)
 		return uint8(min(255, max(0, v+0.5)))
 	}
 	for p := range b.H * b.W {

@@ -68,7 +68,34 @@ func learn(t testing.TB, space arch.Space, set data.Set, steps int, arithmetic n
 // shapes a little.
 func exporting(t testing.TB) Config {
 	t.Helper()
-	space := arch.Space{
+	space := smallSpace()
+	set := datatest.Shapes(t, 16, 600, 600)
+	learned.Do(func() { learned.weights = learn(t, space, set, 90, "go") })
+	weights := filepath.Join(t.TempDir(), "supernet.safetensors")
+	if err := os.WriteFile(weights, learned.weights, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c := exportOf(t, space, set, weights)
+	c.Calibration, c.Ranges = 200, 100
+	return c
+}
+
+// untrained returns the export of a subnet with random weights, and of few
+// images.
+func untrained(t testing.TB) Config {
+	t.Helper()
+	space := smallSpace()
+	weights := filepath.Join(t.TempDir(), "supernet.safetensors")
+	if err := nn.New(space, 1).Save(weights); err != nil {
+		t.Fatal(err)
+	}
+	c := exportOf(t, space, datatest.Shapes(t, 16, 40, 36), weights)
+	c.Calibration, c.Ranges = 20, 20
+	return c
+}
+
+func smallSpace() arch.Space {
+	return arch.Space{
 		Backbone: arch.Backbone{
 			Input: 3, Stem: arch.Stem{Channels: 16, Kernel: 3, Stride: 2},
 			Groups: []arch.Group{{Expansion: 1, Channels: 8, Repeats: 1, Stride: 1}, {Expansion: 6, Channels: 16, Repeats: 2, Stride: 2}},
@@ -76,16 +103,14 @@ func exporting(t testing.TB) Config {
 		},
 		Widths: arch.Widths{1, 1, 1, 1}, Resolutions: []int{12, 16}, Expansions: []int{3, 6}, Depths: []int{1, 2}, Kernels: []int{3, 5},
 	}
-	set := datatest.Shapes(t, 16, 600, 600)
-	learned.Do(func() { learned.weights = learn(t, space, set, 90, "go") })
-	weights := filepath.Join(t.TempDir(), "supernet.safetensors")
-	if err := os.WriteFile(weights, learned.weights, 0o644); err != nil {
-		t.Fatal(err)
-	}
+}
+
+func exportOf(t testing.TB, space arch.Space, set data.Set, weights string) Config {
+	t.Helper()
 	file, subnet := artifacts.Local(weights), space.Largest()
 	return Config{
 		Network: arch.Spec{Name: "ours", Space: &space, Subnet: &subnet}, Platform: platform(t, "tinyraptor"),
-		Supernet: &file, Dataset: &set, Calibration: 200, Ranges: 100, Encoding: deployed.Unsigned, Arithmetic: "go",
+		Supernet: &file, Dataset: &set, Encoding: deployed.Unsigned, Arithmetic: "go",
 	}
 }
 

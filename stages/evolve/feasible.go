@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"eyrie/pipeline"
+	"eyrie/pipeline/float"
 )
 
 // feasible says at once where no subnet can meet a limit, with the least that
@@ -45,7 +46,7 @@ func (s *hunt) feasible() error {
 // enough writes a number with six digits, rounded up, so that a limit of what it
 // says is met.
 func enough(v float64) string {
-	digit := math.Pow(10, math.Floor(math.Log10(v))-5)
+	digit := float.Pow(10, math.Floor(float.Log10(v))-5)
 	return fmt.Sprintf("%.6g", math.Ceil(v/digit)*digit)
 }
 

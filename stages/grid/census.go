@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sort"
 
+	"eyrie/pipeline/float"
 	"eyrie/stages/raptor"
 )
 
@@ -112,9 +113,9 @@ func (f front) pick(rule string) point {
 		score = func(p point) float64 { return float64(p.macs) }
 	case Knee:
 		a, b := f[0], f[len(f)-1]
-		x, y := math.Log(float64(b.macs)/float64(a.macs)), math.Log(b.mu/a.mu)
+		x, y := float.Log(float64(b.macs)/float64(a.macs)), float.Log(b.mu/a.mu)
 		score = func(p point) float64 { // the distance from the line a–b, times its length
-			return y*math.Log(float64(p.macs)/float64(a.macs)) - x*math.Log(p.mu/a.mu)
+			return float64(y*float.Log(float64(p.macs)/float64(a.macs))) - float64(x*float.Log(p.mu/a.mu))
 		}
 	}
 	return slices.MaxFunc(f, func(p, q point) int { return cmp.Compare(score(p), score(q)) })

@@ -11,10 +11,10 @@ package grid
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
 
 	"eyrie/pipeline"
+	"eyrie/pipeline/float"
 	"eyrie/pipeline/mistake"
 	"eyrie/stages/arch"
 	"eyrie/stages/raptor"
@@ -71,7 +71,6 @@ type Reference struct {
 // maxAssignments bounds the grid: beyond it enumeration would take hours.
 const maxAssignments = 1e10
 
-// Validate checks what the schema cannot.
 // Check reports the mistakes of platforms and backbone, and a grid that is none, or has
 // more assignments than can be enumerated.
 func (c *Config) Check(r *mistake.Report) {
@@ -86,7 +85,7 @@ func (c *Config) Check(r *mistake.Report) {
 	if r.Knows("max", "min") && c.Max < c.Min {
 		r.At("max").Badf("%v is below min, %v", c.Max, c.Min)
 	} else if r.Knows("max", "min", "step", "backbone.groups") && c.Step > 0 {
-		n := math.Pow(float64(len(options(c.Min, c.Max, c.Step))), float64(len(c.Backbone.Groups)+2))
+		n := float.Pow(float64(len(options(c.Min, c.Max, c.Step))), float64(len(c.Backbone.Groups)+2))
 		if n > maxAssignments {
 			r.At("step").Badf("%.2g assignments, at most %.0g can be enumerated: write a larger step", n, maxAssignments)
 		}

@@ -3,9 +3,9 @@ package grid
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 
+	"eyrie/pipeline/float"
 	"eyrie/stages/arch"
 	"eyrie/stages/raptor"
 )
@@ -102,10 +102,10 @@ func (s *space) standing(all *census, others []*census) *Standing {
 	growth := 0.0
 	for _, p := range all.front {
 		if p.mu > 0 { // else nothing is moved, and μ means nothing
-			growth = max(growth, min(math.Log(float64(p.macs)/float64(e.MACs)), math.Log(p.mu/e.Mu)))
+			growth = max(growth, min(float.Log(float64(p.macs)/float64(e.MACs)), float.Log(p.mu/e.Mu)))
 		}
 	}
-	st.Distance = math.Expm1(growth)
+	st.Distance = float.Expm1(growth)
 	networks := map[string]bool{}
 	slices.SortStableFunc(ref.dominators, func(p, q point) int { return cmp.Compare(q.mu, p.mu) })
 	for _, p := range ref.dominators {

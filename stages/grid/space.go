@@ -24,7 +24,7 @@ type space struct {
 func options(least, most, step float64) []float64 {
 	var o []float64
 	for i := 0; ; i++ {
-		v := math.Round((least+float64(i)*step)*1e9) / 1e9 // 0.9, not 0.8999999999999999
+		v := math.Round((least+float64(float64(i)*step))*1e9) / 1e9 // 0.9, not 0.8999999999999999
 		if v > most+1e-9 {
 			return o
 		}

@@ -1,6 +1,10 @@
 package nn
 
-import "math"
+import (
+	"math"
+
+	"eyrie/pipeline/float"
+)
 
 // Loss says what a subnet learns from: cross-entropy against the labels, and
 // against the predictions of a teacher, each with a weight.
@@ -42,7 +46,7 @@ func (t *softmaxLoss) image(i int) {
 		p[j] = float32(e)
 		sum += e
 	}
-	lse := top + math.Log(sum)
+	lse := top + float.Log(sum)
 	label := int(t.labels[i])
 	t.correct[i] = best == label
 	loss := 0.0

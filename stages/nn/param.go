@@ -3,6 +3,8 @@ package nn
 import (
 	"math"
 	"math/rand/v2"
+
+	"eyrie/pipeline/float"
 )
 
 // param is one trained tensor. Matrices are stored with the input channel (or
@@ -60,14 +62,14 @@ func (p *param) fill(v float32) {
 // normal draws every element from a normal distribution around 0.
 func (p *param) normal(rng *rand.Rand, std float64) {
 	for i := range p.value {
-		p.value[i] = float32(rng.NormFloat64() * std)
+		p.value[i] = float32(float.Normal(rng) * std)
 	}
 }
 
 // uniform draws every element from [-limit, limit).
 func (p *param) uniform(rng *rand.Rand, limit float64) {
 	for i := range p.value {
-		p.value[i] = float32((2*rng.Float64() - 1) * limit)
+		p.value[i] = float32((2*float64(rng.Float64()) - 1) * limit)
 	}
 }
 

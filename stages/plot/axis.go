@@ -9,6 +9,8 @@ import (
 	"gonum.org/v1/plot/vg"
 
 	gonum "gonum.org/v1/plot"
+
+	"eyrie/pipeline/float"
 )
 
 // tickText writes a number as short as it is exact to ten digits.
@@ -23,7 +25,7 @@ func tickText(v float64) string {
 // linearTicks labels multiples of 1, 2, 2.5 or 5 times a power of ten, some six of
 // them.
 func linearTicks(lo, hi float64) []gonum.Tick {
-	step := math.Pow(10, math.Floor(math.Log10((hi-lo)/6)))
+	step := float.Pow(10, math.Floor(float.Log10((hi-lo)/6)))
 	for _, m := range []float64{1, 2, 2.5, 5, 10} {
 		if (hi-lo)/(m*step) <= 6.5 {
 			step *= m
@@ -43,8 +45,8 @@ func wholeTicks(lo, hi float64) []gonum.Tick {
 
 func ticksBy(step, lo, hi float64) []gonum.Tick {
 	var ticks []gonum.Tick
-	for i := math.Ceil(lo/step - 1e-9); i*step <= hi+step*1e-9; i++ {
-		v := i*step + 0 // not -0
+	for i := math.Ceil(lo/step - 1e-9); float64(i*step) <= hi+float64(step*1e-9); i++ {
+		v := float64(i*step) + 0 // not -0
 		ticks = append(ticks, gonum.Tick{Value: v, Label: tickText(v)})
 	}
 	return ticks
@@ -54,10 +56,10 @@ func ticksBy(step, lo, hi float64) []gonum.Tick {
 // 1 alone over many.
 func logTicks(lo, hi float64) []gonum.Tick {
 	var ticks []gonum.Tick
-	decades := math.Log10(hi / lo)
-	for e := math.Floor(math.Log10(lo)); e <= math.Ceil(math.Log10(hi)); e++ {
+	decades := float.Log10(hi / lo)
+	for e := math.Floor(float.Log10(lo)); e <= math.Ceil(float.Log10(hi)); e++ {
 		for m := 1.0; m < 10; m++ {
-			v := m * math.Pow(10, e)
+			v := m * float.Pow(10, e)
 			if v < lo*(1-1e-9) || v > hi*(1+1e-9) {
 				continue
 			}

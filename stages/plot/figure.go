@@ -17,6 +17,7 @@ import (
 	gonum "gonum.org/v1/plot"
 
 	"eyrie/pipeline"
+	"eyrie/pipeline/float"
 )
 
 // figure is a Config whose points have been resolved.
@@ -278,12 +279,12 @@ func setRange(a *gonum.Axis, c Axis) {
 		if a.Min == a.Max || a.Min <= 0 { // a single value, or bars
 			a.Min, a.Max = a.Max/2, a.Max*2
 		}
-		air := math.Pow(a.Max/a.Min, 0.03)
+		air := float.Pow(a.Max/a.Min, 0.03)
 		a.Min, a.Max = a.Min/air, a.Max*air
 	case a.Min == a.Max:
 		a.Min, a.Max = a.Min-0.5, a.Max+0.5
 	default:
-		air := 0.04 * (a.Max - a.Min)
+		air := float64(0.04 * (a.Max - a.Min))
 		if a.Min != 0 {
 			a.Min -= air
 		}

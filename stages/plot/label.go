@@ -126,19 +126,20 @@ func around(p vg.Point, r vg.Length) vg.Rectangle {
 // then at the corners.
 func room(c draw.Canvas, style text.Style, label string, at vg.Point, taken *obstacles) (place vg.Point, box vg.Rectangle, ok bool) {
 	size := style.Rectangle(label).Size()
+	half := vg.Point{X: vg.Length(size.X / 2), Y: vg.Length(size.Y / 2)}
 	gap := vg.Points(5)
 	for _, d := range [][2]vg.Length{{1, 0}, {-1, 0}, {0, 1}, {0, -1}, {1, 1}, {-1, 1}, {1, -1}, {-1, -1}} {
-		middle := vg.Point{X: at.X + d[0]*(gap+size.X/2), Y: at.Y + d[1]*(gap+size.Y/2)}
+		middle := vg.Point{X: at.X + vg.Length(d[0]*(gap+half.X)), Y: at.Y + vg.Length(d[1]*(gap+half.Y))}
 		box := vg.Rectangle{
-			Min: vg.Point{X: middle.X - size.X/2, Y: middle.Y - size.Y/2},
-			Max: vg.Point{X: middle.X + size.X/2, Y: middle.Y + size.Y/2},
+			Min: vg.Point{X: middle.X - half.X, Y: middle.Y - half.Y},
+			Max: vg.Point{X: middle.X + half.X, Y: middle.Y + half.Y},
 		}
 		if !c.Contains(box.Min) || !c.Contains(box.Max) {
 			continue
 		}
 		if taken.clear(box) {
 			descent := style.FontExtents().Descent
-			return vg.Point{X: box.Min.X, Y: box.Min.Y + descent/2}, box, true
+			return vg.Point{X: box.Min.X, Y: box.Min.Y + vg.Length(descent/2)}, box, true
 		}
 	}
 	return vg.Point{}, vg.Rectangle{}, false

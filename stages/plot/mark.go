@@ -52,7 +52,7 @@ func (m *marks) GlyphBoxes(p *gonum.Plot) []gonum.GlyphBox {
 	if !m.marked {
 		return nil
 	}
-	r := m.glyph().Radius*3/2 + vg.Points(1)
+	r := vg.Length(m.glyph().Radius*3/2) + vg.Points(1)
 	var boxes []gonum.GlyphBox
 	for _, pt := range m.points {
 		boxes = append(boxes, gonum.GlyphBox{
@@ -228,7 +228,7 @@ func (b *bars) Plot(c draw.Canvas, p *gonum.Plot) {
 
 // Thumbnail draws a filled box for the legend.
 func (b *bars) Thumbnail(c *draw.Canvas) {
-	mid, half := c.Center(), (c.Max.Y-c.Min.Y)/2
+	mid, half := c.Center(), vg.Length((c.Max.Y-c.Min.Y)/2)
 	c.FillPolygon(b.color(), []vg.Point{
 		{X: mid.X - half, Y: mid.Y - half}, {X: mid.X + half, Y: mid.Y - half},
 		{X: mid.X + half, Y: mid.Y + half}, {X: mid.X - half, Y: mid.Y + half},

@@ -5,6 +5,8 @@ import (
 
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
+
+	"eyrie/pipeline/float"
 )
 
 // shape is a filled marker with a rim in the page's colour, so that markers that
@@ -31,8 +33,8 @@ func polygon(n int, radius, angle float64) shape { return star(n, radius, 0, ang
 func star(n int, outer, inner, angle float64) (s shape) {
 	for i := range n {
 		at := func(r, turn float64) vg.Point {
-			a := angle + 2*math.Pi*(float64(i)+turn)/float64(n)
-			return vg.Point{X: vg.Length(r * math.Cos(a)), Y: vg.Length(r * math.Sin(a))}
+			a := angle + float64(2*math.Pi*(float64(i)+turn)/float64(n))
+			return vg.Point{X: vg.Length(r * float.Cos(a)), Y: vg.Length(r * float.Sin(a))}
 		}
 		s = append(s, at(outer, 0))
 		if inner > 0 {

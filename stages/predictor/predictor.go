@@ -25,7 +25,7 @@ import (
 )
 
 // Stage is the train-predictor stage.
-var Stage = pipeline.Define("train-predictor", 2,
+var Stage = pipeline.Define("train-predictor", 3,
 	`Learns to predict the accuracy of a supernet's subnets from measured ones.
 
 Random subnets are measured on training images that train-supernet held out. Of
@@ -101,7 +101,7 @@ func (c Config) Check(r *mistake.Report) {
 }
 
 // unseen returns how many samples are kept back; a correlation takes two.
-func (c Config) unseen() int { return max(2, int(c.Unseen*float64(c.Samples)+0.5)) }
+func (c Config) unseen() int { return max(2, int(float64(c.Unseen*float64(c.Samples))+0.5)) }
 
 func run(ctx context.Context, c Config) (Output, error) {
 	supernet, err := nn.Load(c.Supernet.Path)

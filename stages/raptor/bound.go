@@ -25,8 +25,8 @@ func (g *window) bound(memory int64) int64 {
 		return once
 	}
 	r := max(1, float64(g.k*g.k)/float64(g.stride*g.stride))
-	products := float64(g.taps(g.ho, g.hi)) * float64(g.taps(g.wo, g.wi)) * float64(g.ci) * float64(g.co)
-	reuse := 2*products/math.Sqrt(r*float64(memory)) - 2*float64(memory)
+	products := float64(float64(g.taps(g.ho, g.hi)) * float64(g.taps(g.wo, g.wi)) * float64(g.ci) * float64(g.co))
+	reuse := 2*products/math.Sqrt(r*float64(memory)) - float64(2*float64(memory))
 	return max(once, int64(reuse))
 }
 

@@ -45,7 +45,12 @@ type LayerCost struct {
 
 // sys returns the SYS cycles of a schedule.
 func (p *Platform) sys(s *Schedule) float64 {
-	return p.ActivationCost*float64(s.Activations()) + p.WeightCost*float64(s.Weights) + p.TileCost*float64(s.Tiles)
+	return p.transfer(s.Activations(), s.Weights, s.Tiles)
+}
+
+// transfer returns the SYS cycles of moving so many bytes in so many tiles.
+func (p *Platform) transfer(activations, weights, tiles int) float64 {
+	return float64(p.ActivationCost*float64(activations)) + float64(p.WeightCost*float64(weights)) + float64(p.TileCost*float64(tiles))
 }
 
 // npu returns the NPU cycles of a layer.
@@ -64,7 +69,7 @@ func (p *Platform) cycles(npu, sys float64, tiles int) float64 {
 		return npu + sys
 	}
 	n := float64(tiles)
-	return (npu+sys)/n + (n-1)/n*max(npu, sys)
+	return (npu+sys)/n + float64((n-1)/n*max(npu, sys))
 }
 
 // Mu returns the paper's efficiency, NPU cycles / SYS cycles (equation 1), and 0

@@ -241,7 +241,7 @@ func (s *step) run(m *move, next move, r room, out placement) {
 	sys, tiles, memory := s.oversize, 1, g.operands*g.in+g.out+g.w
 	if g.fits(&r) {
 		in, out := g.moved(&r)
-		sys += s.p.ActivationCost*float64(in+out) + s.p.WeightCost*float64(g.w) + s.p.TileCost
+		sys += s.p.transfer(in+out, g.w, 1)
 	} else {
 		if s.p.Policy != Mixed && (next.held > 0 || r.chip > 0 || r.outChip) {
 			return

@@ -61,7 +61,7 @@ func (p *Platform) schedule(g *window, r *room, best *Schedule) bool {
 	if r.keep {
 		return false
 	}
-	s := tiler{window: g, room: r, buffers: 1, act: p.ActivationCost, wt: p.WeightCost, t: p.TileCost, best: best, cost: math.Inf(1)}
+	s := tiler{window: g, room: r, buffers: 1, p: p, best: best, cost: math.Inf(1)}
 	if p.DoubleBuffer {
 		s.buffers = 2
 	}
@@ -101,8 +101,8 @@ func (g *window) whole(r *room) Schedule {
 type tiler struct {
 	*window
 	*room
-	buffers    int     // 1, or 2 for double buffering
-	act, wt, t float64 // SYS cycles per byte of activations, of weights, per tile
+	buffers int // 1, or 2 for double buffering
+	p       *Platform
 
 	best *Schedule
 	cost float64 // SYS cycles of best; +Inf while there is none
@@ -126,7 +126,7 @@ func (s *tiler) try(c Schedule, weights int) {
 	} else if c.Memory > s.memory {
 		return
 	}
-	cost := s.act*float64(c.Activations()) + s.wt*float64(c.Weights) + s.t*float64(c.Tiles)
+	cost := s.p.transfer(c.Activations(), c.Weights, c.Tiles)
 	if cost < s.cost {
 		*s.best, s.cost = c, cost
 	}
@@ -137,7 +137,7 @@ func (s *tiler) try(c Schedule, weights int) {
 func (s *tiler) tiled() {
 	for n := 1; n <= s.ho; {
 		th := ceilDiv(s.ho, n)
-		if read := s.operands - s.chip; s.act*float64(s.readRows(th)*s.wi*s.ci*read+s.stored())+s.wt*float64(s.w)+s.t*float64(ceilDiv(s.ho, th)) < s.cost {
+		if read := s.operands - s.chip; s.p.transfer(s.readRows(th)*s.wi*s.ci*read+s.stored(), s.w, ceilDiv(s.ho, th)) < s.cost {
 			if s.kind == dense {
 				s.dense(th)
 			} else {
@@ -210,7 +210,7 @@ func (s *tiler) dense(th int) {
 	for n := 1; n <= s.ci; {
 		ci := ceilDiv(s.ci, n)
 		ni := ceilDiv(s.ci, ci)
-		if s.act*float64(input+s.stored())+s.wt*float64(s.w)+s.t*float64(nh*ni) >= s.cost {
+		if s.p.transfer(input+s.stored(), s.w, nh*ni) >= s.cost {
 			break // more parts only cost more tiles
 		}
 		s.split(th, ci, nh, ni, rows*s.wi*read, outTile, input)

@@ -49,10 +49,10 @@ func (g Graph) Best(limit float64) (p Path, ok bool) {
 	}
 	lambda, known := g.relax(limit, known)
 	cheapest, way := g.longest(0, -1).most, g.longest(1, -lambda)
-	slack := 1e-9 * (math.Abs(known.Value) + lambda*limit) // sums in another order differ in their last digits
+	slack := float64(1e-9 * (math.Abs(known.Value) + float64(lambda*limit))) // sums in another order differ in their last digits
 	goal := known.Value
 	labels := g.label(func(node int, l label) bool {
-		if l.cost-cheapest[node] > limit || l.value-lambda*(l.cost-limit)+way.most[node] < goal-slack {
+		if l.cost-cheapest[node] > limit || l.value-float64(lambda*(l.cost-limit))+way.most[node] < goal-slack {
 			return false
 		}
 		if e := way.end[node]; l.cost+e.cost <= limit {
@@ -101,7 +101,7 @@ func (g Graph) relax(limit float64, known Path) (lambda float64, best Path) {
 		low, high = high, 2*high
 	}
 	for range 64 {
-		mid := low + (high-low)/2
+		mid := low + float64((high-low)/2)
 		if within(mid) {
 			high = mid
 		} else {
@@ -129,7 +129,7 @@ func (g Graph) longest(value, cost float64) ways {
 			if e.To <= node {
 				panic(fmt.Sprintf("search: an edge leads from node %d back to %d", node, e.To))
 			}
-			if m := value*e.Value + cost*e.Cost + w.most[e.To]; m > w.most[node] {
+			if m := float64(value*e.Value) + float64(cost*e.Cost) + w.most[e.To]; m > w.most[node] {
 				w.most[node], w.next[node] = m, i
 				w.end[node] = label{cost: e.Cost + w.end[e.To].cost, value: e.Value + w.end[e.To].value}
 			}

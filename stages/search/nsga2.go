@@ -32,7 +32,7 @@ func (s *nsga2[G]) Ask() []G {
 		return s.proposer.sample(s.Population)
 	}
 	p := s.proposer
-	mutations := int(s.Mutation*float64(s.Population) + 0.5)
+	mutations := int(float64(s.Mutation*float64(s.Population)) + 0.5)
 	children := p.fill(nil, mutations, func() G { return p.Mutate(p.rng, s.tournament()) })
 	return p.fill(children, s.Population-mutations, func() G {
 		return p.Crossover(p.rng, s.tournament(), s.tournament())

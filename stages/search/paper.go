@@ -20,7 +20,7 @@ func (s *paper[G]) Ask() []G {
 		return s.proposer.sample(s.Population)
 	}
 	p, parents := s.proposer, s.population
-	mutations := int(s.Mutation*float64(s.Population) + 0.5)
+	mutations := int(float64(s.Mutation*float64(s.Population)) + 0.5)
 	children := p.fill(nil, mutations, func() G {
 		return p.Mutate(p.rng, p.pick(parents).Genome)
 	})

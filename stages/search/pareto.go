@@ -154,10 +154,10 @@ func volume(points [][]float64, reference []float64) float64 {
 			return p[0] - reference[0]
 		case 1:
 			widest = max(widest, p[0]-reference[0])
-			sum += (p[1] - floor) * widest
+			sum += float64((p[1] - floor) * widest)
 		default:
 			if p[last] > floor {
-				sum += (p[last] - floor) * volume(points[:i+1], reference[:last])
+				sum += float64((p[last] - floor) * volume(points[:i+1], reference[:last]))
 			}
 		}
 	}

@@ -195,7 +195,7 @@ func (p *proposer[G]) pick(trials []Trial[G]) Trial[G] {
 
 // share returns the part of n, at least one.
 func share(part float64, n int) int {
-	return min(n, max(1, int(part*float64(n)+0.5)))
+	return min(n, max(1, int(float64(part*float64(n))+0.5)))
 }
 
 func sortTrials[G comparable](trials []Trial[G]) {

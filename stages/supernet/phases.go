@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"eyrie/pipeline/float"
 	"eyrie/pipeline/mistake"
 	"eyrie/stages/arch"
 )
@@ -138,7 +139,7 @@ func (p span) rate(step int) float64 {
 	if i < p.warm {
 		return p.Rate * float64(i+1) / float64(p.warm)
 	}
-	return p.Rate * (1 + math.Cos(math.Pi*float64(i-p.warm)/float64(p.last-p.first-p.warm))) / 2
+	return p.Rate * (1 + float.Cos(math.Pi*float64(i-p.warm)/float64(p.last-p.first-p.warm))) / 2
 }
 
 // draw returns the subnets of a step, in the order in which they run; in a

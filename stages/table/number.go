@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/dustin/go-humanize"
+
+	"eyrie/pipeline/float"
 )
 
 // verb is a printf format with exactly one verb for a number.
@@ -75,12 +77,12 @@ func si(v float64, unit string) string {
 	runes := []rune(prefixes)
 	exp := 0
 	if v != 0 {
-		exp = min(5, max(-4, int(math.Floor(math.Log10(math.Abs(v)*(1+5e-4))/3))))
+		exp = min(5, max(-4, int(math.Floor(float.Log10(math.Abs(v)*(1+5e-4))/3))))
 	}
-	v /= math.Pow(1000, float64(exp))
+	v /= float.Pow(1000, float64(exp))
 	digits := 2
 	if v != 0 {
-		digits = min(2, max(0, 2-int(math.Floor(math.Log10(math.Abs(v)*(1+5e-4))))))
+		digits = min(2, max(0, 2-int(math.Floor(float.Log10(math.Abs(v)*(1+5e-4))))))
 	}
 	prefix := strings.TrimSpace(string(runes[exp+4]))
 	return strings.TrimSpace(strconv.FormatFloat(v, 'f', digits, 64) + " " + prefix + unit)

@@ -3,18 +3,15 @@ package table
 import (
 	"encoding/csv"
 	"encoding/json"
-	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"eyrie/artifacts"
 	"eyrie/pipeline"
+	"eyrie/pipeline/pipelinetest"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 // from returns a number with one origin.
 func from(v float64, kind pipeline.Provenance, step, output string) pipeline.Traced {
@@ -73,42 +70,17 @@ func table3() Config {
 }
 
 // Each format shows the same table, escaped as it demands.
-func TestFormats(t *testing.T) {
+func TestGolden(t *testing.T) {
 	config := table3()
 	config.Provenance = "column"
 	out, err := run(pipeline.With(t.Context(), pipeline.Env{Work: t.TempDir()}), config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range []artifacts.File{out.Markdown, out.CSV, out.LaTeX, out.HTML} {
-		got, err := f.ReadFile()
-		if err != nil {
-			t.Fatal(err)
-		}
-		path := filepath.Join("testdata", "table3"+filepath.Ext(f.Path))
-		if *update {
-			if err := os.WriteFile(path, got, 0o666); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if string(got) != string(want) {
-			t.Errorf("%s (bump the version, go test -update):\n%s\nwant\n%s", path, got, want)
-		}
-	}
+	pipelinetest.Golden(t, Stage, map[string]any{"table3": out})
 	md, _ := out.Markdown.ReadFile()
 	if out.Text != string(md) {
 		t.Error("text differs from table.md")
-	}
-}
-
-// The golden files belong to this version.
-func TestVersion(t *testing.T) {
-	if Stage.Version != 6 {
-		t.Errorf("version %d: check the golden files, then this test", Stage.Version)
 	}
 }
 

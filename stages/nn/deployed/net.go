@@ -149,7 +149,7 @@ func accumulate[T int32 | float32](l *arch.Layer, x, w, y []T) {
 				weights := w[tap*l.Out.C*in:][:l.Out.C*in]
 				if l.Op == arch.Depthwise {
 					for o, v := range pixel {
-						out[o] += v * weights[o]
+						out[o] += T(v * weights[o])
 					}
 				} else {
 					products(pixel, weights, out)
@@ -168,10 +168,10 @@ func products[T int32 | float32](x, w, y []T) {
 		w0, w1, w2, w3 := w[o*n:][:n], w[(o+1)*n:][:n], w[(o+2)*n:][:n], w[(o+3)*n:][:n]
 		var s0, s1, s2, s3 T
 		for i, v := range x {
-			s0 += v * w0[i]
-			s1 += v * w1[i]
-			s2 += v * w2[i]
-			s3 += v * w3[i]
+			s0 += T(v * w0[i])
+			s1 += T(v * w1[i])
+			s2 += T(v * w2[i])
+			s3 += T(v * w3[i])
 		}
 		y[o] += s0
 		y[o+1] += s1
@@ -181,7 +181,7 @@ func products[T int32 | float32](x, w, y []T) {
 	for ; o < len(y); o++ {
 		var sum T
 		for i, v := range x {
-			sum += v * w[o*n+i]
+			sum += T(v * w[o*n+i])
 		}
 		y[o] += sum
 	}

@@ -5,7 +5,7 @@ import (
 	"math"
 	"slices"
 
-	"gonum.org/v1/gonum/floats"
+	"eyrie/pipeline/float"
 )
 
 // Neighbours predicts the mean of the K measurements whose features are
@@ -38,7 +38,7 @@ func FitNeighbours(x [][]float64, y []float64) Neighbours {
 			sum += y[j]
 			if k := 1 << next; rank+1 == k && next < len(loss) {
 				d := sum/float64(k) - y[i]
-				loss[next] += d * d
+				loss[next] += float64(d * d)
 				next++
 			}
 		}
@@ -55,11 +55,14 @@ func FitNeighbours(x [][]float64, y []float64) Neighbours {
 // nearest returns the indices of all measurements but one by their distance.
 func (m Neighbours) nearest(x []float64, but int) []int {
 	order := make([]int, 0, len(m.X))
-	distance := make([]float64, len(m.X))
+	distance := make([]float64, len(m.X)) // squared
+	difference := make([]float64, len(x))
 	for i := range m.X {
 		if i != but {
 			order = append(order, i)
-			distance[i] = floats.Distance(x, m.X[i], 2)
+			copy(difference, x)
+			float.AddScaled(difference, -1, m.X[i])
+			distance[i] = float.Dot(difference, difference)
 		}
 	}
 	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(distance[i], distance[j]) })

@@ -4,7 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 
-	"gonum.org/v1/gonum/floats"
+	"eyrie/pipeline/float"
 )
 
 // Network is a multilayer perceptron with two hidden layers of rectified
@@ -51,7 +51,7 @@ func FitNetwork(x [][]float64, y []float64, seed uint64) *Network {
 			i := rng.IntN(len(x))
 			n.backward(n.forward(x[i]) - (y[i]-n.Level)/n.Spread)
 		}
-		rate := rate * (1 + math.Cos(math.Pi*float64(step)/steps)) / 2
+		rate := rate * (1 + float.Cos(math.Pi*float64(step)/steps)) / 2
 		for l := range n.layers {
 			n.layers[l].update(step+1, rate)
 		}
@@ -60,7 +60,7 @@ func FitNetwork(x [][]float64, y []float64, seed uint64) *Network {
 }
 
 // Predict returns the network's estimate. It must not be called concurrently.
-func (n *Network) Predict(x []float64) float64 { return n.Level + n.Spread*n.forward(x) }
+func (n *Network) Predict(x []float64) float64 { return n.Level + float64(n.Spread*n.forward(x)) }
 
 func (n *Network) forward(x []float64) float64 {
 	for l := range n.layers {
@@ -81,7 +81,7 @@ func newDense(in, out int, rng *rand.Rand) dense {
 	d := dense{in: in, out: out, weights: make([]float64, in*out), bias: make([]float64, out)}
 	scale := math.Sqrt(2 / float64(in)) // He et al., ICCV 2015
 	for i := range d.weights {
-		d.weights[i] = scale * rng.NormFloat64()
+		d.weights[i] = scale * float.Normal(rng)
 	}
 	d.gradients, d.biasGrad = make([]float64, in*out), make([]float64, out)
 	for m := range d.moments {
@@ -94,7 +94,7 @@ func newDense(in, out int, rng *rand.Rand) dense {
 func (d *dense) forward(x []float64, rectify bool) []float64 {
 	d.inputs = x
 	for o := range d.out {
-		d.sums[o] = d.bias[o] + floats.Dot(d.weights[o*d.in:(o+1)*d.in], x)
+		d.sums[o] = d.bias[o] + float.Dot(d.weights[o*d.in:(o+1)*d.in], x)
 		if d.outputs[o] = d.sums[o]; rectify {
 			d.outputs[o] = max(0, d.sums[o])
 		}
@@ -108,9 +108,9 @@ func (d *dense) backward(delta []float64, rectified bool) []float64 {
 		if rectified && d.sums[o] <= 0 {
 			continue
 		}
-		d.biasGrad[o] += v / batch
-		floats.AddScaled(d.gradients[o*d.in:(o+1)*d.in], v/batch, d.inputs)
-		floats.AddScaled(below, v, d.weights[o*d.in:(o+1)*d.in])
+		d.biasGrad[o] += float64(v / batch)
+		float.AddScaled(d.gradients[o*d.in:(o+1)*d.in], v/batch, d.inputs)
+		float.AddScaled(below, v, d.weights[o*d.in:(o+1)*d.in])
 	}
 	return below
 }
@@ -124,11 +124,11 @@ func (d *dense) update(step int, rate float64) {
 // the gradient.
 func adam(step int, rate, decay float64, weights, gradient []float64, moments [2][]float64) {
 	const first, second, epsilon = 0.9, 0.999, 1e-8
-	scale := math.Sqrt(1-math.Pow(second, float64(step))) / (1 - math.Pow(first, float64(step)))
+	scale := math.Sqrt(1-float.Pow(second, float64(step))) / (1 - float.Pow(first, float64(step)))
 	for i, g := range gradient {
-		moments[0][i] = first*moments[0][i] + (1-first)*g
-		moments[1][i] = second*moments[1][i] + (1-second)*g*g
-		weights[i] -= rate * (scale*moments[0][i]/(math.Sqrt(moments[1][i])+epsilon) + decay*weights[i])
+		moments[0][i] = float64(first*moments[0][i]) + float64((1-first)*g)
+		moments[1][i] = float64(second*moments[1][i]) + float64((1-second)*g*g)
+		weights[i] -= float64(rate * (scale*moments[0][i]/(math.Sqrt(moments[1][i])+epsilon) + float64(decay*weights[i])))
 		gradient[i] = 0
 	}
 }

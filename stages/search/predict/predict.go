@@ -117,7 +117,7 @@ func KendallError(a, b []float64) float64 {
 	}
 	centre, sum := mean(tau), 0.0
 	for _, v := range tau {
-		sum += (v - centre) * (v - centre)
+		sum += float64((v - centre) * (v - centre))
 	}
 	n := float64(max(1, len(a)))
 	return math.Sqrt(sum * (n - 1) / n)
@@ -134,9 +134,9 @@ func concordOf(da, db float64) concord {
 }
 
 func (c *concord) add(d concord, times float64) {
-	c.agree += times * d.agree
-	c.untiedA += times * d.untiedA
-	c.untiedB += times * d.untiedB
+	c.agree += float64(times * d.agree)
+	c.untiedA += float64(times * d.untiedA)
+	c.untiedB += float64(times * d.untiedB)
 }
 
 func (c concord) tau() float64 {

@@ -2,9 +2,9 @@ package predict
 
 import (
 	"math"
+	"slices"
 
-	"gonum.org/v1/gonum/floats"
-	"gonum.org/v1/gonum/mat"
+	"eyrie/pipeline/float"
 )
 
 // Ridge is a linear model. As each feature contributes by itself, the best of
@@ -16,7 +16,7 @@ type Ridge struct {
 }
 
 // Predict returns Intercept + Weights·x.
-func (r Ridge) Predict(x []float64) float64 { return r.Intercept + floats.Dot(r.Weights, x) }
+func (r Ridge) Predict(x []float64) float64 { return r.Intercept + float.Dot(r.Weights, x) }
 
 // FitRidge minimises ‖y − Xw‖² + λ‖w‖², with an unpenalised intercept. Of
 // λ = 10⁻³ … 10⁴ it takes that with the least leave-one-out error.
@@ -24,7 +24,7 @@ func FitRidge(x [][]float64, y []float64) Ridge {
 	d := decompose(x, y)
 	best, least := 0.0, math.Inf(1)
 	for exponent := -3.0; exponent <= 4; exponent += 0.5 {
-		penalty := math.Pow(10, exponent)
+		penalty := float.Pow(10, exponent)
 		if e := d.leaveOneOut(penalty); e < least {
 			best, least = penalty, e
 		}
@@ -35,40 +35,74 @@ func FitRidge(x [][]float64, y []float64) Ridge {
 // decomposition holds centred measurements in the basis of those eigenvectors of
 // XᵀX that the measurements span, where the solution for each λ is a division.
 type decomposition struct {
-	centre []float64 // mean of each feature
-	level  float64   // mean of y
-	target []float64 // y − level
-	basis  mat.Dense // its columns are the eigenvectors
-	values []float64 // eigenvalues
-	design mat.Dense // X·basis
-	moment []float64 // designᵀ·target
+	centre []float64   // mean of each feature
+	level  float64     // mean of y
+	target []float64   // y − level
+	basis  [][]float64 // the eigenvectors
+	values []float64   // their eigenvalues
+	design [][]float64 // of each measurement: its coordinates in the basis
+	moment []float64   // designᵀ·target
 }
 
 func decompose(x [][]float64, y []float64) *decomposition {
 	n, p := len(x), len(x[0])
-	d := &decomposition{centre: make([]float64, p), level: mean(y), target: make([]float64, n)}
+	d := &decomposition{centre: make([]float64, p), level: mean(y), target: make([]float64, n), design: make([][]float64, n)}
 	for i, row := range x {
-		floats.AddScaled(d.centre, 1/float64(n), row)
+		float.AddScaled(d.centre, 1/float64(n), row)
 		d.target[i] = y[i] - d.level
 	}
-	centred := mat.NewDense(n, p, nil)
+	centred := matrix(n, p)
 	for i, row := range x {
-		centred.SetRow(i, floats.SubTo(make([]float64, p), row, d.centre))
+		copy(centred[i], row)
+		float.AddScaled(centred[i], -1, d.centre)
 	}
-	var svd mat.SVD
-	if !svd.Factorize(centred, mat.SVDThin) {
-		panic("predict: the singular values of X did not converge")
+	d.span(centred)
+	d.moment = make([]float64, len(d.basis))
+	for i, row := range centred {
+		d.design[i] = make([]float64, len(d.basis))
+		for j, b := range d.basis {
+			d.design[i][j] = float.Dot(row, b)
+		}
+		float.AddScaled(d.moment, d.target[i], d.design[i])
 	}
-	svd.VTo(&d.basis)
-	d.values = svd.Values(nil)
-	for j, v := range d.values {
-		d.values[j] = v * v
-	}
-	d.design.Mul(centred, &d.basis)
-	var moment mat.VecDense
-	moment.MulVec(d.design.T(), mat.NewVecDense(n, d.target))
-	d.moment = moment.RawVector().Data
 	return d
+}
+
+// span finds the basis, from the smaller one of XᵀX and XXᵀ: if u is a unit
+// eigenvector of the latter, Xᵀu/√value is one of the former. Where a value is
+// next to none of the largest it is rounding errors; beside any λ it adds
+// nothing.
+func (d *decomposition) span(x [][]float64) {
+	n, p := len(x), len(x[0])
+	gram := matrix(min(n, p), min(n, p))
+	if n < p {
+		for i := range gram {
+			for j := range gram {
+				gram[i][j] = float.Dot(x[i], x[j])
+			}
+		}
+	} else {
+		for _, row := range x {
+			for i, v := range row {
+				float.AddScaled(gram[i], v, row)
+			}
+		}
+	}
+	values, vectors := eigen(gram)
+	least := float64(1e-10 * slices.Max(values))
+	for j, v := range vectors {
+		if values[j] <= least {
+			continue
+		}
+		if n < p {
+			u := v
+			v = make([]float64, p)
+			for i, row := range x {
+				float.AddScaled(v, u[i]/math.Sqrt(values[j]), row)
+			}
+		}
+		d.basis, d.values = append(d.basis, v), append(d.values, values[j])
+	}
 }
 
 // solve returns the weights in the eigenvectors' basis.
@@ -85,21 +119,22 @@ func (d *decomposition) solve(penalty float64) []float64 {
 func (d *decomposition) leaveOneOut(penalty float64) (sum float64) {
 	w := d.solve(penalty)
 	for i, target := range d.target {
-		row := d.design.RawRowView(i)
+		row := d.design[i]
 		leverage := 1 / float64(len(d.target))
 		for j, v := range row {
 			leverage += v * v / (d.values[j] + penalty)
 		}
-		e := (target - floats.Dot(row, w)) / max(1e-9, 1-leverage)
-		sum += e * e
+		e := (target - float.Dot(row, w)) / max(1e-9, 1-leverage)
+		sum += float64(e * e)
 	}
 	return sum
 }
 
 // ridge returns the model for a penalty.
 func (d *decomposition) ridge(penalty float64) Ridge {
-	var w mat.VecDense
-	w.MulVec(&d.basis, mat.NewVecDense(len(d.values), d.solve(penalty)))
-	weights := w.RawVector().Data
-	return Ridge{d.level - floats.Dot(weights, d.centre), weights, penalty}
+	weights := make([]float64, len(d.centre))
+	for j, w := range d.solve(penalty) {
+		float.AddScaled(weights, w, d.basis[j])
+	}
+	return Ridge{d.level - float.Dot(weights, d.centre), weights, penalty}
 }

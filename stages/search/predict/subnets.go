@@ -14,6 +14,11 @@ type Sample struct {
 	Top1   float64     `json:"top1"`
 }
 
+// revision counts how often the methods' results changed. A search's key has
+// only the digest of the predictor's JSON, so this is part of it: what is
+// learned again from equal samples is then equal, too.
+const revision = 2
+
 // Predictor estimates the accuracy of a space's subnets from samples. In JSON
 // it is the samples: what it learned is learned again when it is read.
 type Predictor struct {
@@ -32,12 +37,30 @@ func NewPredictor(space arch.Space, method string, seed uint64, samples []Sample
 	return p, p.fit()
 }
 
+// fields are a predictor's in JSON.
+type fields Predictor
+
+// MarshalJSON adds the revision.
+func (p Predictor) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Revision int `json:"revision"`
+		fields
+	}{revision, fields(p)})
+}
+
 // Parse reads a predictor's JSON.
 func Parse(b []byte) (*Predictor, error) {
-	p := &Predictor{}
-	if err := json.Unmarshal(b, p); err != nil {
+	var read struct {
+		Revision int `json:"revision"`
+		fields
+	}
+	if err := json.Unmarshal(b, &read); err != nil {
 		return nil, fmt.Errorf("not a predictor: %w", err)
 	}
+	if read.Revision != revision {
+		return nil, errors.New("not a predictor that this version trained: train it again")
+	}
+	p := (*Predictor)(&read.fields)
 	if err := p.Space.Validate(); err != nil {
 		return nil, fmt.Errorf("not a predictor: space: %w", err)
 	}

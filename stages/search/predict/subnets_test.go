@@ -123,4 +123,7 @@ func TestParseRefuses(t *testing.T) {
 	if _, err := Parse([]byte("x")); err == nil {
 		t.Error("x is accepted")
 	}
+	if _, err := Parse([]byte(`{"revision": 1}`)); err == nil || !strings.Contains(err.Error(), "train it again") {
+		t.Errorf("got %v for what earlier methods learned", err)
+	}
 }
