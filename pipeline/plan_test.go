@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"eyrie/artifacts"
+	"eyrie/artifacts/store"
 )
 
 // A new recipe runs what is known and waits for the rest; a finished one is cached.
@@ -42,7 +43,7 @@ func TestPlanSaysWhatChanged(t *testing.T) {
 // The reason is known also when what the step made last is lost.
 func TestPlanSaysWhatChangedAlthoughTheResultIsLost(t *testing.T) {
 	dir := t.TempDir()
-	store, err := artifacts.OpenDir(filepath.Join(dir, "store"))
+	store, err := store.OpenDir(filepath.Join(dir, "store"))
 	if err != nil {
 		t.Fatal(err)
 	}

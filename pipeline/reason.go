@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"unicode/utf8"
 
-	"eyrie/artifacts"
+	"eyrie/artifacts/store"
 )
 
 // Reason is one difference between what a step is to do and what it did last.
@@ -32,7 +32,7 @@ const NoResult = "no result yet"
 
 // because tells why an action that is not in the store must be run: how it
 // differs from what the step did last.
-func because(store artifacts.Store, name string, a *action) []Reason {
+func because(store store.Store, name string, a *action) []Reason {
 	last, err := store.Last(name)
 	if err != nil {
 		return []Reason{{Why: NoResult}}

@@ -19,6 +19,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"eyrie/artifacts"
+	"eyrie/artifacts/store"
 )
 
 type readConfig struct {
@@ -402,7 +403,7 @@ func TestResultsDoNotDependOnJobs(t *testing.T) {
 }
 
 // readOnly is a store in which nothing can be written.
-type readOnly struct{ artifacts.Store }
+type readOnly struct{ store.Store }
 
 func (readOnly) Journal(string) (io.WriteCloser, error) { return nil, errReadOnly }
 

@@ -15,12 +15,13 @@ import (
 	"github.com/rs/zerolog"
 
 	"eyrie/artifacts"
+	"eyrie/artifacts/store"
 )
 
 // worker does one step of a run. It shares no state with the run: it sends
 // messages, the last of which says how the step ended.
 type worker struct {
-	store    artifacts.Store
+	store    store.Store
 	opt      RunOptions
 	step     int // index in the plan
 	planned  *Planned
@@ -102,7 +103,7 @@ func (w *worker) do(ctx context.Context) (*Ended, error) {
 			return false, nil
 		}
 		r, err := w.store.Lookup(a.id)
-		if errors.Is(err, artifacts.ErrNotFound) {
+		if errors.Is(err, store.ErrNotFound) {
 			return false, nil
 		} else if err != nil {
 			return false, err
@@ -129,8 +130,8 @@ func (w *worker) do(ctx context.Context) (*Ended, error) {
 }
 
 // perform runs the action, holding its lock, and records the result.
-func (w *worker) perform(ctx context.Context, a *action, ended *Ended) (artifacts.Record, error) {
-	r := artifacts.Record{Action: a.id, Preimage: a.preimage, Step: w.planned.ID, Run: w.run, Started: time.Now().UTC()}
+func (w *worker) perform(ctx context.Context, a *action, ended *Ended) (store.Record, error) {
+	r := store.Record{Action: a.id, Preimage: a.preimage, Step: w.planned.ID, Run: w.run, Started: time.Now().UTC()}
 	if w.planned.rerun {
 		if err := w.store.DropCheckpoint(a.id); err != nil {
 			return r, err
@@ -160,7 +161,7 @@ func (w *worker) perform(ctx context.Context, a *action, ended *Ended) (artifact
 }
 
 // attempts runs the stage until it succeeds, at most Retries+1 times.
-func (w *worker) attempts(ctx context.Context, a *action, r *artifacts.Record) (json.RawMessage, error) {
+func (w *worker) attempts(ctx context.Context, a *action, r *store.Record) (json.RawMessage, error) {
 	for n := 1; ; n++ {
 		output, err := w.attempt(ctx, a, r)
 		if err == nil || ctx.Err() != nil || n > w.planned.Retries || isPanic(err) {
@@ -176,7 +177,7 @@ func (w *worker) attempts(ctx context.Context, a *action, r *artifacts.Record) (
 }
 
 // attempt runs the stage once and stores the files that it made.
-func (w *worker) attempt(ctx context.Context, a *action, r *artifacts.Record) (json.RawMessage, error) {
+func (w *worker) attempt(ctx context.Context, a *action, r *store.Record) (json.RawMessage, error) {
 	config, err := a.fetch(ctx, w.store)
 	if err != nil {
 		return nil, fmt.Errorf("an input could not be read from the store (run again to make it anew): %w", err)
@@ -206,7 +207,7 @@ func (w *worker) attempt(ctx context.Context, a *action, r *artifacts.Record) (j
 }
 
 // keep makes sure that a file of the output is in the store, and notes it.
-func (w *worker) keep(ctx context.Context, f *artifacts.File, r *artifacts.Record) (err error) {
+func (w *worker) keep(ctx context.Context, f *artifacts.File, r *store.Record) (err error) {
 	stored := !f.Digest.IsZero()
 	if stored { // handed through from an input: in the store, unless it was a local file
 		_, err := w.store.Fetch(ctx, *f)
