@@ -58,10 +58,14 @@ func forbidden(room, imported string) string {
 		return ""
 	case room == "artifacts":
 		return "handles stand on nothing, so that a stage gets no store with them"
-	case ours == "artifacts", in(ours, room), in(room, ours) && !in(room, "stages"):
+	case ours == "artifacts":
+		return ""
+	case in(room, "artifacts/blob"):
+		return allow(ours, "a bucket knows nothing of what stands on it", "artifacts/blob")
+	case in(ours, room), in(room, ours) && !in(room, "stages"):
 		return ""
 	case in(room, "artifacts"):
-		return "the store knows nothing of what is computed"
+		return allow(ours, "the store knows nothing of what is computed", "artifacts")
 	case in(room, "pipeline"):
 		return allow(ours, "the core knows no stage and no language", "artifacts")
 	case in(room, "hcl"):
@@ -110,7 +114,9 @@ func TestForbidden(t *testing.T) {
 	}{
 		{"artifacts", "eyrie/pipeline", false},
 		{"artifacts", "eyrie/artifacts/store", false},
-		{"artifacts/store", "eyrie/artifacts", true},
+		{"artifacts/blob", "eyrie/artifacts", true},
+		{"artifacts/blob", "eyrie/artifacts/store", false},
+		{"artifacts/store", "eyrie/artifacts/blob", true},
 		{"artifacts/store", "eyrie/pipeline", false},
 		{"pipeline", "eyrie/artifacts/store", true},
 		{"pipeline", "eyrie/stages/arch", false},
