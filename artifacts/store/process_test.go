@@ -203,7 +203,9 @@ func holdChild(args []string) error {
 		return err
 	}
 	fmt.Println("held")
-	select {}
+	for {
+		time.Sleep(time.Hour) // the runtime ends a process in which nothing can go on
+	}
 }
 
 // Who waits for another process is told which, and need not wait longer than
