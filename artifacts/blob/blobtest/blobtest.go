@@ -181,16 +181,20 @@ func replaced(t *testing.T, b blob.Bucket) {
 	}
 }
 
-// broken is content whose second half cannot be read.
-type broken struct{ io.ReadSeeker }
+// broken is content that cannot be read beyond its first left bytes.
+type broken struct {
+	io.ReadSeeker
+	left int
+}
 
 var errBroken = errors.New("broken")
 
-func (r broken) Read(b []byte) (int, error) {
-	n, err := r.ReadSeeker.Read(b)
-	if err == io.EOF {
-		err = errBroken
+func (r *broken) Read(b []byte) (int, error) {
+	if r.left == 0 {
+		return 0, errBroken
 	}
+	n, err := r.ReadSeeker.Read(b[:min(len(b), r.left)])
+	r.left -= n
 	return n, err
 }
 
@@ -198,7 +202,7 @@ func (r broken) Read(b []byte) (int, error) {
 // stays.
 func putFails(t *testing.T, b blob.Bucket) {
 	k := key(blob.Object, 1)
-	half := func() io.ReadSeeker { return broken{bytes.NewReader(make([]byte, 1<<20))} }
+	half := func() io.ReadSeeker { return &broken{bytes.NewReader(make([]byte, 1<<20)), 1 << 19} }
 	is(t, "Put", b.Put(t.Context(), k, half()), errBroken)
 	hasNot(t, b, k)
 	is(t, "Create", b.Create(t.Context(), k, half()), errBroken)
