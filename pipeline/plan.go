@@ -54,7 +54,7 @@ type PlanOptions struct {
 
 // NewPlan orders the recipe's steps and gives each its verdict. It reads the
 // store and the files that the recipe names, and changes nothing.
-func NewPlan(ctx context.Context, r *Recipe, store store.Store, opt PlanOptions) (*Plan, error) {
+func NewPlan(ctx context.Context, r *Recipe, store *store.Store, opt PlanOptions) (*Plan, error) {
 	p := &Plan{Recipe: r, byID: make(map[string]*Planned, len(r.Steps))}
 	sorted, err := Order(r.Steps)
 	if err != nil {
@@ -119,7 +119,7 @@ func (p *Plan) Known(id string) (json.RawMessage, bool) {
 }
 
 // judge gives a step, whose dependencies have been judged, its verdict.
-func (p *Plan) judge(ctx context.Context, kept store.Store, s *Step, rerun bool) (*Planned, error) {
+func (p *Plan) judge(ctx context.Context, kept *store.Store, s *Step, rerun bool) (*Planned, error) {
 	attrs, err := s.Attrs(p.Known)
 	if err != nil {
 		return nil, err
@@ -133,14 +133,14 @@ func (p *Plan) judge(ctx context.Context, kept store.Store, s *Step, rerun bool)
 		return nil, err
 	}
 	j.Action = j.action.id
-	record, err := kept.Lookup(j.Action)
+	record, err := kept.Lookup(ctx, j.Action)
 	switch {
 	case rerun:
 		j.Verdict, j.Reasons = MustRun, []Reason{{Why: "asked for"}}
 	case err == nil:
 		j.Verdict, j.Record = Cached, &record
 	case errors.Is(err, store.ErrNotFound):
-		j.Verdict, j.Reasons = MustRun, because(kept, p.Recipe.lastName(s.ID), j.action)
+		j.Verdict, j.Reasons = MustRun, because(ctx, kept, p.Recipe.lastName(s.ID), j.action)
 		j.Resumes = kept.HasCheckpoint(j.Action)
 	default:
 		return nil, stepError(s.Pos, s, "", err)

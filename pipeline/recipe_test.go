@@ -60,7 +60,7 @@ func lookUp(output json.RawMessage, field string, v *any) error {
 func recipe(steps ...*Step) *Recipe { return &Recipe{Name: "test.hcl", Steps: steps} }
 
 // plan makes a plan or fails the test.
-func plan(t testing.TB, store store.Store, r *Recipe, opt ...PlanOptions) *Plan {
+func plan(t testing.TB, store *store.Store, r *Recipe, opt ...PlanOptions) *Plan {
 	t.Helper()
 	p, err := NewPlan(t.Context(), r, store, append(opt, PlanOptions{})[0])
 	if err != nil {
@@ -70,7 +70,7 @@ func plan(t testing.TB, store store.Store, r *Recipe, opt ...PlanOptions) *Plan 
 }
 
 // execute plans and runs, failing the test only where the run itself fails.
-func execute(t testing.TB, store store.Store, r *Recipe, opt ...RunOptions) *Run {
+func execute(t testing.TB, store *store.Store, r *Recipe, opt ...RunOptions) *Run {
 	t.Helper()
 	run, err := Execute(t.Context(), plan(t, store, r), store, append(opt, RunOptions{})[0])
 	if err != nil {
@@ -95,13 +95,6 @@ func verdicts(p *Plan) string {
 		s = append(s, e.ID+":"+string(e.Verdict))
 	}
 	return strings.Join(s, " ")
-}
-
-func newStore(t testing.TB) store.Store {
-	t.Helper()
-	m := store.NewMem()
-	t.Cleanup(func() { m.Close() })
-	return m
 }
 
 // numConfig and numOutput are the schema of the test stages below.

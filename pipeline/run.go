@@ -72,7 +72,7 @@ type RunOptions struct {
 // The error is a failure of the run itself, such as a store that cannot be
 // written; without a Run, nothing was started. Steps' failures are in the Run.
 // A run in which everything is cached needs no store that can be written.
-func Execute(ctx context.Context, p *Plan, store store.Store, opt RunOptions) (*Run, error) {
+func Execute(ctx context.Context, p *Plan, store *store.Store, opt RunOptions) (*Run, error) {
 	x, err := newExecution(p, store, opt)
 	if err != nil {
 		return nil, err
@@ -89,7 +89,7 @@ func Execute(ctx context.Context, p *Plan, store store.Store, opt RunOptions) (*
 // Execute; workers only send messages.
 type execution struct {
 	plan  *Plan
-	store store.Store
+	store *store.Store
 	opt   RunOptions
 	run   *Run
 	start time.Time
@@ -117,7 +117,7 @@ type message struct {
 	ended   *Ended
 }
 
-func newExecution(p *Plan, store store.Store, opt RunOptions) (*execution, error) {
+func newExecution(p *Plan, store *store.Store, opt RunOptions) (*execution, error) {
 	if opt.Jobs <= 0 {
 		opt.Jobs = runtime.GOMAXPROCS(0)
 	}

@@ -21,7 +21,7 @@ import (
 // worker does one step of a run. It shares no state with the run: it sends
 // messages, the last of which says how the step ended.
 type worker struct {
-	store    store.Store
+	store    *store.Store
 	opt      RunOptions
 	step     int // index in the plan
 	planned  *Planned
@@ -102,7 +102,7 @@ func (w *worker) do(ctx context.Context) (*Ended, error) {
 		if w.planned.rerun {
 			return false, nil
 		}
-		r, err := w.store.Lookup(a.id)
+		r, err := w.store.Lookup(ctx, a.id)
 		if errors.Is(err, store.ErrNotFound) {
 			return false, nil
 		} else if err != nil {
@@ -139,7 +139,7 @@ func (w *worker) perform(ctx context.Context, a *action, ended *Ended) (store.Re
 	}
 	ended.Because = w.planned.Reasons
 	if w.planned.Verdict == Unknown {
-		ended.Because = because(w.store, w.lastName, a)
+		ended.Because = because(ctx, w.store, w.lastName, a)
 	}
 	w.event(Event{Type: StepStarted, Stage: w.planned.Stage.Name, Pos: w.planned.Pos, Action: a.id.String(),
 		Reasons: ended.Because, Resumed: w.store.HasCheckpoint(a.id)})
@@ -151,7 +151,8 @@ func (w *worker) perform(ctx context.Context, a *action, ended *Ended) (store.Re
 	if err := a.unchanged(ctx, w.store); err != nil {
 		return r, err
 	}
-	if err := w.store.Record(r); err != nil {
+	// What is done is kept, also when the run was interrupted meanwhile.
+	if err := w.store.Record(context.WithoutCancel(ctx), r); err != nil {
 		return r, err
 	}
 	if err := w.store.SetLast(w.lastName, a.id); err != nil {

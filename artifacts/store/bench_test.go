@@ -1,22 +1,23 @@
 package store
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"eyrie/artifacts"
+	"eyrie/artifacts/disk"
 )
 
-func openDir(t testing.TB, path string) *Dir {
+func openDir(t testing.TB, path string) *Store {
 	t.Helper()
-	d, err := OpenDir(path)
+	d, err := Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,19 +34,19 @@ func testRecord(i int, objects ...artifacts.File) Record {
 }
 
 // fill stores n actions with an object each and returns their records.
-func fill(t testing.TB, d *Dir, n int) []Record {
+func fill(t testing.TB, d *Store, n int) []Record {
 	t.Helper()
 	work, err := d.Temp()
 	if err != nil {
 		t.Fatal(err)
 	}
 	records := make([]Record, n)
-	err = each(context.Background(), n, func(ctx context.Context, i int) error {
+	fillOne := func(i int) error {
 		path := filepath.Join(work, fmt.Sprint(i))
 		if err := os.WriteFile(path, fmt.Appendf(nil, "output %d", i), 0o666); err != nil {
 			return err
 		}
-		f, err := d.Import(ctx, path)
+		f, err := d.Import(t.Context(), path)
 		if err != nil {
 			return err
 		}
@@ -53,11 +54,21 @@ func fill(t testing.TB, d *Dir, n int) []Record {
 		if err := d.SetLast(records[i].Step, records[i].Action); err != nil {
 			return err
 		}
-		return d.Record(records[i])
-	})
-	if err != nil {
-		t.Fatal(err)
+		return d.Record(t.Context(), records[i])
 	}
+	const writers = 16 // the disk syncs many files together faster than one by one
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			for i := w; i < n; i += writers {
+				if err := fillOne(i); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
 	return records
 }
 
@@ -67,7 +78,7 @@ func BenchmarkLookup(b *testing.B) {
 	defer d.Close()
 	records := fill(b, d, 10000)
 	for i := 0; b.Loop(); i++ {
-		if _, err := d.Lookup(records[i%len(records)].Action); err != nil {
+		if _, err := d.Lookup(b.Context(), records[i%len(records)].Action); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -83,7 +94,7 @@ func BenchmarkNoop(b *testing.B) {
 	for b.Loop() {
 		d := openDir(b, path)
 		for i := range records {
-			if _, err := d.Lookup(records[i].Action); err != nil {
+			if _, err := d.Lookup(b.Context(), records[i].Action); err != nil {
 				b.Fatal(err)
 			}
 			if err := d.SetLast(records[i].Step, records[i].Action); err != nil {
@@ -112,7 +123,7 @@ func BenchmarkRecord(b *testing.B) {
 			b.Fatal(err)
 		}
 		r := testRecord(i, f)
-		if err := d.Record(r); err != nil {
+		if err := d.Record(b.Context(), r); err != nil {
 			b.Fatal(err)
 		}
 		if err := d.SetLast(r.Step, r.Action); err != nil {
@@ -135,7 +146,7 @@ func BenchmarkHash(b *testing.B) {
 	}
 	b.SetBytes(256 << 20)
 	for b.Loop() {
-		if _, _, err := readFile(b.Context(), path, nil); err != nil {
+		if _, _, err := disk.Read(b.Context(), path, nil); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -231,7 +242,7 @@ func BenchmarkStatCache(b *testing.B) {
 	now := time.Now()
 	for i := range 10000 {
 		key := fmt.Sprintf("/home/somebody/pipelines/project/data/images/train/%d/%d.png", i%100, i)
-		entries[key] = statEntry{stamp{1, uint64(i), int64(i), int64(i), int64(i)}, artifacts.Sum([]byte(key)), now.UnixNano()}
+		entries[key] = statEntry{disk.Stamp{Dev: 1, Ino: uint64(i), Size: int64(i), Mtime: int64(i), Ctime: int64(i)}, artifacts.Sum([]byte(key)), now.UnixNano()}
 	}
 	path := filepath.Join(b.TempDir(), "statcache")
 	b.Run("op=write", func(b *testing.B) {
@@ -253,7 +264,7 @@ func BenchmarkStatCache(b *testing.B) {
 		c := statCache{path: path}
 		for b.Loop() {
 			for key, e := range entries {
-				if _, ok := c.lookup(key, e.stamp); !ok {
+				if _, ok := c.lookup(key, e.Stamp); !ok {
 					b.Fatal(key)
 				}
 			}

@@ -21,12 +21,12 @@ import (
 func commitChild(args []string) error {
 	i, _ := strconv.Atoi(args[1])
 	step, _ := strconv.Atoi(args[2])
-	d, err := OpenDir(args[0])
+	d, err := Open(args[0])
 	if err != nil {
 		return err
 	}
 	var n atomic.Int32
-	d.disk.fault = func(op, path string) error {
+	d.dir.Fault = func(op, path string) error {
 		if int(n.Add(1)) == step {
 			syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
@@ -86,7 +86,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 // manyChild commits one action after another and says which are recorded.
 func manyChild(args []string) error {
 	i, _ := strconv.Atoi(args[1])
-	d, err := OpenDir(args[0])
+	d, err := Open(args[0])
 	if err != nil {
 		return err
 	}
@@ -162,7 +162,7 @@ func TestRefusedAtEveryStep(t *testing.T) {
 			for step := int32(1); ; step++ {
 				d := openDir(t, root)
 				var n atomic.Int32
-				d.disk.fault = func(op, path string) error {
+				d.dir.Fault = func(op, path string) error {
 					if kind.refused(n.Add(1), step) {
 						return syscall.ENOSPC
 					}
@@ -177,7 +177,7 @@ func TestRefusedAtEveryStep(t *testing.T) {
 					failed++
 				}
 				last := n.Load() < step
-				d.disk.fault = nil
+				d.dir.Fault = nil
 				checkCommitted(t, d, int(step), recorded)
 				if err := commit(d, int(step), func() {}); err != nil {
 					t.Fatalf("step %d: cannot be done again: %v", step, err)

@@ -45,7 +45,7 @@ func overwrite(t *testing.T, path string, b []byte) {
 	}
 }
 
-func small(t *testing.T, d *Dir) Record {
+func small(t *testing.T, d *Store) Record {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "tree")
 	if err := os.MkdirAll(filepath.Join(dir, "empty"), 0o777); err != nil {
@@ -64,7 +64,7 @@ func small(t *testing.T, d *Dir) Record {
 	}
 	preimage := []byte(`{"a":1}`)
 	r := Record{Action: artifacts.NewActionID(preimage), Preimage: preimage, Output: []byte(`2`), Objects: []artifacts.File{tree, file}, Step: "step"}
-	if err := d.Record(r); err != nil {
+	if err := d.Record(t.Context(), r); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.SetLast("step", r.Action); err != nil {
@@ -80,8 +80,8 @@ func TestDamagedActions(t *testing.T) {
 	defer d.Close()
 	r := small(t, d)
 	for path, read := range map[string]func() error{
-		d.actionPath(r.Action): func() error { _, err := d.Lookup(r.Action); return err },
-		d.lastPath("step"):     func() error { _, err := d.Last("step"); return err },
+		actionPath(d, r.Action): func() error { _, err := d.Lookup(t.Context(), r.Action); return err },
+		d.lastPath("step"):      func() error { _, err := d.Last("step"); return err },
 	} {
 		if err := read(); err != nil {
 			t.Fatal(err)
@@ -100,7 +100,7 @@ func TestDamagedActions(t *testing.T) {
 		})
 	}
 	small(t, d)
-	if _, err := d.Lookup(r.Action); err != nil {
+	if _, err := d.Lookup(t.Context(), r.Action); err != nil {
 		t.Errorf("recorded again: %v", err)
 	}
 }
@@ -111,13 +111,13 @@ func TestRecordOfAnotherAction(t *testing.T) {
 	defer d.Close()
 	r := small(t, d)
 	other := testRecord(1)
-	if err := d.Record(other); err != nil {
+	if err := d.Record(t.Context(), other); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Rename(d.actionPath(r.Action), d.actionPath(other.Action)); err != nil {
+	if err := os.Rename(actionPath(d, r.Action), actionPath(d, other.Action)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Lookup(other.Action); !errors.Is(err, ErrNotFound) {
+	if _, err := d.Lookup(t.Context(), other.Action); !errors.Is(err, ErrNotFound) {
 		t.Errorf("Lookup: %v", err)
 	}
 }
@@ -138,7 +138,7 @@ func TestDamagedObjects(t *testing.T) {
 		}
 		check := func(what string) {
 			t.Helper()
-			got, err := d.Lookup(r.Action)
+			got, err := d.Lookup(t.Context(), r.Action)
 			if !errors.Is(err, ErrNotFound) || string(got.Preimage) != string(r.Preimage) {
 				t.Fatalf("%s: Lookup: %+v, %v", what, got, err)
 			}
@@ -146,7 +146,7 @@ func TestDamagedObjects(t *testing.T) {
 				t.Fatalf("%s: it is still there", what)
 			}
 			small(t, d)
-			if _, err := d.Lookup(r.Action); err != nil {
+			if _, err := d.Lookup(t.Context(), r.Action); err != nil {
 				t.Fatalf("%s, done again: %v", what, err)
 			}
 		}
@@ -172,13 +172,13 @@ func TestTreeWithoutItsFile(t *testing.T) {
 	r := small(t, d)
 	tree, file := r.Objects[0], r.Objects[1]
 	r.Objects = []artifacts.File{tree}
-	if err := d.Record(r); err != nil {
+	if err := d.Record(t.Context(), r); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Remove(d.objectPath(file.Digest)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Lookup(r.Action); !errors.Is(err, ErrNotFound) {
+	if _, err := d.Lookup(t.Context(), r.Action); !errors.Is(err, ErrNotFound) {
 		t.Errorf("Lookup: %v", err)
 	}
 	if _, err := d.Fetch(t.Context(), tree); !errors.Is(err, ErrNotFound) {
@@ -195,10 +195,10 @@ func TestOpenDamaged(t *testing.T) {
 	file := r.Objects[1]
 	overwrite(t, d.objectPath(file.Digest), []byte("CONTENT"))
 	mislead(t, d, file.Digest)
-	if _, err := d.Lookup(r.Action); err != nil {
+	if _, err := d.Lookup(t.Context(), r.Action); err != nil {
 		t.Fatalf("this test is about what the stat cache hides: %v", err)
 	}
-	rd, err := d.Open(file.Digest)
+	rd, err := d.Open(t.Context(), file.Digest)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,8 +208,8 @@ func TestOpenDamaged(t *testing.T) {
 		t.Errorf("read %q, %v", b, err)
 	}
 	d.Close()
-	d = openDir(t, d.root)
-	if _, err := d.Lookup(r.Action); !errors.Is(err, ErrNotFound) {
+	d = openDir(t, d.dir.Path())
+	if _, err := d.Lookup(t.Context(), r.Action); !errors.Is(err, ErrNotFound) {
 		t.Errorf("Lookup: %v", err)
 	}
 }
@@ -227,13 +227,13 @@ func TestDiscardSparesTheGood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other := openDir(t, d.root)
+	other := openDir(t, d.dir.Path())
 	defer other.Close()
 	small(t, other)
 	if err := d.discard(digest, bad); !errors.Is(err, ErrDamaged) {
 		t.Error(err)
 	}
-	if _, err := d.Lookup(r.Action); err != nil {
+	if _, err := d.Lookup(t.Context(), r.Action); err != nil {
 		t.Errorf("the good object is gone: %v", err)
 	}
 }
@@ -261,7 +261,7 @@ func TestDamagedStatCache(t *testing.T) {
 		t.Fatal(err)
 	}
 	d = openDir(t, root)
-	if _, err := d.Lookup(r.Action); err != nil {
+	if _, err := d.Lookup(t.Context(), r.Action); err != nil {
 		t.Error(err)
 	}
 	d.Close()
@@ -287,7 +287,7 @@ func TestDamagedFormat(t *testing.T) {
 			t.Fatal(err)
 		}
 		d := openDir(t, root)
-		if _, err := d.Lookup(r.Action); err != nil {
+		if _, err := d.Lookup(t.Context(), r.Action); err != nil {
 			t.Fatalf("format %q: %v", bad, err)
 		}
 		d.Close()

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"eyrie/artifacts"
+	"eyrie/artifacts/disk"
+	"eyrie/artifacts/tree"
 )
 
 // A store that is only asked makes nothing: not even its directory.
@@ -22,9 +24,9 @@ func TestReadingMakesNothing(t *testing.T) {
 	t.Parallel()
 	parent := t.TempDir()
 	d := openDir(t, filepath.Join(parent, "a", "store"))
-	d.Lookup(artifacts.ActionID{})
+	d.Lookup(t.Context(), artifacts.ActionID{})
 	d.Last("step")
-	d.Open(artifacts.Digest{})
+	d.Open(t.Context(), artifacts.Digest{})
 	d.Fetch(t.Context(), artifacts.File{Tree: true})
 	d.DropCheckpoint(artifacts.ActionID{})
 	path := filepath.Join(t.TempDir(), "file")
@@ -41,33 +43,6 @@ func TestReadingMakesNothing(t *testing.T) {
 	}
 }
 
-// What is not a store is not made one, and a store of a newer format is left
-// alone; the error says what to do.
-func TestOpenDirRefuses(t *testing.T) {
-	for _, test := range []struct {
-		name, file, content string
-		want                string
-	}{
-		{"a directory of the user's", "thesis.tex", "", "not a store"},
-		{"a newer store", "format", string(formatFile(layout + 1)), "newer"},
-		{"a strange store", "format", string(seal("format", []byte(`"x"`))), "newer"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			dir := t.TempDir()
-			if err := os.WriteFile(filepath.Join(dir, test.file), []byte(test.content), 0o666); err != nil {
-				t.Fatal(err)
-			}
-			_, err := OpenDir(dir)
-			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), dir) {
-				t.Errorf("error %v, want one with %q and the path", err, test.want)
-			}
-		})
-	}
-	if _, err := OpenDir(filepath.Join(os.DevNull, "store")); err == nil {
-		t.Error("a device holds a store")
-	}
-}
-
 // What is in a store is there for the next process, also when the store has
 // been moved, and then without rehashing.
 func TestReopened(t *testing.T) {
@@ -78,7 +53,7 @@ func TestReopened(t *testing.T) {
 	}
 	d.Close()
 	moved := filepath.Join(parent, "moved")
-	if err := os.Rename(d.root, moved); err != nil {
+	if err := os.Rename(d.dir.Path(), moved); err != nil {
 		t.Fatal(err)
 	}
 	d = openDir(t, moved)
@@ -100,7 +75,7 @@ func TestStoreIsMarked(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.Close()
-	if b, err := os.ReadFile(d.path("CACHEDIR.TAG")); err != nil || !strings.HasPrefix(string(b), "Signature: 8a477f597d28d172789f06886806bc55\n") {
+	if b, err := os.ReadFile(d.dir.Path("CACHEDIR.TAG")); err != nil || !strings.HasPrefix(string(b), "Signature: 8a477f597d28d172789f06886806bc55\n") {
 		t.Errorf("CACHEDIR.TAG is %q, %v", b, err)
 	}
 	if _, err := exec.LookPath("git"); err != nil {
@@ -146,15 +121,15 @@ func TestReadOnly(t *testing.T) {
 	}
 	d.Close()
 	damaged := d.objectPath(artifacts.Sum([]byte("file of 1")))
-	r, err := d.Lookup(testRecord(1).Action)
+	r, err := d.Lookup(t.Context(), testRecord(1).Action)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, cache := range []string{"with", "without"} {
-		d := openDir(t, d.root)
-		d.disk.fault = func(op, path string) error { return syscall.EROFS }
+		d := openDir(t, d.dir.Path())
+		d.dir.Fault = func(op, path string) error { return syscall.EROFS }
 		checkCommitted(t, d, 1, true)
-		if err := d.Record(r); !errors.Is(err, syscall.EROFS) {
+		if err := d.Record(t.Context(), r); !errors.Is(err, syscall.EROFS) {
 			t.Errorf("%s a stat cache: Record: %v", cache, err)
 		}
 		if err := d.Close(); err != nil {
@@ -163,13 +138,13 @@ func TestReadOnly(t *testing.T) {
 		os.Remove(d.cache.path)
 	}
 	overwrite(t, damaged, []byte("FILE OF 1"))
-	d = openDir(t, d.root)
-	d.disk.fault = func(op, path string) error { return syscall.EROFS }
-	if _, err := d.Lookup(r.Action); !errors.Is(err, ErrNotFound) {
+	d = openDir(t, d.dir.Path())
+	d.dir.Fault = func(op, path string) error { return syscall.EROFS }
+	if _, err := d.Lookup(t.Context(), r.Action); !errors.Is(err, ErrNotFound) {
 		t.Errorf("Lookup of a damaged object: %v", err)
 	}
 	mislead(t, d, r.Objects[0].Digest)
-	rd, err := d.Open(r.Objects[0].Digest)
+	rd, err := d.Open(t.Context(), r.Objects[0].Digest)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +152,7 @@ func TestReadOnly(t *testing.T) {
 		t.Errorf("Open of a damaged object: %v", err)
 	}
 	rd.Close()
-	if _, err := d.Lookup(r.Action); !errors.Is(err, ErrNotFound) {
+	if _, err := d.Lookup(t.Context(), r.Action); !errors.Is(err, ErrNotFound) {
 		t.Errorf("Lookup of an object that was seen to be damaged: %v", err)
 	}
 	d.Close()
@@ -203,7 +178,7 @@ func TestImportMoves(t *testing.T) {
 		}
 		source, err1 := os.Stat(path)
 		object, err2 := os.Stat(d.objectPath(f.Digest))
-		if err1 != nil || err2 != nil || os.SameFile(source, object) != moved || object.Mode() != frozen || !object.ModTime().Equal(frozenTime) {
+		if err1 != nil || err2 != nil || os.SameFile(source, object) != moved || object.Mode() != disk.Frozen || !object.ModTime().Equal(disk.FrozenTime) {
 			t.Errorf("moved %t: source %v, object %v; %v, %v", moved, source, object, err1, err2)
 		}
 	}
@@ -211,15 +186,15 @@ func TestImportMoves(t *testing.T) {
 
 // mislead makes the stat cache know an object as good, as it does when a disk
 // loses a bit.
-func mislead(t *testing.T, d *Dir, digest artifacts.Digest) {
+func mislead(t *testing.T, d *Store, digest artifacts.Digest) {
 	t.Helper()
 	path := d.objectPath(digest)
 	fi, err := os.Lstat(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.cache.learn(d.key(path), stampOf(fi), digest, time.Now())
-	if err := d.verify(t.Context(), digest); err != nil {
+	d.cache.learn(d.key(path), disk.StampOf(fi), digest, time.Now())
+	if err := d.check(t.Context(), digest); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -242,14 +217,14 @@ func TestImportOfAChangingFile(t *testing.T) {
 	d := openDir(t, filepath.Join(t.TempDir(), "store"))
 	defer d.Close()
 	path := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(path, make([]byte, 3*chunk), 0o666); err != nil {
+	if err := os.WriteFile(path, make([]byte, 3<<18), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	_, err := d.Import(&changing{t.Context(), path}, path)
-	if !errors.Is(err, errChanged) || !strings.Contains(err.Error(), path) {
+	if !errors.Is(err, disk.ErrChanged) || !strings.Contains(err.Error(), path) {
 		t.Errorf("error %v", err)
 	}
-	left, err := filepath.Glob(d.path("objects", "*", "*"))
+	left, err := filepath.Glob(d.dir.Path("objects", "*", "*"))
 	if err != nil || len(left) != 0 {
 		t.Errorf("stored: %v, %v", left, err)
 	}
@@ -262,7 +237,7 @@ func TestObjectWrittenTo(t *testing.T) {
 	digest := small(t, d).Objects[1].Digest
 	d.cache.forget(d.key(d.objectPath(digest)))
 	ctx := &changing{t.Context(), d.objectPath(digest)}
-	if err := d.verify(ctx, digest); !errors.Is(err, ErrDamaged) {
+	if err := d.check(ctx, digest); !errors.Is(err, ErrDamaged) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -275,8 +250,8 @@ func TestDurable(t *testing.T) {
 	var pending []string // "sync" of the last file, then directories that have new names
 	synced := false
 	names := 0
-	d.disk.fault = func(op, path string) error {
-		in, _ := filepath.Rel(d.root, path)
+	d.dir.Fault = func(op, path string) error {
+		in, _ := filepath.Rel(d.dir.Path(), path)
 		kind, _, _ := strings.Cut(in, string(filepath.Separator))
 		switch {
 		case op == "sync":
@@ -312,7 +287,7 @@ func TestDurable(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := d.Record(testRecord(len(dir), f)); err != nil {
+		if err := d.Record(t.Context(), testRecord(len(dir), f)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -346,13 +321,13 @@ func TestExecutableBitIsTheTrees(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for name, tree := range trees {
-		f, err := d.Fetch(t.Context(), tree)
+	for name, handle := range trees {
+		f, err := d.Fetch(t.Context(), handle)
 		if err != nil {
 			t.Fatal(err)
 		}
 		fi, err := os.Stat(f.Join("file"))
-		if err != nil || executable(fi) != (name == "x") {
+		if err != nil || (tree.KindOf(fi) == tree.Executable) != (name == "x") {
 			t.Errorf("in tree %s the file is %v, %v", name, fi.Mode(), err)
 		}
 	}
@@ -372,7 +347,7 @@ func TestJournalIsAppended(t *testing.T) {
 			t.Fatal(err)
 		}
 		want += line
-		if b, err := os.ReadFile(d.path("runs", "run.jsonl")); err != nil || string(b) != want {
+		if b, err := os.ReadFile(d.dir.Path("runs", "run.jsonl")); err != nil || string(b) != want {
 			t.Errorf("the journal is %q, %v", b, err)
 		}
 	}

@@ -3,117 +3,145 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
 
 	"eyrie/artifacts"
+	"eyrie/artifacts/disk"
+	"eyrie/artifacts/tree"
 )
 
-// Fetch implements Store. A file's path is its object's. A tree is laid out in
-// trees/, of links to its objects where they can be, and stays there.
-func (d *Dir) Fetch(ctx context.Context, f artifacts.File) (artifacts.File, error) {
+// Fetch returns the handle with its Path set to a place on this machine where its
+// content, verified, can be read. The content must not be changed. It fails with
+// ErrNotFound or ErrDamaged.
+//
+// A file's path is its object's. A tree is laid out in trees/, of links to its
+// objects where they can be, and stays there.
+func (s *Store) Fetch(ctx context.Context, f artifacts.File) (artifacts.File, error) {
 	if !f.Tree {
-		f.Path = d.objectPath(f.Digest)
-		return f, d.verify(ctx, f.Digest)
+		f.Path = s.objectPath(f.Digest)
+		return f, s.have(ctx, f.Digest)
 	}
-	m, err := readManifest(d.Open, f.Digest)
+	m, err := s.manifest(ctx, f.Digest)
 	if err != nil {
 		return f, err
 	}
-	unlock, err := d.trees.lock(ctx, f.Digest, func(string) {})
+	unlock, err := s.trees.lock(ctx, f.Digest, func(string) {})
 	if err != nil {
 		return f, err
 	}
 	defer unlock()
-	f.Path = d.shard("trees", f.Digest.String())
+	f.Path = s.shard("trees", f.Digest.String())
 	if _, err := os.Lstat(f.Path); errors.Is(err, fs.ErrNotExist) {
-		if err := d.newTree(ctx, f.Path, m); err != nil {
+		if err := s.newTree(ctx, f.Path, m); err != nil {
 			return f, err
 		}
 	}
-	return f, layOut(ctx, f.Path, m, d)
+	return f, m.LayOut(ctx, f.Path, s.layFile)
+}
+
+// manifest reads a tree's manifest from its object.
+func (s *Store) manifest(ctx context.Context, digest artifacts.Digest) (tree.Manifest, error) {
+	r, err := s.Open(ctx, digest)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	b, err := io.ReadAll(r)
+	if err != nil {
+		return nil, err
+	}
+	m, err := tree.Decode(b)
+	if err != nil {
+		return nil, fmt.Errorf("object %s: %w: %w", digest, ErrDamaged, err)
+	}
+	return m, nil
 }
 
 // newTree lays out a tree that is not there yet, at once.
-func (d *Dir) newTree(ctx context.Context, path string, m []entry) error {
-	tmp, err := d.Temp()
+func (s *Store) newTree(ctx context.Context, path string, m tree.Manifest) error {
+	tmp, err := s.Temp()
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(tmp)
-	if err := layOut(ctx, tmp, m, d); err != nil {
+	if err := m.LayOut(ctx, tmp, s.layFile); err != nil {
 		return err
 	}
-	if err := d.disk.move(tmp, path); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := s.dir.Move(tmp, path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return nil
 }
 
-// holds implements shelf: the file is the object itself, or a verified copy.
-func (d *Dir) holds(ctx context.Context, e entry, path string) bool {
-	fi, err := os.Lstat(path)
-	if err != nil || !fi.Mode().IsRegular() || fi.Size() != e.size || executable(fi) != (e.kind == 'x') {
-		return false
+// layFile makes the file at path e, unless it is.
+func (s *Store) layFile(ctx context.Context, e tree.Entry, path string) error {
+	if s.isLaid(ctx, e, path) {
+		return nil
 	}
-	if object, err := os.Lstat(d.objectPath(e.digest)); err == nil && os.SameFile(fi, object) {
-		return d.verify(ctx, e.digest) == nil
-	}
-	digest, _, err := d.hashFile(ctx, path, fi)
-	return err == nil && digest == e.digest
-}
-
-func executable(fi fs.FileInfo) bool { return fi.Mode()&0o100 != 0 }
-
-// supply implements shelf: it links the object, or copies it.
-func (d *Dir) supply(ctx context.Context, e entry, path string) error {
-	if err := d.verify(ctx, e.digest); err != nil {
+	if err := s.have(ctx, e.Digest); err != nil {
 		return err
 	}
-	object := d.objectPath(e.digest)
+	object := s.objectPath(e.Digest)
 	before, err := os.Lstat(object)
 	if err != nil {
 		return missing(err)
 	}
-	tmp, err := d.temp()
+	tmp, err := s.dir.Name()
 	if err != nil {
 		return err
 	}
 	defer os.Remove(tmp)
-	if executable(before) != (e.kind == 'x') || d.disk.link(object, tmp) != nil {
-		return d.copyOut(ctx, e, tmp, path)
+	if tree.KindOf(before) != e.Kind || s.dir.Link(object, tmp) != nil {
+		return s.copyOut(ctx, e, tmp, path)
 	}
-	if err := d.disk.rename(tmp, path); err != nil {
+	if err := s.dir.Rename(tmp, path); err != nil {
 		return err
 	}
-	d.relearn(e.digest, stampOf(before))
+	s.relearn(e.Digest, disk.StampOf(before))
 	return nil
+}
+
+// isLaid reports whether the file at path is e: the object itself, or a verified
+// copy.
+func (s *Store) isLaid(ctx context.Context, e tree.Entry, path string) bool {
+	fi, err := os.Lstat(path)
+	if err != nil || !fi.Mode().IsRegular() || fi.Size() != e.Size || tree.KindOf(fi) != e.Kind {
+		return false
+	}
+	if object, err := os.Lstat(s.objectPath(e.Digest)); err == nil && os.SameFile(fi, object) {
+		return s.check(ctx, e.Digest) == nil
+	}
+	digest, _, err := s.digestFile(ctx, path, fi)
+	return err == nil && digest == e.Digest
 }
 
 // relearn keeps the stat cache's entry of an object that had the stamp before
 // it got another name, which changes its ctime and nothing else.
-func (d *Dir) relearn(digest artifacts.Digest, before stamp) {
-	path := d.objectPath(digest)
+func (s *Store) relearn(digest artifacts.Digest, before disk.Stamp) {
+	path := s.objectPath(digest)
 	fi, err := os.Lstat(path)
 	if err != nil {
 		return
 	}
-	now := stampOf(fi)
+	now := disk.StampOf(fi)
 	same := before
-	if same.ctime = now.ctime; now == same && isFrozen(now) {
-		d.cache.relearn(d.key(path), before, now)
+	if same.Ctime = now.Ctime; now == same && now.IsFrozen() {
+		s.cache.relearn(s.key(path), before, now)
 	}
 }
 
 // copyOut copies an object to path by way of tmp.
-func (d *Dir) copyOut(ctx context.Context, e entry, tmp, path string) error {
-	perm := frozen
-	if e.kind == 'x' {
+func (s *Store) copyOut(ctx context.Context, e tree.Entry, tmp, path string) error {
+	perm := disk.Frozen
+	if e.Kind == tree.Executable {
 		perm |= 0o111
 	}
-	err := d.disk.create(tmp, perm, true, func(f *os.File) error {
-		got, _, err := readFile(ctx, d.objectPath(e.digest), f)
-		if err == nil && got != e.digest {
+	err := s.dir.Write(tmp, perm, true, func(f *os.File) error {
+		got, _, err := disk.Read(ctx, s.objectPath(e.Digest), f)
+		if err == nil && got != e.Digest {
 			err = ErrDamaged
 		}
 		return err
@@ -121,5 +149,5 @@ func (d *Dir) copyOut(ctx context.Context, e entry, tmp, path string) error {
 	if err != nil {
 		return err
 	}
-	return d.disk.rename(tmp, path)
+	return s.dir.Rename(tmp, path)
 }

@@ -72,36 +72,40 @@ func once(waiting func(string)) func(string) {
 	}
 }
 
-// Lock implements Store. The lock is flock's on a file in locks/, which says
-// who holds it, below a lock among this process's goroutines.
-func (d *Dir) Lock(ctx context.Context, id artifacts.ActionID, waiting func(holder string)) (func(), error) {
+// Lock waits until no other goroutine or process holds id, then holds it. The
+// lock dies with its process. While it waits it calls waiting (when not nil),
+// once, with a description of the holder.
+//
+// The lock is flock's on a file in locks/, which says who holds it, below a lock
+// among this process's goroutines.
+func (s *Store) Lock(ctx context.Context, id artifacts.ActionID, waiting func(holder string)) (func(), error) {
 	waiting = once(waiting)
-	release, err := d.locks.lock(ctx, id, waiting)
+	release, err := s.locks.lock(ctx, id, waiting)
 	if err != nil {
 		return nil, err
 	}
-	f, err := d.lockFile(ctx, d.path("locks", id.String()), waiting)
+	f, err := s.lockFile(ctx, s.dir.Path("locks", id.String()), waiting)
 	if err != nil {
 		release()
 		return nil, err
 	}
 	return sync.OnceFunc(func() {
-		_ = d.disk.unlock(f) // closing the file is what counts, and cannot fail
+		_ = s.dir.Unlock(f) // closing the file is what counts, and cannot fail
 		release()
 	}), nil
 }
 
 // lockFile polls: a goroutine that waits in flock could not be cancelled.
-func (d *Dir) lockFile(ctx context.Context, path string, waiting func(string)) (*os.File, error) {
-	if _, err := d.begin(); err != nil {
+func (s *Store) lockFile(ctx context.Context, path string, waiting func(string)) (*os.File, error) {
+	if _, err := s.dir.Begin(); err != nil {
 		return nil, err
 	}
-	if err := d.disk.mkdir(filepath.Dir(path)); err != nil {
+	if err := s.dir.Mkdir(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
 	const longest = 100 * time.Millisecond
 	for pause := time.Millisecond; ; pause = min(2*pause, longest) {
-		f, err := d.disk.lock(path)
+		f, err := s.dir.Lock(path)
 		if err != nil {
 			return nil, err
 		}

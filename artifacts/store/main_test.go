@@ -51,10 +51,12 @@ func child(t *testing.T, name string, args ...any) *exec.Cmd {
 	return cmd
 }
 
+func actionPath(d *Store, id artifacts.ActionID) string { return d.dir.File(actionKey(id)) }
+
 // commit is what a step does with the store, as action i: it keeps a
 // checkpoint while it makes a file and a tree, stores and records them, uses the
 // tree, and drops the checkpoint. done is called when the record is kept.
-func commit(d *Dir, i int, done func()) (err error) {
+func commit(d *Store, i int, done func()) (err error) {
 	unlock, err := d.Lock(context.Background(), testRecord(i).Action, nil)
 	if err != nil {
 		return err
@@ -90,7 +92,7 @@ func commit(d *Dir, i int, done func()) (err error) {
 		return err
 	}
 	r := testRecord(i, file, tree)
-	if err := d.Record(r); err != nil {
+	if err := d.Record(context.Background(), r); err != nil {
 		return err
 	}
 	done()
@@ -115,9 +117,9 @@ func committed(i int) map[string]string {
 
 // checkCommitted fails the test if the store holds anything of action i that is
 // wrong, or, if it must be there, nothing.
-func checkCommitted(t *testing.T, d *Dir, i int, must bool) {
+func checkCommitted(t *testing.T, d *Store, i int, must bool) {
 	t.Helper()
-	r, err := d.Lookup(testRecord(i).Action)
+	r, err := d.Lookup(t.Context(), testRecord(i).Action)
 	if errors.Is(err, ErrNotFound) && !must {
 		return
 	} else if err != nil {
@@ -149,7 +151,7 @@ func checkSound(t *testing.T, root string) {
 	t.Helper()
 	d := openDir(t, root)
 	defer d.Close()
-	err := filepath.WalkDir(d.path("objects"), func(path string, e fs.DirEntry, err error) error {
+	err := filepath.WalkDir(d.dir.Path("objects"), func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err
 		}
@@ -162,7 +164,7 @@ func checkSound(t *testing.T, root string) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err)
 	}
-	locks, _ := os.ReadDir(d.path("locks"))
+	locks, _ := os.ReadDir(d.dir.Path("locks"))
 	for _, l := range locks {
 		var id artifacts.ActionID
 		if err := id.UnmarshalText([]byte(l.Name())); err != nil {
@@ -176,10 +178,10 @@ func checkSound(t *testing.T, root string) {
 		}
 		unlock()
 	}
-	if _, err := d.begin(); err != nil {
+	if _, err := d.dir.Begin(); err != nil {
 		t.Fatal(err)
 	}
-	left, err := os.ReadDir(d.path("tmp"))
+	left, err := os.ReadDir(d.dir.Path("tmp"))
 	if err != nil {
 		t.Fatal(err)
 	}

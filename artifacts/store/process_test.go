@@ -28,7 +28,7 @@ func shareChild(args []string) error {
 		return err
 	}
 	defer f.Close()
-	d, err := OpenDir(root)
+	d, err := Open(root)
 	if err != nil {
 		return err
 	}
@@ -47,9 +47,9 @@ func shareChild(args []string) error {
 	return d.Close()
 }
 
-func share(d *Dir, i int, log *os.File, r *rand.Rand) error {
+func share(d *Store, i int, log *os.File, r *rand.Rand) error {
 	id := testRecord(i).Action
-	if _, err := d.Lookup(id); err == nil {
+	if _, err := d.Lookup(context.Background(), id); err == nil {
 		return nil
 	}
 	unlock, err := d.Lock(context.Background(), id, nil)
@@ -57,7 +57,7 @@ func share(d *Dir, i int, log *os.File, r *rand.Rand) error {
 		return err
 	}
 	defer unlock()
-	if _, err := d.Lookup(id); err == nil {
+	if _, err := d.Lookup(context.Background(), id); err == nil {
 		return nil
 	}
 	work, err := d.Temp()
@@ -81,7 +81,7 @@ func share(d *Dir, i int, log *os.File, r *rand.Rand) error {
 	if _, err := fmt.Fprintln(log, i); err != nil {
 		return err
 	}
-	return d.Record(testRecord(i, f))
+	return d.Record(context.Background(), testRecord(i, f))
 }
 
 // Many processes that do the same actions on one store at the same time do each
@@ -122,7 +122,7 @@ func checkShared(t *testing.T, root string, actions int) {
 	d := openDir(t, root)
 	defer d.Close()
 	for i := range actions {
-		r, err := d.Lookup(testRecord(i).Action)
+		r, err := d.Lookup(t.Context(), testRecord(i).Action)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -163,39 +163,9 @@ func TestProcessesKilled(t *testing.T) {
 	checkSound(t, root)
 }
 
-// The file of a lock is removed when the lock is given back. Who opened it just
-// before, and got the lock of a file that is no more, does not hold the lock.
-func TestLockOfARemovedFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "lock")
-	var first, second *os.File
-	take := func() (f *os.File) {
-		f, err := disk{}.lock(path)
-		if err != nil || f == nil {
-			t.Fatal(f, err)
-		}
-		return f
-	}
-	first = take()
-	late := disk{fault: func(op, _ string) error {
-		if op == "flock" && second == nil {
-			if err := (disk{}).unlock(first); err != nil {
-				t.Fatal(err)
-			}
-			second = take()
-		}
-		return nil
-	}}
-	if f, err := late.lock(path); f != nil || err != nil {
-		t.Errorf("two hold the lock: %v, %v", f, err)
-	}
-	if err := (disk{}).unlock(second); err != nil {
-		t.Error(err)
-	}
-}
-
 // holdChild takes the lock of an action and keeps it until it is killed.
 func holdChild(args []string) error {
-	d, err := OpenDir(args[0])
+	d, err := Open(args[0])
 	if err != nil {
 		return err
 	}
@@ -208,7 +178,7 @@ func holdChild(args []string) error {
 	}
 }
 
-// Who waits for another process is told which, and need not wait longer than
+// Whoever waits for another process is told which, and need not wait longer than
 // that process lives. Its directories in tmp go with it, and not before.
 func TestLockDiesWithItsProcess(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "store")
@@ -225,10 +195,10 @@ func TestLockDiesWithItsProcess(t *testing.T) {
 	}
 	d := openDir(t, root)
 	defer d.Close()
-	if _, err := d.begin(); err != nil {
+	if _, err := d.dir.Begin(); err != nil {
 		t.Fatal(err)
 	}
-	if left, _ := os.ReadDir(d.path("tmp")); len(left) != 4 {
+	if left, _ := os.ReadDir(d.dir.Path("tmp")); len(left) != 4 {
 		t.Errorf("of two living processes there is in tmp: %v", left)
 	}
 	told := 0

@@ -9,22 +9,15 @@ import (
 	"time"
 
 	"eyrie/artifacts"
+	"eyrie/artifacts/disk"
 )
-
-// stamp is what a file system says of a file without reading it. A file whose
-// stamp is what it was has the content that it had.
-type stamp struct {
-	dev, ino     uint64
-	size         int64 // bytes
-	mtime, ctime int64 // ns since 1970
-}
 
 // statCache remembers the digests of files by their path and stamp.
 //
 // A file that is changed twice within one tick of its file system's clock keeps
 // its stamp. So a stamp younger than racy when its file was read is not
 // remembered at all, as git does it; the store's own files need no such window
-// (see frozenTime). An entry is trusted for maxAge: then the file is read
+// (see disk.FrozenTime). An entry is trusted for maxAge: then the file is read
 // again, and a disk that lost a bit is found out.
 //
 // The cache is read when it is first needed. What it learnt is written by
@@ -41,7 +34,7 @@ type statCache struct {
 }
 
 type statEntry struct {
-	stamp
+	disk.Stamp
 	digest artifacts.Digest
 	read   int64 // ns since 1970: when the file was read
 }
@@ -67,19 +60,19 @@ func (c *statCache) parseFile() map[string]statEntry {
 
 // lookup returns the digest of the file whose path in the cache is key, if it
 // was read when it had the stamp st.
-func (c *statCache) lookup(key string, st stamp) (artifacts.Digest, bool) {
+func (c *statCache) lookup(key string, st disk.Stamp) (artifacts.Digest, bool) {
 	c.load()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e, ok := c.entries[key]
-	return e.digest, ok && e.stamp == st
+	return e.digest, ok && e.Stamp == st
 }
 
 // learn remembers that a file that had the stamp st before and after it was
 // read, which began at the time read, has that digest.
-func (c *statCache) learn(key string, st stamp, d artifacts.Digest, read time.Time) {
-	settled := isFrozen(st) && !filepath.IsAbs(key)
-	if !settled && max(st.mtime, st.ctime) > read.Add(-racy).UnixNano() {
+func (c *statCache) learn(key string, st disk.Stamp, d artifacts.Digest, read time.Time) {
+	settled := st.IsFrozen() && !filepath.IsAbs(key)
+	if !settled && max(st.Mtime, st.Ctime) > read.Add(-racy).UnixNano() {
 		return
 	}
 	c.load()
@@ -90,12 +83,12 @@ func (c *statCache) learn(key string, st stamp, d artifacts.Digest, read time.Ti
 }
 
 // relearn replaces the stamp was of a file by now.
-func (c *statCache) relearn(key string, was, now stamp) {
+func (c *statCache) relearn(key string, was, now disk.Stamp) {
 	c.load()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if e, ok := c.entries[key]; ok && e.stamp == was {
-		e.stamp = now
+	if e, ok := c.entries[key]; ok && e.Stamp == was {
+		e.Stamp = now
 		c.entries[key], c.learnt[key] = e, e
 	}
 }
@@ -114,7 +107,7 @@ func (c *statCache) spares() (n int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, e := range c.learnt {
-		n += e.size
+		n += e.Size
 	}
 	return n
 }
@@ -151,7 +144,7 @@ const fixedEntry = 6*8 + len(artifacts.Digest{}) + 4
 func formatStatCache(entries map[string]statEntry) []byte {
 	b := append(make([]byte, 0, 160*len(entries)+64), statCacheHeader...)
 	for key, e := range entries {
-		for _, n := range [...]uint64{e.dev, e.ino, uint64(e.size), uint64(e.mtime), uint64(e.ctime), uint64(e.read)} {
+		for _, n := range [...]uint64{e.Dev, e.Ino, uint64(e.Size), uint64(e.Mtime), uint64(e.Ctime), uint64(e.read)} {
 			b = binary.LittleEndian.AppendUint64(b, n)
 		}
 		b = append(b, e.digest[:]...)
@@ -179,8 +172,8 @@ func parseStatCache(b []byte, now time.Time) map[string]statEntry {
 		}
 		next := func() uint64 { at += 8; return binary.LittleEndian.Uint64(b[at-8:]) }
 		var e statEntry
-		e.dev, e.ino, e.size = next(), next(), int64(next())
-		e.mtime, e.ctime, e.read = int64(next()), int64(next()), int64(next())
+		e.Dev, e.Ino, e.Size = next(), next(), int64(next())
+		e.Mtime, e.Ctime, e.read = int64(next()), int64(next()), int64(next())
 		at += copy(e.digest[:], b[at:])
 		n := int(binary.LittleEndian.Uint32(b[at:]))
 		at += 4

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"eyrie/artifacts"
+	"eyrie/artifacts/disk"
 )
 
 // age gives a file times at which it is not racy any more: its change time
@@ -24,7 +25,7 @@ func age(t *testing.T, path string) {
 	time.Sleep(racy + 100*time.Millisecond)
 }
 
-func hashed(t *testing.T, d *Dir, path string) artifacts.Digest {
+func hashed(t *testing.T, d *Store, path string) artifacts.Digest {
 	t.Helper()
 	f, err := d.Hash(t.Context(), path)
 	if err != nil {
@@ -52,7 +53,7 @@ func TestStatCacheSeesChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	hashed(t, d, path)
-	if digest, ok := d.cache.lookup(path, stampOf(fi)); !ok || digest != artifacts.Sum([]byte("one")) {
+	if digest, ok := d.cache.lookup(path, disk.StampOf(fi)); !ok || digest != artifacts.Sum([]byte("one")) {
 		t.Fatalf("the file is not in the cache: %v", digest)
 	}
 	changes := map[string]func(){
@@ -94,11 +95,11 @@ func TestStatCacheRacy(t *testing.T) {
 		{"/user/now", at(0), at(0), false},
 		{"/user/future", at(-time.Hour), at(-time.Hour), false},
 		{"/user/renewed", at(time.Hour), at(0), false},
-		{"/user/frozen", frozenTime.UnixNano(), at(0), false},
-		{"objects/frozen", frozenTime.UnixNano(), at(0), true},
+		{"/user/frozen", disk.FrozenTime.UnixNano(), at(0), false},
+		{"objects/frozen", disk.FrozenTime.UnixNano(), at(0), true},
 		{"trees/thawed", at(0), at(0), false},
 	} {
-		st := stamp{1, 2, 3, test.mtime, test.ctime}
+		st := disk.Stamp{Dev: 1, Ino: 2, Size: 3, Mtime: test.mtime, Ctime: test.ctime}
 		c.learn(test.key, st, artifacts.Digest{1}, now)
 		if _, ok := c.lookup(test.key, st); ok != test.known {
 			t.Errorf("%s: known %t, want %t", test.key, ok, test.known)
@@ -127,11 +128,11 @@ func TestStatCacheAge(t *testing.T) {
 func TestStatCacheMerges(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "store")
 	a, b := openDir(t, root), openDir(t, root)
-	if _, err := a.begin(); err != nil {
+	if _, err := a.dir.Begin(); err != nil {
 		t.Fatal(err)
 	}
-	st := stamp{1, 2, 3, 4, 5}
-	for i, d := range []*Dir{a, b, a, b} {
+	st := disk.Stamp{Dev: 1, Ino: 2, Size: 3, Mtime: 4, Ctime: 5}
+	for i, d := range []*Store{a, b, a, b} {
 		d.cache.learn(fmt.Sprint(i), st, artifacts.Digest{byte(i)}, time.Now())
 	}
 	a.cache.learn("gone", st, artifacts.Digest{}, time.Now())
@@ -153,8 +154,8 @@ func TestStatCacheMerges(t *testing.T) {
 func TestStatCacheConcurrent(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "store")
 	first := openDir(t, root)
-	first.cache.learn("first", stamp{}, artifacts.Digest{1}, time.Now())
-	if _, err := first.begin(); err != nil {
+	first.cache.learn("first", disk.Stamp{}, artifacts.Digest{1}, time.Now())
+	if _, err := first.dir.Begin(); err != nil {
 		t.Fatal(err)
 	}
 	first.Close()
@@ -163,10 +164,10 @@ func TestStatCacheConcurrent(t *testing.T) {
 		wg.Go(func() {
 			for i := range 20 {
 				d := openDir(t, root)
-				if _, ok := d.cache.lookup("first", stamp{}); !ok {
+				if _, ok := d.cache.lookup("first", disk.Stamp{}); !ok {
 					t.Error("the cache is not whole")
 				}
-				d.cache.learn(fmt.Sprint(g, i), stamp{}, artifacts.Digest{2}, time.Now())
+				d.cache.learn(fmt.Sprint(g, i), disk.Stamp{}, artifacts.Digest{2}, time.Now())
 				d.Close()
 			}
 		})
@@ -219,7 +220,7 @@ func TestStatCacheOutlivesAPlan(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, known := openDir(t, root).cache.lookup(path, stampOf(fi)); known != test.made {
+		if _, known := openDir(t, root).cache.lookup(path, disk.StampOf(fi)); known != test.made {
 			t.Errorf("%d bytes: the file is in the cache: %v", test.size, known)
 		}
 		if _, err := os.Stat(root); (err == nil) != test.made {

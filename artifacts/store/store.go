@@ -1,18 +1,24 @@
 // Package store keeps what a pipeline made: immutable content named by its
 // digest, and for each action the record of what it produced.
 //
-// [Store] is the conformance-tested interface (see storetest); [Dir] is the
-// crash-safe store on disk, [Mem] the one for tests.
+// A [Store] stands on a [blob.Bucket], which keeps bytes by key, and on a
+// directory of this machine's. What is read from either is verified by its digest,
+// so a wrong result is never found, whoever wrote it: what is damaged counts as
+// missing.
 package store
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
-	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
 	"time"
 
 	"eyrie/artifacts"
+	"eyrie/artifacts/blob"
+	"eyrie/artifacts/disk"
 )
 
 // ErrNotFound reports an object or a record that the store does not hold.
@@ -23,84 +29,113 @@ var ErrNotFound = errors.New("not in the store")
 // ErrDamaged reports an object whose content does not match its digest.
 var ErrDamaged = errors.New("content does not match its digest")
 
-// Record says what an action produced.
-type Record struct {
-	Action   artifacts.ActionID `json:"action"`
-	Preimage json.RawMessage    `json:"preimage"` // canonical JSON whose SHA-256 is Action
-	Output   json.RawMessage    `json:"output"`   // canonical JSON; files are handles (File)
-	Objects  []artifacts.File   `json:"objects"`  // every file and tree that Output refers to
-	Step     string             `json:"step"`     // the step that did it first
-	Run      string             `json:"run"`      // the run that did it
-	Started  time.Time          `json:"started"`
-	Elapsed  time.Duration      `json:"elapsed"` // ns
-}
-
 // Store keeps objects by digest and records by action. Its methods may be
 // called by many goroutines and many processes at once; readers take no lock.
-type Store interface {
-	Objects
-	Actions
-	Workspace
+//
+// In its directory there is, beside what [disk.Dir] says:
+//
+//	trees/ab/cdef…/     a tree laid out from its objects, by its manifest's digest
+//	last/               what each step did last
+//	locks/              the locks that are held
+//	checkpoints/        a directory for each action that is unfinished
+//	runs/               the journal of each run; JSON lines
+//	statcache           what spares rehashing
+//
+// An action's record comes after its objects, and any file may be removed while
+// no run is in progress. A store that is only read makes nothing.
+//
+// Locks are flock's. On NFS they work between machines if the server's lock
+// service does, and a machine may see another's results late; what it sees is
+// verified there, too.
+type Store struct {
+	bucket blob.Bucket // keeps objects and records
+	dir    *disk.Dir   // bucket itself, or with a copy of each object that was used here
+	cache  statCache
+	locks  keyed // of actions
+	trees  keyed // of trees that are laid out
 }
 
-// Objects keeps immutable content by its digest.
-type Objects interface {
-	// Hash returns the handle of the file or directory tree at path, with its
-	// Path, without storing it. A stat cache spares hashing what has not
-	// changed. Symbolic links are followed: the digest is of what a reader of
-	// path reads. Of a file, its content counts; of a tree, also its names,
-	// its empty directories and which files its owner may execute, but not a
-	// store that is in it.
-	Hash(ctx context.Context, path string) (artifacts.File, error)
-	// Import stores the file or directory tree at path and returns its handle,
-	// without a Path, which can be read from the store from then on. What lies
-	// in a directory of Temp may be moved, so that a link is left, which must
-	// not be written to. Anything else is copied and left as it is.
-	Import(ctx context.Context, path string) (artifacts.File, error)
-	// Open reads an object. The reader verifies: it returns ErrDamaged
-	// instead of io.EOF where the content does not match the digest.
-	Open(d artifacts.Digest) (io.ReadCloser, error)
-	// Fetch returns the handle with its Path set to a place on this machine
-	// where its content, verified, can be read. The content must not be
-	// changed. It fails with ErrNotFound or ErrDamaged.
-	Fetch(ctx context.Context, f artifacts.File) (artifacts.File, error)
+// Open opens the store in the directory at path, which need not exist yet. It
+// fails if path is something else, or a store that a newer version of this
+// program made.
+func Open(path string) (*Store, error) {
+	dir, err := disk.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return over(dir, dir), nil
 }
 
-// Actions keeps what was done.
-type Actions interface {
-	// Record keeps r under r.Action, which must be its preimage's hash; its
-	// objects must be in the store. It is all or nothing.
-	Record(r Record) error
-	// Lookup returns the record of an action, or ErrNotFound. Where the record
-	// is there but one of its objects is missing or damaged it returns both
-	// the record and an error that is ErrNotFound and names the object.
-	Lookup(id artifacts.ActionID) (Record, error)
-
-	// SetLast remembers that name (a step of a recipe) was last done as id.
-	// Name may hold any characters.
-	SetLast(name string, id artifacts.ActionID) error
-	// Last returns what SetLast remembered, or ErrNotFound.
-	Last(name string) (artifacts.ActionID, error)
+// Over opens the store whose objects and records are in bucket, where other
+// machines may find them. The directory at path, as Open has it, holds copies of
+// the objects that were used here, and whatever is this machine's own: its locks
+// do not keep another machine from doing the same action at the same time, which
+// costs time and is not wrong.
+func Over(bucket blob.Bucket, path string) (*Store, error) {
+	dir, err := disk.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return over(bucket, dir), nil
 }
 
-// Workspace is what actions need while they are done.
-type Workspace interface {
-	// Lock waits until no other goroutine or process holds id, then holds it.
-	// The lock dies with its process. While it waits it calls waiting (when
-	// not nil), once, with a description of the holder.
-	Lock(ctx context.Context, id artifacts.ActionID, waiting func(holder string)) (unlock func(), err error)
-	// Checkpoint returns the directory in which the action may keep what it
-	// needs to go on after an interruption. It survives a kill and is never
-	// visible downstream. Call it while holding the action's lock.
-	Checkpoint(id artifacts.ActionID) (dir string, err error)
-	// HasCheckpoint tells whether there is something in the action's checkpoint
-	// directory to go on from. It makes none.
-	HasCheckpoint(id artifacts.ActionID) bool
-	// DropCheckpoint removes the action's checkpoint directory, if there is one.
-	DropCheckpoint(id artifacts.ActionID) error
-	// Journal creates the journal of a run, to which events are appended.
-	Journal(run string) (io.WriteCloser, error)
-	// Temp returns a new empty directory on the store's own file system. The
-	// caller removes it; what a killed process left is collected later.
-	Temp() (dir string, err error)
+func over(bucket blob.Bucket, dir *disk.Dir) *Store {
+	return &Store{bucket: bucket, dir: dir, cache: statCache{path: dir.Path("statcache")}}
+}
+
+// Close writes the stat cache and removes the directories of Temp. A stat
+// cache that cannot be written costs time in the next run and is no error. If
+// nothing else was written, so that there may be no store yet, one is made for
+// the stat cache only where it spares much reading.
+func (s *Store) Close() error {
+	s.flush(0)
+	return s.dir.Close()
+}
+
+// worthStore is how much reading a stat cache must spare for a store to be made
+// for it alone, in bytes: a quarter of a second's.
+const worthStore = 512 << 20
+
+// flush writes the stat cache if there is something new, but not again within
+// interval.
+func (s *Store) flush(interval time.Duration) {
+	if _, err := os.Stat(s.dir.Path()); err != nil && s.cache.spares() < worthStore {
+		return
+	}
+	if b := s.cache.flush(interval); b != nil {
+		_ = s.dir.Replace(s.cache.path, b, false)
+	}
+}
+
+func objectKey(d artifacts.Digest) blob.Key    { return blob.Key{Kind: blob.Object, Hash: d} }
+func actionKey(id artifacts.ActionID) blob.Key { return blob.Key{Kind: blob.Action, Hash: id} }
+
+// objectPath returns where this machine has the object, or would have it.
+func (s *Store) objectPath(d artifacts.Digest) string { return s.dir.File(objectKey(d)) }
+
+// shard returns the path of a thing named by a hash, in one of 256 directories.
+func (s *Store) shard(kind, hex string) string { return s.dir.Path(kind, hex[:2], hex[2:]) }
+
+// key returns the name of a file in the stat cache: of what is in the store
+// the path from there, so that the store may be moved, else the absolute path.
+func (s *Store) key(path string) string {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return ""
+	}
+	if in, ok := strings.CutPrefix(path, s.dir.Path()+string(filepath.Separator)); ok {
+		return in
+	}
+	return path
+}
+
+// missing turns the error of a blob that is not there, or that is something
+// else, or that the disk cannot read, into ErrNotFound.
+func missing(err error) error {
+	for _, is := range []error{fs.ErrNotExist, syscall.ENOTDIR, syscall.EISDIR, syscall.EIO} {
+		if errors.Is(err, is) {
+			return ErrNotFound
+		}
+	}
+	return err
 }

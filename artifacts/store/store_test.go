@@ -8,9 +8,9 @@ import (
 	"eyrie/artifacts/store/storetest"
 )
 
-func TestDir(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) store.Store {
-		s, err := store.OpenDir(filepath.Join(t.TempDir(), "store"))
+func TestStore(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) *store.Store {
+		s, err := store.Open(filepath.Join(t.TempDir(), "store"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -23,14 +23,7 @@ func TestDir(t *testing.T) {
 	})
 }
 
-func TestMem(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) store.Store {
-		s := store.NewMem()
-		t.Cleanup(func() {
-			if err := s.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-		return s
-	})
+// What the local store does, one over another bucket does, too.
+func TestStoreOverMemory(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) *store.Store { return storetest.New(t) })
 }

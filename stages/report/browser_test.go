@@ -28,7 +28,7 @@ func makePage(t *testing.T, name string) string {
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
-	store, err := store.OpenDir(t.TempDir())
+	store, err := store.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

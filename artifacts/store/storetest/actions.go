@@ -35,7 +35,7 @@ func record(preimage string, objects ...artifacts.File) store.Record {
 }
 
 // A record is found as it was given, to the byte.
-func recordRoundTrip(t *testing.T, s store.Store) {
+func recordRoundTrip(t *testing.T, s *store.Store) {
 	dir := t.TempDir()
 	file := imported(t, s, write(t, dir, "file", "content"))
 	tree := imported(t, s, dir)
@@ -45,13 +45,13 @@ func recordRoundTrip(t *testing.T, s store.Store) {
 	} {
 		r := record(preimage, file, tree)
 		r.Output = r.Preimage
-		if _, err := s.Lookup(r.Action); !errors.Is(err, store.ErrNotFound) {
+		if _, err := s.Lookup(t.Context(), r.Action); !errors.Is(err, store.ErrNotFound) {
 			t.Fatalf("Lookup before Record: %v", err)
 		}
-		if err := s.Record(r); err != nil {
+		if err := s.Record(t.Context(), r); err != nil {
 			t.Fatal(err)
 		}
-		got, err := s.Lookup(r.Action)
+		got, err := s.Lookup(t.Context(), r.Action)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -62,10 +62,10 @@ func recordRoundTrip(t *testing.T, s store.Store) {
 	r := record(`{"again":true}`)
 	for i := range 3 {
 		r.Output = json.RawMessage(fmt.Sprint(i))
-		if err := s.Record(r); err != nil {
+		if err := s.Record(t.Context(), r); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := s.Lookup(r.Action); err != nil || string(got.Output) != fmt.Sprint(i) {
+		if got, err := s.Lookup(t.Context(), r.Action); err != nil || string(got.Output) != fmt.Sprint(i) {
 			t.Errorf("recorded again, the output is %s, %v", got.Output, err)
 		}
 	}
@@ -73,9 +73,9 @@ func recordRoundTrip(t *testing.T, s store.Store) {
 
 // A record that does not fit its action, or whose objects are not there, is
 // refused, and what is there stays.
-func recordRefused(t *testing.T, s store.Store) {
+func recordRefused(t *testing.T, s *store.Store) {
 	good := record(`{"a":1}`)
-	if err := s.Record(good); err != nil {
+	if err := s.Record(t.Context(), good); err != nil {
 		t.Fatal(err)
 	}
 	other := good
@@ -89,21 +89,21 @@ func recordRefused(t *testing.T, s store.Store) {
 		"another preimage": other, "a preimage with spaces": spaced, "no JSON": noJSON,
 		"an output that is no JSON": badOutput, "a missing object": missing,
 	} {
-		err := s.Record(r)
+		err := s.Record(t.Context(), r)
 		if err == nil || !strings.Contains(err.Error(), r.Step) {
 			t.Errorf("%s: error %v", what, err)
 		}
 	}
-	if err := s.Record(missing); !errors.Is(err, store.ErrNotFound) {
+	if err := s.Record(t.Context(), missing); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("a missing object: error %v, want ErrNotFound", err)
 	}
-	if got, err := s.Lookup(good.Action); err != nil || !reflect.DeepEqual(got, good) {
+	if got, err := s.Lookup(t.Context(), good.Action); err != nil || !reflect.DeepEqual(got, good) {
 		t.Errorf("the record became %+v, %v", got, err)
 	}
 }
 
 // Last tells what SetLast said, for any name.
-func last(t *testing.T, s store.Store) {
+func last(t *testing.T, s *store.Store) {
 	names := []string{"", "a", "A", "a/b", "../../a", ".", `step["70 ms"]`, "a\x00b", "\xff", "\xfe", "\n", strings.Repeat("long", 1000)}
 	for round := range 2 {
 		for i, name := range names {
@@ -119,9 +119,9 @@ func last(t *testing.T, s store.Store) {
 	}
 }
 
-// Who waits for a lock is told the holder, once, and gets the lock when it is
+// Whoever waits for a lock is told the holder, once, and gets the lock when it is
 // given back. Another action's lock is another lock. Unlocking twice is once.
-func lock(t *testing.T, s store.Store) {
+func lock(t *testing.T, s *store.Store) {
 	a, b := artifacts.ActionID{1}, artifacts.ActionID{2}
 	unlock, err := s.Lock(t.Context(), a, func(string) { t.Error("waits for a lock that is free") })
 	if err != nil {
@@ -163,8 +163,8 @@ func lock(t *testing.T, s store.Store) {
 	}
 }
 
-// Who no longer wants to wait does not wait, and does not hold the lock.
-func lockCancelled(t *testing.T, s store.Store) {
+// Whoever no longer wants to wait does not wait, and does not hold the lock.
+func lockCancelled(t *testing.T, s *store.Store) {
 	unlock, err := s.Lock(t.Context(), artifacts.ActionID{}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -181,7 +181,7 @@ func lockCancelled(t *testing.T, s store.Store) {
 }
 
 // A lock has one holder at a time, and everybody gets it in the end.
-func lockExcludes(t *testing.T, s store.Store) {
+func lockExcludes(t *testing.T, s *store.Store) {
 	var wg sync.WaitGroup
 	var holders atomic.Int32
 	for range 8 {
@@ -204,7 +204,7 @@ func lockExcludes(t *testing.T, s store.Store) {
 }
 
 // What an action keeps in its checkpoint directory is there until it is dropped.
-func checkpoint(t *testing.T, s store.Store) {
+func checkpoint(t *testing.T, s *store.Store) {
 	a, b := artifacts.ActionID{1}, artifacts.ActionID{2}
 	has := func(when string, want bool) {
 		t.Helper()
@@ -246,7 +246,7 @@ func checkpoint(t *testing.T, s store.Store) {
 }
 
 // A run has one journal, and a name that can be a file's.
-func journal(t *testing.T, s store.Store) {
+func journal(t *testing.T, s *store.Store) {
 	w, err := s.Journal("2026-11-23-a")
 	if err != nil {
 		t.Fatal(err)
@@ -269,7 +269,7 @@ func journal(t *testing.T, s store.Store) {
 }
 
 // Temp's directories are new, empty and the caller's.
-func temp(t *testing.T, s store.Store) {
+func temp(t *testing.T, s *store.Store) {
 	seen := map[string]bool{}
 	for range 5 {
 		dir, err := s.Temp()
@@ -285,7 +285,7 @@ func temp(t *testing.T, s store.Store) {
 }
 
 // Many goroutines may do the same, and different things, at once.
-func concurrent(t *testing.T, s store.Store) {
+func concurrent(t *testing.T, s *store.Store) {
 	dir := t.TempDir()
 	for i := range 20 {
 		write(t, dir, fmt.Sprintf("tree/%d/file", i), pattern(i%7*5000))
@@ -301,10 +301,10 @@ func concurrent(t *testing.T, s store.Store) {
 			for i := range 5 {
 				own := record(fmt.Sprintf(`{"own":%d,"i":%d}`, g, i), tree)
 				for _, r := range []store.Record{own, record(fmt.Sprintf(`{"shared":%d}`, i), tree)} {
-					if err := s.Record(r); err != nil {
+					if err := s.Record(t.Context(), r); err != nil {
 						t.Error(err)
 					}
-					if got, err := s.Lookup(r.Action); err != nil || !reflect.DeepEqual(got, r) {
+					if got, err := s.Lookup(t.Context(), r.Action); err != nil || !reflect.DeepEqual(got, r) {
 						t.Errorf("got %+v, %v", got, err)
 					}
 				}

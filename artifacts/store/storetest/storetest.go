@@ -1,5 +1,5 @@
-// Package storetest is the conformance suite of [store.Store]: what every
-// implementation must do, however it keeps what it is given.
+// Package storetest is the conformance suite of [store.Store]: what a store does,
+// whatever bucket it stands on.
 package storetest
 
 import (
@@ -13,15 +13,16 @@ import (
 	"testing/iotest"
 
 	"eyrie/artifacts"
+	"eyrie/artifacts/blob/blobtest"
 	"eyrie/artifacts/store"
 )
 
 // Run tests the stores that open returns. Each must be new and empty; what open
 // must undo it leaves to t.Cleanup.
-func Run(t *testing.T, open func(t *testing.T) store.Store) {
+func Run(t *testing.T, open func(t *testing.T) *store.Store) {
 	for _, test := range []struct {
 		name string
-		run  func(t *testing.T, s store.Store)
+		run  func(t *testing.T, s *store.Store)
 	}{
 		{"Files", files},
 		{"SourceStaysItsOwners", sourceStays},
@@ -49,6 +50,21 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	}
 }
 
+// New returns an empty store over memory, which ends with the test.
+func New(t testing.TB) *store.Store {
+	t.Helper()
+	s, err := store.Over(new(blobtest.Mem), filepath.Join(t.TempDir(), "store"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
 // write makes a file below dir and returns its path.
 func write(t testing.TB, dir, name, content string) string {
 	t.Helper()
@@ -63,7 +79,7 @@ func write(t testing.TB, dir, name, content string) string {
 }
 
 // imported imports path and fails the test if it cannot.
-func imported(t testing.TB, s store.Store, path string) artifacts.File {
+func imported(t testing.TB, s *store.Store, path string) artifacts.File {
 	t.Helper()
 	f, err := s.Import(t.Context(), path)
 	if err != nil {
@@ -76,7 +92,7 @@ func imported(t testing.TB, s store.Store, path string) artifacts.File {
 }
 
 // fetched fetches f and fails the test if it cannot.
-func fetched(t testing.TB, s store.Store, f artifacts.File) artifacts.File {
+func fetched(t testing.TB, s *store.Store, f artifacts.File) artifacts.File {
 	t.Helper()
 	g, err := s.Fetch(t.Context(), f)
 	if err != nil {
@@ -86,7 +102,7 @@ func fetched(t testing.TB, s store.Store, f artifacts.File) artifacts.File {
 }
 
 // content fetches the file f and returns what is in it.
-func content(t testing.TB, s store.Store, f artifacts.File) string {
+func content(t testing.TB, s *store.Store, f artifacts.File) string {
 	t.Helper()
 	b, err := fetched(t, s, f).ReadFile()
 	if err != nil {
@@ -118,7 +134,7 @@ func pattern(n int) string {
 
 // A file's handle is its content's digest and size, whether it is only hashed
 // or stored; Open and Fetch give the content back.
-func files(t *testing.T, s store.Store) {
+func files(t *testing.T, s *store.Store) {
 	for _, n := range sizes {
 		want := pattern(n)
 		path := write(t, t.TempDir(), "file", want)
@@ -129,7 +145,7 @@ func files(t *testing.T, s store.Store) {
 		if w := (artifacts.File{Path: path, Digest: artifacts.Sum([]byte(want)), Size: int64(n)}); hashed != w {
 			t.Fatalf("Hash of %d bytes: %+v, want %+v", n, hashed, w)
 		}
-		if _, err := s.Open(hashed.Digest); !errors.Is(err, store.ErrNotFound) {
+		if _, err := s.Open(t.Context(), hashed.Digest); !errors.Is(err, store.ErrNotFound) {
 			t.Fatalf("Hash stored the file: %v", err)
 		}
 		for range 2 {
@@ -141,7 +157,7 @@ func files(t *testing.T, s store.Store) {
 				t.Fatalf("fetched %d bytes, want %d", len(got), n)
 			}
 		}
-		r, err := s.Open(hashed.Digest)
+		r, err := s.Open(t.Context(), hashed.Digest)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -154,7 +170,7 @@ func files(t *testing.T, s store.Store) {
 
 // The store shares nothing with a file of the user's: the file stays writable,
 // and what is written to it later does not reach the store.
-func sourceStays(t *testing.T, s store.Store) {
+func sourceStays(t *testing.T, s *store.Store) {
 	path := write(t, t.TempDir(), "file", "before")
 	if err := os.Chmod(path, 0o751); err != nil {
 		t.Fatal(err)
@@ -183,7 +199,7 @@ func sourceStays(t *testing.T, s store.Store) {
 // What a stage wrote into a directory of Temp can be imported again, and
 // outlives the directory. A file there that has another name elsewhere is as
 // good as a file elsewhere.
-func importFromTemp(t *testing.T, s store.Store) {
+func importFromTemp(t *testing.T, s *store.Store) {
 	dir, err := s.Temp()
 	if err != nil {
 		t.Fatal(err)
@@ -222,15 +238,15 @@ func importFromTemp(t *testing.T, s store.Store) {
 }
 
 // What is not in the store is ErrNotFound everywhere.
-func nothingThere(t *testing.T, s store.Store) {
+func nothingThere(t *testing.T, s *store.Store) {
 	d := artifacts.Sum([]byte("nothing"))
-	_, err := s.Open(d)
+	_, err := s.Open(t.Context(), d)
 	is(t, "Open", err, store.ErrNotFound)
 	_, err = s.Fetch(t.Context(), artifacts.File{Digest: d, Size: 7})
 	is(t, "Fetch", err, store.ErrNotFound)
 	_, err = s.Fetch(t.Context(), artifacts.File{Digest: d, Size: 7, Tree: true})
 	is(t, "Fetch of a tree", err, store.ErrNotFound)
-	_, err = s.Lookup(artifacts.ActionID(d))
+	_, err = s.Lookup(t.Context(), artifacts.ActionID(d))
 	is(t, "Lookup", err, store.ErrNotFound)
 	_, err = s.Last("nobody")
 	is(t, "Last", err, store.ErrNotFound)
@@ -238,7 +254,7 @@ func nothingThere(t *testing.T, s store.Store) {
 }
 
 // What is neither a file nor a directory has no digest.
-func noFile(t *testing.T, s store.Store) {
+func noFile(t *testing.T, s *store.Store) {
 	for _, take := range []func(context.Context, string) (artifacts.File, error){s.Hash, s.Import} {
 		_, err := take(t.Context(), filepath.Join(t.TempDir(), "missing"))
 		is(t, "a missing file", err, fs.ErrNotExist)
@@ -249,7 +265,7 @@ func noFile(t *testing.T, s store.Store) {
 }
 
 // A cancelled context ends everything that may take long.
-func cancelled(t *testing.T, s store.Store) {
+func cancelled(t *testing.T, s *store.Store) {
 	dir := t.TempDir()
 	path := write(t, dir, "file", pattern(1<<20))
 	tree := imported(t, s, dir)
@@ -275,7 +291,7 @@ func second[T any](_ T, err error) error { return err }
 
 // Whoever writes to a fetched file, which is forbidden, is found out: the next
 // Fetch gives the right content or none.
-func fetchedAndChanged(t *testing.T, s store.Store) {
+func fetchedAndChanged(t *testing.T, s *store.Store) {
 	path := write(t, t.TempDir(), "file", "right")
 	f := fetched(t, s, imported(t, s, path))
 	if err := os.Chmod(f.Path, 0o666); err != nil {
@@ -296,7 +312,7 @@ func fetchedAndChanged(t *testing.T, s store.Store) {
 	if b, err := g.ReadFile(); err != nil || string(b) != "right" {
 		t.Errorf("Fetch gave %q, %v", b, err)
 	}
-	r, err := s.Open(f.Digest)
+	r, err := s.Open(t.Context(), f.Digest)
 	if err != nil {
 		t.Fatal(err)
 	}

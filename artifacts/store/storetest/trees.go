@@ -76,7 +76,7 @@ func list(t testing.TB, dir string) []string {
 // A tree that is fetched is the tree that was imported: the same names, the
 // same contents, the same executable bits, empty directories too. It has the
 // digest that it had, wherever it is.
-func treeRoundTrip(t *testing.T, s store.Store) {
+func treeRoundTrip(t *testing.T, s *store.Store) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 40 {
 		dir := t.TempDir()
@@ -98,7 +98,7 @@ func treeRoundTrip(t *testing.T, s store.Store) {
 
 // Whatever is different in a tree, its digest is different; what is the same,
 // although made in another order and at another time, has the same digest.
-func treeDigest(t *testing.T, s store.Store) {
+func treeDigest(t *testing.T, s *store.Store) {
 	build := func(change func(dir string) error) artifacts.Digest {
 		t.Helper()
 		dir := t.TempDir()
@@ -147,7 +147,7 @@ func treeDigest(t *testing.T, s store.Store) {
 
 // A symbolic link is what it leads to, in the tree or out of it. One that leads
 // nowhere, or in a circle, is an error.
-func treeLinks(t *testing.T, s store.Store) {
+func treeLinks(t *testing.T, s *store.Store) {
 	outside := write(t, t.TempDir(), "outside", "far")
 	linked, plain := t.TempDir(), t.TempDir()
 	write(t, linked, "dir/file", "near")
@@ -180,7 +180,7 @@ func treeLinks(t *testing.T, s store.Store) {
 }
 
 // A fetched tree that somebody changed is right again when it is next fetched.
-func treeRepair(t *testing.T, s store.Store) {
+func treeRepair(t *testing.T, s *store.Store) {
 	dir := t.TempDir()
 	write(t, dir, "a/one", "1")
 	write(t, dir, "b", "22")

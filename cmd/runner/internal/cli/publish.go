@@ -17,12 +17,12 @@ import (
 // <store>/outputs/<recipe>/<output>.html, a link to what the store keeps under
 // a digest. Each run of the recipe moves the links.
 type publisher struct {
-	store store.Objects
+	store *store.Store
 	dir   string
 }
 
 // publisher returns that of the recipe at path.
-func (a *app) publisher(path string, store store.Objects) publisher {
+func (a *app) publisher(path string, store *store.Store) publisher {
 	name := path
 	if abs, err := filepath.Abs(path); err == nil {
 		name = abs

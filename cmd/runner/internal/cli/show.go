@@ -98,7 +98,7 @@ type resultJSON struct {
 	Provenance []pipeline.Provenance `json:"provenance,omitempty"`
 }
 
-func showDocument(ctx context.Context, store store.Objects, s *pipeline.Planned) (showJSON, error) {
+func showDocument(ctx context.Context, store *store.Store, s *pipeline.Planned) (showJSON, error) {
 	doc := showJSON{stepJSON: planned(s), StageVersion: s.Stage.Version,
 		Attributes: []attrJSON{}, Outputs: []resultJSON{}}
 	for i := range s.Stage.Config.Fields {
@@ -126,7 +126,7 @@ func showDocument(ctx context.Context, store store.Objects, s *pipeline.Planned)
 
 // attrDocument describes an attribute, unless it is neither written nor has a
 // default.
-func attrDocument(ctx context.Context, store store.Objects, s *pipeline.Planned, f *pipeline.Field) (attrJSON, bool) {
+func attrDocument(ctx context.Context, store *store.Store, s *pipeline.Planned, f *pipeline.Field) (attrJSON, bool) {
 	a, written := s.Attrs[f.Name]
 	if !written {
 		tree, err := jsonTree(f.Default)

@@ -18,7 +18,7 @@ type summary struct {
 	style   view.Style
 	plan    *pipeline.Plan
 	run     *pipeline.Run
-	store   store.Store
+	store   *store.Store
 	files   publisher
 	elapsed time.Duration
 }
