@@ -39,8 +39,11 @@ type Key struct {
 // String returns the key as a path, "objects/ab/cdef…": the 256 directories keep
 // each one small.
 func (k Key) String() string {
-	name := hex.EncodeToString(k.Hash[:])
-	return string(k.Kind) + "/" + name[:2] + "/" + name[2:]
+	b := append(make([]byte, 0, 96), k.Kind...) // on the stack: a plan asks for thousands
+	b = append(b, '/')
+	b = hex.AppendEncode(b, k.Hash[:1])
+	b = append(b, '/')
+	return string(hex.AppendEncode(b, k.Hash[1:]))
 }
 
 // ParseKey decodes what String returned. It fails for any other string, so that

@@ -15,7 +15,9 @@ import (
 )
 
 // File returns the path that the blob under key has, or would have.
-func (d *Dir) File(key blob.Key) string { return d.Path(filepath.FromSlash(key.String())) }
+func (d *Dir) File(key blob.Key) string {
+	return d.root + string(filepath.Separator) + filepath.FromSlash(key.String())
+}
 
 // Stat implements blob.Bucket.
 func (d *Dir) Stat(ctx context.Context, key blob.Key) (blob.Info, error) {
