@@ -54,30 +54,38 @@ func forbidden(room, imported string) string {
 		return ""
 	case language && !in(room, "hcl"):
 		return "only the hcl room knows HCL"
+	case !isOurs:
+		return ""
 	case isLeaf(ours):
 		return ""
-	case isLeaf(room) && isOurs:
+	case isLeaf(room):
 		return "a leaf imports nothing of ours"
-	case !isOurs, in(ours, room), in(room, ours) && !in(room, "stages"):
+	case room == "artifacts":
+		return "handles stand on nothing, so that a stage gets no store with them"
+	case ours == "artifacts":
+		return ""
+	case in(room, "artifacts/blob"):
+		return allow(ours, "a bucket knows nothing of what stands on it", "artifacts/blob")
+	case in(ours, room), in(room, ours) && !in(room, "stages"):
 		return ""
 	case in(room, "artifacts"):
-		return "the store knows nothing of what is computed"
+		return allow(ours, "the store knows nothing of what is computed", "artifacts")
 	case in(room, "pipeline"):
 		return allow(ours, "the core knows no stage and no language", "artifacts")
 	case in(room, "hcl"):
-		return allow(ours, "the language knows no stage", "artifacts", "pipeline")
+		return allow(ours, "the language knows no stage and opens no store", "pipeline")
 	case room == "stages":
 		return allow(ours, "the registry lists stages", "pipeline", "stages")
 	case isVocabulary(room):
-		if isVocabulary(ours) || in(ours, "artifacts") {
+		if isVocabulary(ours) {
 			return ""
 		}
 		return "vocabulary is plain Go, useful without a pipeline"
 	case in(room, "stages"):
-		if isVocabulary(ours) || in(ours, "artifacts") || in(ours, "pipeline") {
+		if isVocabulary(ours) || in(ours, "pipeline") {
 			return ""
 		}
-		return "a stage imports vocabulary and the pipeline, never another stage"
+		return "a stage imports handles, vocabulary and the pipeline, never another stage or a store"
 	}
 	return ""
 }
@@ -113,22 +121,32 @@ func TestForbidden(t *testing.T) {
 		ok             bool
 	}{
 		{"artifacts", "eyrie/pipeline", false},
-		{"artifacts/storetest", "eyrie/artifacts", true},
-		{"pipeline", "eyrie/artifacts", true},
+		{"artifacts", "eyrie/artifacts/store", false},
+		{"artifacts/blob", "eyrie/artifacts", true},
+		{"artifacts/blob", "eyrie/artifacts/store", false},
+		{"artifacts/store", "eyrie/artifacts/blob", true},
+		{"artifacts/store", "eyrie/pipeline", false},
+		{"pipeline", "eyrie/artifacts/store", true},
 		{"pipeline", "eyrie/stages/arch", false},
 		{"pipeline", "github.com/hashicorp/hcl/v2", false},
 		{"hcl", "github.com/zclconf/go-cty/cty", true},
 		{"hcl", "eyrie/stages", false},
+		{"hcl", "eyrie/artifacts", true},
+		{"hcl", "eyrie/artifacts/store", false},
 		{"stages", "eyrie/stages/grid", true},
 		{"stages/grid", "eyrie/stages/evolve", false},
 		{"stages/grid", "eyrie/stages/raptor", true},
 		{"stages/grid", "eyrie/hcl", false},
+		{"stages/grid", "eyrie/artifacts", true},
+		{"stages/grid", "eyrie/artifacts/store", false},
 		{"stages/raptor", "eyrie/stages/arch", true},
 		{"stages/raptor", "eyrie/pipeline/float", true},
 		{"hcl", "eyrie/pipeline/float", true},
 		{"pipeline/float", "eyrie/stages/raptor", false},
 		{"stages/raptor", "eyrie/pipeline", false},
 		{"stages/raptor", "eyrie/stages/grid", false},
+		{"stages/raptor", "eyrie/artifacts", true},
+		{"stages/raptor", "eyrie/artifacts/store", false},
 		{"cmd/runner", "eyrie/hcl", true},
 	}
 	for _, test := range tests {

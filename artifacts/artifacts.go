@@ -1,21 +1,16 @@
-// Package artifacts keeps what a pipeline made: immutable content named by its
-// digest, and for each action the record of what it produced.
+// Package artifacts names what a pipeline makes and keeps: the handles that
+// stages take and return. It opens no store, so that whatever imports it can
+// pass a result on and cannot keep one: package store does that.
 //
 // A [Digest] names bytes. An [ActionID] names a computation: the hash of a
 // stage, its version and its evaluated attributes. The two types cannot be
-// confused. [Store] is the conformance-tested interface (see storetest);
-// [Dir] is the crash-safe store on disk, [Mem] the one for tests.
+// confused. A [File] is a handle to content that is too large for a value.
 package artifacts
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"time"
 )
 
 // Digest is the SHA-256 of an object's content.
@@ -25,21 +20,13 @@ type Digest [sha256.Size]byte
 // what came out.
 type ActionID [sha256.Size]byte
 
-// ErrNotFound reports an object or a record that the store does not hold.
-// A record whose objects are missing or damaged is not found, too: it is a
-// miss, not a failure.
-var ErrNotFound = errors.New("not in the store")
-
-// ErrDamaged reports an object whose content does not match its digest.
-var ErrDamaged = errors.New("content does not match its digest")
-
 // Sum returns the digest of b.
 func Sum(b []byte) Digest { return sha256.Sum256(b) }
 
 // String returns the digest in lower-case hexadecimal.
 func (d Digest) String() string { return hex.EncodeToString(d[:]) }
 
-// IsZero tells whether d is the zero Digest, which names nothing.
+// IsZero reports whether d is the zero Digest, which names nothing.
 func (d Digest) IsZero() bool { return d == Digest{} }
 
 // MarshalText encodes d in hexadecimal.
@@ -54,7 +41,7 @@ func NewActionID(preimage []byte) ActionID { return sha256.Sum256(preimage) }
 // String returns the id in lower-case hexadecimal.
 func (id ActionID) String() string { return hex.EncodeToString(id[:]) }
 
-// IsZero tells whether id is the zero ActionID, which names nothing.
+// IsZero reports whether id is the zero ActionID, which names nothing.
 func (id ActionID) IsZero() bool { return id == ActionID{} }
 
 // MarshalText encodes id in hexadecimal.
@@ -71,86 +58,4 @@ func unhex(dst, src []byte, what string) error {
 		return fmt.Errorf("%s %q: %w", what, src, err)
 	}
 	return nil
-}
-
-// Record says what an action produced.
-type Record struct {
-	Action   ActionID        `json:"action"`
-	Preimage json.RawMessage `json:"preimage"` // canonical JSON whose SHA-256 is Action
-	Output   json.RawMessage `json:"output"`   // canonical JSON; files are handles (File)
-	Objects  []File          `json:"objects"`  // every file and tree that Output refers to
-	Step     string          `json:"step"`     // the step that did it first
-	Run      string          `json:"run"`      // the run that did it
-	Started  time.Time       `json:"started"`
-	Elapsed  time.Duration   `json:"elapsed"` // ns
-}
-
-// Store keeps objects by digest and records by action. Its methods may be
-// called by many goroutines and many processes at once; readers take no lock.
-type Store interface {
-	Objects
-	Actions
-	Workspace
-}
-
-// Objects keeps immutable content by its digest.
-type Objects interface {
-	// Hash returns the handle of the file or directory tree at path, with its
-	// Path, without storing it. A stat cache spares hashing what has not
-	// changed. Symbolic links are followed: the digest is of what a reader of
-	// path reads. Of a file, its content counts; of a tree, also its names,
-	// its empty directories and which files its owner may execute, but not a
-	// store that is in it.
-	Hash(ctx context.Context, path string) (File, error)
-	// Import stores the file or directory tree at path and returns its handle,
-	// without a Path, which can be read from the store from then on. What lies
-	// in a directory of Temp may be moved, so that a link is left, which must
-	// not be written to. Anything else is copied and left as it is.
-	Import(ctx context.Context, path string) (File, error)
-	// Open reads an object. The reader verifies: it returns ErrDamaged
-	// instead of io.EOF where the content does not match the digest.
-	Open(d Digest) (io.ReadCloser, error)
-	// Fetch returns the handle with its Path set to a place on this machine
-	// where its content, verified, can be read. The content must not be
-	// changed. It fails with ErrNotFound or ErrDamaged.
-	Fetch(ctx context.Context, f File) (File, error)
-}
-
-// Actions keeps what was done.
-type Actions interface {
-	// Record keeps r under r.Action, which must be its preimage's hash; its
-	// objects must be in the store. It is all or nothing.
-	Record(r Record) error
-	// Lookup returns the record of an action, or ErrNotFound. Where the record
-	// is there but one of its objects is missing or damaged it returns both
-	// the record and an error that is ErrNotFound and names the object.
-	Lookup(id ActionID) (Record, error)
-
-	// SetLast remembers that name (a step of a recipe) was last done as id.
-	// Name may hold any characters.
-	SetLast(name string, id ActionID) error
-	// Last returns what SetLast remembered, or ErrNotFound.
-	Last(name string) (ActionID, error)
-}
-
-// Workspace is what actions need while they are done.
-type Workspace interface {
-	// Lock waits until no other goroutine or process holds id, then holds it.
-	// The lock dies with its process. While it waits it calls waiting (when
-	// not nil), once, with a description of the holder.
-	Lock(ctx context.Context, id ActionID, waiting func(holder string)) (unlock func(), err error)
-	// Checkpoint returns the directory in which the action may keep what it
-	// needs to go on after an interruption. It survives a kill and is never
-	// visible downstream. Call it while holding the action's lock.
-	Checkpoint(id ActionID) (dir string, err error)
-	// HasCheckpoint tells whether there is something in the action's checkpoint
-	// directory to go on from. It makes none.
-	HasCheckpoint(id ActionID) bool
-	// DropCheckpoint removes the action's checkpoint directory, if there is one.
-	DropCheckpoint(id ActionID) error
-	// Journal creates the journal of a run, to which events are appended.
-	Journal(run string) (io.WriteCloser, error)
-	// Temp returns a new empty directory on the store's own file system. The
-	// caller removes it; what a killed process left is collected later.
-	Temp() (dir string, err error)
 }

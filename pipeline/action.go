@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"eyrie/artifacts"
+	"eyrie/artifacts/store"
 	"eyrie/pipeline/mistake"
 )
 
@@ -36,7 +37,7 @@ type preimage struct {
 }
 
 // newAction makes the action of a step from its attributes, all of them known.
-func newAction(ctx context.Context, store artifacts.Store, s *Step, attrs map[string]Attr) (*action, error) {
+func newAction(ctx context.Context, store *store.Store, s *Step, attrs map[string]Attr) (*action, error) {
 	a := &action{inputs: map[string]artifacts.Digest{}}
 	values := make(map[string]any, len(attrs))
 	for _, name := range slices.Sorted(maps.Keys(attrs)) {
@@ -61,7 +62,7 @@ func newAction(ctx context.Context, store artifacts.Store, s *Step, attrs map[st
 }
 
 // identify gives a local file its digest.
-func (a *action) identify(ctx context.Context, store artifacts.Store, f *artifacts.File) error {
+func (a *action) identify(ctx context.Context, store *store.Store, f *artifacts.File) error {
 	f.Name = "" // what a file is called must not change what is done with it
 	if !f.Digest.IsZero() || f.Path == "" {
 		return nil
@@ -82,7 +83,7 @@ func (a *action) identify(ctx context.Context, store artifacts.Store, f *artifac
 }
 
 // unchanged fails if a local file is no longer what it was when it was hashed.
-func (a *action) unchanged(ctx context.Context, store artifacts.Store) error {
+func (a *action) unchanged(ctx context.Context, store *store.Store) error {
 	for path, digest := range a.inputs {
 		now, err := store.Hash(ctx, path)
 		if err != nil {
@@ -97,7 +98,7 @@ func (a *action) unchanged(ctx context.Context, store artifacts.Store) error {
 
 // fetch returns the configuration with every file readable on this machine. Of
 // files with equal content any will do: a stage depends on content, not on names.
-func (a *action) fetch(ctx context.Context, store artifacts.Store) (any, error) {
+func (a *action) fetch(ctx context.Context, store *store.Store) (any, error) {
 	paths := make(map[artifacts.Digest]string, len(a.inputs))
 	for _, path := range slices.Sorted(maps.Keys(a.inputs)) {
 		paths[a.inputs[path]] = path

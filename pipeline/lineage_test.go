@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"eyrie/artifacts/store/storetest"
 )
 
 // A stage can ask which steps it rests on, and how they came to their results;
 // steps that it does not need are not among them.
 func TestLineage(t *testing.T) {
-	store := newStore(t)
+	store := storetest.New(t)
 	var got []string
 	ask := stage(func(ctx context.Context) error {
 		got = nil

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"eyrie/artifacts"
+	"eyrie/artifacts/store"
 	"eyrie/pipeline/mistake"
 )
 
@@ -40,7 +41,7 @@ type Planned struct {
 	After   []string           // of Unknown: the steps that must run first
 	Action  artifacts.ActionID // zero while unknown
 	Resumes bool               // of MustRun: an interrupted run has left a checkpoint, from which it goes on
-	Record  *artifacts.Record  // of Cached
+	Record  *store.Record      // of Cached
 	Attrs   map[string]Attr    // evaluated as far as known
 
 	action *action
@@ -55,7 +56,7 @@ type PlanOptions struct {
 
 // NewPlan orders the recipe's steps and gives each its verdict. It reads the
 // store and the files that the recipe names, and changes nothing.
-func NewPlan(ctx context.Context, r *Recipe, store artifacts.Store, opt PlanOptions) (*Plan, error) {
+func NewPlan(ctx context.Context, r *Recipe, store *store.Store, opt PlanOptions) (*Plan, error) {
 	p := &Plan{Recipe: r, byID: make(map[string]*Planned, len(r.Steps))}
 	sorted, err := Order(r.Steps)
 	if err != nil {
@@ -120,7 +121,7 @@ func (p *Plan) Known(id string) (json.RawMessage, bool) {
 }
 
 // judge gives a step, whose dependencies have been judged, its verdict.
-func (p *Plan) judge(ctx context.Context, store artifacts.Store, s *Step, rerun bool) (*Planned, error) {
+func (p *Plan) judge(ctx context.Context, kept *store.Store, s *Step, rerun bool) (*Planned, error) {
 	attrs, err := s.Attrs(p.Known)
 	if err != nil {
 		return nil, err
@@ -130,19 +131,19 @@ func (p *Plan) judge(ctx context.Context, store artifacts.Store, s *Step, rerun 
 		j.Verdict = Unknown
 		return j, j.check()
 	}
-	if j.action, err = newAction(ctx, store, s, attrs); err != nil {
+	if j.action, err = newAction(ctx, kept, s, attrs); err != nil {
 		return nil, err
 	}
 	j.Action = j.action.id
-	record, err := store.Lookup(j.Action)
+	record, err := kept.Lookup(ctx, j.Action)
 	switch {
 	case rerun:
 		j.Verdict, j.Reasons = MustRun, []Reason{{Why: "asked for"}}
 	case err == nil:
 		j.Verdict, j.Record = Cached, &record
-	case errors.Is(err, artifacts.ErrNotFound):
-		j.Verdict, j.Reasons = MustRun, because(store, p.Recipe.lastName(s.ID), j.action)
-		j.Resumes = store.HasCheckpoint(j.Action)
+	case errors.Is(err, store.ErrNotFound):
+		j.Verdict, j.Reasons = MustRun, because(ctx, kept, p.Recipe.lastName(s.ID), j.action)
+		j.Resumes = kept.HasCheckpoint(j.Action)
 	default:
 		return nil, stepError(s.Pos, s, "", err)
 	}

@@ -8,11 +8,13 @@ import (
 	"testing"
 
 	"eyrie/artifacts"
+	"eyrie/artifacts/store"
+	"eyrie/artifacts/store/storetest"
 )
 
 // A new recipe runs what is known and waits for the rest; a finished one is cached.
 func TestVerdicts(t *testing.T) {
-	store := newStore(t)
+	store := storetest.New(t)
 	r := recipe(chain(3)...)
 	p := plan(t, store, r)
 	if got, want := verdicts(p), "s0:run s1:unknown s2:unknown"; got != want {
@@ -31,7 +33,7 @@ func TestVerdicts(t *testing.T) {
 
 // A changed attribute is the reason, with its old and new value.
 func TestPlanSaysWhatChanged(t *testing.T) {
-	store := newStore(t)
+	store := storetest.New(t)
 	execute(t, store, recipe(step("a", sum, map[string]any{"x": 1.0, "y": 1.0})))
 	p := plan(t, store, recipe(step("a", sum, map[string]any{"x": 2.0, "y": 1.0})))
 	if got := fmt.Sprint(p.Steps[0].Verdict, " ", p.Steps[0].Reasons); got != "run [x: 1 → 2]" {
@@ -42,7 +44,7 @@ func TestPlanSaysWhatChanged(t *testing.T) {
 // The reason is known also when what the step made last is lost.
 func TestPlanSaysWhatChangedAlthoughTheResultIsLost(t *testing.T) {
 	dir := t.TempDir()
-	store, err := artifacts.OpenDir(filepath.Join(dir, "store"))
+	store, err := store.Open(filepath.Join(dir, "store"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +73,7 @@ func TestPlanSaysWhatChangedAlthoughTheResultIsLost(t *testing.T) {
 // A step whose upstream ran again with an equal output stays cached: only what
 // its expressions really used is in its key.
 func TestEarlyCutoff(t *testing.T) {
-	store := newStore(t)
+	store := storetest.New(t)
 	build := func(x float64) *Recipe {
 		return recipe(
 			step("a", sum, map[string]any{"x": x}),
@@ -86,7 +88,7 @@ func TestEarlyCutoff(t *testing.T) {
 
 // What cannot change the result is not a reason to run.
 func TestAttributesOutsideTheKey(t *testing.T) {
-	store := newStore(t)
+	store := storetest.New(t)
 	execute(t, store, recipe(step("a", sum, map[string]any{"x": 1.0})))
 	p := plan(t, store, recipe(step("a", sum, map[string]any{"x": 1.0, "quiet": true})))
 	if p.Steps[0].Verdict != Cached {
@@ -96,7 +98,7 @@ func TestAttributesOutsideTheKey(t *testing.T) {
 
 // Two steps that ask for the same are one action.
 func TestEqualStepsShareAResult(t *testing.T) {
-	store := newStore(t)
+	store := storetest.New(t)
 	r := recipe(step("a", sum, map[string]any{"x": 1.0}), step("b", sum, map[string]any{"x": 1.0}))
 	if got, want := endings(execute(t, store, r, RunOptions{Jobs: 1})), "a:done b:cached"; got != want {
 		t.Errorf("got %s, want %s", got, want)
@@ -105,7 +107,7 @@ func TestEqualStepsShareAResult(t *testing.T) {
 
 // A file's content is in the key, its name and time are not.
 func TestFilesAreKeyedByContent(t *testing.T) {
-	store := newStore(t)
+	store := storetest.New(t)
 	dir := t.TempDir()
 	write := func(name, text string) string {
 		path := filepath.Join(dir, name)
@@ -141,7 +143,7 @@ func TestFilesAreKeyedByContent(t *testing.T) {
 // All mistakes come at once.
 func TestPlanJoinsMistakes(t *testing.T) {
 	bad := map[string]any{"limit": map[string]any{"latency": 2.0}}
-	_, err := NewPlan(t.Context(), recipe(step("a", schemaStage, bad), step("b", schemaStage, bad)), newStore(t), PlanOptions{})
+	_, err := NewPlan(t.Context(), recipe(step("a", schemaStage, bad), step("b", schemaStage, bad)), storetest.New(t), PlanOptions{})
 	if err == nil || strings.Count(err.Error(), "write at most 1 s") != 2 {
 		t.Errorf("got %v", err)
 	}
@@ -150,7 +152,7 @@ func TestPlanJoinsMistakes(t *testing.T) {
 // A target brings what it needs and nothing else; rerun runs what is cached and
 // leaves open what follows.
 func TestTargetsAndRerun(t *testing.T) {
-	store := newStore(t)
+	store := storetest.New(t)
 	r := recipe(append(chain(3), step("other", echo, map[string]any{"text": "x"}))...)
 	p := plan(t, store, r, PlanOptions{Targets: []string{"s1"}})
 	if got, want := verdicts(p), "s0:run s1:unknown"; got != want {
@@ -183,7 +185,7 @@ func TestTargetsAndRerun(t *testing.T) {
 // A name stands for all instances of its for_each.
 func TestTargetNamesAllInstances(t *testing.T) {
 	r := recipe(step(`a["x"]`, sum, nil), step(`a["y"]`, sum, nil), step("b", sum, nil))
-	p := plan(t, newStore(t), r, PlanOptions{Targets: []string{"a"}})
+	p := plan(t, storetest.New(t), r, PlanOptions{Targets: []string{"a"}})
 	if len(p.Steps) != 2 {
 		t.Errorf("got %s", verdicts(p))
 	}
@@ -191,7 +193,7 @@ func TestTargetNamesAllInstances(t *testing.T) {
 
 func BenchmarkPlanCached(b *testing.B) {
 	for _, n := range []int{1_000, 10_000} {
-		store := newStore(b)
+		store := storetest.New(b)
 		r := recipe(chain(n)...)
 		execute(b, store, r)
 		b.Run(fmt.Sprintf("steps=%d", n), func(b *testing.B) {

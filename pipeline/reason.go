@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -9,7 +10,7 @@ import (
 	"strconv"
 	"unicode/utf8"
 
-	"eyrie/artifacts"
+	"eyrie/artifacts/store"
 )
 
 // Reason is one difference between what a step is to do and what it did last.
@@ -32,7 +33,7 @@ const NoResult = "no result yet"
 
 // because tells why an action that is not in the store must be run: how it
 // differs from what the step did last.
-func because(store artifacts.Store, name string, a *action) []Reason {
+func because(ctx context.Context, store *store.Store, name string, a *action) []Reason {
 	last, err := store.Last(name)
 	if err != nil {
 		return []Reason{{Why: NoResult}}
@@ -40,7 +41,7 @@ func because(store artifacts.Store, name string, a *action) []Reason {
 	if last == a.id {
 		return []Reason{{Why: "its result is no longer in the store"}}
 	}
-	old, _ := store.Lookup(last) // the record will do, also if its objects are gone
+	old, _ := store.Lookup(ctx, last) // the record will do, also if its objects are gone
 	if old.Preimage == nil {
 		return []Reason{{Why: "what it did last is no longer in the store"}}
 	}

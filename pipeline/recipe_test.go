@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"eyrie/artifacts"
+	"eyrie/artifacts/store"
 )
 
 // ref stands in a test recipe for a field of another step's output.
@@ -59,7 +60,7 @@ func lookUp(output json.RawMessage, field string, v *any) error {
 func recipe(steps ...*Step) *Recipe { return &Recipe{Name: "test.hcl", Steps: steps} }
 
 // plan makes a plan or fails the test.
-func plan(t testing.TB, store artifacts.Store, r *Recipe, opt ...PlanOptions) *Plan {
+func plan(t testing.TB, store *store.Store, r *Recipe, opt ...PlanOptions) *Plan {
 	t.Helper()
 	p, err := NewPlan(t.Context(), r, store, append(opt, PlanOptions{})[0])
 	if err != nil {
@@ -69,7 +70,7 @@ func plan(t testing.TB, store artifacts.Store, r *Recipe, opt ...PlanOptions) *P
 }
 
 // execute plans and runs, failing the test only where the run itself fails.
-func execute(t testing.TB, store artifacts.Store, r *Recipe, opt ...RunOptions) *Run {
+func execute(t testing.TB, store *store.Store, r *Recipe, opt ...RunOptions) *Run {
 	t.Helper()
 	run, err := Execute(t.Context(), plan(t, store, r), store, append(opt, RunOptions{})[0])
 	if err != nil {
@@ -94,13 +95,6 @@ func verdicts(p *Plan) string {
 		s = append(s, e.ID+":"+string(e.Verdict))
 	}
 	return strings.Join(s, " ")
-}
-
-func newStore(t testing.TB) artifacts.Store {
-	t.Helper()
-	m := artifacts.NewMem()
-	t.Cleanup(func() { m.Close() })
-	return m
 }
 
 // numConfig and numOutput are the schema of the test stages below.

@@ -12,7 +12,7 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"eyrie/artifacts"
+	"eyrie/artifacts/store"
 )
 
 // Status is how a run, or a step in it, ended.
@@ -42,7 +42,7 @@ type Run struct {
 type Ended struct {
 	*Planned
 	Type    EventType // StepCached, StepDone, StepFailed, StepStopped or StepSkipped
-	Record  artifacts.Record
+	Record  store.Record
 	Because []Reason // of StepDone: why it ran
 	Err     error    // of StepFailed
 	After   []string // of StepSkipped: the steps that failed
@@ -72,7 +72,7 @@ type RunOptions struct {
 // The error is a failure of the run itself, such as a store that cannot be
 // written; without a Run, nothing was started. Steps' failures are in the Run.
 // A run in which everything is cached needs no store that can be written.
-func Execute(ctx context.Context, p *Plan, store artifacts.Store, opt RunOptions) (*Run, error) {
+func Execute(ctx context.Context, p *Plan, store *store.Store, opt RunOptions) (*Run, error) {
 	x, err := newExecution(p, store, opt)
 	if err != nil {
 		return nil, err
@@ -89,7 +89,7 @@ func Execute(ctx context.Context, p *Plan, store artifacts.Store, opt RunOptions
 // Execute; workers only send messages.
 type execution struct {
 	plan  *Plan
-	store artifacts.Store
+	store *store.Store
 	opt   RunOptions
 	run   *Run
 	start time.Time
@@ -117,7 +117,7 @@ type message struct {
 	ended   *Ended
 }
 
-func newExecution(p *Plan, store artifacts.Store, opt RunOptions) (*execution, error) {
+func newExecution(p *Plan, store *store.Store, opt RunOptions) (*execution, error) {
 	if opt.Jobs <= 0 {
 		opt.Jobs = runtime.GOMAXPROCS(0)
 	}

@@ -13,12 +13,15 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"eyrie/artifacts"
+	"eyrie/artifacts/store"
+	"eyrie/artifacts/store/storetest"
 )
 
 type readConfig struct {
@@ -49,7 +52,7 @@ func stage(f func(ctx context.Context) error) *Stage {
 
 // A file that a step made is read by the next one.
 func TestFilesTravelThroughTheStore(t *testing.T) {
-	store := newStore(t)
+	store := storetest.New(t)
 	path := filepath.Join(t.TempDir(), "in")
 	if err := os.WriteFile(path, []byte("hello"), 0o666); err != nil {
 		t.Fatal(err)
@@ -77,7 +80,7 @@ func TestRunErrorNamesTheAttribute(t *testing.T) {
 		}
 	}}
 	s := step("a", picky, map[string]any{"x": 7.0})
-	run := execute(t, newStore(t), recipe(s), opt)
+	run := execute(t, storetest.New(t), recipe(s), opt)
 	if got, want := fmt.Sprint(run.Steps[0].Err), "test.hcl:a.x: step a: x: 7 is not to my taste"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
@@ -87,7 +90,7 @@ func TestRunErrorNamesTheAttribute(t *testing.T) {
 	s.Attrs = func(Known) (map[string]Attr, error) {
 		return map[string]Attr{"x": {Value: 7.0, Sensitive: true}}, nil
 	}
-	run = execute(t, newStore(t), recipe(s), opt)
+	run = execute(t, storetest.New(t), recipe(s), opt)
 	if strings.Contains(run.Steps[0].Err.Error()+e.Error, "7") {
 		t.Errorf("a sensitive value is told: %v, %s", run.Steps[0].Err, e.Error)
 	}
@@ -98,14 +101,14 @@ func TestFailureSkipsDependentsOnly(t *testing.T) {
 	boom := failing(func() error { return errors.New("boom") })
 	r := recipe(step("a", boom, nil), step("b", sum, map[string]any{"x": ref{"a", "sum"}}),
 		step("c", sum, map[string]any{"x": ref{"b", "sum"}}), step("d", sum, map[string]any{"x": 1.0}))
-	run := execute(t, newStore(t), r, RunOptions{Jobs: 1})
+	run := execute(t, storetest.New(t), r, RunOptions{Jobs: 1})
 	if got, want := endings(run), "a:failed b:skipped c:skipped d:done"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	if run.Status != Failed || run.Steps[0].Err.Error() != "test.hcl:a: step a: boom" || fmt.Sprint(run.Steps[2].After) != "[a]" {
 		t.Errorf("%s, %v, %v", run.Status, run.Steps[0].Err, run.Steps[2].After)
 	}
-	run = execute(t, newStore(t), r, RunOptions{Jobs: 1, FailFast: true})
+	run = execute(t, storetest.New(t), r, RunOptions{Jobs: 1, FailFast: true})
 	if got, want := endings(run), "a:failed b:skipped c:skipped d:skipped"; got != want {
 		t.Errorf("fail fast: got %s, want %s", got, want)
 	}
@@ -124,7 +127,7 @@ func TestMistakeThatShowsLate(t *testing.T) {
 		return attrs(known)
 	}
 	for fast, want := range map[bool]string{true: "a:done b:failed c:skipped", false: "a:done b:failed c:done"} {
-		if got := endings(execute(t, newStore(t), recipe(a, b, c), RunOptions{Jobs: 1, FailFast: fast})); got != want {
+		if got := endings(execute(t, storetest.New(t), recipe(a, b, c), RunOptions{Jobs: 1, FailFast: fast})); got != want {
 			t.Errorf("fail fast %v: got %s, want %s", fast, got, want)
 		}
 	}
@@ -132,7 +135,7 @@ func TestMistakeThatShowsLate(t *testing.T) {
 
 // A step behind a cached one is started once.
 func TestStepBehindACachedOne(t *testing.T) {
-	store := newStore(t)
+	store := storetest.New(t)
 	a := step("a", sum, map[string]any{"x": 1.0})
 	execute(t, store, recipe(a))
 	var started []string
@@ -149,7 +152,7 @@ func TestStepBehindACachedOne(t *testing.T) {
 
 // A failed step leaves no record: it is run again next time.
 func TestFailureIsNotCached(t *testing.T) {
-	store := newStore(t)
+	store := storetest.New(t)
 	calls := 0
 	r := recipe(step("a", failing(func() error { calls++; return errors.New("boom") }), nil))
 	execute(t, store, r)
@@ -172,11 +175,11 @@ func TestRetry(t *testing.T) {
 		return nil
 	}), nil)
 	s.Retries = 1
-	if got := endings(execute(t, newStore(t), recipe(s), RunOptions{Backoff: 1})); got != "a:failed" {
+	if got := endings(execute(t, storetest.New(t), recipe(s), RunOptions{Backoff: 1})); got != "a:failed" {
 		t.Errorf("one retry: %s", got)
 	}
 	calls, s.Retries = 0, 2
-	if got := endings(execute(t, newStore(t), recipe(s), RunOptions{Backoff: 1})); got != "a:done" {
+	if got := endings(execute(t, storetest.New(t), recipe(s), RunOptions{Backoff: 1})); got != "a:done" {
 		t.Errorf("two retries: %s", got)
 	}
 }
@@ -184,7 +187,7 @@ func TestRetry(t *testing.T) {
 func TestTimeout(t *testing.T) {
 	s := step("a", stage(func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }), nil)
 	s.Timeout = time.Millisecond
-	run := execute(t, newStore(t), recipe(s))
+	run := execute(t, storetest.New(t), recipe(s))
 	if run.Status != Failed || !strings.HasSuffix(run.Steps[0].Err.Error(), "stopped after its timeout of 1ms") {
 		t.Errorf("%s, %v", run.Status, run.Steps[0].Err)
 	}
@@ -195,7 +198,7 @@ func TestPanicIsTheStepsError(t *testing.T) {
 	var stack string
 	s := step("a", stage(func(context.Context) error { panic("oops") }), nil)
 	s.Retries = 5
-	run := execute(t, newStore(t), recipe(s), RunOptions{Observe: func(e Event) { stack += e.Stack }})
+	run := execute(t, storetest.New(t), recipe(s), RunOptions{Observe: func(e Event) { stack += e.Stack }})
 	msg := run.Steps[0].Err.Error()
 	if run.Status != Failed || !strings.Contains(msg, "the stage panicked: oops") || strings.Contains(msg, "goroutine") {
 		t.Errorf("%s: %s", run.Status, msg)
@@ -210,7 +213,7 @@ func TestOutputMustBeAValue(t *testing.T) {
 	nan := Define("nan", 1, "", numConfig{}, func(context.Context, numConfig) (numOutput, error) {
 		return numOutput{Sum: math.NaN()}, nil
 	})
-	run := execute(t, newStore(t), recipe(step("a", nan, nil)))
+	run := execute(t, storetest.New(t), recipe(step("a", nan, nil)))
 	if run.Status != Failed || !strings.Contains(run.Steps[0].Err.Error(), "output is no value") {
 		t.Errorf("%s, %v", run.Status, run.Steps[0].Err)
 	}
@@ -219,7 +222,7 @@ func TestOutputMustBeAValue(t *testing.T) {
 // An interrupted stage stops, nothing new starts, and its checkpoint is there
 // when it is started again, as the plan says; after success it is gone.
 func TestInterruptAndResume(t *testing.T) {
-	store := newStore(t)
+	store := storetest.New(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var checkpoint string
@@ -284,7 +287,7 @@ func TestJobsAndResources(t *testing.T) {
 				}
 				steps = append(steps, s)
 			}
-			run := execute(t, newStore(t), recipe(steps...), RunOptions{Jobs: test.jobs, Resources: map[string]float64{"gpus": test.gpus}})
+			run := execute(t, storetest.New(t), recipe(steps...), RunOptions{Jobs: test.jobs, Resources: map[string]float64{"gpus": test.gpus}})
 			if run.Status != Succeeded || peak.Load() > test.most {
 				t.Errorf("%s with %d at once, want at most %d", run.Status, peak.Load(), test.most)
 			}
@@ -295,7 +298,7 @@ func TestJobsAndResources(t *testing.T) {
 // A step that asks for more than there is is refused before anything runs;
 // more threads than there are is a wish, and is granted as far as possible.
 func TestResourcesThatAreNotThere(t *testing.T) {
-	store := newStore(t)
+	store := storetest.New(t)
 	s := step("a", sum, nil)
 	s.Resources = map[string]float64{"gpus": 1}
 	_, err := Execute(t.Context(), plan(t, store, recipe(s)), store, RunOptions{})
@@ -310,7 +313,7 @@ func TestResourcesThatAreNotThere(t *testing.T) {
 
 // Two runs of one recipe on one store do each action once.
 func TestConcurrentRunsDoAnActionOnce(t *testing.T) {
-	store := newStore(t)
+	store := storetest.New(t)
 	var calls atomic.Int32
 	r := recipe(step("a", stage(func(context.Context) error {
 		calls.Add(1)
@@ -334,7 +337,7 @@ func TestConcurrentRunsDoAnActionOnce(t *testing.T) {
 
 // An input that changes while it is read makes no record: its key would lie.
 func TestInputChangedWhileItWasRead(t *testing.T) {
-	store := newStore(t)
+	store := storetest.New(t)
 	path := filepath.Join(t.TempDir(), "in")
 	os.WriteFile(path, []byte("old"), 0o666)
 	meddler := Define("meddler", 1, "", readConfig{}, func(_ context.Context, c readConfig) (numOutput, error) {
@@ -350,7 +353,7 @@ func TestInputChangedWhileItWasRead(t *testing.T) {
 // The journal and the observer see the same stream, every line is JSON, and an
 // Event survives the way through zerolog.
 func TestEventsThroughZerolog(t *testing.T) {
-	store := newStore(t)
+	store := storetest.New(t)
 	var buf bytes.Buffer
 	var seen []Event
 	log := zerolog.New(&buf)
@@ -388,7 +391,7 @@ func TestEventsThroughZerolog(t *testing.T) {
 func TestResultsDoNotDependOnJobs(t *testing.T) {
 	var want string
 	for _, jobs := range []int{1, 2, 8} {
-		run := execute(t, newStore(t), recipe(chain(20)...), RunOptions{Jobs: jobs})
+		run := execute(t, storetest.New(t), recipe(chain(20)...), RunOptions{Jobs: jobs})
 		var got []string
 		for _, s := range run.Steps {
 			got = append(got, s.ID, s.Record.Action.String(), string(s.Record.Output))
@@ -401,27 +404,35 @@ func TestResultsDoNotDependOnJobs(t *testing.T) {
 	}
 }
 
-// readOnly is a store in which nothing can be written.
-type readOnly struct{ artifacts.Store }
-
-func (readOnly) Journal(string) (io.WriteCloser, error) { return nil, errReadOnly }
-
-var errReadOnly = errors.New("read-only")
-
 // Where everything is cached a store that cannot be written will do; where
 // something has to run, nothing is started.
 func TestReadOnlyStore(t *testing.T) {
-	store := newStore(t)
-	r := recipe(chain(3)...)
-	if run, err := Execute(t.Context(), plan(t, readOnly{store}, r), readOnly{store}, RunOptions{}); run != nil || !errors.Is(err, errReadOnly) {
-		t.Errorf("something to run: %v, %v", run, err)
-	}
-	execute(t, store, r)
-	run, err := Execute(t.Context(), plan(t, readOnly{store}, r), readOnly{store}, RunOptions{})
+	dir := t.TempDir()
+	kept, err := store.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := endings(run); run.Status != Succeeded || got != "s0:cached s1:cached s2:cached" || !errors.Is(run.NoJournal, errReadOnly) {
+	defer kept.Close()
+	r := recipe(chain(3)...)
+	runs := filepath.Join(dir, "runs")
+	if err := os.WriteFile(runs, nil, 0o666); err != nil { // no journal can be made
+		t.Fatal(err)
+	}
+	if run, err := Execute(t.Context(), plan(t, kept, r), kept, RunOptions{}); run != nil || !errors.Is(err, syscall.ENOTDIR) {
+		t.Errorf("something to run: %v, %v", run, err)
+	}
+	if err := os.Remove(runs); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, kept, r)
+	if err := errors.Join(os.RemoveAll(runs), os.WriteFile(runs, nil, 0o666)); err != nil {
+		t.Fatal(err)
+	}
+	run, err := Execute(t.Context(), plan(t, kept, r), kept, RunOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := endings(run); run.Status != Succeeded || got != "s0:cached s1:cached s2:cached" || !errors.Is(run.NoJournal, syscall.ENOTDIR) {
 		t.Errorf("%s, %s, journal %v", run.Status, got, run.NoJournal)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"eyrie/artifacts"
+	"eyrie/artifacts/store/storetest"
 	"eyrie/pipeline/mistake"
 )
 
@@ -301,7 +302,7 @@ func TestPreimageIsCanonical(t *testing.T) {
 func TestErrorsHideSensitiveValues(t *testing.T) {
 	s := &Step{ID: "a", Stage: schemaStage, Pos: "r.hcl:1"}
 	attrs := map[string]Attr{"name": {Value: "a"}, "data": {Value: artifacts.File{}}, "limit": {Value: map[string]any{"latency": 1234.5}, Sensitive: true, Pos: "r.hcl:2"}}
-	_, err := newAction(t.Context(), newStore(t), s, attrs)
+	_, err := newAction(t.Context(), storetest.New(t), s, attrs)
 	if err == nil || strings.Contains(err.Error(), "1234") || !strings.HasPrefix(err.Error(), "r.hcl:2: step a: limit: ") {
 		t.Errorf("got %v", err)
 	}

@@ -15,13 +15,14 @@ import (
 	"github.com/rs/zerolog"
 
 	"eyrie/artifacts"
+	"eyrie/artifacts/store"
 	"eyrie/pipeline/mistake"
 )
 
 // worker does one step of a run. It shares no state with the run: it sends
 // messages, the last of which says how the step ended.
 type worker struct {
-	store    artifacts.Store
+	store    *store.Store
 	opt      RunOptions
 	step     int // index in the plan
 	planned  *Planned
@@ -105,8 +106,8 @@ func (w *worker) do(ctx context.Context) (*Ended, error) {
 		if w.planned.rerun {
 			return false, nil
 		}
-		r, err := w.store.Lookup(a.id)
-		if errors.Is(err, artifacts.ErrNotFound) {
+		r, err := w.store.Lookup(ctx, a.id)
+		if errors.Is(err, store.ErrNotFound) {
 			return false, nil
 		} else if err != nil {
 			return false, err
@@ -133,8 +134,8 @@ func (w *worker) do(ctx context.Context) (*Ended, error) {
 }
 
 // perform runs the action, holding its lock, and records the result.
-func (w *worker) perform(ctx context.Context, a *action, ended *Ended) (artifacts.Record, error) {
-	r := artifacts.Record{Action: a.id, Preimage: a.preimage, Step: w.planned.ID, Run: w.run, Started: time.Now().UTC()}
+func (w *worker) perform(ctx context.Context, a *action, ended *Ended) (store.Record, error) {
+	r := store.Record{Action: a.id, Preimage: a.preimage, Step: w.planned.ID, Run: w.run, Started: time.Now().UTC()}
 	if w.planned.rerun {
 		if err := w.store.DropCheckpoint(a.id); err != nil {
 			return r, err
@@ -142,7 +143,7 @@ func (w *worker) perform(ctx context.Context, a *action, ended *Ended) (artifact
 	}
 	ended.Because = w.planned.Reasons
 	if w.planned.Verdict == Unknown {
-		ended.Because = because(w.store, w.lastName, a)
+		ended.Because = because(ctx, w.store, w.lastName, a)
 	}
 	w.event(Event{Type: StepStarted, Stage: w.planned.Stage.Name, Pos: w.planned.Pos, Action: a.id.String(),
 		Reasons: ended.Because, Resumed: w.store.HasCheckpoint(a.id)})
@@ -154,7 +155,8 @@ func (w *worker) perform(ctx context.Context, a *action, ended *Ended) (artifact
 	if err := a.unchanged(ctx, w.store); err != nil {
 		return r, err
 	}
-	if err := w.store.Record(r); err != nil {
+	// What is done is kept, also when the run was interrupted meanwhile.
+	if err := w.store.Record(context.WithoutCancel(ctx), r); err != nil {
 		return r, err
 	}
 	if err := w.store.SetLast(w.lastName, a.id); err != nil {
@@ -164,7 +166,7 @@ func (w *worker) perform(ctx context.Context, a *action, ended *Ended) (artifact
 }
 
 // attempts runs the stage until it succeeds, at most Retries+1 times.
-func (w *worker) attempts(ctx context.Context, a *action, r *artifacts.Record) (json.RawMessage, error) {
+func (w *worker) attempts(ctx context.Context, a *action, r *store.Record) (json.RawMessage, error) {
 	for n := 1; ; n++ {
 		output, err := w.attempt(ctx, a, r)
 		if err == nil || ctx.Err() != nil || n > w.planned.Retries || isPanic(err) {
@@ -180,7 +182,7 @@ func (w *worker) attempts(ctx context.Context, a *action, r *artifacts.Record) (
 }
 
 // attempt runs the stage once and stores the files that it made.
-func (w *worker) attempt(ctx context.Context, a *action, r *artifacts.Record) (json.RawMessage, error) {
+func (w *worker) attempt(ctx context.Context, a *action, r *store.Record) (json.RawMessage, error) {
 	config, err := a.fetch(ctx, w.store)
 	if err != nil {
 		return nil, fmt.Errorf("an input could not be read from the store (run again to make it anew): %w", err)
@@ -210,7 +212,7 @@ func (w *worker) attempt(ctx context.Context, a *action, r *artifacts.Record) (j
 }
 
 // keep makes sure that a file of the output is in the store, and notes it.
-func (w *worker) keep(ctx context.Context, f *artifacts.File, r *artifacts.Record) (err error) {
+func (w *worker) keep(ctx context.Context, f *artifacts.File, r *store.Record) (err error) {
 	stored := !f.Digest.IsZero()
 	if stored { // handed through from an input: in the store, unless it was a local file
 		_, err := w.store.Fetch(ctx, *f)

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"eyrie/artifacts"
+	"eyrie/artifacts/store"
 	"eyrie/hcl"
 	"eyrie/pipeline"
 	"eyrie/stages/dataset"
@@ -28,7 +28,7 @@ func makePage(t *testing.T, name string) string {
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
-	store, err := artifacts.OpenDir(t.TempDir())
+	store, err := store.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

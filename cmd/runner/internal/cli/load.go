@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/term"
 
-	"eyrie/artifacts"
+	"eyrie/artifacts/store"
 	"eyrie/cmd/runner/internal/view"
 	"eyrie/hcl"
 	"eyrie/pipeline"
@@ -78,7 +78,7 @@ func recipeDir(path string) string {
 
 // prepare loads the recipe, opens its store, which the caller closes, and makes
 // a plan. Where that takes long, as large inputs are hashed, it tells so.
-func (a *app) prepare(ctx context.Context, path string, opt pipeline.PlanOptions, tell func(text string)) (*pipeline.Plan, *artifacts.Dir, error) {
+func (a *app) prepare(ctx context.Context, path string, opt pipeline.PlanOptions, tell func(text string)) (*pipeline.Plan, *store.Store, error) {
 	defer busy(tell, path+": planning …")()
 	// A plan of thousands of steps makes much that stays: collecting less often
 	// until it stands takes a third less time.
@@ -87,7 +87,7 @@ func (a *app) prepare(ctx context.Context, path string, opt pipeline.PlanOptions
 	if err != nil {
 		return nil, nil, err
 	}
-	store, err := artifacts.OpenDir(a.storeDir(path))
+	store, err := store.Open(a.storeDir(path))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -135,7 +135,7 @@ func busy(tell func(string), text string) (stop func()) {
 
 // plan makes a plan, evaluates the outputs as far as known, and prints all
 // mistakes that this brings to light.
-func (a *app) plan(ctx context.Context, recipe *pipeline.Recipe, store artifacts.Store, opt pipeline.PlanOptions) (*pipeline.Plan, error) {
+func (a *app) plan(ctx context.Context, recipe *pipeline.Recipe, store *store.Store, opt pipeline.PlanOptions) (*pipeline.Plan, error) {
 	var err error
 	if opt.Targets, err = stepNames(recipe, opt.Targets, "--target"); err != nil {
 		return nil, err

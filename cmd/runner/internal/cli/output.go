@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"eyrie/artifacts"
+	"eyrie/artifacts/store"
 	"eyrie/cmd/runner/internal/view"
 	"eyrie/hcl"
 	"eyrie/pipeline"
@@ -61,7 +61,7 @@ func pick(outputs []value, name string) ([]value, error) {
 }
 
 // output prints the outputs, or the one that args name.
-func (a *app) output(ctx context.Context, store artifacts.Objects, args []string, outputs []value) error {
+func (a *app) output(ctx context.Context, store *store.Store, args []string, outputs []value) error {
 	var missing []string // steps to run
 	for _, o := range outputs {
 		missing = append(missing, o.Unknown...)
@@ -106,7 +106,7 @@ func writeOutputs(a *app, outputs []value) {
 }
 
 // printValue prints a value by itself, for a shell.
-func (a *app) printValue(ctx context.Context, store artifacts.Objects, v any) error {
+func (a *app) printValue(ctx context.Context, store *store.Store, v any) error {
 	switch v := plain(ctx, store, v).(type) {
 	case string:
 		say(a.out, "%s", strings.TrimSuffix(v, "\n"))
@@ -145,7 +145,7 @@ type outputJSON struct {
 
 // outputsDocument returns the outputs for programs. Clear says that sensitive
 // values were asked for; else they are null.
-func outputsDocument(ctx context.Context, store artifacts.Objects, outputs []value, clear bool) outputsJSON {
+func outputsDocument(ctx context.Context, store *store.Store, outputs []value, clear bool) outputsJSON {
 	doc := outputsJSON{Outputs: make(map[string]outputJSON, len(outputs))}
 	for _, o := range outputs {
 		j := outputJSON{Type: o.Type, Sensitive: o.Sensitive, After: o.Unknown}

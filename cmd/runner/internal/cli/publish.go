@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"eyrie/artifacts"
+	"eyrie/artifacts/store"
 	"eyrie/pipeline"
 )
 
@@ -16,12 +17,12 @@ import (
 // <store>/outputs/<recipe>/<output>.html, a link to what the store keeps under
 // a digest. Each run of the recipe moves the links.
 type publisher struct {
-	store artifacts.Objects
+	store *store.Store
 	dir   string
 }
 
 // publisher returns that of the recipe at path.
-func (a *app) publisher(path string, store artifacts.Objects) publisher {
+func (a *app) publisher(path string, store *store.Store) publisher {
 	name := path
 	if abs, err := filepath.Abs(path); err == nil {
 		name = abs

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"eyrie/artifacts"
+	"eyrie/artifacts/store"
 	"eyrie/cmd/runner/internal/view"
 	"eyrie/pipeline"
 )
@@ -98,7 +98,7 @@ type resultJSON struct {
 	Provenance []pipeline.Provenance `json:"provenance,omitempty"`
 }
 
-func showDocument(ctx context.Context, store artifacts.Objects, s *pipeline.Planned) (showJSON, error) {
+func showDocument(ctx context.Context, store *store.Store, s *pipeline.Planned) (showJSON, error) {
 	doc := showJSON{stepJSON: planned(s), StageVersion: s.Stage.Version,
 		Attributes: []attrJSON{}, Outputs: []resultJSON{}}
 	for i := range s.Stage.Config.Fields {
@@ -126,7 +126,7 @@ func showDocument(ctx context.Context, store artifacts.Objects, s *pipeline.Plan
 
 // attrDocument describes an attribute, unless it is neither written nor has a
 // default.
-func attrDocument(ctx context.Context, store artifacts.Objects, s *pipeline.Planned, f *pipeline.Field) (attrJSON, bool) {
+func attrDocument(ctx context.Context, store *store.Store, s *pipeline.Planned, f *pipeline.Field) (attrJSON, bool) {
 	a, written := s.Attrs[f.Name]
 	if !written {
 		tree, err := jsonTree(f.Default)

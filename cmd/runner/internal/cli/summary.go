@@ -7,7 +7,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
-	"eyrie/artifacts"
+	"eyrie/artifacts/store"
 	"eyrie/cmd/runner/internal/view"
 	"eyrie/pipeline"
 )
@@ -18,7 +18,7 @@ type summary struct {
 	style   view.Style
 	plan    *pipeline.Plan
 	run     *pipeline.Run
-	store   artifacts.Store
+	store   *store.Store
 	files   publisher
 	elapsed time.Duration
 }

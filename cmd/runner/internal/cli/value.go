@@ -15,6 +15,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"eyrie/artifacts"
+	"eyrie/artifacts/store"
 	"eyrie/cmd/runner/internal/view"
 	"eyrie/pipeline"
 )
@@ -43,7 +44,7 @@ func values(recipe *pipeline.Recipe, known pipeline.Known) ([]value, error) {
 // plain returns a value as JSON has it: a traced value without its origins, a
 // file as its handle and, where store holds it, its path; a file that is in no
 // store as its path.
-func plain(ctx context.Context, store artifacts.Objects, v any) any {
+func plain(ctx context.Context, store *store.Store, v any) any {
 	switch v := v.(type) {
 	case pipeline.Traced:
 		return plain(ctx, store, v.Value)

@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"eyrie/artifacts"
+	"eyrie/artifacts/store/storetest"
 	"eyrie/pipeline"
 )
 
@@ -23,7 +23,7 @@ func planOf(t *testing.T, ids ...string) *pipeline.Plan {
 		r.Steps = append(r.Steps, &pipeline.Step{ID: id, Stage: nothing, Pos: "test.hcl:1",
 			Attrs: func(pipeline.Known) (map[string]pipeline.Attr, error) { return nil, nil }})
 	}
-	p, err := pipeline.NewPlan(t.Context(), r, artifacts.NewMem(), pipeline.PlanOptions{})
+	p, err := pipeline.NewPlan(t.Context(), r, storetest.New(t), pipeline.PlanOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

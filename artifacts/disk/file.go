@@ -1,0 +1,155 @@
+package disk
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Try does one step that changes something in the directory, unless Fault says
+// how it fails.
+func (d *Dir) Try(op, path string, f func() error) error {
+	if d.Fault != nil {
+		if err := d.Fault(op, path); err != nil {
+			return &fs.PathError{Op: op, Path: path, Err: err}
+		}
+	}
+	return f()
+}
+
+// Mkdir makes a directory, and those above it, that lasts. It is no error if it
+// is there.
+func (d *Dir) Mkdir(path string) error {
+	err := d.mkdirIn(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := d.Mkdir(filepath.Dir(path)); err != nil {
+			return err
+		}
+		err = d.mkdirIn(path)
+	}
+	return err
+}
+
+// mkdirIn makes a directory in one that is there.
+func (d *Dir) mkdirIn(path string) error {
+	err := d.Try("mkdir", path, func() error { return os.Mkdir(path, 0o777) })
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	return d.syncDir(filepath.Dir(path))
+}
+
+// syncDir makes the names in a directory last.
+func (d *Dir) syncDir(path string) error {
+	return d.Try("syncdir", path, func() error {
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		return f.Sync()
+	})
+}
+
+// Write creates a file, which must not be there yet, and has fill write it. If
+// it is durable, its content outlasts a loss of power. Where it fails no file is
+// left.
+func (d *Dir) Write(path string, perm fs.FileMode, durable bool, fill func(*os.File) error) (err error) {
+	var f *os.File
+	err = d.Try("create", path, func() (err error) {
+		f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		err = errors.Join(err, f.Close())
+		if err != nil {
+			os.Remove(path)
+		}
+	}()
+	if err := d.Try("write", path, func() error { return fill(f) }); err != nil {
+		return err
+	}
+	if perm != Writable {
+		if err := d.Freeze(f, perm); err != nil {
+			return err
+		}
+	}
+	if !durable {
+		return nil
+	}
+	return d.Sync(f)
+}
+
+// Sync makes the content of an open file last.
+func (d *Dir) Sync(f *os.File) error { return d.Try("sync", f.Name(), f.Sync) }
+
+// Freeze makes an open file an object: read-only, and of the frozen time.
+func (d *Dir) Freeze(f *os.File, perm fs.FileMode) error {
+	return d.Try("freeze", f.Name(), func() error {
+		if err := f.Chmod(perm); err != nil {
+			return err
+		}
+		return os.Chtimes(f.Name(), time.Time{}, FrozenTime)
+	})
+}
+
+// Move gives the file or directory at from the name to, in place of the file
+// that has it now. The directory of to is made if needed.
+func (d *Dir) Move(from, to string) error {
+	err := d.Rename(from, to)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := d.Mkdir(filepath.Dir(to)); err != nil {
+		return err
+	}
+	return d.Rename(from, to)
+}
+
+// Publish is Move that lasts, as from does.
+func (d *Dir) Publish(from, to string) error {
+	if err := d.Move(from, to); err != nil {
+		return err
+	}
+	return d.syncDir(filepath.Dir(to))
+}
+
+// Rename is os.Rename as a step.
+func (d *Dir) Rename(from, to string) error {
+	return d.Try("rename", to, func() error { return os.Rename(from, to) })
+}
+
+// Link is os.Link as a step.
+func (d *Dir) Link(from, to string) error {
+	return d.Try("link", to, func() error { return os.Link(from, to) })
+}
+
+// Remove removes what is at path, if anything.
+func (d *Dir) Remove(path string) error {
+	return d.Try("remove", path, func() error { return os.RemoveAll(path) })
+}
+
+// Replace gives the file at path the content b, at once. If it is durable, it
+// outlasts a loss of power.
+func (d *Dir) Replace(path string, b []byte, durable bool) error {
+	tmp, err := d.Name()
+	if err != nil {
+		return err
+	}
+	write := func(f *os.File) error { _, err := f.Write(b); return err }
+	if err := d.Write(tmp, Writable, durable, write); err != nil {
+		return err
+	}
+	if durable {
+		return d.Publish(tmp, path)
+	}
+	return d.Move(tmp, path)
+}

@@ -1,0 +1,60 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// Lock takes the kernel's lock on the file at path, which it creates, or
+// returns nil if somebody else holds it. The lock ends with its process.
+//
+// Whoever releases a lock removes its file first. So a file that was locked and is
+// no longer the one at path is a lock of nothing, and the next one is tried.
+func (d *Dir) Lock(path string) (*os.File, error) {
+	for {
+		var f *os.File
+		err := d.Try("lock", path, func() (err error) {
+			f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		if err := d.Try("flock", path, func() error { return flock(f) }); err != nil {
+			f.Close()
+			if errors.Is(err, syscall.EWOULDBLOCK) {
+				return nil, nil
+			}
+			return nil, fmt.Errorf("lock %s: %w (a store must be on a file system with locks)", path, err)
+		}
+		mine, err := f.Stat()
+		if err == nil {
+			var now fs.FileInfo
+			if now, err = os.Stat(path); err == nil && os.SameFile(mine, now) {
+				return f, nil
+			}
+		}
+		f.Close()
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+}
+
+func flock(f *os.File) error {
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err != syscall.EINTR {
+			return err
+		}
+	}
+}
+
+// Unlock gives back what Lock took.
+func (d *Dir) Unlock(f *os.File) error {
+	err := d.Remove(f.Name())
+	return errors.Join(err, f.Close())
+}

@@ -1,0 +1,85 @@
+package disk
+
+import (
+	"crypto/rand"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// A session is a process's own directory in tmp/, with a lock beside it that
+// the process holds while it lives: tmp/NAME and tmp/NAME.lock. What others
+// left when they were killed is collected when the next session begins.
+
+func sessionDir(lock *os.File) string { return strings.TrimSuffix(lock.Name(), ".lock") }
+
+// Begin makes the directory, if needed, and this process's session in it, whose
+// directory it returns. Whatever needs the session begins it.
+func (d *Dir) Begin() (string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.session != nil {
+		return sessionDir(d.session), nil
+	}
+	if err := d.lay(); err != nil {
+		return "", err
+	}
+	if err := d.Mkdir(d.Path("tmp")); err != nil {
+		return "", err
+	}
+	d.collect()
+	var lock *os.File
+	for lock == nil { // another process may take a new lock for a dead one's
+		var err error
+		if lock, err = d.Lock(d.Path("tmp", rand.Text()+".lock")); err != nil {
+			return "", err
+		}
+	}
+	if err := d.Mkdir(sessionDir(lock)); err != nil {
+		lock.Close()
+		return "", err
+	}
+	d.session = lock
+	return sessionDir(lock), nil
+}
+
+// collect removes the sessions of dead processes. What cannot be removed now
+// is tried again the next time.
+func (d *Dir) collect() {
+	files, _ := os.ReadDir(d.Path("tmp"))
+	for _, f := range files {
+		lock, err := d.Lock(d.Path("tmp", strings.TrimSuffix(f.Name(), ".lock")+".lock"))
+		if err != nil || lock == nil {
+			continue
+		}
+		if d.Remove(sessionDir(lock)) == nil {
+			_ = d.Unlock(lock)
+		} else {
+			lock.Close()
+		}
+	}
+}
+
+// Name returns a path in the session that nothing has.
+func (d *Dir) Name() (string, error) {
+	dir, err := d.Begin()
+	return filepath.Join(dir, strconv.FormatUint(d.names.Add(1), 36)), err
+}
+
+// Temp returns a new empty directory on the same file system. The caller removes
+// it; what a killed process left is collected later.
+func (d *Dir) Temp() (string, error) {
+	dir, err := d.Name()
+	if err != nil {
+		return "", err
+	}
+	return dir, d.Try("mkdir", dir, func() error { return os.Mkdir(dir, 0o777) }) // it need not last
+}
+
+// InTemp reports whether a path without links is in a directory of Temp, so that
+// the file may be moved elsewhere.
+func (d *Dir) InTemp(path string) bool {
+	tmp, err := filepath.EvalSymlinks(d.Path("tmp"))
+	return err == nil && strings.HasPrefix(path, tmp+string(filepath.Separator))
+}

@@ -1,0 +1,128 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"eyrie/artifacts"
+	"eyrie/artifacts/seal"
+	"eyrie/artifacts/tree"
+)
+
+// Record says what an action produced.
+type Record struct {
+	Action   artifacts.ActionID `json:"action"`
+	Preimage json.RawMessage    `json:"preimage"` // canonical JSON whose SHA-256 is Action
+	Output   json.RawMessage    `json:"output"`   // canonical JSON; files are handles (artifacts.File)
+	Objects  []artifacts.File   `json:"objects"`  // every file and tree that Output refers to
+	Step     string             `json:"step"`     // the step that did it first
+	Run      string             `json:"run"`      // the run that did it
+	Started  time.Time          `json:"started"`
+	Elapsed  time.Duration      `json:"elapsed"` // ns
+}
+
+// Record keeps r under r.Action, which must be its preimage's hash; its objects
+// must be in the store. It is all or nothing.
+func (s *Store) Record(ctx context.Context, r Record) error {
+	b, err := encodeRecord(r)
+	if err != nil {
+		return err
+	}
+	for _, f := range r.Objects {
+		if err := s.push(ctx, f.Digest); err != nil {
+			return fmt.Errorf("record of %s: object %s: %w", r.Step, f.Digest, missing(err))
+		}
+	}
+	if err := s.bucket.Put(ctx, actionKey(r.Action), bytes.NewReader(b)); err != nil {
+		return err
+	}
+	s.flush(10 * time.Second) // for a process that is killed later
+	return nil
+}
+
+// Lookup returns the record of an action, or ErrNotFound. Where the record is
+// there but one of its objects is missing or damaged it returns both the record
+// and an error that is ErrNotFound and names the object.
+func (s *Store) Lookup(ctx context.Context, id artifacts.ActionID) (Record, error) {
+	b, err := s.readRecord(ctx, id)
+	if err != nil {
+		return Record{}, missing(err)
+	}
+	r, err := decodeRecord(b, id)
+	if err != nil {
+		return Record{}, fmt.Errorf("%w: the record of %s is damaged", ErrNotFound, id)
+	}
+	for _, f := range r.Objects {
+		if err := s.holdsAll(ctx, f); isMiss(err) {
+			return r, fmt.Errorf("%w: %w", ErrNotFound, err)
+		} else if err != nil {
+			return Record{}, err
+		}
+	}
+	return r, nil
+}
+
+// holdsAll fails with ErrNotFound or ErrDamaged if not all of f is in the store.
+func (s *Store) holdsAll(ctx context.Context, f artifacts.File) error {
+	if !f.Tree {
+		return s.holds(ctx, f.Digest)
+	}
+	m, err := s.manifest(ctx, f.Digest)
+	if err != nil {
+		return err
+	}
+	return m.EachFile(ctx, func(ctx context.Context, e tree.Entry) error { return s.holds(ctx, e.Digest) })
+}
+
+func (s *Store) readRecord(ctx context.Context, id artifacts.ActionID) ([]byte, error) {
+	r, err := s.bucket.Open(ctx, actionKey(id))
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	b := bytes.NewBuffer(make([]byte, 0, 4<<10)) // most records are smaller, and then one read has all
+	_, err = b.ReadFrom(r)
+	return b.Bytes(), err
+}
+
+// encodeRecord returns r as it is kept: sealed, and indented for a reader.
+func encodeRecord(r Record) ([]byte, error) {
+	var line, body bytes.Buffer
+	e := json.NewEncoder(&line)
+	e.SetEscapeHTML(false) // the preimage must stay as it is
+	if err := e.Encode(r); err != nil {
+		return nil, fmt.Errorf("record of %s: %w", r.Step, err)
+	}
+	if err := json.Indent(&body, bytes.TrimSpace(line.Bytes()), "", " "); err != nil {
+		return nil, err
+	}
+	b := seal.Wrap("record 1", body.Bytes())
+	if _, err := decodeRecord(b, r.Action); err != nil {
+		return nil, fmt.Errorf("record of %s: the preimage is not the action's, or not compact JSON", r.Step)
+	}
+	return b, nil
+}
+
+// decodeRecord reads what encodeRecord wrote for the action id.
+func decodeRecord(b []byte, id artifacts.ActionID) (Record, error) {
+	body, err := seal.Open("record 1", b)
+	if err != nil {
+		return Record{}, err
+	}
+	var line bytes.Buffer
+	if err := json.Compact(&line, body); err != nil {
+		return Record{}, err
+	}
+	var r Record
+	if err := json.Unmarshal(line.Bytes(), &r); err != nil {
+		return Record{}, err
+	}
+	if r.Action != id || artifacts.NewActionID(r.Preimage) != id {
+		return Record{}, errors.New("the record of another action")
+	}
+	return r, nil
+}

@@ -1,0 +1,66 @@
+package store
+
+import (
+	"bytes"
+	"encoding/json"
+	"testing"
+
+	"eyrie/artifacts"
+	"eyrie/artifacts/seal"
+)
+
+// A record's format is what records of earlier versions are in.
+func TestRecordFormat(t *testing.T) {
+	r := Record{Preimage: json.RawMessage(`{"a":"<b>"}`), Output: json.RawMessage(`[1]`), Step: "step"}
+	r.Action = artifacts.NewActionID(r.Preimage)
+	b, err := encodeRecord(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := `{
+ "action": "` + r.Action.String() + `",
+ "preimage": {
+  "a": "<b>"
+ },
+ "output": [
+  1
+ ],
+ "objects": null,
+ "step": "step",
+ "run": "",
+ "started": "0001-01-01T00:00:00Z",
+ "elapsed": 0
+}`
+	want := `{"eyrie": "record 1", "sha256": "` + artifacts.Sum([]byte(body)).String() + `", "body": ` + body + "}\n"
+	if string(b) != want || !json.Valid(b) {
+		t.Errorf("got\n%swant\n%s", b, want)
+	}
+}
+
+// Any bytes are the record of the action or are refused; a record that is
+// accepted names its action, and is kept as it is.
+func FuzzRecord(f *testing.F) {
+	f.Add([]byte(`{"preimage":{"a":1},"output":[1.50,"<&>"],"objects":[{"$object":"` + artifacts.Sum(nil).String() + `","size":1}]}`))
+	f.Add([]byte(`null`))
+	f.Add([]byte(`{"preimage":{ }}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		decodeRecord(b, artifacts.ActionID{})
+		decodeRecord(seal.Wrap("record 1", b), artifacts.ActionID{})
+		var r Record
+		if json.Unmarshal(b, &r) != nil {
+			return
+		}
+		r.Action = artifacts.NewActionID(r.Preimage)
+		kept, err := encodeRecord(r)
+		if err != nil {
+			return
+		}
+		got, err := decodeRecord(kept, r.Action)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got.Preimage, r.Preimage) {
+			t.Fatalf("preimage %s, then %s", r.Preimage, got.Preimage)
+		}
+	})
+}

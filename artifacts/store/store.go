@@ -1,0 +1,141 @@
+// Package store keeps what a pipeline made: immutable content named by its
+// digest, and for each action the record of what it produced.
+//
+// A [Store] stands on a [blob.Bucket], which keeps bytes by key, and on a
+// directory of this machine's. What is read from either is verified by its digest,
+// so a wrong result is never found, whoever wrote it: what is damaged counts as
+// missing.
+package store
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"eyrie/artifacts"
+	"eyrie/artifacts/blob"
+	"eyrie/artifacts/disk"
+)
+
+// ErrNotFound reports an object or a record that the store does not hold.
+// A record whose objects are missing or damaged is not found, too: it is a
+// miss, not a failure.
+var ErrNotFound = errors.New("not in the store")
+
+// ErrDamaged reports an object whose content does not match its digest.
+var ErrDamaged = errors.New("content does not match its digest")
+
+// Store keeps objects by digest and records by action. Its methods may be
+// called by many goroutines and many processes at once; readers take no lock.
+//
+// In its directory there is, beside what [disk.Dir] says:
+//
+//	trees/ab/cdef…/     a tree laid out from its objects, by its manifest's digest
+//	last/               what each step did last
+//	locks/              the locks that are held
+//	checkpoints/        a directory for each action that is unfinished
+//	runs/               the journal of each run; JSON lines
+//	statcache           what spares rehashing
+//
+// An action's record comes after its objects, and any file may be removed while
+// no run is in progress. A store that is only read makes nothing.
+//
+// Locks are flock's. On NFS they work between machines if the server's lock
+// service does, and a machine may see another's results late; what it sees is
+// verified there, too.
+type Store struct {
+	bucket blob.Bucket // keeps objects and records
+	dir    *disk.Dir   // bucket itself, or with a copy of each object that was used here
+	cache  statCache
+	locks  keyed // of actions
+	trees  keyed // of trees that are laid out
+}
+
+// Open opens the store in the directory at path, which need not exist yet. It
+// fails if path is something else, or a store that a newer version of this
+// program made.
+func Open(path string) (*Store, error) {
+	dir, err := disk.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return over(dir, dir), nil
+}
+
+// Over opens the store whose objects and records are in bucket, where other
+// machines may find them. The directory at path, as Open has it, holds copies of
+// the objects that were used here, and whatever is this machine's own: its locks
+// do not keep another machine from doing the same action at the same time, which
+// costs time and is not wrong.
+func Over(bucket blob.Bucket, path string) (*Store, error) {
+	dir, err := disk.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return over(bucket, dir), nil
+}
+
+func over(bucket blob.Bucket, dir *disk.Dir) *Store {
+	return &Store{bucket: bucket, dir: dir, cache: statCache{path: dir.Path("statcache")}}
+}
+
+// Close writes the stat cache and removes the directories of Temp. A stat
+// cache that cannot be written costs time in the next run and is no error. If
+// nothing else was written, so that there may be no store yet, one is made for
+// the stat cache only where it spares much reading.
+func (s *Store) Close() error {
+	s.flush(0)
+	return s.dir.Close()
+}
+
+// worthStore is how much reading a stat cache must spare for a store to be made
+// for it alone, in bytes: a quarter of a second's.
+const worthStore = 512 << 20
+
+// flush writes the stat cache if there is something new, but not again within
+// interval.
+func (s *Store) flush(interval time.Duration) {
+	if _, err := os.Stat(s.dir.Path()); err != nil && s.cache.spares() < worthStore {
+		return
+	}
+	if b := s.cache.flush(interval); b != nil {
+		_ = s.dir.Replace(s.cache.path, b, false)
+	}
+}
+
+func objectKey(d artifacts.Digest) blob.Key    { return blob.Key{Kind: blob.Object, Hash: d} }
+func actionKey(id artifacts.ActionID) blob.Key { return blob.Key{Kind: blob.Action, Hash: id} }
+
+// objectPath returns where this machine has the object, or would have it.
+func (s *Store) objectPath(d artifacts.Digest) string { return s.dir.File(objectKey(d)) }
+
+// shard returns the path of a thing named by a hash, in one of 256 directories.
+func (s *Store) shard(kind, hex string) string { return s.dir.Path(kind, hex[:2], hex[2:]) }
+
+// key returns the name of a file in the stat cache: of what is in the store
+// the path from there, so that the store may be moved, else the absolute path.
+func (s *Store) key(path string) string {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return ""
+	}
+	if in, ok := strings.CutPrefix(path, s.dir.Path()+string(filepath.Separator)); ok {
+		return in
+	}
+	return path
+}
+
+// missing turns the error of a blob that is not there, or that is something
+// else, or that the disk cannot read, into ErrNotFound.
+func missing(err error) error {
+	for _, is := range []error{fs.ErrNotExist, syscall.ENOTDIR, syscall.EISDIR, syscall.EIO} {
+		if errors.Is(err, is) {
+			return ErrNotFound
+		}
+	}
+	return err
+}

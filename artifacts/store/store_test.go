@@ -1,0 +1,29 @@
+package store_test
+
+import (
+	"path/filepath"
+	"testing"
+
+	"eyrie/artifacts/store"
+	"eyrie/artifacts/store/storetest"
+)
+
+func TestStore(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) *store.Store {
+		s, err := store.Open(filepath.Join(t.TempDir(), "store"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		return s
+	})
+}
+
+// What the local store does, one over another bucket does, too.
+func TestStoreOverMemory(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) *store.Store { return storetest.New(t) })
+}

@@ -1,0 +1,90 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"eyrie/artifacts"
+)
+
+func (s *Store) checkpointPath(id artifacts.ActionID) string {
+	return s.dir.Path("checkpoints", id.String())
+}
+
+// Checkpoint returns the directory in which the action may keep what it needs to
+// go on after an interruption. It survives a kill and is never visible
+// downstream. Call it while holding the action's lock.
+func (s *Store) Checkpoint(id artifacts.ActionID) (string, error) {
+	dir := s.checkpointPath(id)
+	if _, err := s.dir.Begin(); err != nil {
+		return "", err
+	}
+	return dir, s.dir.Mkdir(dir)
+}
+
+// HasCheckpoint reports whether there is something in the action's checkpoint
+// directory to go on from. It makes none.
+func (s *Store) HasCheckpoint(id artifacts.ActionID) bool {
+	f, err := os.Open(s.checkpointPath(id))
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	names, _ := f.Readdirnames(1)
+	return len(names) > 0
+}
+
+// DropCheckpoint removes the action's checkpoint directory, if there is one. It
+// leaves its place at once, so that a part of it is never taken for a checkpoint.
+func (s *Store) DropCheckpoint(id artifacts.ActionID) error {
+	dir := s.checkpointPath(id)
+	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	tmp, err := s.dir.Name()
+	if err != nil {
+		return err
+	}
+	if err := s.dir.Rename(dir, tmp); err != nil {
+		return err
+	}
+	return s.dir.Remove(tmp)
+}
+
+// Temp returns a new empty directory on the store's own file system. The caller
+// removes it; what a killed process left is collected later.
+func (s *Store) Temp() (string, error) { return s.dir.Temp() }
+
+// Journal creates the journal of a run, to which events are appended. It fails
+// with fs.ErrExist if the run has one.
+func (s *Store) Journal(run string) (io.WriteCloser, error) {
+	if run == "" || filepath.Base(run) != run || run[0] == '.' {
+		return nil, fmt.Errorf("run %q cannot be a file's name", run)
+	}
+	if _, err := s.dir.Begin(); err != nil {
+		return nil, err
+	}
+	if err := s.dir.Mkdir(s.dir.Path("runs")); err != nil {
+		return nil, err
+	}
+	path := s.dir.Path("runs", run+".jsonl")
+	var j journal
+	err := s.dir.Try("create", path, func() (err error) {
+		j.File, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o666)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return j, nil
+}
+
+// journal is a file that lasts once it is closed.
+type journal struct{ *os.File }
+
+// Close syncs the file and closes it.
+func (j journal) Close() error { return errors.Join(j.Sync(), j.File.Close()) }
