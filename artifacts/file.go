@@ -16,6 +16,11 @@ type File struct {
 	Digest Digest // of the file's content, or of the tree's manifest
 	Size   int64  // bytes; of a tree: of all its files
 	Tree   bool   // a directory
+
+	// Foreseen is, of a file that is not made yet, what the stage that will make it says
+	// of its content beforehand, for those that will read it. Such a handle has nothing
+	// else, and is only for checks. It is JSON.
+	Foreseen string
 }
 
 // Local returns a handle to what is at path, not yet in any store. Stages use
@@ -42,13 +47,26 @@ type handle struct {
 	Name   string `json:"name,omitempty"`
 }
 
-// MarshalJSON encodes the handle: {"$object": digest, "size": bytes, "tree": true, "name": "images"}.
+// MarshalJSON encodes the handle: {"$object": digest, "size": bytes, "tree": true, "name": "images"},
+// or, of a file that is not made yet, {"$foreseen": …}.
 func (f File) MarshalJSON() ([]byte, error) {
+	if f.Foreseen != "" {
+		return json.Marshal(foreseen{json.RawMessage(f.Foreseen)})
+	}
 	return json.Marshal(handle{f.Digest, f.Size, f.Tree, f.Name})
+}
+
+type foreseen struct {
+	Foreseen json.RawMessage `json:"$foreseen"`
 }
 
 // UnmarshalJSON decodes what MarshalJSON wrote.
 func (f *File) UnmarshalJSON(b []byte) error {
+	var early foreseen
+	if err := json.Unmarshal(b, &early); err == nil && early.Foreseen != nil {
+		*f = File{Foreseen: string(early.Foreseen)}
+		return nil
+	}
 	var h handle
 	if err := json.Unmarshal(b, &h); err != nil {
 		return err

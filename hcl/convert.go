@@ -71,6 +71,9 @@ func (c *converter) unmark(v cty.Value, in inherited) (cty.Value, inherited) {
 			in.origins = append(in.origins, m.Origin)
 		case waitMark:
 			in.waits = append(in.waits, m.step)
+		case foreseenMark:
+			c.unknown = true
+			c.waitFor(m.step)
 		case sensitiveMark:
 			c.sensitive = true
 		case brokenMark:
@@ -102,11 +105,15 @@ func (c *converter) wait(in inherited) {
 		c.blind = true
 	}
 	for _, step := range in.waits {
-		if c.waits == nil {
-			c.waits = make(map[string]bool)
-		}
-		c.waits[step] = true
+		c.waitFor(step)
 	}
+}
+
+func (c *converter) waitFor(step string) {
+	if c.waits == nil {
+		c.waits = make(map[string]bool)
+	}
+	c.waits[step] = true
 }
 
 // fault reports what is wrong with the part being converted. The detail begins

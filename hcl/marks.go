@@ -22,6 +22,13 @@ type waitMark struct {
 	step string
 }
 
+// foreseenMark is on known values of which a step that has not run yet is certain: they
+// wait for it all the same.
+type foreseenMark struct {
+	ctymarks.ProvenanceMark
+	step string
+}
+
 // sensitiveMark is on values that must not be shown.
 type sensitiveMark struct{}
 

@@ -67,14 +67,16 @@ func (s shapes) unknownOutput(t *pipeline.Type, step string) cty.Value {
 	}
 	attrs := make(map[string]cty.Value, len(t.Fields))
 	for i := range t.Fields {
-		f := &t.Fields[i]
-		if f.Required {
-			attrs[f.Name] = s.unknownOutput(f.Type, step)
-		} else {
-			attrs[f.Name] = cty.UnknownVal(s[f.Type]).Mark(waitMark{step: step})
-		}
+		attrs[t.Fields[i].Name] = s.unknownField(&t.Fields[i], step)
 	}
 	return cty.ObjectVal(attrs)
+}
+
+func (s shapes) unknownField(f *pipeline.Field, step string) cty.Value {
+	if f.Required {
+		return s.unknownOutput(f.Type, step)
+	}
+	return cty.UnknownVal(s[f.Type]).Mark(waitMark{step: step})
 }
 
 // knownOutput returns a step's output as a value whose leaves carry their origin.
@@ -86,6 +88,37 @@ func (s shapes) knownOutput(raw json.RawMessage, t *pipeline.Type, step string) 
 		return cty.NilVal, fmt.Errorf("the output of %s: %w", step, err)
 	}
 	return grower{s, step}.value(tree, t, origin{}), nil
+}
+
+// foreseenOutput returns an output of which only raw is certain, an object without what
+// is not. Its values wait for the step.
+func (s shapes) foreseenOutput(raw json.RawMessage, t *pipeline.Type, step string) (cty.Value, error) {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	var tree map[string]any
+	if err := d.Decode(&tree); err != nil {
+		return cty.NilVal, err
+	}
+	return grower{s, step}.foreseen(tree, t, origin{}), nil
+}
+
+// foreseen grows an object of which only some fields are known.
+func (g grower) foreseen(v map[string]any, t *pipeline.Type, at origin) cty.Value {
+	attrs := make(map[string]cty.Value, len(t.Fields))
+	for i := range t.Fields {
+		f := &t.Fields[i]
+		value, ok := v[f.Name]
+		part, object := value.(map[string]any)
+		switch {
+		case ok && object && f.Type.Kind == pipeline.Object && len(part) < len(f.Type.Fields):
+			attrs[f.Name] = g.foreseen(part, f.Type, at.field(f))
+		case ok:
+			attrs[f.Name] = g.value(value, f.Type, at.field(f)).Mark(foreseenMark{step: g.step})
+		default:
+			attrs[f.Name] = g.shapes.unknownField(f, g.step)
+		}
+	}
+	return cty.ObjectVal(attrs)
 }
 
 // grower makes values of a step's output.
@@ -275,7 +308,7 @@ func (g grower) leaf(v cty.Value, at origin) cty.Value {
 // handle returns the file that a JSON object stands for, if it does.
 func handle(v map[string]any) (artifacts.File, bool) {
 	var f artifacts.File
-	if _, ok := v["$object"]; !ok {
+	if v["$object"] == nil && v["$foreseen"] == nil {
 		return f, false
 	}
 	b, err := json.Marshal(v)

@@ -47,6 +47,11 @@ func (s *scope) output(st *step) cty.Value {
 			return v
 		}
 	}
+	if !ok && raw != nil {
+		if v, err := st.m.shapes.foreseenOutput(raw, st.stage.kind.Output, st.id); err == nil {
+			return v
+		}
+	}
 	if st.unknown == cty.NilVal {
 		st.unknown = st.m.shapes.unknownOutput(st.stage.kind.Output, st.id)
 	}

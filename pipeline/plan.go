@@ -44,8 +44,9 @@ type Planned struct {
 	Record  *store.Record      // of Cached
 	Attrs   map[string]Attr    // evaluated as far as known
 
-	action *action
-	rerun  bool
+	action   *action
+	rerun    bool
+	foreseen json.RawMessage // of the output, unless it is cached
 }
 
 // PlanOptions restrict or widen what a plan does.
@@ -111,11 +112,14 @@ func (p *Plan) Count(v Verdict) int {
 // AllCached tells whether nothing has to run.
 func (p *Plan) AllCached() bool { return p.Count(Cached) == len(p.Steps) }
 
-// Known returns the output of a step that is cached.
+// Known returns the output of a step that is cached, or what is foreseen of another's.
 func (p *Plan) Known(id string) (json.RawMessage, bool) {
 	s := p.byID[id]
-	if s == nil || s.Verdict != Cached {
+	if s == nil {
 		return nil, false
+	}
+	if s.Verdict != Cached {
+		return s.foreseen, false
 	}
 	return s.Record.Output, true
 }
@@ -138,10 +142,12 @@ func (p *Plan) judge(ctx context.Context, kept *store.Store, s *Step, rerun bool
 	record, err := kept.Lookup(ctx, j.Action)
 	switch {
 	case rerun:
+		j.foreseen = foresee(j.action.config, func(...string) bool { return true })
 		j.Verdict, j.Reasons = MustRun, []Reason{{Why: "asked for"}}
 	case err == nil:
 		j.Verdict, j.Record = Cached, &record
 	case errors.Is(err, store.ErrNotFound):
+		j.foreseen = foresee(j.action.config, func(...string) bool { return true })
 		j.Verdict, j.Reasons = MustRun, because(ctx, kept, p.Recipe.lastName(s.ID), j.action)
 		j.Resumes = kept.HasCheckpoint(j.Action)
 	default:
@@ -150,14 +156,15 @@ func (p *Plan) judge(ctx context.Context, kept *store.Store, s *Step, rerun bool
 	return j, nil
 }
 
-// check reports the mistakes that can be told before all attributes are known.
+// check reports the mistakes that can be told before all attributes are known, and
+// notes what is foreseen of the output.
 func (j *Planned) check() error {
 	values := make(map[string]any, len(j.Attrs))
 	var unknown []mistake.Path
 	for _, name := range slices.Sorted(maps.Keys(j.Attrs)) {
 		a := j.Attrs[name]
 		values[name] = a.Value
-		if len(a.Unknown) > 0 && len(a.Parts) == 0 {
+		if len(a.Unknown) > 0 && a.Value == nil && len(a.Parts) == 0 {
 			a.Parts = []mistake.Path{{{Name: name}}}
 		}
 		unknown = append(unknown, a.Parts...)
@@ -165,6 +172,7 @@ func (j *Planned) check() error {
 	if err := j.Stage.Check(values, unknown); err != nil {
 		return attrErrors(j.Step, j.Attrs, err)
 	}
+	j.foreseen = j.Stage.Foresee(values, unknown)
 	return nil
 }
 

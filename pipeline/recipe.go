@@ -54,7 +54,9 @@ type Output struct {
 // position, that showed only now. What it returns belongs to the caller.
 type Eval[T any] func(known Known) (T, error)
 
-// Known returns the output of a step, if there is one yet.
+// Known returns the output of a step, if there is one yet. Else it may return what is
+// foreseen of it (see [Foreseer]), with ok false: what depends on that is known for
+// checks, and waits for the step all the same.
 type Known func(stepID string) (output json.RawMessage, ok bool)
 
 // Attr is an evaluated attribute.

@@ -11,6 +11,7 @@ import (
 
 	"eyrie/artifacts"
 	"eyrie/artifacts/store"
+	"eyrie/pipeline/mistake"
 )
 
 // ref stands in a test recipe for a field of another step's output.
@@ -31,7 +32,7 @@ func step(id string, stage *Stage, attrs map[string]any) *Step {
 			if r, ok := v.(ref); ok {
 				output, ok := known(r.step)
 				if !ok {
-					a.Unknown = []string{r.step}
+					a.Unknown, a.Value, a.Parts = []string{r.step}, nil, []mistake.Path{mistake.Parse(name)}
 				} else if err := lookUp(output, r.field, &a.Value); err != nil {
 					return nil, err
 				}

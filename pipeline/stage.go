@@ -74,7 +74,13 @@ func Define[C, O any](name string, version int, doc string, defaults C, run func
 				k.Check(r)
 			}
 		},
-		run: func(ctx context.Context, config any) (any, error) { return run(ctx, config.(C)) },
+		run: func(ctx context.Context, config any) (any, error) {
+			output, err := run(ctx, config.(C))
+			if err == nil {
+				err = cameTrue(config, output)
+			}
+			return output, err
+		},
 	}
 }
 

@@ -119,6 +119,16 @@ func (c *Config) Check(r *mistake.Report) {
 	}
 }
 
+// Foresee tells what of the platform is not fitted.
+func (c Config) Foresee(knows func(paths ...string) bool) map[string]any {
+	platform := map[string]any{}
+	if knows("platform") {
+		p := c.Platform
+		platform["name"], platform["clock"], platform["pes"], platform["power"] = p.Name, p.Clock, p.PEs, p.Power
+	}
+	return map[string]any{"platform": platform}
+}
+
 // fitted tells whether a parameter is to be fitted.
 func (c *Config) fitted(name string) bool { return slices.Contains(c.Fit, name) }
 

@@ -133,6 +133,40 @@ func (c Config) checkFiles(r *mistake.Report) {
 	}
 }
 
+// Foresee tells how many channels and, where that follows, which classes, size and number
+// of images a set has.
+func (c Config) Foresee(knows func(paths ...string) bool) map[string]any {
+	if !knows("source") {
+		return nil
+	}
+	set := map[string]any{}
+	if knows("name") {
+		set["name"] = cmp.Or(c.Name, c.Source)
+	}
+	switch c.Source {
+	case shapes:
+		set["classes"], set["class_names"], set["channels"] = len(data.ShapeClasses()), data.ShapeClasses(), 3
+		if knows("size") {
+			set["size"] = cmp.Or(c.Size, shapeSize)
+		}
+		if knows("train") {
+			set["train"] = map[string]any{"count": cmp.Or(c.Train, shapeTrain)}
+		}
+	case fashion:
+		set["classes"], set["class_names"], set["channels"] = len(fashionClasses), fashionClasses, 1
+	case idx:
+		set["channels"] = 1
+		if knows("class_names") && len(c.ClassNames) > 0 {
+			set["classes"], set["class_names"] = len(c.ClassNames), c.ClassNames
+		}
+	case folder, tars:
+		if knows("channels") {
+			set["channels"] = cmp.Or(c.Channels, 3)
+		}
+	}
+	return map[string]any{"dataset": set}
+}
+
 func quoted(names []string) string {
 	var q []string
 	for _, n := range names {

@@ -9,16 +9,23 @@ import (
 	"eyrie/stages/data"
 )
 
+// How large shapes are and how many there are where the recipe does not say.
+const (
+	shapeSize  = 32
+	shapeTrain = 6000
+	shapeTest  = 1200
+)
+
 // drawShapes draws the shapes set. Test images are those after the training
 // images of the same seed.
 func drawShapes(ctx context.Context, c Config) (data.Set, error) {
-	g := data.Shapes{Seed: uint64(c.Seed), Size: cmp.Or(c.Size, 32), Noise: 0.1}
+	g := data.Shapes{Seed: uint64(c.Seed), Size: cmp.Or(c.Size, shapeSize), Noise: 0.1}
 	if c.Noise != nil {
 		g.Noise = *c.Noise
 	}
 	names := data.ShapeClasses()
 	set := data.Set{Classes: len(names), ClassNames: names, Channels: 3, Size: g.Size}
-	train, test := cmp.Or(c.Train, 6000), cmp.Or(c.Test, 1200)
+	train, test := cmp.Or(c.Train, shapeTrain), cmp.Or(c.Test, shapeTest)
 	var stats data.Stats
 	var err error
 	if set.Train, stats, err = drawPart(ctx, g, "train", 0, train); err != nil {

@@ -157,6 +157,7 @@ func (c Config) Check(r *mistake.Report) {
 	if r.Knows("objective") {
 		c.checkObjective(r)
 	}
+	c.checkFeasible(r)
 	if d := c.Dataset; d != nil && r.Knows("holdout", "dataset.train.count") && d.Train.Count > 0 && c.Holdout >= d.Train.Count {
 		r.At("holdout").Badf("%d of the set's %d training images leave none", c.Holdout, d.Train.Count)
 	}
@@ -169,6 +170,27 @@ func (c Config) checkAgainst(r *mistake.Report) {
 	case len(against) < len(c.Against):
 		r.At("against").Badf("%q has one twice: name each cost once", c.Against)
 	}
+}
+
+// checkFeasible reports a holdout that is not the supernet's, and limits that no subnet
+// meets: of a space, or of a supernet that is not trained yet.
+func (c Config) checkFeasible(r *mistake.Report) {
+	space := c.Space
+	if about, ok := nn.Foreseen(c.Supernet); ok {
+		space = &about.Space
+		if c.Dataset != nil && r.Knows("holdout") && c.Holdout > about.HeldOut {
+			r.At("holdout").Badf("the supernet will be trained on all but %d images, not all but %d: write the holdout of train-supernet", about.HeldOut, c.Holdout)
+		}
+	}
+	if space == nil || !r.Knows("space", "platform", "resolutions", "limit") || !r.Sound() {
+		return
+	}
+	narrow, err := c.narrow(*space)
+	if err != nil {
+		r.Add(err)
+		return
+	}
+	r.Add(infeasible(c, narrow))
 }
 
 // checkObjective reports what the objective lacks, or what does not belong to it.

@@ -7,7 +7,26 @@ import (
 
 	"eyrie/pipeline"
 	"eyrie/pipeline/float"
+	"eyrie/pipeline/mistake"
+	"eyrie/stages/arch"
 )
+
+// infeasible returns why no subnet of the space is within the limits, or nil. It is asked
+// of the same space again and again, by steps that differ in their limits.
+func infeasible(c Config, space arch.Space) error {
+	if c.Limit == (Limit{}) {
+		return nil
+	}
+	s := &hunt{Config: c}
+	var err error
+	if s.codec, err = newCodec(space); err != nil {
+		return mistake.At("space", "%w", err)
+	}
+	if s.model, err = newModel(c.Platform, s.codec); err != nil {
+		return nil // is told by the search, with what it searches
+	}
+	return s.feasible()
+}
 
 // feasible says at once where no subnet can meet a limit, with the least that
 // there is. Limits that only together cannot be met show in the search.

@@ -95,6 +95,14 @@ func (c *Config) Check(r *mistake.Report) {
 	}
 }
 
+// Foresee tells the backbone.
+func (c Config) Foresee(knows func(paths ...string) bool) map[string]any {
+	if !knows("backbone") {
+		return nil
+	}
+	return map[string]any{"backbone": c.Backbone}
+}
+
 // Output is what the block's references yield.
 type Output struct {
 	Result

@@ -98,6 +98,19 @@ func (c Config) Check(r *mistake.Report) {
 	}
 }
 
+// Foresee tells the space, and of the weights that they are of this space and on which
+// images they are not trained.
+func (c Config) Foresee(knows func(paths ...string) bool) map[string]any {
+	outputs := map[string]any{}
+	if knows("space") {
+		outputs["space"] = c.Space
+		if knows("holdout") {
+			outputs["weights"] = nn.About{Space: c.Space, HeldOut: c.Holdout}.Promise()
+		}
+	}
+	return outputs
+}
+
 func run(ctx context.Context, c Config) (Output, error) {
 	t, err := begin(ctx, c)
 	if err != nil {

@@ -1,0 +1,98 @@
+package pipeline
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	"eyrie/pipeline/mistake"
+)
+
+// Foreseer is a configuration of which outputs follow before the stage has run. What
+// stands behind the step is checked against them: a search whose limit no subnet of a
+// supernet meets need not wait for the training.
+type Foreseer interface {
+	// Foresee returns outputs by name, as far as they follow from what is known of the
+	// configuration (see [mistake.Report.Knows]). A value is one of the output's type, or
+	// of an object of which only some fields follow a map[string]any of these. Instead
+	// of a file stands an [artifacts.File] with Foreseen. They must come true: the step
+	// fails otherwise.
+	Foresee(knows func(paths ...string) bool) map[string]any
+}
+
+// Foresee returns the outputs that follow from attribute values, those at the unknown
+// paths aside: an object as the output's JSON, without what does not follow; nil for
+// nothing. The values must have no mistakes.
+func (s *Stage) Foresee(values map[string]any, unknown []mistake.Path) json.RawMessage {
+	b, err := json.Marshal(without(values, unknown...))
+	if err != nil {
+		return nil
+	}
+	config, err := s.decode(b)
+	if err != nil {
+		return nil
+	}
+	return foresee(config, mistake.New(unknown...).Knows)
+}
+
+func foresee(config any, knows func(paths ...string) bool) json.RawMessage {
+	f, ok := config.(Foreseer)
+	if !ok {
+		return nil
+	}
+	outputs := f.Foresee(knows)
+	if len(outputs) == 0 {
+		return nil
+	}
+	b, err := json.Marshal(outputs)
+	if err != nil {
+		panic(fmt.Sprintf("pipeline: foreseen outputs: %v", err))
+	}
+	return b
+}
+
+// cameTrue returns an error where an output is not what was foreseen of it.
+func cameTrue(config, output any) error {
+	foreseen := foresee(config, func(...string) bool { return true })
+	if foreseen == nil {
+		return nil
+	}
+	b, err := json.Marshal(output)
+	if err != nil {
+		return err
+	}
+	var before, after any
+	for raw, tree := range map[*[]byte]*any{(*[]byte)(&foreseen): &before, &b: &after} {
+		d := json.NewDecoder(bytes.NewReader(*raw))
+		d.UseNumber()
+		if err := d.Decode(tree); err != nil {
+			return err
+		}
+	}
+	return differs(before, after, nil)
+}
+
+// differs returns an error for the first part of before that after does not have.
+func differs(before, after any, at mistake.Path) error {
+	object, ok := before.(map[string]any)
+	if !ok {
+		x, _ := json.Marshal(before)
+		y, _ := json.Marshal(after)
+		if !bytes.Equal(x, y) {
+			return fmt.Errorf("output %v is %s, and %s was foreseen: a mistake of the stage", at, y, x)
+		}
+		return nil
+	}
+	if _, file := object["$foreseen"]; file {
+		return nil
+	}
+	whole, _ := after.(map[string]any)
+	for _, name := range slices.Sorted(maps.Keys(object)) {
+		if err := differs(object[name], whole[name], append(slices.Clip(at), mistake.Step{Name: name})); err != nil {
+			return err
+		}
+	}
+	return nil
+}
