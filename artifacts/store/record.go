@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"eyrie/artifacts"
@@ -48,13 +49,9 @@ func (s *Store) Record(ctx context.Context, r Record) error {
 // there but one of its objects is missing or damaged it returns both the record
 // and an error that is ErrNotFound and names the object.
 func (s *Store) Lookup(ctx context.Context, id artifacts.ActionID) (Record, error) {
-	b, err := s.readRecord(ctx, id)
+	r, err := s.readRecord(ctx, id)
 	if err != nil {
-		return Record{}, missing(err)
-	}
-	r, err := decodeRecord(b, id)
-	if err != nil {
-		return Record{}, fmt.Errorf("%w: the record of %s is damaged", ErrNotFound, id)
+		return Record{}, err
 	}
 	for _, f := range r.Objects {
 		if err := s.holdsAll(ctx, f); isMiss(err) {
@@ -78,15 +75,27 @@ func (s *Store) holdsAll(ctx context.Context, f artifacts.File) error {
 	return m.EachFile(ctx, func(ctx context.Context, e tree.Entry) error { return s.holds(ctx, e.Digest) })
 }
 
-func (s *Store) readRecord(ctx context.Context, id artifacts.ActionID) ([]byte, error) {
-	r, err := s.bucket.Open(ctx, actionKey(id))
+// records are buffers of what is read, because a plan looks up thousands and
+// decodeRecord keeps none of it.
+var records = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+func (s *Store) readRecord(ctx context.Context, id artifacts.ActionID) (Record, error) {
+	f, err := s.bucket.Open(ctx, actionKey(id))
 	if err != nil {
-		return nil, err
+		return Record{}, missing(err)
 	}
-	defer r.Close()
-	b := bytes.NewBuffer(make([]byte, 0, 4<<10)) // most records are smaller, and then one read has all
-	_, err = b.ReadFrom(r)
-	return b.Bytes(), err
+	defer f.Close()
+	b := records.Get().(*bytes.Buffer)
+	defer records.Put(b)
+	b.Reset()
+	if _, err := b.ReadFrom(f); err != nil {
+		return Record{}, missing(err)
+	}
+	r, err := decodeRecord(b.Bytes(), id)
+	if err != nil {
+		return Record{}, fmt.Errorf("%w: the record of %s is damaged", ErrNotFound, id)
+	}
+	return r, nil
 }
 
 // encodeRecord returns r as it is kept: sealed, and indented for a reader.

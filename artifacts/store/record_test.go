@@ -64,3 +64,21 @@ func FuzzRecord(f *testing.F) {
 		}
 	})
 }
+
+// A record keeps nothing of the bytes that it was decoded from: Lookup reads the
+// next one into the same buffer.
+func TestRecordIsACopy(t *testing.T) {
+	r := testRecord(1)
+	b, err := encodeRecord(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := decodeRecord(b, r.Action)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(b)
+	if !bytes.Equal(got.Preimage, r.Preimage) || !bytes.Equal(got.Output, r.Output) || got.Step != r.Step {
+		t.Errorf("the record became %+v", got)
+	}
+}
