@@ -10,7 +10,7 @@ variable "data" {
 }
 
 variable "seeds" {
-  description = "Of the supernets."
+  description = "Seeds of the supernets."
   type        = list(number)
   default     = [1, 2, 3]
 }

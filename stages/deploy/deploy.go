@@ -22,7 +22,7 @@ import (
 )
 
 // Stage is the deploy-estimate stage.
-var Stage = pipeline.Define("deploy-estimate", 4,
+var Stage = pipeline.Define("deploy-estimate", 5,
 	`Estimates a network on a platform: latency, energy, μ, memory, and how each layer runs.
 
 The network is a scaled MobileNetV2, a subnet of a space, a list of layers, or an ONNX
@@ -36,7 +36,7 @@ With the weights of the supernet that the subnet is of, and the dataset, the sub
 also exported as ONNX, in float32 (onnx) and quantised to int8 (onnx_int8), and both are
 measured on the test images. Their input is normalised; the metadata say how.
 
-Not every processor multiplies signed bytes rightly: x86 without VNNI cuts sums off. So
+Not every processor multiplies signed bytes correctly: x86 without VNNI cuts sums off. So
 by default onnx_int8 keeps its weights as unsigned bytes, which give the accuracy that is
 stated in onnxruntime on any processor. For the compiler of an NPU write encoding = "int8":
 the same integers, and so the same accuracy, as the signed bytes that it expects.
@@ -61,7 +61,7 @@ type Config struct {
 	Holdout     int               `json:"holdout,omitempty" min:"0" doc:"export: the holdout of train-supernet"`
 	Calibration int               `json:"calibration" min:"1" doc:"export: training images from which batch normalisation is estimated"`
 	Ranges      int               `json:"ranges" min:"1" doc:"export: training images from which int8 takes the ranges of activations"`
-	Encoding    deployed.Encoding `json:"encoding" doc:"export: the weights of onnx_int8: \"uint8\" is right on any processor, \"int8\" is for NPUs, \"int7\" is right and fast on any processor, with half the steps"`
+	Encoding    deployed.Encoding `json:"encoding" doc:"export: the weights of onnx_int8: \"uint8\" is correct on any processor, \"int8\" is for NPUs, \"int7\" is correct and fast on any processor, with half the steps"`
 	Images      int               `json:"images,omitempty" min:"0" doc:"export: test images to measure int8 on; 0 for all"`
 	Arithmetic  nn.Arithmetic     `json:"arithmetic" doc:"export: the kernels that measure: the fastest of this machine, or those named; \"go\" rounds the same on every machine"`
 }

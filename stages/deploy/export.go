@@ -56,16 +56,18 @@ func (c Config) export(ctx context.Context, net arch.Network, out *Output) error
 	if err != nil {
 		return err
 	}
-	metadata["top1"] = fmt.Sprint(top1)
+	test, _ := m.Images()
+	metadata["top1"], metadata["top1_images"] = fmt.Sprint(top1), fmt.Sprint(test.Len())
 	onnx, err := writeFile(ctx, net.Name, ".onnx", float.ONNX(metadata).Marshal())
 	if err != nil {
 		return err
 	}
-	metadata["top1"], metadata["top1_holds_on"], metadata["encoding"] = fmt.Sprint(top1Int8), c.Encoding.HoldsOn(), string(c.Encoding)
+	metadata["top1"], metadata["top1_images"] = fmt.Sprint(top1Int8), fmt.Sprint(c.tested(m))
+	metadata["encoding"], metadata["top1_holds_on"] = string(c.Encoding), "onnxruntime on "+c.Encoding.HoldsOn()
 	onnxInt8, err := writeFile(ctx, net.Name, "-int8.onnx", int8.ONNX(metadata).Marshal())
 	out.ONNX, out.ONNXInt8 = &onnx, &onnxInt8
 	out.Estimate.Top1, out.Estimate.Top1Int8 = &top1, &top1Int8
-	out.Summary = append(out.Summary, fmt.Sprintf("Top-1 is %.2f %% in float32 and %.2f %% in int8. The int8 file gives this on %s.", 100*top1, 100*top1Int8, c.Encoding.HoldsOn()))
+	out.Summary = append(out.Summary, fmt.Sprintf("Top-1 is %.2f %% in float32 and %.2f %% in int8. In onnxruntime the int8 file gives this on %s.", 100*top1, 100*top1Int8, c.Encoding.HoldsOn()))
 	return err
 }
 
@@ -95,8 +97,8 @@ func (c Config) quantise(ctx context.Context, float *deployed.Net, m *meter.Mete
 		images[i] = b.X[i*size : (i+1)*size]
 	}
 	q := float.Quantise(images, c.Encoding)
-	if c.Images > 0 && c.Images < test.Len() {
-		test = test.Subset(data.Order(test.Len(), 1, 0)[:c.Images])
+	if n := c.tested(m); n < test.Len() {
+		test = test.Subset(data.Order(test.Len(), 1, 0)[:n])
 	}
 	done, right := 0, 0
 	err := deployed.Each(ctx, q, test, resolution, pipeline.CPUs(ctx), func(logits []float32, label int) {
@@ -107,6 +109,15 @@ func (c Config) quantise(ctx context.Context, float *deployed.Net, m *meter.Mete
 		pipeline.Report(ctx, pipeline.Progress{Done: float64(done), Total: float64(test.Len()), Unit: "images", Note: "measuring in int8"})
 	})
 	return q, float64(right) / float64(test.Len()), err
+}
+
+// tested returns on how many test images int8 is measured.
+func (c Config) tested(m *meter.Meter) int {
+	test, _ := m.Images()
+	if c.Images > 0 {
+		return min(c.Images, test.Len())
+	}
+	return test.Len()
 }
 
 func first(n int) []int {

@@ -285,13 +285,16 @@ func TestEncodings(t *testing.T) {
 	c := exporting(t)
 	c.Images = 100
 	tops := map[deployed.Encoding]float64{}
-	for encoding, holds := range map[deployed.Encoding]string{deployed.Unsigned: "any processor", deployed.Narrow: "any processor", deployed.Signed: "NPUs, Arm and x86 with VNNI; on other x86"} {
+	for encoding, holds := range map[deployed.Encoding]string{deployed.Unsigned: "any processor", deployed.Narrow: "any processor", deployed.Signed: "Arm and x86 with VNNI; on other x86"} {
 		c.Encoding = encoding
 		out := estimate(t, c)
 		tops[encoding] = *out.Estimate.Top1Int8
 		m, words := model(t, out.ONNXInt8), out.Summary[len(out.Summary)-1]
-		if meta := m.Metadata; meta["encoding"] != string(encoding) || !strings.HasPrefix(meta["top1_holds_on"], holds) || meta["top1"] != fmt.Sprint(tops[encoding]) {
+		if meta := m.Metadata; meta["encoding"] != string(encoding) || !strings.HasPrefix(meta["top1_holds_on"], "onnxruntime on "+holds) || meta["top1"] != fmt.Sprint(tops[encoding]) || meta["top1_images"] != "100" {
 			t.Errorf("%s: metadata %v", encoding, meta)
+		}
+		if meta := model(t, out.ONNX).Metadata; meta["top1"] != fmt.Sprint(*out.Estimate.Top1) || meta["top1_images"] != "600" || meta["encoding"] != "" {
+			t.Errorf("float32: metadata %v", meta)
 		}
 		if !strings.Contains(words, holds) {
 			t.Errorf("%s: the summary says %q, not %q", encoding, words, holds)

@@ -34,8 +34,10 @@ func (s *hunt) output(ctx context.Context) (Output, error) {
 	front := thin(all, s.Population, top)
 	var measured []found
 	if s.meter != nil && s.Measure > 0 {
-		measured = append(thin(front, s.Measure, top), top)
-		if err := s.measure(ctx, measured, "measuring the result", s.meter.TestAll); err != nil {
+		if measured = thin(front, s.Measure, top); !contains(measured, top) {
+			measured = append(measured, top)
+		}
+		if err := s.measureAll(ctx, measured, "measuring the result", s.meter.TestAll); err != nil {
 			return Output{}, err
 		}
 	}
@@ -59,9 +61,9 @@ func (s *hunt) output(ctx context.Context) (Output, error) {
 	return out, nil
 }
 
-// measure measures candidates together, so that the meter knows them: all is one of
+// measureAll measures candidates together, so that the meter knows them: all is one of
 // its HeldOutAll and TestAll.
-func (s *hunt) measure(ctx context.Context, list []found, note string, all func(context.Context, []arch.Subnet, func(float64)) error) error {
+func (s *hunt) measureAll(ctx context.Context, list []found, note string, all func(context.Context, []arch.Subnet, func(float64)) error) error {
 	subnets := make([]arch.Subnet, len(list))
 	for i, f := range list {
 		subnets[i] = s.codec.decode(f.genome)
@@ -79,7 +81,7 @@ func (s *hunt) playOff(ctx context.Context) (best found, err error) {
 	finalists := slices.Clone(s.within)
 	slices.SortStableFunc(finalists, s.compare)
 	finalists = finalists[:min(s.Measure, len(finalists))]
-	if err := s.measure(ctx, finalists, "measuring the candidates predicted best", s.meter.HeldOutAll); err != nil {
+	if err := s.measureAll(ctx, finalists, "measuring the candidates predicted best", s.meter.HeldOutAll); err != nil {
 		return best, err
 	}
 	most := -1.0

@@ -145,7 +145,7 @@ func (v *Evaluator) calibrate(ctx context.Context, ns []arch.Subnet, use func(i 
 	for i := range ns {
 		clear(v.sums[i])
 	}
-	batches, last := 0, (*data.Batch)(nil)
+	batches, last := 0, (*data.Batch)(nil) // of the last one only the extents are read when it is over
 	err := v.each(ctx, v.calibration, ns[0].Resolution, func(b *data.Batch) {
 		for i, n := range ns {
 			common := 0
@@ -187,7 +187,8 @@ func (s *Supernet) addStatistics(sums []float64) []float64 {
 	return sums
 }
 
-// setStatistics sets the statistics of the bound layers to the means of so many.
+// setStatistics divides sums by batches and sets the statistics of the bound layers to
+// the quotients.
 func (s *Supernet) setStatistics(sums []float64, batches int) {
 	i := 0
 	for _, l := range s.layers {

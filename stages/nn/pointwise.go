@@ -92,17 +92,16 @@ func windows(dst []float32, ld, span, n int, row []float32, x, step int) {
 	for ; i < n && x < 0; i, x = i+1, x+step {
 		clipped(dst[i*ld:][:span], row, x)
 	}
-	inside := min(n, i+max(0, (len(row)-span-x)/step+1))
-	if len(row)-span < x {
-		inside = i
-	}
-	if span == 3 { // one channel, the most frequent case
-		for ; i < inside; i, x = i+1, x+step {
-			*(*[3]float32)(dst[i*ld:]) = *(*[3]float32)(row[x:])
-		}
+	inside := i
+	if room := len(row) - span - x; room >= 0 {
+		inside = min(n, i+room/step+1)
 	}
 	for ; i < inside; i, x = i+1, x+step {
-		copy(dst[i*ld:][:span], row[x:])
+		if span == 3 { // one channel, the most frequent case
+			*(*[3]float32)(dst[i*ld:]) = *(*[3]float32)(row[x:])
+		} else {
+			copy(dst[i*ld:][:span], row[x:])
+		}
 	}
 	for ; i < n; i, x = i+1, x+step {
 		clipped(dst[i*ld:][:span], row, x)

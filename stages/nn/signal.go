@@ -23,8 +23,8 @@ const (
 	closed // sent for the last time
 )
 
-// looks is how often the receiver looks, for 50 µs or so, and yields how often in
-// between it lets others run.
+// looks is how many times the receiver polls, about 50 µs in all; yields is how many of
+// those it gives way to other goroutines.
 const looks, yields = 1 << 15, 1 << 6
 
 func newSignal() *signal { return &signal{wake: make(chan struct{}, 1)} }

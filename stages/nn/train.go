@@ -15,8 +15,7 @@ type Trainer struct {
 	other   runner    // of a teacher
 	teacher []float32 // probabilities
 
-	last  arch.Subnet // that Grad or Also ran
-	batch *data.Batch // on which
+	batch *data.Batch // of the last Grad
 }
 
 // NewTrainer returns a trainer of s on the engine.
@@ -36,23 +35,21 @@ type Result struct {
 func (t *Trainer) Grad(n arch.Subnet, b *data.Batch, loss Loss, teacher []float32) Result {
 	res := t.pass(n, b, loss, teacher)
 	t.backward()
-	t.last, t.batch = n, b
+	t.batch = b
 	return res
 }
 
-// Also is Grad on the batch of the last Grad or Also, since which there must have
-// been no Step and whose images must be unchanged. It spares the parts that the subnet
-// has in common with the one before.
-func (t *Trainer) Also(n arch.Subnet, loss Loss, teacher []float32) Result {
-	common := shared(t.last, n)
-	for i, b := range t.net.active {
-		if i+1 < common && b.expand != nil {
-			common = i + 1 // going backward through an expansion changes what it keeps
-		}
+// GradAgain is Grad on the batch of the last Grad, since which there must have been no
+// Step and nothing else may have run on the supernet. It skips what all subnets have in
+// common: the stem, and the blocks before the first expansion. Blocks with one can't be
+// skipped, since going backward through an expansion changes what it keeps.
+func (t *Trainer) GradAgain(n arch.Subnet, loss Loss, teacher []float32) Result {
+	common := 1
+	for common <= len(t.net.active) && t.net.active[common-1].expand == nil {
+		common++
 	}
 	res := t.passFrom(common, n, t.batch, loss, teacher)
 	t.backward()
-	t.last = n
 	return res
 }
 
@@ -61,7 +58,7 @@ func (t *runner) pass(n arch.Subnet, b *data.Batch, loss Loss, teacher []float32
 	return t.passFrom(0, n, b, loss, teacher)
 }
 
-// passFrom does so from the part on up to which the subnet before was the same.
+// passFrom is pass without the first parts, which the previous subnet shares.
 func (t *runner) passFrom(shared int, n arch.Subnet, b *data.Batch, loss Loss, teacher []float32) Result {
 	if len(b.Labels) != b.N {
 		panic(fmt.Sprintf("nn: %d labels for %d images", len(b.Labels), b.N))

@@ -204,7 +204,7 @@ func TestGenerated(t *testing.T) {
 
 // The gradients of several subnets on one batch are the same to the bit whether each
 // runs from the beginning or goes on from what it shares with the one before.
-func TestAlsoIsGrad(t *testing.T) {
+func TestGradAgainIsGrad(t *testing.T) {
 	space := smallSpace()
 	eachEngine(t, func(t *testing.T, e *Engine) {
 		rng := rand.New(rand.NewPCG(2, 9))
@@ -220,7 +220,7 @@ func TestAlsoIsGrad(t *testing.T) {
 				if i == 0 {
 					got = sparing.Grad(n, batch, Loss{Hard: 1}, nil)
 				} else {
-					got = sparing.Also(n, Loss{Hard: 1}, nil)
+					got = sparing.GradAgain(n, Loss{Hard: 1}, nil)
 				}
 				if got != want {
 					t.Errorf("subnet %d, %v: %+v, want %+v", i, n, got, want)

@@ -216,7 +216,7 @@ func (t *training) update(p span, batch *data.Batch) (first nn.Result, err error
 		if i == 0 {
 			res = t.trainer.Grad(n, batch, loss, teacher)
 		} else {
-			res = t.trainer.Also(n, loss, teacher)
+			res = t.trainer.GradAgain(n, loss, teacher)
 		}
 		if res.Diverged() {
 			return res, t.diverged(p, n, res)

@@ -145,20 +145,27 @@ func TestNarrowWeights(t *testing.T) {
 	}
 }
 
-// A channel whose weights are next to nothing keeps its bias: the quantised layer
-// is within a step of what it writes in float32.
+// A channel whose weights are next to nothing keeps its bias, and weights, biases and
+// scales stay within what holds them: the quantised layer is within a step of what it
+// writes in float32.
 func TestBiasOfTinyWeights(t *testing.T) {
-	for _, c := range []struct{ weight, bias float32 }{{1e-10, 5}, {-3e-30, -4}, {0, 2}, {1e-38, 5.5}, {0.1, 5}} {
+	for _, c := range []struct{ weight, bias, pixel float32 }{
+		{1e-10, 5, 1}, {-3e-30, -4, 1}, {0, 2, 1}, {1e-38, 5.5, 1}, {0.1, 5, 1},
+		{0.5, 5, 1e-38}, {2.5e-43, 0, 1}, {3e-45, 0, 1}, {3e-45, 1, 1e-40}, {1e30, 1, 1}, {0, 0, 0},
+	} {
 		net := arch.Network{Input: arch.Shape{H: 1, W: 1, C: 1}, Layers: []arch.Layer{{
 			Name: "conv", Op: arch.Conv, In: arch.Shape{H: 1, W: 1, C: 1}, Out: arch.Shape{H: 1, W: 1, C: 1}, Kernel: 1, Stride: 1, Inputs: []int{-1},
 		}}}
 		float := New(net, []nn.Folded{{Name: "conv", Weight: []float32{c.weight}, Bias: []float32{c.bias}}})
-		image := []float32{1}
+		image := []float32{c.pixel}
 		want := float.Logits(image)[0]
-		q := float.Quantise([][]float32{image, {0.5}}, Signed)
+		q := float.Quantise([][]float32{image, {c.pixel / 2}}, Signed)
 		got := q.Logits(image)[0]
-		if step := q.layers[0].out.size; math.Abs(float64(got-want)) > float64(step) {
-			t.Errorf("weight %v, bias %v: the layer writes %v, want %v within %v", c.weight, c.bias, got, want, step)
+		if step := q.layers[0].out.size; !(math.Abs(float64(got-want)) <= float64(step)) {
+			t.Errorf("%+v: the layer writes %v, want %v within %v", c, got, want, step)
+		}
+		if w := q.layers[0].weight[0]; w < -127 || w > 127 {
+			t.Errorf("%+v: the weight is %d", c, w)
 		}
 	}
 }

@@ -37,9 +37,13 @@ func (n *Net) Quantise(images [][]float32, encoding Encoding) *Int8 {
 // span is the range of a map's values. It holds 0, which padding needs.
 type span struct{ low, high float32 }
 
+// leastStep is the least scale of weights and maps: below it, products of scales and
+// quotients by them leave what single precision holds.
+const leastStep = 1e-15
+
 // scale spreads the span over the 256 integers, so that 0 is one of them.
 func (s span) scale() scale {
-	if s.high == s.low {
+	if s.high-s.low < 255*leastStep {
 		return scale{1, -128} // a map that is always 0, as of a dead layer
 	}
 	size := (s.high - s.low) / 255
@@ -82,12 +86,12 @@ func (q *quantised) quantise(l *arch.Layer, w *weights, in scale, largest float3
 			most = max(most, v, -v)
 		}
 		bias := max(w.bias[c], -w.bias[c])
-		step := max(most/largest, bias/in.size/largestBias)
-		if step == 0 {
-			step = 1
+		step := max(most/largest, bias/in.size/largestBias, leastStep)
+		if most < leastStep && bias == 0 {
+			step = 1 // a dead channel
 		}
 		for i, v := range channel {
-			q.weight[c*per+i] = int32(math.RoundToEven(float64(v / step)))
+			q.weight[c*per+i] = int32(max(-largest, min(largest, float32(math.RoundToEven(float64(v/step))))))
 		}
 		q.bias = append(q.bias, int32(math.RoundToEven(float64(w.bias[c])/float64(in.size*step))))
 		q.steps = append(q.steps, step)

@@ -141,14 +141,14 @@ func (m *Meter) Test(ctx context.Context, n arch.Subnet) (top1 float64, err erro
 	return top1, err
 }
 
-// HeldOutAll and TestAll measure subnets as HeldOut and Test do, which then know the
-// results. That takes less time than one by one, since what subnets have in common is
-// computed once. They call each with every result, in an order of their own.
+// HeldOutAll measures subnets as HeldOut does, which then knows the results. That takes
+// less time than one by one, since what subnets have in common is computed once. It calls
+// each with the result of every distinct subnet, in an order of its own.
 func (m *Meter) HeldOutAll(ctx context.Context, ns []arch.Subnet, each func(top1 float64)) error {
 	return m.measure(ctx, false, ns, each)
 }
 
-// TestAll does so on the test images.
+// TestAll is HeldOutAll on the test images.
 func (m *Meter) TestAll(ctx context.Context, ns []arch.Subnet, each func(top1 float64)) error {
 	return m.measure(ctx, true, ns, each)
 }
@@ -170,8 +170,11 @@ func (m *Meter) measure(ctx context.Context, test bool, ns []arch.Subnet, each f
 		}
 	}
 	err := v.Accuracies(ctx, unknown, func(i int, top1 float64) error {
+		if err := m.keep(record{measurement{unknown[i].String(), test}, top1}); err != nil {
+			return err
+		}
 		each(top1)
-		return m.keep(record{measurement{unknown[i].String(), test}, top1})
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("measuring: %w", err)
