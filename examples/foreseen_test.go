@@ -79,6 +79,21 @@ func TestForeseenMistakes(t *testing.T) {
 			t.Errorf("%s: %v\n%s", test.vars, err, out)
 		}
 	}
+	// Nothing but mistakes follows from what is foreseen: no step runs earlier, no output is known.
+	const tricky = `
+stage "table" "t" {
+  rows    = [{ a = can(stage.images.dataset.class_names[12]) ? "13" : "12", b = try(stage.supernet.space.kernels[5], "none") }]
+  columns = [{ key = "a" }, { key = "b" }]
+}
+output "n" { value = can(stage.images.dataset.class_names[12]) }
+`
+	if err := os.WriteFile(recipe, []byte(behindTraining+tricky), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(bin, "plan", recipe, "--var", "holdout=100").CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "? t         table           known after") {
+		t.Errorf("%v\n%s", err, out)
+	}
 	if _, err := os.Stat(filepath.Join(dir, ".eyrie")); err == nil {
 		t.Error("a plan made a store")
 	}

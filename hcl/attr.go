@@ -20,8 +20,8 @@ func (s *scope) attr(a *attribute) (*pipeline.Attr, hcl.Diagnostics) {
 	}
 	c := &converter{dir: s.m.dir, at: mistake.Path{{Name: a.field.Name}}}
 	tree := c.tree(v, a.field, a.field.Type, inherited{})
-	if c.broken || diags.HasErrors() {
-		return nil, append(diags, faults(a.expr, c.faults)...)
+	if c.broken || diags.HasErrors() { // written, whatever it is
+		return &pipeline.Attr{Parts: []mistake.Path{{{Name: a.field.Name}}}, Pos: a.pos}, append(diags, faults(a.expr, c.faults)...)
 	}
 	result := s.result(c, tree, a.expr, a.pos)
 	for _, f := range c.faults {
@@ -32,7 +32,7 @@ func (s *scope) attr(a *attribute) (*pipeline.Attr, hcl.Diagnostics) {
 
 // result gathers what a conversion found.
 func (s *scope) result(c *converter, tree any, e *expr, pos string) *pipeline.Attr {
-	r := &pipeline.Attr{Value: tree, Sensitive: c.sensitive, Origins: sortOrigins(c.origins), Pos: pos, Parts: c.parts}
+	r := &pipeline.Attr{Value: tree, Sensitive: c.sensitive, Origins: sortOrigins(c.origins), Pos: pos, Parts: c.parts, MayBeNull: c.null}
 	if !c.unknown {
 		return r
 	}
@@ -160,6 +160,9 @@ func (m *module) checkStage(s *stage) {
 				c.values[a.field.Name] = result.Value
 				c.unknown = append(c.unknown, result.Parts...)
 				c.sensitive = c.sensitive || result.Sensitive
+				if result.MayBeNull {
+					c.perhaps = append(c.perhaps, a.field.Name)
+				}
 			case a.failed || a.expr.bad:
 				c.unknown = append(c.unknown, mistake.Path{{Name: a.field.Name}})
 			}

@@ -24,6 +24,7 @@ type converter struct {
 
 	waits     map[string]bool // the steps that unknown parts wait for
 	unknown   bool            // a part is not known
+	null      bool            // it may be null as a whole
 	parts     []mistake.Path  // those that are not
 	blind     bool            // an unknown part does not say what it waits for
 	broken    bool            // a part could not be evaluated, as was reported
@@ -51,6 +52,7 @@ func (c *converter) leave()               { c.at = c.at[:len(c.at)-1] }
 type inherited struct {
 	waits   []string
 	origins []pipeline.Origin
+	promise string // of an unknown file
 }
 
 // unmark takes the marks off v and notes what they say.
@@ -64,16 +66,15 @@ func (c *converter) unmark(v cty.Value, in inherited) (cty.Value, inherited) {
 	} else {
 		v, marks = v.UnmarkDeep()
 	}
-	in = inherited{slices.Clip(in.waits), slices.Clip(in.origins)}
+	in = inherited{slices.Clip(in.waits), slices.Clip(in.origins), in.promise}
 	for m := range marks {
 		switch m := m.(type) {
 		case originMark:
 			in.origins = append(in.origins, m.Origin)
 		case waitMark:
 			in.waits = append(in.waits, m.step)
-		case foreseenMark:
-			c.unknown = true
-			c.waitFor(m.step)
+		case promiseMark:
+			in.promise = m.promise
 		case sensitiveMark:
 			c.sensitive = true
 		case brokenMark:
@@ -105,15 +106,11 @@ func (c *converter) wait(in inherited) {
 		c.blind = true
 	}
 	for _, step := range in.waits {
-		c.waitFor(step)
+		if c.waits == nil {
+			c.waits = make(map[string]bool)
+		}
+		c.waits[step] = true
 	}
-}
-
-func (c *converter) waitFor(step string) {
-	if c.waits == nil {
-		c.waits = make(map[string]bool)
-	}
-	c.waits[step] = true
 }
 
 // fault reports what is wrong with the part being converted. The detail begins
@@ -134,7 +131,11 @@ func (c *converter) tree(v cty.Value, f *pipeline.Field, t *pipeline.Type, in in
 	if c.broken {
 		return nil
 	}
+	if !v.IsKnown() && in.promise != "" && t.Kind == pipeline.File {
+		return artifacts.File{Foreseen: in.promise}
+	}
 	if !v.IsKnown() {
+		c.null = c.null || len(c.at) == 1 && !v.Range().DefinitelyNotNull()
 		c.wait(in)
 		c.fits(v.Type(), f, t)
 		return nil

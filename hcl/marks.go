@@ -22,11 +22,11 @@ type waitMark struct {
 	step string
 }
 
-// foreseenMark is on known values of which a step that has not run yet is certain: they
-// wait for it all the same.
-type foreseenMark struct {
+// promiseMark is on unknown files: what the step that will make one promises of it. The
+// file itself stays unknown, as two of them may turn out to be the same or not.
+type promiseMark struct {
 	ctymarks.ProvenanceMark
-	step string
+	promise string
 }
 
 // sensitiveMark is on values that must not be shown.

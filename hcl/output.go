@@ -63,7 +63,7 @@ func (s shapes) add(t *pipeline.Type) {
 // values, marked with the step, below.
 func (s shapes) unknownOutput(t *pipeline.Type, step string) cty.Value {
 	if t.Kind != pipeline.Object || t.Nullable {
-		return cty.UnknownVal(s[t]).Mark(waitMark{step: step})
+		return s.unknown(t, step)
 	}
 	attrs := make(map[string]cty.Value, len(t.Fields))
 	for i := range t.Fields {
@@ -76,7 +76,16 @@ func (s shapes) unknownField(f *pipeline.Field, step string) cty.Value {
 	if f.Required {
 		return s.unknownOutput(f.Type, step)
 	}
-	return cty.UnknownVal(s[f.Type]).Mark(waitMark{step: step})
+	return s.unknown(f.Type, step)
+}
+
+// unknown returns an unknown value, which is not null unless its type says that it may be.
+func (s shapes) unknown(t *pipeline.Type, step string) cty.Value {
+	v := cty.UnknownVal(s[t])
+	if !t.Nullable && t.Kind != pipeline.Any && t.Kind != pipeline.Cell && s[t] != cty.DynamicPseudoType {
+		v = v.RefineNotNull()
+	}
+	return v.Mark(waitMark{step: step})
 }
 
 // knownOutput returns a step's output as a value whose leaves carry their origin.
@@ -95,26 +104,30 @@ func (s shapes) knownOutput(raw json.RawMessage, t *pipeline.Type, step string) 
 func (s shapes) foreseenOutput(raw json.RawMessage, t *pipeline.Type, step string) (cty.Value, error) {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
-	var tree map[string]any
+	var tree any
 	if err := d.Decode(&tree); err != nil {
 		return cty.NilVal, err
 	}
 	return grower{s, step}.foreseen(tree, t, origin{}), nil
 }
 
-// foreseen grows an object of which only some fields are known.
-func (g grower) foreseen(v map[string]any, t *pipeline.Type, at origin) cty.Value {
+// foreseen grows a value that is foreseen: see [pipeline.Partial].
+func (g grower) foreseen(tree any, t *pipeline.Type, at origin) cty.Value {
+	object, _ := tree.(map[string]any)
+	if promise, ok := object["$foreseen"]; ok {
+		b, _ := json.Marshal(promise) // which was JSON
+		return cty.UnknownVal(fileType).RefineNotNull().Mark(waitMark{step: g.step}).Mark(promiseMark{promise: string(b)})
+	}
+	part, ok := object["$partial"].(map[string]any)
+	if !ok {
+		return g.value(tree, t, at)
+	}
 	attrs := make(map[string]cty.Value, len(t.Fields))
 	for i := range t.Fields {
 		f := &t.Fields[i]
-		value, ok := v[f.Name]
-		part, object := value.(map[string]any)
-		switch {
-		case ok && object && f.Type.Kind == pipeline.Object && len(part) < len(f.Type.Fields):
-			attrs[f.Name] = g.foreseen(part, f.Type, at.field(f))
-		case ok:
-			attrs[f.Name] = g.value(value, f.Type, at.field(f)).Mark(foreseenMark{step: g.step})
-		default:
+		if value, ok := part[f.Name]; ok {
+			attrs[f.Name] = g.foreseen(value, f.Type, at.field(f))
+		} else {
 			attrs[f.Name] = g.shapes.unknownField(f, g.step)
 		}
 	}
@@ -308,7 +321,7 @@ func (g grower) leaf(v cty.Value, at origin) cty.Value {
 // handle returns the file that a JSON object stands for, if it does.
 func handle(v map[string]any) (artifacts.File, bool) {
 	var f artifacts.File
-	if v["$object"] == nil && v["$foreseen"] == nil {
+	if _, ok := v["$object"]; !ok {
 		return f, false
 	}
 	b, err := json.Marshal(v)

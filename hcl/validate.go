@@ -17,12 +17,13 @@ type candidate struct {
 	stage     *stage
 	values    map[string]any
 	unknown   []mistake.Path
-	sensitive bool // one of the values is
+	perhaps   []string // attributes that may turn out to be null
+	sensitive bool     // one of the values is
 }
 
 // validateSteps lets the stages judge the steps without other mistakes, and reports
-// what they object to: of each stage block, what the first of its instances with
-// mistakes has.
+// what they object to: of each stage block, each mistake once, whichever of its
+// instances have it.
 func (m *module) validateSteps() {
 	errs := make([]error, len(m.candidates))
 	var wg sync.WaitGroup
@@ -31,25 +32,34 @@ func (m *module) validateSteps() {
 		wg.Go(func() {
 			for i := w; i < len(errs); i += workers {
 				c := m.candidates[i]
-				errs[i] = c.stage.kind.Check(c.values, c.unknown)
+				errs[i] = c.stage.kind.Check(c.values, c.unknown, c.perhaps...)
 			}
 		})
 	}
 	wg.Wait()
-	reported := make(map[*stage]bool)
+	reported := make(map[*stage]map[string]bool)
 	for i, err := range errs {
-		if c := m.candidates[i]; err != nil && !reported[c.stage] {
-			reported[c.stage] = true
-			m.unsuitable(c, err)
+		c := m.candidates[i]
+		if reported[c.stage] == nil {
+			reported[c.stage] = make(map[string]bool)
 		}
+		m.unsuitable(c, err, reported[c.stage])
 	}
 	m.candidates = nil
 }
 
-// unsuitable reports what a stage says of a step's attributes, each mistake at the
-// innermost value that is written out.
-func (m *module) unsuitable(c candidate, err error) {
+// mostReported bounds how many mistakes of the instances of one block are shown.
+const mostReported = 20
+
+// unsuitable reports what a stage says of a step's attributes, each mistake that was
+// not reported yet at the innermost value that is written out.
+func (m *module) unsuitable(c candidate, err error, reported map[string]bool) {
 	for _, bad := range mistake.Of(err) {
+		if text := bad.Error(); reported[text] || len(reported) >= mostReported {
+			continue
+		} else {
+			reported[text] = true
+		}
 		why := bad.Error()
 		if c.sensitive {
 			why = (&mistake.Mistake{Path: bad.Path, Err: errSensitive}).Error()

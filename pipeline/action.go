@@ -63,6 +63,9 @@ func newAction(ctx context.Context, store *store.Store, s *Step, attrs map[strin
 
 // identify gives a local file its digest.
 func (a *action) identify(ctx context.Context, store *store.Store, f *artifacts.File) error {
+	if f.Foreseen != "" {
+		return errors.New("the file is foreseen, not made: a mistake of the pipeline")
+	}
 	f.Name = "" // what a file is called must not change what is done with it
 	if !f.Digest.IsZero() || f.Path == "" {
 		return nil
@@ -232,9 +235,20 @@ func attrError(s *Step, attrs map[string]Attr, m *mistake.Mistake) *StepError {
 		return stepError(s.Pos, s, "", m.Err)
 	}
 	name := m.Path[0].Name
-	attr := attrs[name]
-	if attr.Sensitive { // the error may quote it
-		return stepError(attr.Pos, s, name, errors.New("the value, which is sensitive and not shown, is not one that the stage takes"))
+	if secret(attrs) { // the error may quote it, or follow from it
+		return stepError(attrs[name].Pos, s, m.Path.String(), errSecret)
 	}
-	return stepError(attr.Pos, s, m.Path.String(), m.Err)
+	return stepError(attrs[name].Pos, s, m.Path.String(), m.Err)
 }
+
+// secret reports whether one of the attributes is sensitive.
+func secret(attrs map[string]Attr) bool {
+	for _, a := range attrs {
+		if a.Sensitive {
+			return true
+		}
+	}
+	return false
+}
+
+var errSecret = errors.New("is not what the stage takes; why is not shown, as a sensitive value takes part")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"reflect"
 	"slices"
 
@@ -19,18 +20,20 @@ func (s *Stage) Decode(values map[string]any) (config any, err error) {
 }
 
 // Check returns the mistakes that can be told of attribute values while the parts at
-// some paths are unknown: those that do not depend on what is unknown.
-func (s *Stage) Check(values map[string]any, unknown []mistake.Path) error {
-	_, err := s.examine(values, unknown)
+// some paths are unknown: those that do not depend on what is unknown. perhaps names the
+// attributes that are written but may turn out to be null, as if they were not.
+func (s *Stage) Check(values map[string]any, unknown []mistake.Path, perhaps ...string) error {
+	_, err := s.examine(values, unknown, perhaps...)
 	return err
 }
 
 // CheckConfig returns the mistakes that the stage itself finds in a configuration made
 // by a program, in which the fields that are not zero count as written.
 func (s *Stage) CheckConfig(config any) error {
-	r := mistake.New().WithWritten(func(name string) bool {
+	r := mistake.New().WithWritten(func(name string) (yes, no bool) {
 		v, ok := fieldOf(reflect.ValueOf(config), name)
-		return ok && !v.IsZero()
+		yes = ok && !v.IsZero()
+		return yes, !yes
 	})
 	s.check(config, r)
 	return r.Err()
@@ -54,7 +57,7 @@ func fieldOf(v reflect.Value, name string) (reflect.Value, bool) {
 
 // examine decodes values and gathers their mistakes. What has a mistake by the schema
 // is taken for unknown by what checks further, so that one does not hide others.
-func (s *Stage) examine(values map[string]any, unknown []mistake.Path) (config any, err error) {
+func (s *Stage) examine(values map[string]any, unknown []mistake.Path, perhaps ...string) (config any, err error) {
 	schema := mistake.New(unknown...)
 	s.Config.check(schema, values, nil)
 	found := mistake.Of(schema.Err())
@@ -64,6 +67,12 @@ func (s *Stage) examine(values map[string]any, unknown []mistake.Path) (config a
 	}
 	for _, m := range found {
 		forget(m.Path)
+	}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if _, err := json.Marshal(values[name]); err != nil {
+			found = append(found, mistake.At(name, "cannot be kept: %w", err))
+			forget(mistake.Path{{Name: name}})
+		}
 	}
 	for {
 		b, err := json.Marshal(values)
@@ -80,8 +89,12 @@ func (s *Stage) examine(values map[string]any, unknown []mistake.Path) (config a
 		found = append(found, bad)
 		forget(bad.Path[:1])
 	}
-	own := mistake.New(unknown...).WithWritten(func(name string) bool {
-		return values[name] != nil || slices.ContainsFunc(unknown, func(p mistake.Path) bool { return p[0].Name == name })
+	own := mistake.New(unknown...).WithWritten(func(name string) (yes, no bool) {
+		if slices.Contains(perhaps, name) {
+			return false, false
+		}
+		yes = values[name] != nil || slices.ContainsFunc(unknown, func(p mistake.Path) bool { return p[0].Name == name })
+		return yes, !yes
 	})
 	s.check(config, own)
 	if found = append(found, mistake.Of(own.Err())...); len(found) > 0 {
@@ -149,7 +162,7 @@ func (t *Type) check(r *mistake.Report, value any, f *Field) {
 	case Map:
 		v, ok := generic(value).(map[string]any)
 		for _, key := range slices.Sorted(maps.Keys(v)) {
-			t.Elem.check(r.At(key), v[key], f)
+			t.Elem.checkElement(r.At(key), v[key], f)
 		}
 		if !ok {
 			r.Badf("takes a %s, not %s", t, described(value))
@@ -157,7 +170,7 @@ func (t *Type) check(r *mistake.Report, value any, f *Field) {
 	case List:
 		v, ok := generic(value).([]any)
 		for i, e := range v {
-			t.Elem.check(r.At(i), e, f)
+			t.Elem.checkElement(r.At(i), e, f)
 		}
 		if !ok {
 			r.Badf("takes a %s, not %s", t, described(value))
@@ -165,6 +178,16 @@ func (t *Type) check(r *mistake.Report, value any, f *Field) {
 	default:
 		t.checkScalar(r, value, f)
 	}
+}
+
+// checkElement checks an element of a list or map, which must not be null: null would be
+// decoded as zero.
+func (t *Type) checkElement(r *mistake.Report, value any, f *Field) {
+	if value == nil && !t.Nullable && t.Kind != Any && t.Kind != Cell && r.Knows() {
+		r.Badf("takes %s, not null", article(t))
+		return
+	}
+	t.check(r, value, f)
 }
 
 func (t *Type) checkFields(r *mistake.Report, v map[string]any) {
@@ -194,6 +217,10 @@ func (t *Type) checkScalar(r *mistake.Report, value any, f *Field) {
 			return
 		}
 	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			r.Badf("takes %s, not %v", article(t), v)
+			return
+		}
 		if t.Kind == Number || t.Kind == Integer && v == float64(int64(v)) {
 			r.Add(f.Admit(v))
 			return
@@ -231,19 +258,22 @@ func checkDefaults(stage string, config *Type, defaults []byte) {
 	if err := json.Unmarshal(defaults, &values); err != nil {
 		panic(fmt.Sprintf("pipeline: %s: defaults: %v", stage, err))
 	}
-	for name := range values {
-		if f := config.Field(name); f != nil && f.Default == nil {
-			delete(values, name) // its zero is no default
-		}
-	}
 	r := mistake.New()
-	for i := range config.Fields {
-		if f := &config.Fields[i]; f.Default != nil && f.Type.Kind != Object {
-			f.Type.check(r.At(f.Name), values[f.Name], f)
-		}
-	}
+	config.checkDefaults(r, values)
 	if err := r.Err(); err != nil {
 		panic(fmt.Sprintf("pipeline: %s: default of %v", stage, err))
+	}
+}
+
+// checkDefaults checks the fields that have a default: the zero of another is none.
+func (t *Type) checkDefaults(r *mistake.Report, values map[string]any) {
+	for i := range t.Fields {
+		f := &t.Fields[i]
+		if inner, ok := values[f.Name].(map[string]any); ok && f.Type.Kind == Object {
+			f.Type.checkDefaults(r.At(f.Name), inner)
+		} else if f.Default != nil {
+			f.Type.check(r.At(f.Name), values[f.Name], f)
+		}
 	}
 }
 

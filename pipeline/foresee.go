@@ -10,21 +10,27 @@ import (
 	"eyrie/pipeline/mistake"
 )
 
-// Foreseer is a configuration of which outputs follow before the stage has run. What
-// stands behind the step is checked against them: a search whose limit no subnet of a
-// supernet meets need not wait for the training.
+// Foreseer is a configuration from which outputs follow before the stage has run. Steps
+// that use them are checked against them: a search whose limit no subnet of a supernet
+// meets need not wait for the training.
 type Foreseer interface {
-	// Foresee returns outputs by name, as far as they follow from what is known of the
-	// configuration (see [mistake.Report.Knows]). A value is one of the output's type, or
-	// of an object of which only some fields follow a map[string]any of these. Instead
-	// of a file stands an [artifacts.File] with Foreseen. They must come true: the step
-	// fails otherwise.
-	Foresee(knows func(paths ...string) bool) map[string]any
+	// Foresee returns the outputs that follow from what is known of the configuration (see
+	// [mistake.Report.Knows]). They must come true: the step fails otherwise. In place of a
+	// file stands an [artifacts.File] with Foreseen, whose content the stage answers for.
+	Foresee(knows func(paths ...string) bool) Partial
+}
+
+// Partial is an object of which some fields are known, by name: values of the fields' types,
+// or a Partial of them.
+type Partial map[string]any
+
+// MarshalJSON tells a part from a whole object: {"$partial": {…}}.
+func (p Partial) MarshalJSON() ([]byte, error) {
+	return json.Marshal(map[string]map[string]any{"$partial": p})
 }
 
 // Foresee returns the outputs that follow from attribute values, those at the unknown
-// paths aside: an object as the output's JSON, without what does not follow; nil for
-// nothing. The values must have no mistakes.
+// paths aside: a [Partial] in JSON; nil for nothing. The values must have no mistakes.
 func (s *Stage) Foresee(values map[string]any, unknown []mistake.Path) json.RawMessage {
 	b, err := json.Marshal(without(values, unknown...))
 	if err != nil {
@@ -77,7 +83,11 @@ func cameTrue(config, output any) error {
 // differs returns an error for the first part of before that after does not have.
 func differs(before, after any, at mistake.Path) error {
 	object, ok := before.(map[string]any)
-	if !ok {
+	part, partial := object["$partial"].(map[string]any)
+	if _, file := object["$foreseen"]; ok && file {
+		return nil
+	}
+	if !partial {
 		x, _ := json.Marshal(before)
 		y, _ := json.Marshal(after)
 		if !bytes.Equal(x, y) {
@@ -85,12 +95,9 @@ func differs(before, after any, at mistake.Path) error {
 		}
 		return nil
 	}
-	if _, file := object["$foreseen"]; file {
-		return nil
-	}
 	whole, _ := after.(map[string]any)
-	for _, name := range slices.Sorted(maps.Keys(object)) {
-		if err := differs(object[name], whole[name], append(slices.Clip(at), mistake.Step{Name: name})); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(part)) {
+		if err := differs(part[name], whole[name], append(slices.Clip(at), mistake.Step{Name: name})); err != nil {
 			return err
 		}
 	}

@@ -14,11 +14,11 @@ type seerConfig struct {
 	Extra int `json:"extra,omitempty"`
 }
 
-func (c seerConfig) Foresee(knows func(paths ...string) bool) map[string]any {
+func (c seerConfig) Foresee(knows func(paths ...string) bool) Partial {
 	if !knows("size") {
 		return nil
 	}
-	return map[string]any{"shape": map[string]any{"side": c.Size}, "weights": artifacts.File{Foreseen: `{"size":1}`}}
+	return Partial{"shape": Partial{"side": c.Size}, "weights": artifacts.File{Foreseen: `{"size":1}`}}
 }
 
 type seerOutput struct {
@@ -38,7 +38,7 @@ var seer = Define("seer", 1, "", seerConfig{}, func(_ context.Context, c seerCon
 // What follows from known attributes is foreseen, with the rest of its object left out.
 func TestForesee(t *testing.T) {
 	got := seer.Foresee(map[string]any{"size": 3.0}, nil)
-	if want := `{"shape":{"side":3},"weights":{"$foreseen":{"size":1}}}`; string(got) != want {
+	if want := `{"$partial":{"shape":{"$partial":{"side":3}},"weights":{"$foreseen":{"size":1}}}}`; string(got) != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	if got := seer.Foresee(map[string]any{"size": nil}, []mistake.Path{mistake.Parse("size")}); got != nil {

@@ -112,16 +112,21 @@ func (p *Plan) Count(v Verdict) int {
 // AllCached tells whether nothing has to run.
 func (p *Plan) AllCached() bool { return p.Count(Cached) == len(p.Steps) }
 
-// Known returns the output of a step that is cached, or what is foreseen of another's.
+// Known returns the output of a step that is cached.
 func (p *Plan) Known(id string) (json.RawMessage, bool) {
 	s := p.byID[id]
-	if s == nil {
+	if s == nil || s.Verdict != Cached {
 		return nil, false
 	}
-	if s.Verdict != Cached {
+	return s.Record.Output, true
+}
+
+// supposed is Known for checks: it returns what is foreseen of outputs that there are not.
+func (p *Plan) supposed(id string) (json.RawMessage, bool) {
+	if s := p.byID[id]; s != nil && s.Verdict != Cached {
 		return s.foreseen, false
 	}
-	return s.Record.Output, true
+	return p.Known(id)
 }
 
 // judge gives a step, whose dependencies have been judged, its verdict.
@@ -133,7 +138,7 @@ func (p *Plan) judge(ctx context.Context, kept *store.Store, s *Step, rerun bool
 	j := &Planned{Step: s, Attrs: attrs, rerun: rerun}
 	if j.After = waitsFor(attrs); len(j.After) > 0 {
 		j.Verdict = Unknown
-		return j, j.check()
+		return j, p.check(j)
 	}
 	if j.action, err = newAction(ctx, kept, s, attrs); err != nil {
 		return nil, err
@@ -142,12 +147,12 @@ func (p *Plan) judge(ctx context.Context, kept *store.Store, s *Step, rerun bool
 	record, err := kept.Lookup(ctx, j.Action)
 	switch {
 	case rerun:
-		j.foreseen = foresee(j.action.config, func(...string) bool { return true })
+		j.foresee()
 		j.Verdict, j.Reasons = MustRun, []Reason{{Why: "asked for"}}
 	case err == nil:
 		j.Verdict, j.Record = Cached, &record
 	case errors.Is(err, store.ErrNotFound):
-		j.foreseen = foresee(j.action.config, func(...string) bool { return true })
+		j.foresee()
 		j.Verdict, j.Reasons = MustRun, because(ctx, kept, p.Recipe.lastName(s.ID), j.action)
 		j.Resumes = kept.HasCheckpoint(j.Action)
 	default:
@@ -156,23 +161,42 @@ func (p *Plan) judge(ctx context.Context, kept *store.Store, s *Step, rerun bool
 	return j, nil
 }
 
-// check reports the mistakes that can be told before all attributes are known, and
-// notes what is foreseen of the output.
-func (j *Planned) check() error {
-	values := make(map[string]any, len(j.Attrs))
-	var unknown []mistake.Path
-	for _, name := range slices.Sorted(maps.Keys(j.Attrs)) {
-		a := j.Attrs[name]
-		values[name] = a.Value
-		if len(a.Unknown) > 0 && a.Value == nil && len(a.Parts) == 0 {
-			a.Parts = []mistake.Path{{{Name: name}}}
+// foresee notes what is foreseen of the output of a step all of whose attributes are known:
+// nothing where one of them is a secret.
+func (j *Planned) foresee() {
+	if !secret(j.Attrs) {
+		j.foreseen = foresee(j.action.config, func(...string) bool { return true })
+	}
+}
+
+// check reports the mistakes that can be told of a step before all its attributes are
+// known, and notes what is foreseen of its output. It takes the outputs that are
+// foreseen for true: nothing but mistakes follows from that, neither verdict nor key.
+func (p *Plan) check(j *Planned) error {
+	attrs := j.Attrs
+	if slices.ContainsFunc(j.Deps, func(id string) bool { s := p.byID[id]; return s != nil && s.foreseen != nil }) {
+		var err error
+		if attrs, err = j.Step.Attrs(p.supposed); err != nil {
+			return err
 		}
+	}
+	values := make(map[string]any, len(attrs))
+	var unknown []mistake.Path
+	var perhaps []string
+	for _, name := range slices.Sorted(maps.Keys(attrs)) {
+		a := attrs[name]
+		values[name] = a.Value
 		unknown = append(unknown, a.Parts...)
+		if a.MayBeNull {
+			perhaps = append(perhaps, name)
+		}
 	}
-	if err := j.Stage.Check(values, unknown); err != nil {
-		return attrErrors(j.Step, j.Attrs, err)
+	if err := j.Stage.Check(values, unknown, perhaps...); err != nil {
+		return attrErrors(j.Step, attrs, err)
 	}
-	j.foreseen = j.Stage.Foresee(values, unknown)
+	if !secret(attrs) {
+		j.foreseen = j.Stage.Foresee(values, unknown)
+	}
 	return nil
 }
 

@@ -54,9 +54,9 @@ type Output struct {
 // position, that showed only now. What it returns belongs to the caller.
 type Eval[T any] func(known Known) (T, error)
 
-// Known returns the output of a step, if there is one yet. Else it may return what is
-// foreseen of it (see [Foreseer]), with ok false: what depends on that is known for
-// checks, and waits for the step all the same.
+// Known returns the output of a step, if there is one yet. Where expressions are evaluated
+// for checks alone, it may also return what is foreseen of an output (see [Foreseer]),
+// with ok false.
 type Known func(stepID string) (output json.RawMessage, ok bool)
 
 // Attr is an evaluated attribute.
@@ -64,6 +64,7 @@ type Attr struct {
 	Value     any            // a tree of nil, bool, float64, string, []any, map[string]any, artifacts.File, Traced
 	Unknown   []string       // the steps it waits for
 	Parts     []mistake.Path // where, when it waits, Value is unknown and nil: paths that begin with the attribute's name
+	MayBeNull bool           // it waits, and may turn out not to be written
 	Sensitive bool           // must not be shown; its digest stands for it in the preimage
 	Origins   []Origin       // what the value came from
 	Pos       string         // "paper.hcl:43"

@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"encoding/json"
 	"fmt"
+	"math"
 	"reflect"
 	"regexp"
 	"strconv"
@@ -166,6 +167,7 @@ func fieldsOf(t reflect.Type, def reflect.Value, where string, kind Provenance) 
 			Key:  sf.Tag.Get("key") != "-",
 			Kind: fkind,
 		}
+		f.limitByType(sf.Type)
 		if s := sf.Tag.Get("oneof"); s != "" {
 			f.OneOf = strings.Split(s, ",")
 		} else {
@@ -178,6 +180,27 @@ func fieldsOf(t reflect.Type, def reflect.Value, where string, kind Provenance) 
 		fields = append(fields, f)
 	}
 	return fields
+}
+
+// limitByType limits the field to what its type of integers can hold.
+func (f *Field) limitByType(t reflect.Type) {
+	var most float64
+	switch t.Kind() {
+	case reflect.Uint8:
+		most = math.MaxUint8
+	case reflect.Uint16:
+		most = math.MaxUint16
+	case reflect.Uint32:
+		most = math.MaxUint32
+	default:
+		return
+	}
+	if f.Min == nil {
+		f.Min = new(float64)
+	}
+	if f.Max == nil {
+		f.Max = &most
+	}
 }
 
 // choicesOf returns the choices that a type of strings, or of lists or maps of these,

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"strings"
 	"testing"
@@ -39,7 +40,7 @@ func (c *schemaConfig) Check(r *mistake.Report) {
 	if r.Knows("limit") && c.Limit.Latency > 1 {
 		r.At("limit", "latency").Badf("%g s is too long: write at most 1 s", c.Limit.Latency)
 	}
-	if r.Knows("name") && c.Name == "b" && r.Written("named") && !r.Written("rows") {
+	if r.Knows("name") && c.Name == "b" && r.Written("named") && r.Absent("rows") {
 		r.At("named").Badf("names no rows")
 	}
 }
@@ -177,6 +178,9 @@ steps: must be between 1 and 9, not 0
 widths[1]: takes a number, not a string
 data: is missing: it takes a file`,
 		},
+		{map[string]any{"name": "a", "data": artifacts.File{}, "widths": []any{nil, 5.0}}, "widths[0]: takes a number, not null"},
+		{map[string]any{"name": "a", "data": artifacts.File{}, "named": map[string]any{"x": nil}}, "named.x: takes a number, not null"},
+		{map[string]any{"name": "a", "data": artifacts.File{}, "limit": map[string]any{"latency": math.NaN()}, "steps": 0}, "limit.latency: takes a number, not NaN\nsteps: must be between 1 and 9, not 0"},
 		{map[string]any{"name": "b", "steps": 11.0, "named": map[string]any{"x": 1.0}, "data": artifacts.File{}}, "steps: must be between 1 and 9, not 11\nnamed: names no rows"},
 	} {
 		_, err := schemaStage.Decode(test.values)
@@ -244,19 +248,37 @@ func TestCheckWhatIsKnown(t *testing.T) {
 	}
 }
 
+// What may turn out to be null is neither written nor left out.
+func TestCheckOfWhatMayBeNull(t *testing.T) {
+	values := map[string]any{"name": "b", "data": artifacts.File{}, "named": nil}
+	unknown := []mistake.Path{mistake.Parse("named")}
+	if err := schemaStage.Check(values, unknown, "named"); err != nil {
+		t.Errorf("it may be null: %v", err)
+	}
+	if err := schemaStage.Check(values, unknown); err == nil {
+		t.Error("it is written: no mistake")
+	}
+}
+
 // Defaults beyond their limits, and tags that nobody knows, are the author's mistakes.
 func TestDefineRefuses(t *testing.T) {
 	type config struct {
-		N int    `json:"n" min:"1"`
-		S string `json:"s,omitempty" oneof:"a,b"`
+		N     int    `json:"n" min:"1"`
+		S     string `json:"s,omitempty" oneof:"a,b"`
+		Inner struct {
+			M int `json:"m" min:"1"`
+		} `json:"inner"`
 	}
+	deep := config{N: 1}
+	deep.Inner.M = -5
 	type misspelt struct {
 		N int `json:"n" mim:"1"`
 	}
 	run := func(context.Context, config) (struct{}, error) { return struct{}{}, nil }
 	for want, define := range map[string]func(){
-		"default of n: must be at least 1, not -1":    func() { Define("x", 1, "", config{N: -1}, run) },
-		`default of s: "c" is not one of "a" and "b"`: func() { Define("x", 1, "", config{N: 1, S: "c"}, run) },
+		"default of n: must be at least 1, not -1":       func() { Define("x", 1, "", config{N: -1}, run) },
+		"default of inner.m: must be at least 1, not -5": func() { Define("x", 1, "", deep, run) },
+		`default of s: "c" is not one of "a" and "b"`:    func() { Define("x", 1, "", config{N: 1, S: "c"}, run) },
 		`x.n: there is no tag "mim"`: func() {
 			Define("x", 1, "", misspelt{}, func(context.Context, misspelt) (struct{}, error) { return struct{}{}, nil })
 		},
@@ -298,12 +320,12 @@ func TestPreimageIsCanonical(t *testing.T) {
 	}
 }
 
-// An error about a sensitive value does not quote it.
+// An error about a sensitive value, or of a step with one, quotes nothing.
 func TestErrorsHideSensitiveValues(t *testing.T) {
 	s := &Step{ID: "a", Stage: schemaStage, Pos: "r.hcl:1"}
 	attrs := map[string]Attr{"name": {Value: "a"}, "data": {Value: artifacts.File{}}, "limit": {Value: map[string]any{"latency": 1234.5}, Sensitive: true, Pos: "r.hcl:2"}}
 	_, err := newAction(t.Context(), storetest.New(t), s, attrs)
-	if err == nil || strings.Contains(err.Error(), "1234") || !strings.HasPrefix(err.Error(), "r.hcl:2: step a: limit: ") {
+	if err == nil || strings.Contains(err.Error(), "1234") || !strings.HasPrefix(err.Error(), "r.hcl:2: step a: limit.latency: ") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -78,8 +78,12 @@ func (w *worker) place(err error) *StepError {
 	if errors.As(err, &placed) {
 		return placed
 	}
-	if all := mistake.Of(err); len(all) == 1 {
+	all := mistake.Of(err)
+	if len(all) == 1 {
 		return attrError(w.planned.Step, w.attrs, all[0])
+	}
+	if secret(w.attrs) {
+		err = errSecret
 	}
 	return stepError("", w.planned.Step, "", err)
 }

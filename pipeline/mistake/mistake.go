@@ -5,6 +5,7 @@
 package mistake
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -51,8 +52,8 @@ func (l List) Unwrap() []error {
 	return all
 }
 
-// Of returns the mistakes that an error holds: those of a List, one for a
-// Mistake, and for any other error one without a path. nil has none.
+// Of returns the mistakes that an error is: those of a List, one for a Mistake or what
+// wraps one, and for any other error one without a path. nil has none.
 func Of(err error) List {
 	switch e := err.(type) {
 	case nil:
@@ -61,6 +62,10 @@ func Of(err error) List {
 		return e
 	case *Mistake:
 		return List{e}
+	}
+	var inner *Mistake
+	if errors.As(err, &inner) {
+		return List{{inner.Path, err}}
 	}
 	return List{{Err: err}}
 }

@@ -14,7 +14,7 @@ type Report struct {
 // findings is what the reports of all parts of a value share.
 type findings struct {
 	unknown []Path
-	written func(name string) bool
+	written func(name string) (yes, no bool)
 	list    List
 }
 
@@ -23,8 +23,9 @@ func New(unknown ...Path) *Report {
 	return &Report{findings: &findings{unknown: unknown}}
 }
 
-// WithWritten makes Written tell which of the value's own fields somebody wrote.
-func (r *Report) WithWritten(written func(name string) bool) *Report {
+// WithWritten makes Written and Absent answer for the value's own fields: yes where
+// one is certainly written, no where it certainly is not.
+func (r *Report) WithWritten(written func(name string) (yes, no bool)) *Report {
 	r.written = written
 	return r
 }
@@ -75,10 +76,23 @@ func (r *Report) known(p Path) bool {
 	return true
 }
 
-// Written reports whether somebody wrote a field of the value, known or not. It is
-// for the whole value: a part does not know.
+// Written reports whether a field of the whole value is certainly written, though its
+// value may be unknown. One that may turn out to be null is neither written nor absent.
 func (r *Report) Written(name string) bool {
-	return r.written == nil || r.written(name)
+	if r.written == nil {
+		return false
+	}
+	yes, _ := r.written(name)
+	return yes
+}
+
+// Absent reports whether a field of the whole value is certainly not written.
+func (r *Report) Absent(name string) bool {
+	if r.written == nil {
+		return false
+	}
+	_, no := r.written(name)
+	return no
 }
 
 // Badf reports a mistake in the part that r is about.

@@ -25,7 +25,6 @@ type Config struct {
 	Platform raptor.Platform `json:"platform" doc:"on which NPU"`
 }
 
-// Validate checks what the schema cannot.
 // Check reports the mistakes of the network and the platform.
 func (c *Config) Check(r *mistake.Report) {
 	c.Network.Check(r.At("network"))

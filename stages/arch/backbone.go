@@ -56,29 +56,39 @@ func MobileNetV2() Backbone {
 // Validate returns the mistakes of the backbone, a [mistake.List], or nil.
 func (b Backbone) Validate() error { return mistake.In(b) }
 
-// Check reports extents below 1, and a backbone without groups.
+// mostExtent bounds channels, windows, steps and expansions, mostBlocks the blocks of a
+// group: mistyped numbers must not take all memory.
+const (
+	mostExtent = 1 << 20
+	mostBlocks = 1000
+)
+
+// Check reports extents that are none, and a backbone without groups.
 func (b Backbone) Check(r *mistake.Report) {
-	atLeast1 := func(r *mistake.Report, path string, v int) {
-		if r.Knows(path) && v < 1 {
-			r.In(path).Badf("must be at least 1, not %d", v)
+	extent := func(r *mistake.Report, path string, v int) {
+		if r.Knows(path) && (v < 1 || v > mostExtent) {
+			r.In(path).Badf("must be between 1 and %d, not %d", mostExtent, v)
 		}
 	}
-	atLeast1(r, "input", b.Input)
-	atLeast1(r, "stem.channels", b.Stem.Channels)
-	atLeast1(r, "stem.kernel", b.Stem.Kernel)
-	atLeast1(r, "stem.stride", b.Stem.Stride)
+	extent(r, "input", b.Input)
+	extent(r, "stem.channels", b.Stem.Channels)
+	extent(r, "stem.kernel", b.Stem.Kernel)
+	extent(r, "stem.stride", b.Stem.Stride)
 	if r.Knows("groups") && len(b.Groups) == 0 {
 		r.At("groups").Badf("a backbone needs at least one group")
 	}
 	for i, g := range b.Groups {
 		in := r.At("groups", i)
-		atLeast1(in, "t", g.Expansion)
-		atLeast1(in, "c", g.Channels)
-		atLeast1(in, "n", g.Repeats)
-		atLeast1(in, "s", g.Stride)
+		extent(in, "t", g.Expansion)
+		extent(in, "c", g.Channels)
+		extent(in, "n", g.Repeats)
+		if in.Knows("n") && in.At("n").Sound() && g.Repeats > mostBlocks {
+			in.At("n").Badf("a group has at most %d blocks, not %d", mostBlocks, g.Repeats)
+		}
+		extent(in, "s", g.Stride)
 	}
-	atLeast1(r, "head", b.Head)
-	atLeast1(r, "classes", b.Classes)
+	extent(r, "head", b.Head)
+	extent(r, "classes", b.Classes)
 }
 
 // Widths holds a width multiplier per row of table 2: the stem, each group,

@@ -51,10 +51,10 @@ func (s Space) Check(r *mistake.Report) {
 	if r.Knows("widths", "backbone.groups") {
 		r.At("widths").Add(s.Backbone.CheckWidths(s.Widths))
 	}
-	checkChoices(r.At("resolutions"), s.Resolutions, 1)
-	checkChoices(r.At("expansions"), s.Expansions, 2)
-	checkChoices(r.At("depths"), s.Depths, 1)
-	checkChoices(r.At("kernels"), s.Kernels, 1)
+	checkChoices(r.At("resolutions"), s.Resolutions, 1, mostExtent)
+	checkChoices(r.At("expansions"), s.Expansions, 2, mostExtent)
+	checkChoices(r.At("depths"), s.Depths, 1, mostBlocks)
+	checkChoices(r.At("kernels"), s.Kernels, 1, mostExtent)
 	for i, k := range s.Kernels {
 		if in := r.At("kernels", i); in.Knows() && k%2 == 0 {
 			in.Badf("%d is even: want odd sizes, which have a centre", k)
@@ -62,7 +62,7 @@ func (s Space) Check(r *mistake.Report) {
 	}
 }
 
-func checkChoices(r *mistake.Report, values []int, least int) {
+func checkChoices(r *mistake.Report, values []int, least, most int) {
 	if !r.Knows() {
 		return
 	}
@@ -70,8 +70,8 @@ func checkChoices(r *mistake.Report, values []int, least int) {
 		r.Badf("want at least one value")
 	}
 	for i, v := range values {
-		if v < least {
-			r.At(i).Badf("must be at least %d, not %d", least, v)
+		if v < least || v > most {
+			r.At(i).Badf("must be between %d and %d, not %d", least, most, v)
 		} else if i > 0 && v <= values[i-1] {
 			r.At(i).Badf("%d is behind %d: want ascending values without repeats", v, values[i-1])
 		}

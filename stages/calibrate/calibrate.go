@@ -114,19 +114,22 @@ func (c *Config) Check(r *mistake.Report) {
 			r.At("memory_step").Badf("%d memories to try, at most 10000 are: write a larger step", n)
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(c.Networks)) {
+		c.Networks[name].Check(r.At("networks", name))
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.Compare)) {
 		c.Compare[name].Check(r.At("compare", name))
 	}
 }
 
 // Foresee tells what of the platform is not fitted.
-func (c Config) Foresee(knows func(paths ...string) bool) map[string]any {
-	platform := map[string]any{}
+func (c Config) Foresee(knows func(paths ...string) bool) pipeline.Partial {
+	platform := pipeline.Partial{}
 	if knows("platform") {
 		p := c.Platform
 		platform["name"], platform["clock"], platform["pes"], platform["power"] = p.Name, p.Clock, p.PEs, p.Power
 	}
-	return map[string]any{"platform": platform}
+	return pipeline.Partial{"platform": platform}
 }
 
 // fitted tells whether a parameter is to be fitted.

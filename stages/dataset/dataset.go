@@ -106,7 +106,7 @@ func (c Config) Check(r *mistake.Report) {
 	if r.Written("path") && r.Written("url") {
 		r.At("url").Badf("write either path (files that are there) or url (files to download), not both")
 	}
-	if slices.Contains(trees, c.Source) && !r.Written("path") {
+	if slices.Contains(trees, c.Source) && r.Absent("path") {
 		r.At("path").Badf("source = %q needs the directory with the images here", c.Source)
 	}
 	if r.Knows("channels") && r.At("channels").Sound() && c.Channels != 0 && c.Channels != 1 && c.Channels != 3 {
@@ -120,11 +120,11 @@ func (c Config) Check(r *mistake.Report) {
 
 // checkFiles reports files that are neither here nor to be had.
 func (c Config) checkFiles(r *mistake.Report) {
-	path, url := r.Written("path"), r.Written("url")
+	url := r.Written("url")
 	switch {
-	case c.Source == idx && !path && !url:
+	case c.Source == idx && r.Absent("path") && r.Absent("url"):
 		r.At("path").Badf(`source = "idx" needs the directory with the files here, or url to download them`)
-	case c.Source == idx && !url && r.Written("sha256"):
+	case c.Source == idx && r.Absent("url") && r.Written("sha256"):
 		r.At("sha256").Badf("is for downloads; files at path are known by their content anyway")
 	case c.Source == idx && url:
 		checkDownload(r, c.URL, c.SHA256)
@@ -135,11 +135,11 @@ func (c Config) checkFiles(r *mistake.Report) {
 
 // Foresee tells how many channels and, where that follows, which classes, size and number
 // of images a set has.
-func (c Config) Foresee(knows func(paths ...string) bool) map[string]any {
+func (c Config) Foresee(knows func(paths ...string) bool) pipeline.Partial {
 	if !knows("source") {
 		return nil
 	}
-	set := map[string]any{}
+	set := pipeline.Partial{}
 	if knows("name") {
 		set["name"] = cmp.Or(c.Name, c.Source)
 	}
@@ -150,7 +150,7 @@ func (c Config) Foresee(knows func(paths ...string) bool) map[string]any {
 			set["size"] = cmp.Or(c.Size, shapeSize)
 		}
 		if knows("train") {
-			set["train"] = map[string]any{"count": cmp.Or(c.Train, shapeTrain)}
+			set["train"] = pipeline.Partial{"count": cmp.Or(c.Train, shapeTrain)}
 		}
 	case fashion:
 		set["classes"], set["class_names"], set["channels"] = len(fashionClasses), fashionClasses, 1
@@ -164,7 +164,7 @@ func (c Config) Foresee(knows func(paths ...string) bool) map[string]any {
 			set["channels"] = cmp.Or(c.Channels, 3)
 		}
 	}
-	return map[string]any{"dataset": set}
+	return pipeline.Partial{"dataset": set}
 }
 
 func quoted(names []string) string {

@@ -109,13 +109,17 @@ func (c Config) Check(r *mistake.Report) {
 	for i, p := range c.Plausible {
 		p.Check(r.At("plausible", i))
 	}
-	switch supernet, dataset := r.Written("supernet"), r.Written("dataset"); {
-	case dataset && !supernet:
+	supernet := r.Written("supernet")
+	switch {
+	case r.Written("dataset") && r.Absent("supernet"):
 		r.At("supernet").Badf("images alone export nothing: write the supernet's weights, or remove dataset")
-	case supernet && !dataset:
+	case supernet && r.Absent("dataset"):
 		r.At("dataset").Badf("batch normalisation and int8 take images: write what the supernet was trained on, or remove supernet")
 	case supernet && r.Knows("network") && c.Network.Subnet == nil:
 		r.At("network").Badf("only a subnet of a supernet has weights to export: write space and subnet, or remove supernet")
+	}
+	if r.Knows("holdout") {
+		r.At("holdout").Add(nn.HoldoutOf(c.Supernet, c.Holdout))
 	}
 	if c.Dataset != nil && r.Knows("holdout", "dataset.train.count") {
 		if n := c.Dataset.Train.Count; n > 0 && c.Holdout >= n {
@@ -127,7 +131,7 @@ func (c Config) Check(r *mistake.Report) {
 func run(ctx context.Context, c Config) (Output, error) {
 	net, err := c.Network.Network()
 	if err != nil {
-		return Output{}, pipeline.Badf("network", "%w", err)
+		return Output{}, mistake.Within("network", err)
 	}
 	e, err := c.Platform.Estimate(net)
 	if infeasible := (*raptor.InfeasibleError)(nil); errors.As(err, &infeasible) {

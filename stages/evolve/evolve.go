@@ -178,12 +178,14 @@ func (c Config) checkFeasible(r *mistake.Report) {
 	space := c.Space
 	if about, ok := nn.Foreseen(c.Supernet); ok {
 		space = &about.Space
-		if c.Dataset != nil && r.Knows("holdout") && c.Holdout > about.HeldOut {
-			r.At("holdout").Badf("the supernet will be trained on all but %d images, not all but %d: write the holdout of train-supernet", about.HeldOut, c.Holdout)
-		}
 	}
-	if space == nil || !r.Knows("space", "platform", "resolutions", "limit") || !r.Sound() {
-		return
+	if r.Written("dataset") && r.Knows("holdout") {
+		r.At("holdout").Add(nn.HoldoutOf(c.Supernet, c.Holdout))
+	}
+	for _, part := range []string{"space", "platform", "resolutions", "limit"} {
+		if in := r.At(part); space == nil || !in.Knows() || !in.Sound() {
+			return
+		}
 	}
 	narrow, err := c.narrow(*space)
 	if err != nil {
@@ -196,24 +198,24 @@ func (c Config) checkFeasible(r *mistake.Report) {
 // checkObjective reports what the objective lacks, or what does not belong to it.
 func (c Config) checkObjective(r *mistake.Report) {
 	predicted, accuracy := c.Objective == "predicted", c.Objective == "accuracy"
-	supernet, space, predictor, dataset := r.Written("supernet"), r.Written("space"), r.Written("predictor"), r.Written("dataset")
-	if predicted && !predictor {
+	dataset := r.Written("dataset")
+	if predicted && r.Absent("predictor") {
 		r.At("predictor").Badf("write the predictor of a train-predictor step")
 	}
-	if !predicted && predictor {
+	if !predicted && r.Written("predictor") {
 		r.At("predictor").Badf(`belongs to objective = "predicted", not to %q`, c.Objective)
 	}
 	switch {
-	case accuracy && !supernet:
+	case accuracy && r.Absent("supernet"):
 		r.At("supernet").Badf("accuracy cannot be measured without a supernet's weights")
-	case !supernet && !space && !predictor:
+	case r.Absent("supernet") && r.Absent("space") && r.Absent("predictor"):
 		r.At("supernet").Badf("write a trained supernet's weights here, or the space to search")
-	case supernet && space:
+	case r.Written("supernet") && r.Written("space"):
 		r.At("space").Badf("the supernet has its own space: write only one of them")
-	case dataset && !supernet:
+	case dataset && r.Absent("supernet"):
 		r.At("dataset").Badf("there is nothing to measure without a supernet: remove it, or write supernet")
 	}
-	if accuracy && !dataset {
+	if accuracy && r.Absent("dataset") {
 		r.At("dataset").Badf("accuracy cannot be measured without images")
 	}
 	if (accuracy || predicted && dataset) && r.Knows("holdout") && c.Holdout == 0 {

@@ -1,63 +1,123 @@
 package evolve
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"strings"
+	"sync"
 
 	"eyrie/pipeline"
 	"eyrie/pipeline/float"
-	"eyrie/pipeline/mistake"
 	"eyrie/stages/arch"
 )
 
-// infeasible returns why no subnet of the space is within the limits, or nil. It is asked
-// of the same space again and again, by steps that differ in their limits.
+// floor is the least that a subnet of a space costs on a platform.
+type floor struct {
+	nothing error   // why none runs; else nil
+	memory  int     // bytes, where the limit on memory is too low for any; else 0
+	fastest float64 // s, within the limit on memory
+	params  int64
+	macs    int64
+}
+
+// mostFloors is of how many spaces, platforms and limits on memory the floors are kept, and
+// how many are found before anything runs: one takes some 50 ms at the paper's scale.
+const mostFloors = 64
+
+var floors struct {
+	sync.Mutex
+	known map[string]floor
+}
+
+// infeasible returns why no subnet of the space is within the limits, or nil. Steps of a
+// recipe ask it again and again of the same space. Beyond mostFloors it says nothing:
+// the search itself does.
 func infeasible(c Config, space arch.Space) error {
 	if c.Limit == (Limit{}) {
 		return nil
 	}
+	key, err := json.Marshal([]any{space, c.Platform, c.Limit.Memory})
+	if err != nil {
+		return nil
+	}
+	floors.Lock()
+	defer floors.Unlock()
+	f, ok := floors.known[string(key)]
+	if !ok {
+		if len(floors.known) >= mostFloors {
+			return nil
+		}
+		if f, ok = newFloor(c, space); !ok {
+			return nil // the search says what is wrong
+		}
+		if floors.known == nil {
+			floors.known = map[string]floor{}
+		}
+		floors.known[string(key)] = f
+	}
+	return c.above(f)
+}
+
+// newFloor finds the floor of a space, unless it cannot be priced.
+func newFloor(c Config, space arch.Space) (f floor, ok bool) {
 	s := &hunt{Config: c}
 	var err error
 	if s.codec, err = newCodec(space); err != nil {
-		return mistake.At("space", "%w", err)
+		return f, false
 	}
 	if s.model, err = newModel(c.Platform, s.codec); err != nil {
-		return nil // is told by the search, with what it searches
+		return f, false
 	}
-	return s.feasible()
+	return s.floor(), true
+}
+
+func (s *hunt) floor() (f floor) {
+	m := s.model
+	if _, ok := m.choices(0, macs().adds).graph.Cheapest(); !ok {
+		f.nothing = s.nothingRuns()
+		return f
+	}
+	fastest, ok := m.choices(s.Limit.Memory, macs().adds).graph.Cheapest()
+	if !ok {
+		f.memory = m.leastMemory()
+		return f
+	}
+	small := m.price(s.codec.encode(s.codec.space.Smallest()))
+	f.fastest, f.params, f.macs = fastest.Cost, small.Params, small.MACs
+	return f
 }
 
 // feasible says at once where no subnet can meet a limit, with the least that
 // there is. Limits that only together cannot be met show in the search.
-func (s *hunt) feasible() error {
-	l, m := s.Limit, s.model
-	if _, ok := m.choices(0, macs().adds).graph.Cheapest(); !ok {
-		return s.nothingRuns()
+func (s *hunt) feasible() error { return s.above(s.floor()) }
+
+// above returns which limit is below the floor, or nil.
+func (c Config) above(f floor) error {
+	l := c.Limit
+	if f.nothing != nil {
+		return f.nothing
 	}
-	all := m.choices(l.Memory, macs().adds)
-	fastest, ok := all.graph.Cheapest()
-	if !ok {
-		return pipeline.Badf("limit.memory", "no subnet does with %d bytes on %s; the least is %d bytes", l.Memory, s.Platform.Name, m.leastMemory())
+	if f.memory > 0 {
+		return pipeline.Badf("limit.memory", "no subnet does with %d bytes on %s; the least is %d bytes", l.Memory, c.Platform.Name, f.memory)
 	}
 	with := ""
 	if l.Memory > 0 {
 		with = fmt.Sprintf(" in %d bytes of memory", l.Memory)
 	}
-	if l.Latency > 0 && fastest.Cost > l.Latency {
+	if l.Latency > 0 && f.fastest > l.Latency {
 		return pipeline.Badf("limit.latency", "no subnet is as fast as %.6g ms on %s%s; the least latency is %s ms",
-			1e3*l.Latency, s.Platform.Name, with, enough(1e3*fastest.Cost))
+			1e3*l.Latency, c.Platform.Name, with, enough(1e3*f.fastest))
 	}
-	if energy := fastest.Cost * s.Platform.Power; l.Energy > 0 && energy > l.Energy {
+	if energy := f.fastest * c.Platform.Power; l.Energy > 0 && energy > l.Energy {
 		return pipeline.Badf("limit.energy", "no subnet takes as little as %.6g µJ on %s%s; the least energy is %s µJ",
-			1e6*l.Energy, s.Platform.Name, with, enough(1e6*energy))
+			1e6*l.Energy, c.Platform.Name, with, enough(1e6*energy))
 	}
-	small := m.price(s.codec.encode(s.codec.space.Smallest()))
-	if l.Params > 0 && small.Params > l.Params {
-		return pipeline.Badf("limit.params", "no subnet has as few as %d parameters; the smallest has %d", l.Params, small.Params)
+	if l.Params > 0 && f.params > l.Params {
+		return pipeline.Badf("limit.params", "no subnet has as few as %d parameters; the smallest has %d", l.Params, f.params)
 	}
-	if l.MACs > 0 && small.MACs > l.MACs {
-		return pipeline.Badf("limit.macs", "no subnet has as few as %d MACs; the smallest has %d", l.MACs, small.MACs)
+	if l.MACs > 0 && f.macs > l.MACs {
+		return pipeline.Badf("limit.macs", "no subnet has as few as %d MACs; the smallest has %d", l.MACs, f.macs)
 	}
 	return nil
 }

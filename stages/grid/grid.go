@@ -96,11 +96,11 @@ func (c *Config) Check(r *mistake.Report) {
 }
 
 // Foresee tells the backbone.
-func (c Config) Foresee(knows func(paths ...string) bool) map[string]any {
+func (c Config) Foresee(knows func(paths ...string) bool) pipeline.Partial {
 	if !knows("backbone") {
 		return nil
 	}
-	return map[string]any{"backbone": c.Backbone}
+	return pipeline.Partial{"backbone": c.Backbone}
 }
 
 // Output is what the block's references yield.

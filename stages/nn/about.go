@@ -2,6 +2,7 @@ package nn
 
 import (
 	"encoding/json"
+	"fmt"
 
 	"eyrie/artifacts"
 	"eyrie/stages/arch"
@@ -20,6 +21,14 @@ func (a About) Promise() artifacts.File {
 		panic("nn: " + err.Error())
 	}
 	return artifacts.File{Foreseen: string(b)}
+}
+
+// HoldoutOf returns what is wrong with a holdout for weights that are foreseen, or nil.
+func HoldoutOf(weights *artifacts.File, holdout int) error {
+	if a, ok := Foreseen(weights); ok && holdout > a.HeldOut {
+		return fmt.Errorf("the supernet will be trained on all but %d images, not all but %d: write the holdout of train-supernet", a.HeldOut, holdout)
+	}
+	return nil
 }
 
 // Foreseen returns what a handle promises of the weights behind it, if it does.

@@ -78,7 +78,6 @@ type Output struct {
 	Points int            `json:"points" doc:"number of points drawn"`
 }
 
-// Validate checks what can be told without the data.
 // Check reports series that cannot be drawn, axes without extent, and lines at no number.
 func (c Config) Check(r *mistake.Report) {
 	if r.Knows("series") && len(c.Series) == 0 {

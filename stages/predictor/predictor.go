@@ -85,9 +85,11 @@ type Pair struct {
 	Subnet    arch.Subnet `json:"subnet" doc:"the subnet"`
 }
 
-// Validate checks what the attributes' own limits do not; it runs at plan time.
 // Check reports images or samples that do not suffice.
 func (c Config) Check(r *mistake.Report) {
+	if r.Knows("holdout") {
+		r.At("holdout").Add(nn.HoldoutOf(&c.Supernet, c.Holdout))
+	}
 	if r.Knows("holdout", "dataset.train.count") {
 		if n := c.Dataset.Train.Count; n > 0 && c.Holdout >= n {
 			r.At("holdout").Badf("%d of the set's %d training images leave none", c.Holdout, n)

@@ -50,7 +50,6 @@ type Output struct {
 	HTML artifacts.File `json:"html" doc:"the page"`
 }
 
-// Validate checks that there is something to show.
 // Check reports titles that are missing, and texts that are none.
 func (c Config) Check(r *mistake.Report) {
 	if r.Knows("title") && c.Title == "" {

@@ -76,7 +76,6 @@ type Output struct {
 	CurvePlot    artifacts.File `json:"curve_plot" doc:"the same, as SVG"`
 }
 
-// Validate checks what can be checked before the data set is there.
 // Check reports the mistakes of the space and the phases, and images that do not fit.
 func (c Config) Check(r *mistake.Report) {
 	c.Space.Check(r.At("space"))
@@ -100,8 +99,8 @@ func (c Config) Check(r *mistake.Report) {
 
 // Foresee tells the space, and of the weights that they are of this space and on which
 // images they are not trained.
-func (c Config) Foresee(knows func(paths ...string) bool) map[string]any {
-	outputs := map[string]any{}
+func (c Config) Foresee(knows func(paths ...string) bool) pipeline.Partial {
+	outputs := pipeline.Partial{}
 	if knows("space") {
 		outputs["space"] = c.Space
 		if knows("holdout") {

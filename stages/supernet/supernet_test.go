@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
+	"eyrie/artifacts"
 	"eyrie/pipeline"
 	"eyrie/pipeline/pipelinetest"
 	"eyrie/stages/arch"
@@ -308,3 +310,26 @@ func FuzzParseCheckpoint(f *testing.F) {
 		parseCheckpoint(append(sum[:], b...))
 	})
 }
+
+// The weights are what was foreseen of them.
+func TestForesee(t *testing.T) {
+	c := small(t)
+	c.Holdout = 40
+	about, ok := nn.Foreseen(ptr(c.Foresee(func(...string) bool { return true })["weights"].(artifacts.File)))
+	if !ok {
+		t.Fatal("nothing is foreseen")
+	}
+	out, err := train(t, t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	weights, err := nn.Load(out.Weights.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(weights.Space(), about.Space) || weights.HeldOut != about.HeldOut || about.HeldOut != 40 {
+		t.Errorf("foreseen: %+v; made: %+v, %d images held out", about, weights.Space(), weights.HeldOut)
+	}
+}
+
+func ptr[T any](v T) *T { return &v }

@@ -62,7 +62,6 @@ type Output struct {
 	HTML     artifacts.File `json:"html" doc:"table.html: a fragment for a page; each number carries its origins"`
 }
 
-// Validate checks the columns.
 // Check reports a table without columns, and columns that cannot be shown.
 func (c Config) Check(r *mistake.Report) {
 	if r.Knows("columns") && len(c.Columns) == 0 {
