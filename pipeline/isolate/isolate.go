@@ -258,14 +258,24 @@ func (c *child) explain(crash []byte) error {
 	if what == "panic" {
 		return pipeline.PanicError(value, string(crash))
 	}
-	if slices.ContainsFunc([]string{"out of memory", "cannot allocate memory"}, func(s string) bool { return bytes.Contains(crash, []byte(s)) }) {
+	if m := c.job.Resources["memory"]; outOfMemory(crash, m > 0) {
 		reason := "it ran out of memory"
-		if m := c.job.Resources["memory"]; m > 0 {
+		if m > 0 {
 			reason += fmt.Sprintf(" (its resources.memory is %.4g MiB)", m/(1<<20))
 		}
 		return &pipeline.CrashError{Reason: reason, Stack: string(crash)}
 	}
 	return &pipeline.CrashError{Reason: "the step's process crashed: " + string(first), Stack: string(crash)}
+}
+
+// outOfMemory reports whether the last words are about memory. A process at its
+// limit can also lack it for a thread's stack, and then speaks of threads.
+func outOfMemory(words []byte, limited bool) bool {
+	about := []string{"out of memory", "cannot allocate memory"}
+	if limited {
+		about = append(about, "pthread_create failed", "failed to create new OS thread")
+	}
+	return slices.ContainsFunc(about, func(s string) bool { return bytes.Contains(words, []byte(s)) })
 }
 
 var errNoJob = errors.New("no job came: this command is for the runner to start")

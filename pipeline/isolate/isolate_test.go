@@ -2,6 +2,7 @@ package isolate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -89,6 +90,31 @@ func TestVisible(t *testing.T) {
 	for _, test := range tests {
 		if got := fmt.Sprint(visible(test.gpus, func(string) string { return test.shown })); got != test.want {
 			t.Errorf("%v of %q: %s, want %s", test.gpus, test.shown, got, test.want)
+		}
+	}
+}
+
+// What a Go program says when it crashes becomes one line for the step.
+func TestExplain(t *testing.T) {
+	tests := []struct {
+		words  string
+		memory float64
+		want   string
+		panics bool
+	}{
+		{"panic: boom\n\ngoroutine 1 [running]:\n", 0, "the stage panicked: boom (", true},
+		{"runtime: out of memory: cannot allocate 4194304-byte block\nfatal error: out of memory\n", 0, "it ran out of memory", false},
+		{"fatal error: runtime: cannot allocate memory\n", 3 << 19, "it ran out of memory (its resources.memory is 1.5 MiB)", false},
+		{"runtime/cgo: pthread_create failed: Resource temporarily unavailable\nSIGABRT: abort\n", 1 << 20, "it ran out of memory (", false},
+		{"runtime/cgo: pthread_create failed: Resource temporarily unavailable\n", 0, "the step's process crashed: runtime/cgo: pthread", false},
+		{"fatal error: all goroutines are asleep - deadlock!\n", 1 << 20, "the step's process crashed: fatal error: all goroutines", false},
+	}
+	for _, test := range tests {
+		c := &child{job: &pipeline.Job{Resources: map[string]float64{"memory": test.memory}}}
+		err := c.explain([]byte(test.words))
+		var crash *pipeline.CrashError
+		if !errors.As(err, &crash) || !strings.HasPrefix(crash.Reason, test.want) || crash.Panic != test.panics || crash.Stack != test.words {
+			t.Errorf("%q: %+v", test.words, crash)
 		}
 	}
 }

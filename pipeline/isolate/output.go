@@ -23,7 +23,7 @@ type output struct {
 	words []byte // last words, with their beginning
 }
 
-var lastWords = [][]byte{[]byte("panic: "), []byte("fatal error: "), []byte("runtime: "), []byte("SIGSEGV: "), []byte("SIGQUIT: "), []byte("SIGABRT: ")}
+var lastWords = [][]byte{[]byte("panic: "), []byte("fatal error: "), []byte("runtime: "), []byte("runtime/cgo: "), []byte("SIGSEGV: "), []byte("SIGQUIT: "), []byte("SIGABRT: ")}
 
 const (
 	longestLine  = 16 << 10 // what is behind it is another line
