@@ -56,6 +56,10 @@ type Job struct {
 	Lineage  []Ancestor    `json:"lineage,omitempty"`
 	LogLevel zerolog.Level `json:"log_level"` // what of the stage's log is wanted
 
+	// Returned, unless nil, is called when the stage has returned, and before what it
+	// made is stored: the timeout is the stage's.
+	Returned func() `json:"-"`
+
 	stage *Stage
 }
 

@@ -142,6 +142,9 @@ func (p *performer) call(ctx context.Context, config any, work string) (output a
 			}
 		}()
 	}
+	if p.job.Returned != nil {
+		defer p.job.Returned()
+	}
 	wire := &wire{report: p.report}
 	defer wire.cut()
 	log := zerolog.New(wire).Level(p.job.LogLevel)

@@ -44,9 +44,10 @@ type Executor struct {
 // message is a line on descriptor 3; one of the fields is set. The last line of a
 // child that comes to its end is a Result or a Failure.
 type message struct {
-	Event   *pipeline.Event   `json:"event,omitempty"`
-	Result  *pipeline.Result  `json:"result,omitempty"`
-	Failure *pipeline.Failure `json:"failure,omitempty"`
+	Event    *pipeline.Event   `json:"event,omitempty"`
+	Returned bool              `json:"returned,omitempty"` // the stage has; what it made is being stored
+	Result   *pipeline.Result  `json:"result,omitempty"`
+	Failure  *pipeline.Failure `json:"failure,omitempty"`
 }
 
 // child is one process, as the runner sees it.
@@ -57,20 +58,30 @@ type child struct {
 	events *os.File
 	log    *output
 
-	mu      sync.Mutex
-	report  func(pipeline.Event) // nil once Perform returns
-	started chan struct{}        // closed when the stage runs
-	once    sync.Once            // for started
-	last    message              // read when events has ended
-	crash   []byte               // the last words of one that did not say how it ended
+	mu       sync.Mutex
+	report   func(pipeline.Event) // nil once Perform returns
+	started  gate                 // the stage runs
+	returned gate                 // it does no longer
+	last     message              // read when events has ended
+	crash    []byte               // the last words of one that did not say how it ended
 }
+
+// gate is a channel that is closed once.
+type gate struct {
+	once   sync.Once
+	opened chan struct{}
+}
+
+func newGate() gate { return gate{opened: make(chan struct{})} }
+
+func (g *gate) open() { g.once.Do(func() { close(g.opened) }) }
 
 // Perform does what [pipeline.Executor] says.
 func (x *Executor) Perform(ctx context.Context, job *pipeline.Job, report func(pipeline.Event)) (pipeline.Result, error) {
 	if err := ctx.Err(); err != nil {
 		return pipeline.Result{}, err
 	}
-	c := &child{cmd: x.Command(), job: job, report: report, started: make(chan struct{})}
+	c := &child{cmd: x.Command(), job: job, report: report, started: newGate(), returned: newGate()}
 	defer c.mute()
 	c.log = &output{level: job.LogLevel, report: c.event}
 	if err := c.start(); err != nil {
@@ -160,7 +171,7 @@ func (c *child) wait(ctx context.Context, grace time.Duration) (killed error) {
 // stop, waits for as long as grace, and kills it. The stage keeps its timeout
 // itself, so that it has as long to stop as after a signal.
 func (c *child) watch(ctx context.Context, grace time.Duration, ended <-chan struct{}) error {
-	started, over := c.started, (<-chan time.Time)(nil)
+	started, over := c.started.opened, (<-chan time.Time)(nil)
 	for {
 		select {
 		case <-ended:
@@ -172,19 +183,31 @@ func (c *child) watch(ctx context.Context, grace time.Duration, ended <-chan str
 				defer t.Stop()
 				over = t.C
 			}
+		case <-c.returned.opened: // nor is storing what it made
+			return c.stop(ctx, grace, ended)
 		case <-over:
 			c.kill()
 			return fmt.Errorf("%w; it did not stop within %v, and was killed", pipeline.TimeoutError(c.job.Timeout), grace)
 		case <-ctx.Done():
-			_ = c.cmd.Process.Signal(syscall.SIGTERM) // the child alone: it knows how what it started wants to be stopped
-			select {
-			case <-ended:
-				return nil
-			case <-time.After(grace):
-				c.kill()
-				return fmt.Errorf("told to stop, it did not within %v, and was killed", grace)
-			}
+			return c.stop(ctx, grace, ended)
 		}
+	}
+}
+
+// stop waits until ctx is cancelled and then ends the process.
+func (c *child) stop(ctx context.Context, grace time.Duration, ended <-chan struct{}) error {
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+	}
+	_ = c.cmd.Process.Signal(syscall.SIGTERM) // the child alone: it knows how what it started wants to be stopped
+	select {
+	case <-ended:
+		return nil
+	case <-time.After(grace):
+		c.kill()
+		return fmt.Errorf("told to stop, it did not within %v, and was killed", grace)
 	}
 }
 
@@ -200,13 +223,16 @@ func (c *child) read() {
 		if err := d.Decode(&m); err != nil {
 			return
 		}
-		if m.Event == nil {
+		switch {
+		case m.Event != nil:
+			c.event(*m.Event)
+			if m.Event.Type == pipeline.StepStarted {
+				c.started.open()
+			}
+		case m.Returned:
+			c.returned.open()
+		default:
 			c.last = m
-			continue
-		}
-		c.event(*m.Event)
-		if m.Event.Type == pipeline.StepStarted {
-			c.once.Do(func() { close(c.started) })
 		}
 	}
 }

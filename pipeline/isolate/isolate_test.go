@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -46,6 +47,29 @@ func TestExecutor(t *testing.T) {
 			return cmd
 		}}
 	}})
+}
+
+// The timeout is the stage's: a process that takes longer to store what the stage
+// made is left alone.
+func TestStoringIsNoPartOfTheTimeout(t *testing.T) {
+	for _, returned := range []bool{false, true} {
+		c := &child{cmd: exec.Command("sleep", "0.3"), job: &pipeline.Job{Timeout: time.Millisecond}, started: newGate(), returned: newGate()}
+		c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		if err := c.cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if returned {
+			c.returned.open()
+		}
+		c.started.open()
+		ended, watched := make(chan struct{}), make(chan error, 1)
+		go func() { watched <- c.watch(t.Context(), 50*time.Millisecond, ended) }()
+		err := c.cmd.Wait()
+		close(ended)
+		if killed := <-watched; (err == nil) != returned || (killed == nil) != returned {
+			t.Errorf("the stage has returned: %v; killed: %v, %v", returned, killed, err)
+		}
+	}
 }
 
 // What is no Go program's last words is the log's, in lines; a line without an end

@@ -32,6 +32,7 @@ func Serve(ctx context.Context, s *store.Store, stages []*pipeline.Stage) error 
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		die() // the runner is gone
 	}()
+	job.Returned = func() { told.tell(message{Returned: true}) }
 	last := message{}
 	result, err := perform(ctx, s, stages, job, func(e pipeline.Event) { told.tell(message{Event: &e}) })
 	if err != nil {
