@@ -22,10 +22,11 @@ const formatVersion = 1
 
 // action is a step with every attribute known: ready to be looked up or run.
 type action struct {
-	id       artifacts.ActionID
-	preimage []byte
-	config   any
-	inputs   map[string]artifacts.Digest // local files that the recipe names, by path
+	id        artifacts.ActionID
+	preimage  []byte
+	config    any
+	inputs    map[string]artifacts.File // local files that the recipe names, by path
+	sensitive map[string]bool           // attributes that must not be written down
 }
 
 // preimage is what an ActionID is the hash of.
@@ -38,7 +39,7 @@ type preimage struct {
 
 // newAction makes the action of a step from its attributes, all of them known.
 func newAction(ctx context.Context, store *store.Store, s *Step, attrs map[string]Attr) (*action, error) {
-	a := &action{inputs: map[string]artifacts.Digest{}}
+	a := &action{inputs: map[string]artifacts.File{}, sensitive: map[string]bool{}}
 	values := make(map[string]any, len(attrs))
 	for _, name := range slices.Sorted(maps.Keys(attrs)) {
 		value := attrs[name].Value
@@ -49,12 +50,15 @@ func newAction(ctx context.Context, store *store.Store, s *Step, attrs map[strin
 			return nil, stepError(attrs[name].Pos, s, name, err)
 		}
 		values[name] = value
+		if attrs[name].Sensitive {
+			a.sensitive[name] = true
+		}
 	}
 	var err error
 	if a.config, err = s.Stage.Decode(values); err != nil {
 		return nil, attrErrors(s, attrs, err)
 	}
-	if a.preimage, err = s.Stage.preimage(a.config, attrs); err != nil {
+	if a.preimage, err = s.Stage.preimage(a.config, a.sensitive); err != nil {
 		return nil, stepError(s.Pos, s, "", err)
 	}
 	a.id = artifacts.NewActionID(a.preimage)
@@ -81,50 +85,14 @@ func (a *action) identify(ctx context.Context, store *store.Store, f *artifacts.
 	}
 	*f = hashed
 	f.Path = path
-	a.inputs[path] = f.Digest
+	a.inputs[path] = hashed
 	return nil
-}
-
-// unchanged fails if a local file is no longer what it was when it was hashed.
-func (a *action) unchanged(ctx context.Context, store *store.Store) error {
-	for path, digest := range a.inputs {
-		now, err := store.Hash(ctx, path)
-		if err != nil {
-			return err
-		}
-		if now.Digest != digest {
-			return fmt.Errorf("%s changed while the step read it; run again", path)
-		}
-	}
-	return nil
-}
-
-// fetch returns the configuration with every file readable on this machine. Of
-// files with equal content any will do: a stage depends on content, not on names.
-func (a *action) fetch(ctx context.Context, store *store.Store) (any, error) {
-	paths := make(map[artifacts.Digest]string, len(a.inputs))
-	for _, path := range slices.Sorted(maps.Keys(a.inputs)) {
-		paths[a.inputs[path]] = path
-	}
-	config := settable(a.config)
-	err := eachFile(config, func(f *artifacts.File) (err error) {
-		if f.Digest.IsZero() {
-			return nil
-		}
-		if path, ok := paths[f.Digest]; ok {
-			f.Path = path
-			return nil
-		}
-		*f, err = store.Fetch(ctx, *f)
-		return err
-	})
-	return config.Interface(), err
 }
 
 // preimage returns the canonical JSON that names the action: no insignificant
 // space, keys sorted, files as handles, fields that cannot change the result
 // left out, sensitive attributes as their digest.
-func (s *Stage) preimage(config any, attrs map[string]Attr) ([]byte, error) {
+func (s *Stage) preimage(config any, sensitive map[string]bool) ([]byte, error) {
 	b, err := json.Marshal(config)
 	if err != nil {
 		return nil, err
@@ -137,7 +105,7 @@ func (s *Stage) preimage(config any, attrs map[string]Attr) ([]byte, error) {
 	}
 	keyOnly(tree, s.Config)
 	for name, v := range tree {
-		if attrs[name].Sensitive {
+		if sensitive[name] {
 			b, err := canonical(v)
 			if err != nil {
 				return nil, err

@@ -15,10 +15,11 @@ type Env struct {
 	Work       string            // an empty directory for the files it makes
 	Checkpoint string            // a directory that survives a kill; "" for none
 	CPUs       int               // how many threads it may keep busy; 0 for all
+	GPUs       []int             // which GPUs are its own
 	Progress   func(Progress)    // nil for nobody
 	Lineage    func() []Ancestor // see Lineage; nil for none
 
-	open func() (checkpoint string, err error) // makes the checkpoint's directory, for who asks for it; nil where Checkpoint names it
+	open func() (checkpoint string, err error) // makes the checkpoint's directory when a stage asks for it; nil where Checkpoint names it
 }
 
 // Progress is how far a stage has come.
@@ -83,3 +84,6 @@ func CPUs(ctx context.Context) int {
 	}
 	return runtime.GOMAXPROCS(0)
 }
+
+// GPUs returns the numbers of the GPUs that are the stage's own while it runs.
+func GPUs(ctx context.Context) []int { return env(ctx).GPUs }

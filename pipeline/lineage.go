@@ -14,24 +14,25 @@ import (
 // Ancestor is a step that a running step needs, directly or not, and how it
 // came to its result.
 type Ancestor struct {
-	ID       string
-	Stage    string
-	Version  int
-	Pos      string   // "paper.hcl:41"
-	Deps     []string // IDs of the steps that it needed
-	Cached   bool     // its result was in the store
-	Because  []Reason // otherwise: why it ran
-	Action   artifacts.ActionID
-	Run      string          // the run that made the result
-	Elapsed  time.Duration   // of making it, whenever that was
-	Attrs    json.RawMessage // its attributes, as they are in the key
-	Output   json.RawMessage
-	Finished bool // false for what is still running: a cached step's own ancestors may be made anew beside it
+	ID       string             `json:"id"`
+	Stage    string             `json:"stage"`
+	Version  int                `json:"version"`
+	Pos      string             `json:"pos,omitempty"`     // "paper.hcl:41"
+	Deps     []string           `json:"deps,omitempty"`    // IDs of the steps that it needed
+	Cached   bool               `json:"cached,omitempty"`  // its result was in the store
+	Because  []Reason           `json:"because,omitempty"` // otherwise: why it ran
+	Action   artifacts.ActionID `json:"action"`
+	Run      string             `json:"run,omitempty"`     // the run that made the result
+	Elapsed  time.Duration      `json:"elapsed,omitempty"` // ns, of making it, whenever that was
+	Attrs    json.RawMessage    `json:"attrs,omitempty"`   // its attributes, as they are in the key
+	Output   json.RawMessage    `json:"output,omitempty"`
+	Finished bool               `json:"finished,omitempty"` // false for what still runs as the step starts: a cached step's own ancestors may be made anew beside it
 }
 
 // Lineage returns the steps that the running step needs, directly or not, each
 // after those that it needs itself. It is for reports about a run: what a stage
-// makes of it, other than of its attributes, is as old as the result.
+// makes of it, other than of its attributes, is as old as the result. It panics in
+// a stage that was not defined [Stage.WithLineage].
 func Lineage(ctx context.Context) []Ancestor {
 	if f := env(ctx).Lineage; f != nil {
 		return f()

@@ -23,7 +23,7 @@ func TestLineage(t *testing.T) {
 			}
 		}
 		return nil
-	})
+	}).WithLineage()
 	graph := func(x float64) *Recipe {
 		return recipe(step("a", sum, map[string]any{"x": 1.0}), step("other", sum, map[string]any{"x": 5.0}),
 			step("b", sum, map[string]any{"x": ref{"a", "sum"}, "y": 2.0}),

@@ -3,16 +3,28 @@ package pipeline
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 )
 
 // pool is what the machine has left for steps to start.
 type pool struct {
 	total, free map[string]float64
+	gpus        []float64 // what is left of each: 1 for all of it
+}
+
+// grant is what a step has been given.
+type grant struct {
+	amounts map[string]float64
+	gpus    []int // which ones
 }
 
 func newPool(total map[string]float64) *pool {
-	return &pool{total: total, free: maps.Clone(total)}
+	p := &pool{total: total, free: maps.Clone(total)}
+	for range int(math.Ceil(total["gpus"])) {
+		p.gpus = append(p.gpus, 1)
+	}
+	return p
 }
 
 // claim returns what a step takes: at most all threads, as a step that could use
@@ -38,17 +50,55 @@ func (p *pool) fits(claim map[string]float64) bool {
 			return false
 		}
 	}
-	return true
+	_, ok := p.choose(claim["gpus"])
+	return ok
 }
 
-func (p *pool) take(claim map[string]float64) {
+// choose returns which GPUs a claim of n gets. A step with one or more has them to
+// itself, the last one too if n is 1.5; a share of one goes where the least is left,
+// so that whole ones stay free.
+func (p *pool) choose(n float64) (gpus []int, ok bool) {
+	if n <= 0 {
+		return nil, true
+	}
+	if n < 1 {
+		best := -1
+		for i, left := range p.gpus {
+			if left >= n && (best < 0 || left < p.gpus[best]) {
+				best = i
+			}
+		}
+		return []int{best}, best >= 0
+	}
+	for i, left := range p.gpus {
+		if left == 1 && float64(len(gpus)) < n {
+			gpus = append(gpus, i)
+		}
+	}
+	return gpus, float64(len(gpus)) >= n
+}
+
+// take grants a claim that fits.
+func (p *pool) take(claim map[string]float64) grant {
+	g := grant{amounts: claim}
+	g.gpus, _ = p.choose(claim["gpus"])
+	for _, i := range g.gpus {
+		p.gpus[i] -= min(claim["gpus"], 1)
+	}
 	for name, n := range claim {
 		p.free[name] -= n
 	}
+	return g
 }
 
-func (p *pool) release(claim map[string]float64) {
-	for name, n := range claim {
+func (p *pool) release(g grant) {
+	for _, i := range g.gpus {
+		p.gpus[i] += min(g.amounts["gpus"], 1)
+		if p.gpus[i] > 1-1e-9 { // shares such as 0.1 do not add up to 1
+			p.gpus[i] = 1
+		}
+	}
+	for name, n := range g.amounts {
 		p.free[name] += n
 	}
 }

@@ -65,6 +65,7 @@ type RunOptions struct {
 	Backoff   time.Duration      // before the first retry, doubled for each further one; 0 for 1 s
 	LogLevel  zerolog.Level      // of the stages' logs
 	Observe   func(Event)        // called by one goroutine, in order; nil for nobody
+	Executor  Executor           // what performs the steps' jobs; nil for InProcess
 }
 
 // Execute runs what the plan says must run, and what follows from it. When ctx
@@ -96,6 +97,7 @@ type execution struct {
 
 	pool       *pool
 	claims     []map[string]float64 // by step, as the plan's order
+	grants     []grant              // by step: what it has while it runs
 	needs      []int                // by step: how many dependencies are not done
 	dependents [][]int
 	ready      []int // steps that could start, in order
@@ -108,13 +110,12 @@ type execution struct {
 	journalErr error
 }
 
-// message is what a worker sends: an event, a question, or, as its last one,
-// how the step ended.
+// message is what a worker sends: an event, or, as its last one, how the step
+// ended.
 type message struct {
-	step    int
-	event   Event
-	lineage chan<- []Ancestor // asks for the step's lineage
-	ended   *Ended
+	step  int
+	event Event
+	ended *Ended
 }
 
 func newExecution(p *Plan, store *store.Store, opt RunOptions) (*execution, error) {
@@ -124,6 +125,9 @@ func newExecution(p *Plan, store *store.Store, opt RunOptions) (*execution, erro
 	if opt.Backoff <= 0 {
 		opt.Backoff = time.Second
 	}
+	if opt.Executor == nil {
+		opt.Executor = InProcess(store)
+	}
 	total := map[string]float64{"cpus": float64(runtime.GOMAXPROCS(0))}
 	for name, n := range opt.Resources {
 		total[name] = n
@@ -132,6 +136,7 @@ func newExecution(p *Plan, store *store.Store, opt RunOptions) (*execution, erro
 		plan: p, store: store, opt: opt, start: time.Now(), pool: newPool(total),
 		run:        &Run{ID: newRunID(), Steps: make([]*Ended, len(p.Steps)), byID: make(map[string]*Ended, len(p.Steps))},
 		claims:     make([]map[string]float64, len(p.Steps)),
+		grants:     make([]grant, len(p.Steps)),
 		needs:      make([]int, len(p.Steps)),
 		dependents: make([][]int, len(p.Steps)),
 		messages:   make(chan message, 64),
@@ -205,16 +210,12 @@ func (x *execution) dispatch(ctx context.Context) {
 			break
 		}
 		m := <-x.messages
-		if m.lineage != nil {
-			m.lineage <- x.lineage(m.step)
-			continue
-		}
 		if m.ended == nil {
 			x.emit(m.event)
 			continue
 		}
 		x.running--
-		x.pool.release(x.claims[m.step])
+		x.pool.release(x.grants[m.step])
 		x.end(m.step, m.ended, m.event)
 	}
 	x.finish(ctx)
@@ -247,8 +248,12 @@ func (x *execution) startStep(ctx context.Context, i int) {
 		}
 	}
 	x.running++
-	x.pool.take(x.claims[i])
-	w := &worker{store: x.store, opt: x.opt, step: i, planned: s, attrs: attrs, lastName: x.plan.Recipe.lastName(s.ID), run: x.run.ID, send: x.messages}
+	x.grants[i] = x.pool.take(x.claims[i])
+	w := &worker{store: x.store, executor: x.opt.Executor, backoff: x.opt.Backoff, logLevel: x.opt.LogLevel,
+		step: i, planned: s, attrs: attrs, granted: x.grants[i], lastName: x.plan.Recipe.lastName(s.ID), run: x.run.ID, send: x.messages}
+	if s.Stage.lineage {
+		w.lineage = x.lineage(i)
+	}
 	go w.work(ctx)
 }
 

@@ -21,9 +21,12 @@ type Stage struct {
 	Config  *Type  // an Object: what a recipe may write in the block
 	Output  *Type  // an Object: what the block's references yield
 
-	decode func(attrs []byte) (config any, err error)
-	check  func(config any, r *mistake.Report)
-	run    func(ctx context.Context, config any) (output any, err error)
+	lineage bool // see WithLineage
+
+	decode  func(attrs []byte) (config any, err error)
+	restore func(whole []byte) (config any, err error)
+	check   func(config any, r *mistake.Report)
+	run     func(ctx context.Context, config any) (output any, err error)
 }
 
 // reserved are the attributes and blocks that every stage takes.
@@ -67,7 +70,8 @@ func Define[C, O any](name string, version int, doc string, defaults C, run func
 	checkDefaults(name, config, base)
 	return &Stage{
 		Name: name, Version: version, Doc: doc, Config: config, Output: output,
-		decode: func(attrs []byte) (any, error) { return overlay[C](base, attrs) },
+		decode:  func(attrs []byte) (any, error) { return overlay[C](base, attrs) },
+		restore: restore[C],
 		check: func(config any, r *mistake.Report) {
 			c := config.(C)
 			if k, ok := any(&c).(mistake.Checker); ok {
@@ -82,6 +86,14 @@ func Define[C, O any](name string, version int, doc string, defaults C, run func
 			return output, err
 		},
 	}
+}
+
+// WithLineage says that the stage calls [Lineage], and returns the stage. Only
+// such stages are handed their lineage, as it holds the outputs of all the steps
+// before theirs.
+func (s *Stage) WithLineage() *Stage {
+	s.lineage = true
+	return s
 }
 
 // overlay lays attrs over the defaults. Written objects are merged with their

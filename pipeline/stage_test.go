@@ -305,7 +305,7 @@ func TestPreimageIsCanonical(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := schemaStage.preimage(c, map[string]Attr{"seed": {Sensitive: true}})
+	got, err := schemaStage.preimage(c, map[string]bool{"seed": true})
 	if err != nil {
 		t.Fatal(err)
 	}

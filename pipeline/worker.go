@@ -2,47 +2,33 @@ package pipeline
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
-	"runtime/debug"
-	"slices"
-	"sync"
+	"maps"
 	"time"
 
 	"github.com/rs/zerolog"
 
-	"eyrie/artifacts"
 	"eyrie/artifacts/store"
 	"eyrie/pipeline/mistake"
 )
 
-// worker does one step of a run. It shares no state with the run: it sends
-// messages, the last of which says how the step ended.
+// worker does one step of a run: it has an executor perform its action until that
+// succeeds. It shares no state with the run: it sends messages, the last of which
+// says how the step ended.
 type worker struct {
 	store    *store.Store
-	opt      RunOptions
+	executor Executor
+	backoff  time.Duration
+	logLevel zerolog.Level
 	step     int // index in the plan
 	planned  *Planned
 	attrs    map[string]Attr
+	granted  grant
+	lineage  []Ancestor
 	lastName string
 	run      string
 	send     chan<- message
 }
-
-// panicError is a stage's panic, with its stack for the log.
-type panicError struct {
-	value any
-	stack string
-}
-
-func (e *panicError) Error() string {
-	return fmt.Sprintf("the stage panicked: %v (a mistake in the stage; the stack is in the run's journal)", e.value)
-}
-
-var errTimeout = errors.New("timeout")
 
 func (w *worker) work(ctx context.Context) {
 	begin := time.Now()
@@ -58,17 +44,12 @@ func (w *worker) work(ctx context.Context) {
 		}
 		placed := w.place(err)
 		ended.Err, e.Pos, e.Error = placed, placed.Pos, placed.reason()
-		var p *panicError
-		if errors.As(err, &p) {
-			e.Stack = p.stack
+		var crash *CrashError
+		if errors.As(err, &crash) {
+			e.Stack = crash.Stack
 		}
 	}
 	w.send <- message{step: w.step, event: e, ended: ended}
-}
-
-func isPanic(err error) bool {
-	var p *panicError
-	return errors.As(err, &p)
 }
 
 // place names the step and the line of the attribute at fault, or else of the
@@ -95,7 +76,7 @@ func (w *worker) event(e Event) {
 }
 
 // do brings the step's action to its end: found in the store, done by
-// somebody else in the meantime, or run here.
+// somebody else in the meantime, or performed for this run.
 func (w *worker) do(ctx context.Context) (*Ended, error) {
 	ended := &Ended{Planned: w.planned, Type: StepCached}
 	a := w.planned.action
@@ -105,202 +86,81 @@ func (w *worker) do(ctx context.Context) (*Ended, error) {
 			return ended, err
 		}
 	}
-	ended.Record.Action = a.id
-	hit := func() (bool, error) {
-		if w.planned.rerun {
-			return false, nil
+	ended.Record = store.Record{Action: a.id, Preimage: a.preimage, Step: w.planned.ID, Run: w.run}
+	found := errors.New("to be run again")
+	if !w.planned.rerun { // what is there needs no executor
+		var r store.Record
+		if r, found = w.store.Lookup(ctx, a.id); found == nil {
+			ended.Record = r
+		} else if !errors.Is(found, store.ErrNotFound) {
+			return ended, found
 		}
-		r, err := w.store.Lookup(ctx, a.id)
-		if errors.Is(err, store.ErrNotFound) {
-			return false, nil
-		} else if err != nil {
-			return false, err
+	}
+	if found != nil {
+		result, err := w.attempts(ctx, a, ended)
+		if err != nil {
+			return ended, err
 		}
-		ended.Record = r
-		return true, w.store.SetLast(w.lastName, a.id)
+		ended.Record = result.Record
+		if !result.Found {
+			ended.Type = StepDone
+		}
 	}
-	if ok, err := hit(); ok || err != nil {
-		return ended, err
-	}
-	unlock, err := w.store.Lock(ctx, a.id, func(holder string) {
-		w.event(Event{Type: StepWaiting, Action: a.id.String(), Holder: holder})
-	})
-	if err != nil {
-		return ended, err
-	}
-	defer unlock()
-	if ok, err := hit(); ok || err != nil {
-		return ended, err
-	}
-	ended.Type = StepDone
-	ended.Record, err = w.perform(ctx, a, ended)
-	return ended, err
+	return ended, w.store.SetLast(w.lastName, a.id)
 }
 
-// perform runs the action, holding its lock, and records the result.
-func (w *worker) perform(ctx context.Context, a *action, ended *Ended) (store.Record, error) {
-	r := store.Record{Action: a.id, Preimage: a.preimage, Step: w.planned.ID, Run: w.run, Started: time.Now().UTC()}
-	if w.planned.rerun {
-		if err := w.store.DropCheckpoint(a.id); err != nil {
-			return r, err
-		}
-	}
-	ended.Because = w.planned.Reasons
-	if w.planned.Verdict == Unknown {
-		ended.Because = because(ctx, w.store, w.lastName, a)
-	}
-	w.event(Event{Type: StepStarted, Stage: w.planned.Stage.Name, Pos: w.planned.Pos, Action: a.id.String(),
-		Reasons: ended.Because, Resumed: w.store.HasCheckpoint(a.id)})
-	output, err := w.attempts(ctx, a, &r)
-	if err != nil {
-		return r, err
-	}
-	r.Output, r.Elapsed = output, time.Since(r.Started)
-	if err := a.unchanged(ctx, w.store); err != nil {
-		return r, err
-	}
-	// What is done is kept, also when the run was interrupted meanwhile.
-	if err := w.store.Record(context.WithoutCancel(ctx), r); err != nil {
-		return r, err
-	}
-	if err := w.store.SetLast(w.lastName, a.id); err != nil {
-		return r, err
-	}
-	return r, w.store.DropCheckpoint(a.id)
-}
-
-// attempts runs the stage until it succeeds, at most Retries+1 times.
-func (w *worker) attempts(ctx context.Context, a *action, r *store.Record) (json.RawMessage, error) {
+// attempts has the job performed until that succeeds, at most Retries+1 times.
+func (w *worker) attempts(ctx context.Context, a *action, ended *Ended) (Result, error) {
+	report := w.reporter(ctx, a, ended)
 	for n := 1; ; n++ {
-		output, err := w.attempt(ctx, a, r)
+		job, err := w.job(a, n)
+		if err != nil {
+			return Result{}, err
+		}
+		result, err := w.executor.Perform(ctx, job, report)
 		if err == nil || ctx.Err() != nil || n > w.planned.Retries || isPanic(err) {
-			return output, err
+			return result, err
 		}
-		w.event(Event{Type: StepRetry, Attempt: n, Error: err.Error()})
+		w.event(Event{Type: StepRetry, Attempt: n, Error: w.place(err).reason()})
 		select {
-		case <-time.After(w.opt.Backoff << min(n-1, 5)):
+		case <-time.After(w.backoff << min(n-1, 5)):
 		case <-ctx.Done():
-			return nil, err
+			return Result{}, err
 		}
 	}
 }
 
-// attempt runs the stage once and stores the files that it made.
-func (w *worker) attempt(ctx context.Context, a *action, r *store.Record) (json.RawMessage, error) {
-	config, err := a.fetch(ctx, w.store)
-	if err != nil {
-		return nil, fmt.Errorf("an input could not be read from the store (run again to make it anew): %w", err)
-	}
-	work, err := w.store.Temp()
+// job is the nth attempt at the action.
+func (w *worker) job(a *action, n int) (*Job, error) {
+	j, err := newJob(a, w.planned.Step)
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(work)
-	env := Env{Work: work, CPUs: int(w.planned.Resources["cpus"]), Lineage: w.lineage}
-	env.open = func() (string, error) { return w.store.Checkpoint(a.id) }
-	output, err := w.call(ctx, config, env)
-	if err != nil {
-		return nil, err
-	}
-	made := settable(output)
-	r.Objects = nil
-	err = eachFile(made, func(f *artifacts.File) error { return w.keep(ctx, f, r) })
-	if err != nil {
-		return nil, fmt.Errorf("storing what the stage made: %w", err)
-	}
-	b, err := canonical(made.Interface())
-	if err != nil {
-		return nil, fmt.Errorf("the stage's output is no value: %w", err)
-	}
-	return b, nil
+	j.Resources, j.GPUs = maps.Clone(w.granted.amounts), w.granted.gpus
+	j.Run, j.Attempt, j.Rerun = w.run, n, w.planned.rerun
+	j.Lineage, j.LogLevel = w.lineage, w.logLevel
+	return j, nil
 }
 
-// keep makes sure that a file of the output is in the store, and notes it.
-func (w *worker) keep(ctx context.Context, f *artifacts.File, r *store.Record) (err error) {
-	stored := !f.Digest.IsZero()
-	if stored { // handed through from an input: in the store, unless it was a local file
-		_, err := w.store.Fetch(ctx, *f)
-		stored = err == nil
-	}
-	if !stored && f.Path != "" {
-		name := filepath.Base(f.Path)
-		if *f, err = w.store.Import(ctx, f.Path); err != nil {
-			return err
-		}
-		f.Name = name
-	}
-	object := artifacts.File{Digest: f.Digest, Size: f.Size, Tree: f.Tree}
-	if !f.Digest.IsZero() && !slices.Contains(r.Objects, object) {
-		r.Objects = append(r.Objects, object)
-	}
-	return nil
-}
-
-// call runs the stage's function with a timeout, and turns a panic into an error.
-func (w *worker) call(ctx context.Context, config any, env Env) (output any, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = &panicError{v, string(debug.Stack())}
-		}
-	}()
-	if t := w.planned.Timeout; t > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, t, errTimeout)
-		defer cancel()
-		defer func() {
-			if err != nil && context.Cause(ctx) == errTimeout {
-				err = fmt.Errorf("stopped after its timeout of %v", t)
+// reporter returns what an executor reports to: it adds what the plan knows. Of
+// several attempts, the first tells that the step has started.
+func (w *worker) reporter(ctx context.Context, a *action, ended *Ended) func(Event) {
+	started := false
+	return func(e Event) {
+		switch e.Type {
+		case StepWaiting:
+			e.Action = a.id.String()
+		case StepStarted:
+			if started {
+				return
 			}
-		}()
+			started = true
+			ended.Because = w.planned.Reasons
+			if w.planned.Verdict == Unknown {
+				ended.Because = because(ctx, w.store, w.lastName, a)
+			}
+			e.Stage, e.Pos, e.Action, e.Reasons = w.planned.Stage.Name, w.planned.Pos, a.id.String(), ended.Because
+		}
+		w.event(e)
 	}
-	wire := &wire{w: w}
-	defer wire.cut()
-	env.Progress = wire.progress
-	log := zerolog.New(wire).Level(w.opt.LogLevel)
-	return w.planned.Stage.run(log.WithContext(With(ctx, env)), config)
-}
-
-// lineage asks the run for the steps that this one needs. The run answers as
-// long as it waits for this worker.
-func (w *worker) lineage() []Ancestor {
-	answer := make(chan []Ancestor, 1)
-	w.send <- message{step: w.step, lineage: answer}
-	return <-answer
-}
-
-// wire carries what a stage reports. It is cut when the stage returns, so that
-// a goroutine it left behind cannot disturb the run.
-type wire struct {
-	w    *worker
-	mu   sync.Mutex
-	down bool
-	last time.Time
-}
-
-func (l *wire) progress(p Progress) {
-	const interval = 100 * time.Millisecond
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	now := time.Now()
-	if l.down || now.Sub(l.last) < interval && (p.Total == 0 || p.Done < p.Total) {
-		return
-	}
-	l.last = now
-	l.w.event(Event{Type: StepProgress, Progress: &p})
-}
-
-// Write takes a line of the stage's log, as JSON.
-func (l *wire) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.down {
-		l.w.event(Event{Type: StepLog, Log: slices.Clone(json.RawMessage(b))})
-	}
-	return len(b), nil
-}
-
-func (l *wire) cut() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.down = true
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -32,6 +33,10 @@ is up to the test.
 	pipeline.Define("stubborn", 1, "Sleeps, and does not stop when it is told to.", stubbornConfig{}, runStubborn),
 	pipeline.Define("fail", 1, "Fails.", failConfig{Message: "it was told to"}, runFail),
 	pipeline.Define("panic", 1, "Panics.", struct{}{}, runPanic),
+	pipeline.Define("bolt", 1, "Panics in a goroutine of its own.", struct{}{}, runBolt),
+	pipeline.Define("hoard", 1, "Allocates without end.", struct{}{}, runHoard),
+	pipeline.Define("parent", 1, "Starts a process that sleeps, and waits for it.", struct{}{}, runParent),
+	pipeline.Define("chatter", 1, "Prints.", struct{}{}, runChatter),
 }
 
 // trace adds a line to the file $TRACE, and leaves the process's id beside it.
@@ -179,6 +184,40 @@ func runFail(_ context.Context, c failConfig) (struct{}, error) {
 		}
 	}
 	return struct{}{}, errors.New(c.Message)
+}
+
+func runBolt(context.Context, struct{}) (struct{}, error) {
+	trace("bolt")
+	go panic("out of reach")
+	select {}
+}
+
+var hoarded [][]byte
+
+func runHoard(context.Context, struct{}) (struct{}, error) {
+	trace("hoard")
+	for {
+		b := make([]byte, 1<<20)
+		for i := 0; i < len(b); i += 4096 {
+			b[i] = 1
+		}
+		hoarded = append(hoarded, b)
+	}
+}
+
+func runParent(context.Context, struct{}) (struct{}, error) {
+	cmd := exec.Command("sleep", "1000")
+	if err := cmd.Start(); err != nil {
+		return struct{}{}, err
+	}
+	trace("parent %d of %d", os.Getpid(), cmd.Process.Pid)
+	return struct{}{}, cmd.Wait()
+}
+
+func runChatter(context.Context, struct{}) (struct{}, error) {
+	fmt.Println("to standard output")
+	fmt.Fprintln(os.Stderr, "to standard error")
+	return struct{}{}, nil
 }
 
 func runPanic(context.Context, struct{}) (struct{}, error) {

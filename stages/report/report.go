@@ -27,7 +27,7 @@ points show where they came from, on hover, by a tap or by the keyboard, and lin
 to the step, whose verdict, time, attributes and outputs the page lists beside a
 drawing of the graph. So do texts that steps yield. The verdicts are those of the
 run that made the page.`,
-	Config{}, run)
+	Config{}, run).WithLineage()
 
 // Config is what a recipe may write in the block.
 type Config struct {

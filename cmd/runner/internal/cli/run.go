@@ -15,12 +15,15 @@ import (
 
 	"eyrie/cmd/runner/internal/view"
 	"eyrie/pipeline"
+	"eyrie/pipeline/isolate"
 )
 
 func (a *app) runCommand() *cobra.Command {
 	var opt pipeline.PlanOptions
 	var failFast bool
 	var resources []string
+	var isolated bool
+	var grace time.Duration
 	cmd := &cobra.Command{
 		Use:               "run RECIPE",
 		Short:             "Run what has no result yet, and print the recipe's outputs",
@@ -31,7 +34,10 @@ func (a *app) runCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r := &runner{app: a, recipe: args[0], plan: opt, opt: pipeline.RunOptions{
+			if grace < 0 {
+				return invalidf("--grace %v: want a time that is not negative", grace)
+			}
+			r := &runner{app: a, recipe: args[0], plan: opt, isolated: isolated, grace: grace, opt: pipeline.RunOptions{
 				Jobs: a.jobs, FailFast: failFast, Resources: has, LogLevel: a.level(),
 			}}
 			return r.run(cmd.Context())
@@ -39,6 +45,8 @@ func (a *app) runCommand() *cobra.Command {
 	}
 	a.planFlags(cmd, &opt)
 	cmd.Flags().BoolVar(&failFast, "fail-fast", false, "start nothing more after a failure")
+	cmd.Flags().BoolVar(&isolated, "isolate", false, "run each step in a process of its own, so that one that crashes, takes all memory or does not stop fails alone")
+	cmd.Flags().DurationVar(&grace, "grace", 30*time.Second, "with --isolate, how long a step that is told to stop may take for that")
 	cmd.Flags().StringArrayVar(&resources, "resource", nil, "what this machine has, as `name=amount`, such as gpus=1; may be repeated")
 	return cmd
 }
@@ -65,10 +73,12 @@ func parseResources(flags []string) (map[string]float64, error) {
 // runner is one use of the command run.
 type runner struct {
 	*app
-	recipe string
-	plan   pipeline.PlanOptions
-	opt    pipeline.RunOptions
-	style  view.Style
+	recipe   string
+	plan     pipeline.PlanOptions
+	opt      pipeline.RunOptions
+	isolated bool
+	grace    time.Duration
+	style    view.Style
 }
 
 // run plans, executes and sums up.
@@ -84,6 +94,9 @@ func (r *runner) run(parent context.Context) error {
 		return err
 	}
 	defer store.Close()
+	if r.isolated {
+		r.opt.Executor = &isolate.Executor{Store: store, Command: performer(r.storeDir(r.recipe)), Grace: r.grace}
+	}
 	if !r.json {
 		say(r.out, "%s: %s", r.recipe, tally(plan))
 	}

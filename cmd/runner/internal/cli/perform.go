@@ -1,0 +1,53 @@
+package cli
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+
+	"github.com/spf13/cobra"
+
+	"eyrie/artifacts/store"
+	"eyrie/pipeline/isolate"
+)
+
+// performCommand is what run --isolate starts for each step.
+func (a *app) performCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    "perform",
+		Short:  "Perform the job on standard input",
+		Hidden: true,
+		Args:   exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if a.store == "" {
+				return invalidf("runner perform: --store is missing")
+			}
+			s, err := store.Open(a.store)
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			return isolate.Serve(cmd.Context(), s, a.stages)
+		},
+	}
+}
+
+// performer returns what makes the commands of a run's steps. They run the image
+// that this process runs, also when the file that it came from has been replaced.
+func performer(store string) func() *exec.Cmd {
+	if abs, err := filepath.Abs(store); err == nil {
+		store = abs
+	}
+	self, err := os.Executable()
+	if runtime.GOOS == "linux" {
+		self = "/proc/self/exe"
+	} else if err != nil {
+		self = os.Args[0]
+	}
+	return func() *exec.Cmd {
+		cmd := exec.Command(self, "perform", "--store", store)
+		cmd.Args[0] = os.Args[0]
+		return cmd
+	}
+}

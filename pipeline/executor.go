@@ -1,0 +1,43 @@
+package pipeline
+
+import (
+	"context"
+
+	"eyrie/artifacts/store"
+)
+
+// Executor performs jobs: in this process, in one of its own for each, on
+// another machine. Package executortest is its conformance suite.
+type Executor interface {
+	// Perform makes one attempt at a job, wherever it chooses, with what [Perform]
+	// does there. It returns when nothing of the attempt is running any more: then
+	// its lock is free, and its record is in the store or will never be.
+	//
+	// When ctx is cancelled it tells the stage to stop, gives it time to write its
+	// checkpoint, and returns an error.
+	//
+	// It calls report for each event, StepWaiting, StepStarted, StepProgress and
+	// StepLog, one call at a time and none after it has returned. The caller adds
+	// what it knows itself: the step, its place and its reasons.
+	//
+	// An error that is a [mistake.Mistake] is about an attribute. One that is a
+	// *[CrashError] says that the stage did not return.
+	Perform(ctx context.Context, job *Job, report func(Event)) (Result, error)
+}
+
+// Result is how an attempt ended well.
+type Result struct {
+	Record store.Record `json:"record"`          // which is in the store
+	Found  bool         `json:"found,omitempty"` // somebody else made it while the job waited for the lock
+}
+
+// InProcess returns the executor that runs stages as goroutines of this process.
+// It costs nothing, and what it cannot hold is a stage that takes the process with
+// it: that panics in a goroutine of its own, takes all memory or does not stop.
+func InProcess(s *store.Store) Executor { return inProcess{s} }
+
+type inProcess struct{ store *store.Store }
+
+func (x inProcess) Perform(ctx context.Context, job *Job, report func(Event)) (Result, error) {
+	return Perform(ctx, x.store, job, report)
+}

@@ -1,0 +1,171 @@
+package executortest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"eyrie/artifacts"
+	"eyrie/pipeline"
+)
+
+// Stages are what the suite has executors perform.
+var Stages = []*pipeline.Stage{
+	pipeline.Define("copy", 1, "Copies a file, or makes a tree of it.", copyConfig{}, runCopy),
+	pipeline.Define("chatty", 1, "Reports and logs.", none{}, runChatty),
+	pipeline.Define("picky", 1, "Takes none of its attributes.", pickyConfig{}, runPicky),
+	pipeline.Define("panic", 1, "Panics.", none{}, func(context.Context, none) (none, error) { panic("out of luck") }),
+	pipeline.Define("wait", 1, "Waits until it is told to stop.", none{}, func(ctx context.Context, _ none) (none, error) { <-ctx.Done(); return none{}, ctx.Err() }),
+	pipeline.Define("resume", 1, "Needs two goes.", none{}, runResume),
+	pipeline.Define("flaky", 1, "Succeeds the third time.", triesConfig{}, runFlaky),
+	pipeline.Define("once", 1, "Takes a while.", triesConfig{}, runOnce),
+	pipeline.Define("secret", 1, "Counts the letters of a secret.", secretConfig{}, runSecret),
+	pipeline.Define("ask", 1, "Gives what it was granted.", none{}, runAsk).WithLineage(),
+	pipeline.Define("babbling", 1, "Goes on reporting when it has returned.", none{}, runBabbling),
+	pipeline.Define("bolt", 1, "Panics in a goroutine.", none{}, func(context.Context, none) (none, error) { go panic("out of reach"); select {} }),
+	pipeline.Define("leave", 1, "Leaves the process.", none{}, func(context.Context, none) (none, error) { os.Exit(7); return none{}, nil }),
+	pipeline.Define("stubborn", 1, "Does not stop.", none{}, runStubborn),
+	pipeline.Define("print", 1, "Prints.", none{}, runPrint),
+}
+
+type none struct{}
+
+type copyConfig struct {
+	In   artifacts.File `json:"in"`
+	Note string         `json:"note,omitempty" key:"-"`
+	Tree bool           `json:"tree,omitempty"`
+}
+
+type copyOutput struct {
+	Text string         `json:"text"`
+	File artifacts.File `json:"file"`
+	Same artifacts.File `json:"same"` // what it was given
+}
+
+func runCopy(ctx context.Context, c copyConfig) (copyOutput, error) {
+	b, err := c.In.ReadFile()
+	if err != nil {
+		return copyOutput{}, err
+	}
+	path := pipeline.Path(ctx, "copy")
+	o := copyOutput{string(b), artifacts.Local(path), c.In}
+	if c.Tree {
+		if err := os.Mkdir(path, 0o777); err != nil {
+			return o, err
+		}
+		path = filepath.Join(path, "leaf")
+	}
+	return o, os.WriteFile(path, []byte(strings.ToUpper(string(b))), 0o666)
+}
+
+func runChatty(ctx context.Context, _ none) (none, error) {
+	zerolog.Ctx(ctx).Info().Msg("begins")
+	pipeline.Report(ctx, pipeline.Progress{Done: 1, Total: 2, Unit: "steps", Note: "half"})
+	zerolog.Ctx(ctx).Info().Msg("ends")
+	return none{}, nil
+}
+
+type pickyConfig struct {
+	X     float64 `json:"x,omitempty"`
+	Token string  `json:"token,omitempty"`
+}
+
+func runPicky(_ context.Context, c pickyConfig) (none, error) {
+	if c.Token != "" {
+		return none{}, pipeline.Badf("token", "%s is not to my taste", c.Token)
+	}
+	return none{}, pipeline.Badf("x", "%v is not to my taste", c.X)
+}
+
+func runResume(ctx context.Context, _ none) (none, error) {
+	saved := filepath.Join(pipeline.Checkpoint(ctx), "saved")
+	if _, err := os.Stat(saved); err == nil {
+		return none{}, nil
+	}
+	pipeline.Report(ctx, pipeline.Progress{Done: 1})
+	<-ctx.Done()
+	return none{}, errors.Join(ctx.Err(), os.WriteFile(saved, nil, 0o666))
+}
+
+type triesConfig struct {
+	Tries   string  `json:"tries" key:"-"`
+	Seconds float64 `json:"seconds,omitempty"`
+}
+
+// mark adds a letter to the file and returns how many there are.
+func (c triesConfig) mark() (int, error) {
+	b, _ := os.ReadFile(c.Tries)
+	b = append(b, 'x')
+	return len(b), os.WriteFile(c.Tries, b, 0o666)
+}
+
+func runFlaky(_ context.Context, c triesConfig) (none, error) {
+	n, err := c.mark()
+	if err == nil && n < 3 {
+		err = fmt.Errorf("attempt %d", n)
+	}
+	return none{}, err
+}
+
+func runOnce(_ context.Context, c triesConfig) (none, error) {
+	_, err := c.mark()
+	time.Sleep(time.Duration(c.Seconds * float64(time.Second)))
+	return none{}, err
+}
+
+type secretConfig struct {
+	Token string `json:"token"`
+}
+
+type secretOutput struct {
+	Length int `json:"length"`
+}
+
+func runSecret(_ context.Context, c secretConfig) (secretOutput, error) {
+	return secretOutput{len(c.Token)}, nil
+}
+
+type askOutput struct {
+	Lineage []string `json:"lineage"`
+	GPUs    []int    `json:"gpus"`
+	CPUs    int      `json:"cpus"`
+}
+
+func runAsk(ctx context.Context, _ none) (askOutput, error) {
+	o := askOutput{GPUs: pipeline.GPUs(ctx), CPUs: pipeline.CPUs(ctx)}
+	for _, a := range pipeline.Lineage(ctx) {
+		if !a.Finished || a.Output == nil {
+			return o, fmt.Errorf("%+v", a)
+		}
+		o.Lineage = append(o.Lineage, a.ID)
+	}
+	return o, nil
+}
+
+func runBabbling(ctx context.Context, _ none) (none, error) {
+	go func() {
+		for range 100 {
+			zerolog.Ctx(ctx).Info().Msg("still here")
+			pipeline.Report(ctx, pipeline.Progress{Done: 1})
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	return none{}, nil
+}
+
+func runStubborn(ctx context.Context, _ none) (none, error) {
+	pipeline.Report(ctx, pipeline.Progress{Done: 1})
+	select {}
+}
+
+func runPrint(context.Context, none) (none, error) {
+	fmt.Println("to standard output")
+	fmt.Fprint(os.Stderr, "to standard error")
+	return none{}, nil
+}

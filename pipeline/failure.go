@@ -1,0 +1,59 @@
+package pipeline
+
+import (
+	"errors"
+
+	"eyrie/pipeline/mistake"
+)
+
+// CrashError says that an attempt ended other than by the stage's return.
+type CrashError struct {
+	Reason string // one line: "the stage panicked: …"
+	Panic  bool   // a mistake in the stage: another attempt would end likewise
+	Stack  string // for the journal; "" where there is none
+}
+
+func (e *CrashError) Error() string { return e.Reason }
+
+// PanicError returns the error of a stage that panicked.
+func PanicError(value, stack string) *CrashError {
+	return &CrashError{"the stage panicked: " + value + " (a mistake in the stage; the stack is in the run's journal)", true, stack}
+}
+
+func isPanic(err error) bool {
+	var crash *CrashError
+	return errors.As(err, &crash) && crash.Panic
+}
+
+// Failure is an attempt's error in a form that crosses processes. What is kept of
+// an error is what a run does with it: its text, the attribute that it is about,
+// and whether it was a crash.
+type Failure struct {
+	Message string `json:"message"`
+	Path    string `json:"path,omitempty"` // of the mistake; Message is then what is wrong there
+	Crash   bool   `json:"crash,omitempty"`
+	Panic   bool   `json:"panic,omitempty"`
+	Stack   string `json:"stack,omitempty"`
+}
+
+// NewFailure describes an error, which must not be nil.
+func NewFailure(err error) *Failure {
+	if crash := (*CrashError)(nil); errors.As(err, &crash) {
+		return &Failure{Message: err.Error(), Crash: true, Panic: crash.Panic, Stack: crash.Stack}
+	}
+	if all := mistake.Of(err); len(all) == 1 && len(all[0].Path) > 0 {
+		return &Failure{Message: all[0].Err.Error(), Path: all[0].Path.String()}
+	}
+	return &Failure{Message: err.Error()}
+}
+
+// Err returns the error that was described.
+func (f *Failure) Err() error {
+	switch {
+	case f.Crash:
+		return &CrashError{f.Message, f.Panic, f.Stack}
+	case f.Path != "":
+		return &mistake.Mistake{Path: mistake.Parse(f.Path), Err: errors.New(f.Message)}
+	}
+	return errors.New(f.Message)
+}

@@ -1,0 +1,144 @@
+package isolate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"eyrie/artifacts/store"
+	"eyrie/pipeline"
+	"eyrie/pipeline/executortest"
+)
+
+// The test binary is also the process of a step, in which this variable names the
+// store.
+const storeVariable = "ISOLATE_TEST_STORE"
+
+func TestMain(m *testing.M) {
+	dir := os.Getenv(storeVariable)
+	if dir == "" {
+		os.Exit(m.Run())
+	}
+	s, err := store.Open(dir)
+	if err == nil {
+		err = Serve(context.Background(), s, executortest.Stages)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	_ = s.Close()
+	os.Exit(0)
+}
+
+func TestExecutor(t *testing.T) {
+	executortest.Run(t, executortest.Subject{Apart: true, New: func(_ *testing.T, s *store.Store, dir string) pipeline.Executor {
+		return &Executor{Store: s, Grace: 200 * time.Millisecond, Command: func() *exec.Cmd {
+			cmd := exec.Command(os.Args[0])
+			cmd.Env = append(os.Environ(), storeVariable+"="+dir)
+			return cmd
+		}}
+	}})
+}
+
+// The timeout is the stage's: a process that takes longer to store what the stage
+// made is left alone.
+func TestStoringIsNoPartOfTheTimeout(t *testing.T) {
+	for _, returned := range []bool{false, true} {
+		c := &child{cmd: exec.Command("sleep", "0.3"), job: &pipeline.Job{Timeout: time.Millisecond}, started: newGate(), returned: newGate()}
+		c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		if err := c.cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if returned {
+			c.returned.open()
+		}
+		c.started.open()
+		ended, watched := make(chan struct{}), make(chan error, 1)
+		go func() { watched <- c.watch(t.Context(), 50*time.Millisecond, ended) }()
+		err := c.cmd.Wait()
+		close(ended)
+		if killed := <-watched; (err == nil) != returned || (killed == nil) != returned {
+			t.Errorf("the stage has returned: %v; killed: %v, %v", returned, killed, err)
+		}
+	}
+}
+
+// What is no Go program's last words is the log's, in lines; a line without an end
+// is told at the end, and one that is too long in parts.
+func TestOutput(t *testing.T) {
+	var lines []string
+	o := &output{level: zerolog.InfoLevel, report: func(e pipeline.Event) { lines = append(lines, string(e.Log)) }}
+	for _, s := range []string{"on", "e\n\ntwo \"2\"\npan", "ic: boom\n\ngoroutine 1", " [running]:\n"} {
+		fmt.Fprint(o, s)
+	}
+	want := `[{"level":"info","message":"one"} {"level":"info","message":"two \"2\""}]`
+	if got := fmt.Sprint(lines); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got := string(o.end(true)); got != "panic: boom\n\ngoroutine 1 [running]:\n" {
+		t.Errorf("last words %q", got)
+	}
+	fmt.Fprint(o, strings.Repeat("x", 2*longestWords))
+	if n := len(o.end(true)); n != longestWords {
+		t.Errorf("%d bytes of last words", n)
+	}
+	lines = nil
+	fine := &output{level: zerolog.InfoLevel, report: o.report}
+	fmt.Fprint(fine, strings.Repeat("y", longestLine+1))
+	fmt.Fprint(fine, "runtime: 3 s\nno end")
+	if fine.end(false) != nil || len(lines) != 3 || !strings.Contains(lines[1], `"runtime: 3 s"`) || !strings.Contains(lines[2], `"no end"`) {
+		t.Errorf("%d lines: %.80s", len(lines), lines)
+	}
+}
+
+// GPUs are numbered among those that the runner is shown.
+func TestVisible(t *testing.T) {
+	tests := []struct {
+		gpus        []int
+		shown, want string
+	}{
+		{nil, "2,3", "[]"},
+		{[]int{0, 1}, "", "[CUDA_VISIBLE_DEVICES=0,1]"},
+		{[]int{1}, "2, 3", "[CUDA_VISIBLE_DEVICES=3]"},
+		{[]int{0}, "GPU-8f", "[CUDA_VISIBLE_DEVICES=GPU-8f]"},
+	}
+	for _, test := range tests {
+		if got := fmt.Sprint(visible(test.gpus, func(string) string { return test.shown })); got != test.want {
+			t.Errorf("%v of %q: %s, want %s", test.gpus, test.shown, got, test.want)
+		}
+	}
+}
+
+// What a Go program says when it crashes becomes one line for the step.
+func TestExplain(t *testing.T) {
+	tests := []struct {
+		words  string
+		memory float64
+		want   string
+		panics bool
+	}{
+		{"panic: boom\n\ngoroutine 1 [running]:\n", 0, "the stage panicked: boom (", true},
+		{"runtime: out of memory: cannot allocate 4194304-byte block\nfatal error: out of memory\n", 0, "it ran out of memory", false},
+		{"fatal error: runtime: cannot allocate memory\n", 3 << 19, "it ran out of memory (its resources.memory is 1.5 MiB)", false},
+		{"runtime/cgo: pthread_create failed: Resource temporarily unavailable\nSIGABRT: abort\n", 1 << 20, "it ran out of memory (", false},
+		{"runtime/cgo: pthread_create failed: Resource temporarily unavailable\n", 0, "the step's process crashed: runtime/cgo: pthread", false},
+		{"fatal error: all goroutines are asleep - deadlock!\n", 1 << 20, "the step's process crashed: fatal error: all goroutines", false},
+	}
+	for _, test := range tests {
+		c := &child{job: &pipeline.Job{Resources: map[string]float64{"memory": test.memory}}}
+		err := c.explain([]byte(test.words))
+		var crash *pipeline.CrashError
+		if !errors.As(err, &crash) || !strings.HasPrefix(crash.Reason, test.want) || crash.Panic != test.panics || crash.Stack != test.words {
+			t.Errorf("%q: %+v", test.words, crash)
+		}
+	}
+}

@@ -1,0 +1,206 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"eyrie/artifacts"
+	"eyrie/artifacts/store"
+)
+
+// Perform makes one attempt at a job in this process. It holds the action's lock
+// meanwhile, looks whether somebody else has done it, runs the stage with a work
+// directory and a checkpoint directory of the store, imports the files that it
+// made, checks that no input changed, and writes the record last. A job that was
+// decoded must be bound to its stage.
+func Perform(ctx context.Context, s *store.Store, job *Job, report func(Event)) (Result, error) {
+	config, preimage, err := job.config()
+	if err != nil {
+		return Result{}, err
+	}
+	unlock, err := s.Lock(ctx, job.Action, func(holder string) { report(Event{Type: StepWaiting, Holder: holder}) })
+	if err != nil {
+		return Result{}, err
+	}
+	defer unlock()
+	if !job.Rerun {
+		if r, err := s.Lookup(ctx, job.Action); err == nil {
+			return Result{r, true}, nil
+		} else if !errors.Is(err, store.ErrNotFound) {
+			return Result{}, err
+		}
+	} else if job.Attempt <= 1 { // a further attempt goes on from the one before
+		if err := s.DropCheckpoint(job.Action); err != nil {
+			return Result{}, err
+		}
+	}
+	report(Event{Type: StepStarted, Resumed: s.HasCheckpoint(job.Action)})
+	p := &performer{store: s, job: job, report: report}
+	p.record = store.Record{Action: job.Action, Preimage: preimage, Step: job.Step, Run: job.Run, Started: time.Now().UTC()}
+	if err := p.perform(ctx, config); err != nil {
+		return Result{}, err
+	}
+	return Result{Record: p.record}, nil
+}
+
+// performer is one attempt.
+type performer struct {
+	store  *store.Store
+	job    *Job
+	report func(Event)
+	record store.Record
+}
+
+func (p *performer) perform(ctx context.Context, config any) (err error) {
+	r := &p.record
+	if r.Output, err = p.output(ctx, config); err != nil {
+		return err
+	}
+	r.Elapsed = time.Since(r.Started)
+	if err := p.job.unchanged(ctx, p.store); err != nil {
+		return err
+	}
+	// What is done is kept, also when the run was interrupted meanwhile.
+	if err := p.store.Record(context.WithoutCancel(ctx), *r); err != nil {
+		return err
+	}
+	return p.store.DropCheckpoint(r.Action)
+}
+
+// output runs the stage and stores the files that it made.
+func (p *performer) output(ctx context.Context, config any) (json.RawMessage, error) {
+	config, err := p.job.fetch(ctx, p.store, config)
+	if err != nil {
+		return nil, fmt.Errorf("an input could not be read from the store (run again to make it anew): %w", err)
+	}
+	work, err := p.store.Temp()
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(work)
+	output, err := p.call(ctx, config, work)
+	if err != nil {
+		return nil, err
+	}
+	made := settable(output)
+	if err := eachFile(made, func(f *artifacts.File) error { return p.keep(ctx, f) }); err != nil {
+		return nil, fmt.Errorf("storing what the stage made: %w", err)
+	}
+	b, err := canonical(made.Interface())
+	if err != nil {
+		return nil, fmt.Errorf("the stage's output is no value: %w", err)
+	}
+	return b, nil
+}
+
+// keep makes sure that a file of the output is in the store, and notes it.
+func (p *performer) keep(ctx context.Context, f *artifacts.File) (err error) {
+	stored := !f.Digest.IsZero()
+	if stored { // handed through from an input: in the store, unless it was a local file
+		_, err := p.store.Fetch(ctx, *f)
+		stored = err == nil
+	}
+	if !stored && f.Path != "" {
+		name := filepath.Base(f.Path)
+		if *f, err = p.store.Import(ctx, f.Path); err != nil {
+			return err
+		}
+		f.Name = name
+	}
+	object := artifacts.File{Digest: f.Digest, Size: f.Size, Tree: f.Tree}
+	if !f.Digest.IsZero() && !slices.Contains(p.record.Objects, object) {
+		p.record.Objects = append(p.record.Objects, object)
+	}
+	return nil
+}
+
+// call runs the stage's function with a timeout, and turns a panic into an error.
+func (p *performer) call(ctx context.Context, config any, work string) (output any, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = PanicError(fmt.Sprint(v), string(debug.Stack()))
+		}
+	}()
+	if t := p.job.Timeout; t > 0 {
+		timeout := errors.New("timeout")
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, t, timeout)
+		defer cancel()
+		defer func() {
+			if err != nil && context.Cause(ctx) == timeout {
+				err = TimeoutError(t)
+			}
+		}()
+	}
+	if p.job.Returned != nil {
+		defer p.job.Returned()
+	}
+	wire := &wire{report: p.report}
+	defer wire.cut()
+	log := zerolog.New(wire).Level(p.job.LogLevel)
+	return p.job.stage.run(log.WithContext(With(ctx, p.env(work, wire))), config)
+}
+
+// TimeoutError returns the error of an attempt that took longer than it may.
+func TimeoutError(t time.Duration) error { return fmt.Errorf("stopped after its timeout of %v", t) }
+
+// env is what the stage may use.
+func (p *performer) env(work string, wire *wire) Env {
+	return Env{
+		Work: work, CPUs: int(p.job.Resources["cpus"]), GPUs: p.job.GPUs, Progress: wire.progress,
+		Lineage: func() []Ancestor {
+			if !p.job.stage.lineage {
+				panic("pipeline.Lineage: the stage " + p.job.Stage + " is not defined with WithLineage")
+			}
+			return p.job.Lineage
+		},
+		open: func() (string, error) { return p.store.Checkpoint(p.job.Action) },
+	}
+}
+
+// wire carries what a stage reports. It is cut when the stage returns, so that
+// a goroutine it left behind cannot disturb the run.
+type wire struct {
+	report func(Event)
+	mu     sync.Mutex
+	down   bool
+	last   time.Time
+}
+
+func (l *wire) progress(p Progress) {
+	const interval = 100 * time.Millisecond
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	if l.down || now.Sub(l.last) < interval && (p.Total == 0 || p.Done < p.Total) {
+		return
+	}
+	l.last = now
+	l.report(Event{Type: StepProgress, Progress: &p})
+}
+
+// Write takes a line of the stage's log, as JSON.
+func (l *wire) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.down {
+		l.report(Event{Type: StepLog, Log: slices.Clone(json.RawMessage(b))})
+	}
+	return len(b), nil
+}
+
+func (l *wire) cut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.down = true
+}
