@@ -9,14 +9,14 @@ package nn
 const momentRows = 256
 
 // strips returns how many strips the layer's channels make.
-func (l *layer) strips(lanes int) int { return (l.out + lanes - 1) / lanes }
+func (l *sized) strips(lanes int) int { return (l.out + lanes - 1) / lanes }
 
 // border returns the width of the border of zeros.
-func (l *layer) border() int { return l.kernel / 2 }
+func (l *sized) border() int { return l.kernel / 2 }
 
 // frame returns how many floats a bordered strip of the input takes, and its
 // distance between rows.
-func (l *layer) frame(lanes int) (size, row int) {
+func (l *sized) frame(lanes int) (size, row int) {
 	p := 2 * l.border()
 	return (l.inH + p) * (l.inW + p) * lanes, (l.inW + p) * lanes
 }
@@ -59,7 +59,7 @@ func (t *depthwiseForward) run(chunkNo int, s *scratch) {
 		x, norm := l.read(s, img, wide)
 		l.load(s, frames, x, norm)
 		y := l.y[img*l.outLen:][:l.outLen]
-		l.slide(s, frames, l.forward, l.stride, l.outH, l.outW, y, nil, false)
+		l.slide(s, frames, l.taps, l.stride, l.outH, l.outW, y, nil, false)
 		for r := 0; r < l.outRows; r += momentRows {
 			s.moments(min(momentRows, l.outRows-r), l.out, y[r*l.out:], l.out, sum, sq)
 			flush(part, sum, sq)
@@ -77,7 +77,7 @@ func (l *layer) wideLen() int {
 
 // slide convolves the frames of one image with weights in strips and writes
 // h × w pixels.
-func (l *layer) slide(s *scratch, frames, weight []float32, stride, h, w int, dst, bias []float32, relu6 bool) {
+func (l *sized) slide(s *scratch, frames, weight []float32, stride, h, w int, dst, bias []float32, relu6 bool) {
 	size, row := l.frame(s.lanes)
 	s.dwConv(l.kernel, stride, h, w, dst, w*l.out, l.out, l.out, frames, row, size, weight, bias, relu6)
 }
@@ -155,24 +155,27 @@ func (l *layer) loadGrad(s *scratch, frames, compact []float32, img int) (dy []f
 	return compact, small, l.outW * s.lanes
 }
 
-// depthwisePack lays out the weights (kernel² × channels) in strips, as they
-// are and turned around.
-func (l *layer) depthwisePack(w []float32, ld, lanes int) {
+// depthwisePack lays out weights (kernel² × channels) in strips, as they are and,
+// unless transposed is nil, turned around.
+func (l *sized) depthwisePack(forward, transposed, w []float32, ld, lanes int) {
 	k2 := l.kernel * l.kernel
-	n := l.strips(lanes) * k2 * lanes
-	l.forward, l.transposed = grow(l.forward, n), grow(l.transposed, n)
 	for c := 0; c < l.out; c += lanes {
 		cols := min(lanes, l.out-c)
 		for i := range k2 {
 			at := (c/lanes*k2 + i) * lanes
-			back := (c/lanes*k2 + k2 - 1 - i) * lanes
-			copy(l.forward[at:at+cols], w[i*ld+c:])
-			copy(l.transposed[back:back+cols], w[i*ld+c:])
-			clear(l.forward[at+cols : at+lanes])
-			clear(l.transposed[back+cols : back+lanes])
+			copy(forward[at:at+cols], w[i*ld+c:])
+			clear(forward[at+cols : at+lanes])
+			if transposed != nil {
+				back := (c/lanes*k2 + k2 - 1 - i) * lanes
+				copy(transposed[back:back+cols], w[i*ld+c:])
+				clear(transposed[back+cols : back+lanes])
+			}
 		}
 	}
 }
+
+// stripsLen returns how many floats weights take in strips.
+func (l *sized) stripsLen(lanes int) int { return l.strips(lanes) * l.kernel * l.kernel * lanes }
 
 // depthwiseReduce adds the chunks' gradients of the weights, in their order,
 // to grad (kernel² × channels).
