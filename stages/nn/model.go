@@ -76,8 +76,8 @@ func (f *folded) fold(l *layer, k *kernels) {
 	if l.op == arch.Depthwise {
 		w, ld := l.kernelTaps(k)
 		f.weight = grow(f.weight, l.stripsLen(k.lanes))
-		l.depthwisePack(f.weight, nil, w, ld, k.lanes)
 		taps := l.kernel * l.kernel
+		packStrips(f.weight, w, taps, l.out, ld, k.lanes, false)
 		for i := range f.weight {
 			if c := i/(taps*k.lanes)*k.lanes + i%k.lanes; c < l.out {
 				f.weight[i] *= l.scale[c]
@@ -234,14 +234,10 @@ func (f *folded) pointwise(s *scratch, x []float32, n int, y []float32, acc bool
 func (f *folded) depthwise(s *scratch, x []float32, n int) []float32 {
 	y := s.floats(n * f.outLen)
 	mark := s.used
-	size, row := f.frame(s.lanes)
-	frames := s.zeros(size * f.strips(s.lanes))
-	p := f.border()
+	frames := s.zeros(f.frame(s.lanes).all())
 	one, zero := s.constant(1, f.in), s.constant(0, f.in)
 	for i := range n {
-		for r := range f.inH {
-			s.affine(f.inW, f.in, frames[(r+p)*row+p*s.lanes:], s.lanes, size, x[i*f.inLen+r*f.inW*f.in:], f.in, one, zero, false)
-		}
+		s.spread(f.frame(s.lanes), frames, x[i*f.inLen:], one, zero, false)
 		f.slide(s, frames, f.weight, f.stride, f.outH, f.outW, y[i*f.outLen:], f.bias, true)
 	}
 	s.used = mark

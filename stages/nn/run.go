@@ -164,15 +164,14 @@ func (r *runner) layerForward(l *layer) {
 
 // packDepthwise packs the bound kernel of a depthwise layer.
 func (r *runner) packDepthwise(l *layer) {
-	n := l.stripsLen(r.k.lanes)
+	n, k2 := l.stripsLen(r.k.lanes), l.kernel*l.kernel
+	w, ld := l.kernelTaps(r.k)
 	l.taps = grow(l.taps, n)
-	var turned []float32
+	packStrips(l.taps, w, k2, l.out, ld, r.k.lanes, false)
 	if r.trains {
 		l.transposed = grow(l.transposed, n)
-		turned = l.transposed
+		packStrips(l.transposed, w, k2, l.out, ld, r.k.lanes, true)
 	}
-	w, ld := l.kernelTaps(r.k)
-	l.depthwisePack(l.taps, turned, w, ld, r.k.lanes)
 }
 
 // expandForward finds an expansion's statistics; its output is made by the
