@@ -186,6 +186,9 @@ func (p *Plan) check(j *Planned) error {
 	for _, name := range slices.Sorted(maps.Keys(attrs)) {
 		a := attrs[name]
 		values[name] = a.Value
+		if len(a.Unknown) > 0 && a.Value == nil && len(a.Parts) == 0 {
+			a.Parts = []mistake.Path{{{Name: name}}}
+		}
 		unknown = append(unknown, a.Parts...)
 		if a.MayBeNull {
 			perhaps = append(perhaps, name)

@@ -1,11 +1,26 @@
 package nn
 
-// classifier is what follows the head: the mean over the pixels, a fully
-// connected layer, softmax and loss.
-type classifier struct {
+// linear is the weights of the fully connected layer at the end.
+type linear struct {
 	weight, bias *param // features × classes, 1 × classes
 	features     int
 	classes      int
+	forward      []float32 // weight, packed: see runner.pack
+}
+
+func newLinear(ps *params, features, classes int) *linear {
+	return &linear{
+		features: features, classes: classes,
+		weight: ps.add("classifier.weight", features, classes, true, matrix),
+		bias:   ps.add("classifier.bias", 1, classes, false, vector),
+	}
+}
+
+// classifier runs what follows the head: the mean over the pixels, the fully
+// connected layer, softmax and loss.
+type classifier struct {
+	*linear
+	*linearGradient // nil where it runs forward only
 
 	src     view
 	n       int
@@ -13,32 +28,40 @@ type classifier struct {
 	pooled  []float32 // n × features
 	logits  []float32 // n × classes
 	probs   []float32 // n × classes
-	dLogits []float32 // n × classes, padded
-	dPooled []float32 // n × features
 	loss    []float64 // n
 	correct []bool    // n
 	softmax softmaxLoss
-	dst     sink // where the gradient by the head's output goes
-
-	forward, transposed []float32
 }
 
-func newClassifier(ps *params, features, classes int) *classifier {
-	return &classifier{
-		features: features, classes: classes,
-		weight: ps.add("classifier.weight", features, classes, true, matrix),
-		bias:   ps.add("classifier.bias", 1, classes, false, vector),
+// linearGradient is what a classifier needs to go backward.
+type linearGradient struct {
+	dWeight, dBias []float32 // the trainer's gradients by the weights, which backward adds to
+	dLogits        []float32 // n × classes, padded
+	dPooled        []float32 // n × features
+	dst            sink      // where the gradient by the head's output goes
+	transposed     []float32 // packed weights
+}
+
+// newClassifier returns a classifier that runs l: forward only, or, given
+// gradients to add to, also backward.
+func newClassifier(l *linear, grads arena) *classifier {
+	c := &classifier{linear: l}
+	if grads != nil {
+		c.linearGradient = &linearGradient{dWeight: grads.of(l.weight), dBias: grads.of(l.bias)}
 	}
+	return c
 }
 
 // bind sets the extents: n images whose maps have so many pixels.
 func (c *classifier) bind(n, rows int, src view) {
 	c.n, c.rows, c.src = n, rows, src
 	c.pooled = grow(c.pooled, n*c.features)
-	c.dPooled = grow(c.dPooled, n*c.features)
 	c.logits = grow(c.logits, n*c.classes)
 	c.probs = grow(c.probs, n*c.classes)
-	c.dLogits = grow(c.dLogits, n*c.classes+panelCols)[:n*c.classes]
+	if c.linearGradient != nil {
+		c.dPooled = grow(c.dPooled, n*c.features)
+		c.dLogits = grow(c.dLogits, n*c.classes+panelCols)[:n*c.classes]
+	}
 	if cap(c.loss) < n {
 		c.loss, c.correct = make([]float64, n), make([]bool, n)
 	}
@@ -49,7 +72,10 @@ func (c *classifier) bind(n, rows int, src view) {
 func (c *classifier) set(loss Loss, labels []int32, teacher []float32) {
 	c.softmax = softmaxLoss{
 		Loss: loss, classes: c.classes, n: c.n, logits: c.logits, labels: labels, teacher: teacher,
-		probs: c.probs, grad: c.dLogits, loss: c.loss, correct: c.correct,
+		probs: c.probs, loss: c.loss, correct: c.correct,
+	}
+	if c.linearGradient != nil {
+		c.softmax.grad = c.dLogits
 	}
 }
 
@@ -111,8 +137,8 @@ func (t *classifierGrad) run(i int, s *scratch) {
 	c := (*classifier)(t)
 	j := i * panelCols
 	cols := min(panelCols, c.classes-j)
-	s.panel(c.features, cols, c.n, c.pooled, 1, c.features, c.dLogits[j:], c.classes, c.weight.grad[j:], c.classes, nil, true, false)
+	s.panel(c.features, cols, c.n, c.pooled, 1, c.features, c.dLogits[j:], c.classes, c.dWeight[j:], c.classes, nil, true, false)
 	for r := range c.n {
-		s.add(c.bias.grad[j:j+cols], c.dLogits[r*c.classes+j:][:cols])
+		s.add(c.dBias[j:j+cols], c.dLogits[r*c.classes+j:][:cols])
 	}
 }

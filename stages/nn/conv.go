@@ -1,6 +1,10 @@
 package nn
 
-import "eyrie/stages/arch"
+import (
+	"slices"
+
+	"eyrie/stages/arch"
+)
 
 // Conv is a convolution, or a fully connected layer, whose weights are given:
 // those of a folded network, say. It runs one image at a time with the fastest
@@ -13,6 +17,8 @@ type Conv struct {
 	k      *kernels
 	layer  arch.Layer
 	weight []float32 // packed; of a depthwise layer, in strips
+
+	one, zero []float32 // of a depthwise layer: scale and shift that leave its input as it is
 }
 
 // ExactSum bounds the integers that single precision holds without gaps.
@@ -25,10 +31,6 @@ func NewConv(l arch.Layer, weight []float32) *Conv {
 		panic("nn.NewConv: layer " + l.Name + " has another number of weights")
 	}
 	c := &Conv{k: sets()[0], layer: l}
-	if l.Op == arch.Depthwise {
-		c.weight = c.strips(weight)
-		return c
-	}
 	depth := c.depth()
 	taps := l.Kernel * l.Kernel
 	turned := make([]float32, len(weight)) // [k, k, in, out]
@@ -38,6 +40,12 @@ func NewConv(l arch.Layer, weight []float32) *Conv {
 			turned[i*l.Out.C+o] = weight[o*depth+in*taps+tap]
 		}
 	}
+	if l.Op == arch.Depthwise {
+		c.weight = make([]float32, stripsOf(l.Out.C, c.k.lanes)*taps*c.k.lanes)
+		packStrips(c.weight, turned, taps, l.Out.C, l.Out.C, c.k.lanes, false)
+		c.one, c.zero = slices.Repeat([]float32{1}, l.In.C), make([]float32, l.In.C)
+		return c
+	}
 	c.weight = make([]float32, packedLen(depth, l.Out.C))
 	pack(c.weight, turned, depth, l.Out.C, l.Out.C)
 	return c
@@ -46,25 +54,12 @@ func NewConv(l arch.Layer, weight []float32) *Conv {
 // depth returns how many products an output is the sum of.
 func (c *Conv) depth() int { return int(c.layer.Weights()) / c.layer.Out.C }
 
-// strips returns depthwise weights in strips of as many channels as a vector holds.
-func (c *Conv) strips(weight []float32) []float32 {
-	lanes, k2 := c.k.lanes, c.layer.Kernel*c.layer.Kernel
-	w := make([]float32, (c.layer.Out.C+lanes-1)/lanes*k2*lanes)
-	for o := range c.layer.Out.C {
-		for tap := range k2 {
-			w[(o/lanes*k2+tap)*lanes+o%lanes] = weight[o*k2+tap]
-		}
-	}
-	return w
-}
-
 // Work returns how many floats Run needs to work with.
 func (c *Conv) Work() int {
 	l := &c.layer
 	switch {
 	case l.Op == arch.Depthwise:
-		size, _ := c.frame()
-		return size * ((l.In.C + c.k.lanes - 1) / c.k.lanes)
+		return c.frame().all()
 	case c.direct():
 		return 0
 	}
@@ -77,12 +72,10 @@ func (c *Conv) direct() bool {
 	return l.Op == arch.Linear || l.Kernel == 1 && l.Stride == 1 && l.Pad == 0
 }
 
-// frame returns how many floats a strip of the padded input takes, and its
-// distance between rows.
-func (c *Conv) frame() (size, row int) {
+// frame returns the geometry of a depthwise layer's frames.
+func (c *Conv) frame() frame {
 	l := &c.layer
-	row = (l.In.W + 2*l.Pad) * c.k.lanes
-	return (l.In.H + 2*l.Pad) * row, row
+	return frame{l.In.H, l.In.W, l.In.C, l.Pad, c.k.lanes}
 }
 
 // Run computes y = w·x, without a bias. Both are rows × columns × channels. The
@@ -121,20 +114,8 @@ func (c *Conv) windows(x, rows []float32) {
 }
 
 func (c *Conv) depthwise(x, y, frames []float32) {
-	l := &c.layer
-	lanes := c.k.lanes
-	size, row := c.frame()
+	l, f := &c.layer, c.frame()
 	clear(frames)
-	for iy := range l.In.H {
-		for ix := range l.In.W {
-			pixel := x[(iy*l.In.W+ix)*l.In.C:][:l.In.C]
-			at := (iy+l.Pad)*row + (ix+l.Pad)*lanes
-			for len(pixel) > lanes {
-				copy(frames[at:at+lanes], pixel)
-				pixel, at = pixel[lanes:], at+size
-			}
-			copy(frames[at:], pixel)
-		}
-	}
-	c.k.dwConv(l.Kernel, l.Stride, l.Out.H, l.Out.W, y, l.Out.W*l.Out.C, l.Out.C, l.Out.C, frames, row, size, c.weight, nil, false)
+	c.k.spread(f, frames, x, c.one, c.zero, false)
+	c.k.dwConv(l.Kernel, l.Stride, l.Out.H, l.Out.W, y, l.Out.W*l.Out.C, l.Out.C, l.Out.C, frames, f.row(), f.size(), c.weight, nil, false)
 }

@@ -1,25 +1,13 @@
 package nn
 
-// Depthwise convolutions go image by image. Memory is read in its order: the
-// image is spread, normalised on the way, over frames, one for each strip of as
-// many channels as a vector holds, with a border of zeros. The frames stay in
-// the cache.
-
 // momentRows bounds over how many pixels moments are summed in single precision.
 const momentRows = 256
 
-// strips returns how many strips the layer's channels make.
-func (l *layer) strips(lanes int) int { return (l.out + lanes - 1) / lanes }
+// frame returns the geometry of the input's frames.
+func (l *sized) frame(lanes int) frame { return frame{l.inH, l.inW, l.in, l.kernel / 2, lanes} }
 
-// border returns the width of the border of zeros.
-func (l *layer) border() int { return l.kernel / 2 }
-
-// frame returns how many floats a bordered strip of the input takes, and its
-// distance between rows.
-func (l *layer) frame(lanes int) (size, row int) {
-	p := 2 * l.border()
-	return (l.inH + p) * (l.inW + p) * lanes, (l.inW + p) * lanes
-}
+// stripsLen returns how many floats weights take in strips.
+func (l *sized) stripsLen(lanes int) int { return stripsOf(l.out, lanes) * l.kernel * l.kernel * lanes }
 
 // read returns one image of the input, before its normalisation by norm (nil for
 // none). What an expansion yields is computed in the scratch y.
@@ -33,15 +21,11 @@ func (l *layer) read(s *scratch, img int, y []float32) (x []float32, norm *layer
 
 // load spreads one image over frames.
 func (l *layer) load(s *scratch, frames, x []float32, norm *layer) {
-	size, row := l.frame(s.lanes)
-	scale, shift := s.constant(1, l.in), s.constant(0, l.in)
-	if norm != nil {
-		scale, shift = norm.scale, norm.shift
+	if norm == nil {
+		s.spread(l.frame(s.lanes), frames, x, s.constant(1, l.in), s.constant(0, l.in), false)
+		return
 	}
-	p := l.border()
-	for y := range l.inH {
-		s.affine(l.inW, l.in, frames[(y+p)*row+p*s.lanes:], s.lanes, size, x[y*l.inW*l.in:], l.in, scale, shift, norm != nil)
-	}
+	s.spread(l.frame(s.lanes), frames, x, norm.scale, norm.shift, true)
 }
 
 // depthwiseForward computes a chunk of y.
@@ -52,14 +36,13 @@ func (t *depthwiseForward) run(chunkNo int, s *scratch) {
 	lo, hi := chunk(chunkNo, l.n)
 	part := l.clearPart(chunkNo)
 	sum, sq := s.zeros(l.out), s.zeros(l.out)
-	size, _ := l.frame(s.lanes)
-	frames := s.zeros(size * l.strips(s.lanes))
+	frames := s.zeros(l.frame(s.lanes).all())
 	wide := s.floats(l.wideLen())
 	for img := lo; img < hi; img++ {
 		x, norm := l.read(s, img, wide)
 		l.load(s, frames, x, norm)
 		y := l.y[img*l.outLen:][:l.outLen]
-		l.slide(s, frames, l.forward, l.stride, l.outH, l.outW, y, nil, false)
+		l.slide(s, frames, l.taps, l.stride, l.outH, l.outW, y, nil, false)
 		for r := 0; r < l.outRows; r += momentRows {
 			s.moments(min(momentRows, l.outRows-r), l.out, y[r*l.out:], l.out, sum, sq)
 			flush(part, sum, sq)
@@ -77,9 +60,9 @@ func (l *layer) wideLen() int {
 
 // slide convolves the frames of one image with weights in strips and writes
 // h × w pixels.
-func (l *layer) slide(s *scratch, frames, weight []float32, stride, h, w int, dst, bias []float32, relu6 bool) {
-	size, row := l.frame(s.lanes)
-	s.dwConv(l.kernel, stride, h, w, dst, w*l.out, l.out, l.out, frames, row, size, weight, bias, relu6)
+func (l *sized) slide(s *scratch, frames, weight []float32, stride, h, w int, dst, bias []float32, relu6 bool) {
+	f := l.frame(s.lanes)
+	s.dwConv(l.kernel, stride, h, w, dst, w*l.out, l.out, l.out, frames, f.row(), f.size(), weight, bias, relu6)
 }
 
 // depthwiseBackward computes a chunk of the gradient by the input and the
@@ -89,11 +72,11 @@ type depthwiseBackward layer
 func (t *depthwiseBackward) run(chunkNo int, s *scratch) {
 	l := (*layer)(t)
 	lo, hi := chunk(chunkNo, l.n)
-	strips := l.strips(s.lanes)
+	f := l.frame(s.lanes)
+	strips, size, row := f.strips(), f.size(), f.row()
 	taps := l.kernel * l.kernel * s.lanes
 	dw := l.partial[chunkNo*strips*taps:][:strips*taps]
 	clear(dw)
-	size, row := l.frame(s.lanes)
 	frames, grads := s.zeros(size*strips), s.zeros(size*strips)
 	compact := s.floats(l.outRows * s.lanes * strips)
 	wide := s.floats(l.wideLen())
@@ -130,11 +113,11 @@ func (t *depthwiseBackward) run(chunkNo int, s *scratch) {
 // size, its pixels as far apart as the stride. It returns strips in which the
 // pixels of a row lie side by side, their size and distance between rows.
 func (l *layer) loadGrad(s *scratch, frames, compact []float32, img int) (dy []float32, size, row int) {
-	size, row = l.frame(s.lanes)
-	p := l.border()
+	f := l.frame(s.lanes)
+	size, row = f.size(), f.row()
 	at := img * l.outLen
 	if l.stride == 1 {
-		dy = frames[p*row+p*s.lanes:]
+		dy = frames[f.at(0):]
 		for y := range l.outH {
 			off := at + y*l.outW*l.out
 			s.normGrad(l.outW, l.out, dy[y*row:], s.lanes, size, l.g[off:], l.out, l.y[off:], l.out, l.ga, l.gb, l.gc)
@@ -143,9 +126,9 @@ func (l *layer) loadGrad(s *scratch, frames, compact []float32, img int) (dy []f
 	}
 	small := l.outRows * s.lanes
 	s.normGrad(l.outRows, l.out, compact, s.lanes, small, l.g[at:], l.out, l.y[at:], l.out, l.ga, l.gb, l.gc)
-	for i := range l.strips(s.lanes) {
+	for i := range f.strips() {
 		for y := range l.outH {
-			dst := frames[i*size+(y*l.stride+p)*row+p*s.lanes:]
+			dst := frames[i*size+f.at(y*l.stride):]
 			src := compact[i*small+y*l.outW*s.lanes:]
 			for x := range l.outW {
 				copy(dst[x*l.stride*s.lanes:][:s.lanes], src[x*s.lanes:])
@@ -155,30 +138,11 @@ func (l *layer) loadGrad(s *scratch, frames, compact []float32, img int) (dy []f
 	return compact, small, l.outW * s.lanes
 }
 
-// depthwisePack lays out the weights (kernel² × channels) in strips, as they
-// are and turned around.
-func (l *layer) depthwisePack(w []float32, ld, lanes int) {
-	k2 := l.kernel * l.kernel
-	n := l.strips(lanes) * k2 * lanes
-	l.forward, l.transposed = grow(l.forward, n), grow(l.transposed, n)
-	for c := 0; c < l.out; c += lanes {
-		cols := min(lanes, l.out-c)
-		for i := range k2 {
-			at := (c/lanes*k2 + i) * lanes
-			back := (c/lanes*k2 + k2 - 1 - i) * lanes
-			copy(l.forward[at:at+cols], w[i*ld+c:])
-			copy(l.transposed[back:back+cols], w[i*ld+c:])
-			clear(l.forward[at+cols : at+lanes])
-			clear(l.transposed[back+cols : back+lanes])
-		}
-	}
-}
-
 // depthwiseReduce adds the chunks' gradients of the weights, in their order,
 // to grad (kernel² × channels).
 func (l *layer) depthwiseReduce(k *kernels, grad []float32, ld int) {
 	k2 := l.kernel * l.kernel
-	all := l.strips(k.lanes) * k2 * k.lanes
+	all := l.stripsLen(k.lanes)
 	for ch := range chunks(l.n) {
 		for c := 0; c < l.out; c += k.lanes {
 			cols := min(k.lanes, l.out-c)

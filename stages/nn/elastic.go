@@ -7,35 +7,47 @@ import "fmt"
 // a learned matrix that all channels share and that begins as the identity.
 type transform struct {
 	from, to int
-	matrix   *param    // to² × to²
-	centre   []float32 // to² × ld: the centre of the larger kernel
-	taps     []float32 // to² × ld: the smaller kernel
-	grad     []float32 // to² × ld: its gradient
-	turned   []float32 // centre, transposed and packed
+	matrix   *param // to² × to²
+}
+
+// resized is a smaller kernel as a transform makes it for the bound subnet.
+type resized struct {
+	*transform
+	centre  []float32 // to² × ld: the centre of the larger kernel
+	taps    []float32 // to² × ld: the smaller kernel
+	dMatrix []float32 // gradient by matrix; like the next two nil where layers run forward only
+	grad    []float32 // to² × ld: gradient by taps
+	turned  []float32 // centre, transposed and packed
 }
 
 // addTransforms declares the matrices for the kernels, which ascend.
-func (l *layer) addTransforms(ps *params, kernels []int) {
+func (u *unit) addTransforms(ps *params, kernels []int) {
 	for i := len(kernels) - 1; i > 0; i-- {
 		from, to := kernels[i], kernels[i-1]
-		m := ps.add(fmt.Sprintf("%s.transform.%dto%d", l.name, from, to), to*to, to*to, true, square)
-		n := to * to * l.ld()
-		l.transforms = append(l.transforms, transform{
-			from: from, to: to, matrix: m, centre: aligned(n), taps: aligned(n), grad: aligned(n),
-			turned: aligned(packedLen(l.maxOut, to*to)),
-		})
+		m := ps.add(fmt.Sprintf("%s.transform.%dto%d", u.name, from, to), to*to, to*to, true, square)
+		u.transforms = append(u.transforms, transform{from: from, to: to, matrix: m})
 	}
 }
 
+// newResized returns room for what t makes of u's kernels.
+func newResized(t *transform, u *unit, grads arena) resized {
+	taps := t.to * t.to
+	r := resized{transform: t, centre: aligned(taps * u.ld()), taps: aligned(taps * u.ld())}
+	if grads != nil {
+		r.dMatrix, r.grad, r.turned = grads.of(t.matrix), aligned(taps*u.ld()), aligned(packedLen(u.maxOut, taps))
+	}
+	return r
+}
+
 // ld returns the distance between the taps of a transformed kernel.
-func (l *layer) ld() int { return (l.maxOut + panelCols - 1) / panelCols * panelCols }
+func (u *unit) ld() int { return (u.maxOut + panelCols - 1) / panelCols * panelCols }
 
 // kernelTaps returns the weights of the bound kernel, kernel² × channels, and
 // the distance between taps.
 func (l *layer) kernelTaps(k *kernels) ([]float32, int) {
 	w, ld := l.weight.value, l.maxOut
-	for i := range l.transforms {
-		t := &l.transforms[i]
+	for i := range l.smaller {
+		t := &l.smaller[i]
 		if t.to < l.kernel {
 			break
 		}
@@ -53,27 +65,27 @@ func (l *layer) kernelTaps(k *kernels) ([]float32, int) {
 // weights and matrices that it was made of.
 func (l *layer) kernelGrad(k *kernels) {
 	last := -1
-	for i, t := range l.transforms {
+	for i, t := range l.smaller {
 		if t.to >= l.kernel {
 			last = i
 		}
 	}
 	if last < 0 {
-		l.depthwiseReduce(k, l.weight.grad, l.maxOut)
+		l.depthwiseReduce(k, l.dWeight, l.maxOut)
 		return
 	}
-	clear(l.transforms[last].grad)
-	l.depthwiseReduce(k, l.transforms[last].grad, l.ld())
+	clear(l.smaller[last].grad)
+	l.depthwiseReduce(k, l.smaller[last].grad, l.ld())
 	for i := last; i >= 0; i-- {
-		t := &l.transforms[i]
+		t := &l.smaller[i]
 		n := t.to * t.to
 		packTransposed(t.turned, t.centre, n, l.out, l.ld())
-		k.gemm(n, n, l.out, t.grad, l.ld(), 1, packed(t.turned, l.out), t.matrix.grad, n, epilogue{acc: true})
+		k.gemm(n, n, l.out, t.grad, l.ld(), 1, packed(t.turned, l.out), t.dMatrix, n, epilogue{acc: true})
 		// taps is not needed any more: it takes the gradient by the centre.
 		k.gemm(n, l.out, n, t.matrix.value, 1, n, plainRight(t.grad, l.ld()), t.taps, l.ld(), epilogue{})
-		grad, ld := l.weight.grad, l.maxOut
+		grad, ld := l.dWeight, l.maxOut
 		if i > 0 {
-			grad, ld = l.transforms[i-1].grad, l.ld()
+			grad, ld = l.smaller[i-1].grad, l.ld()
 			clear(grad)
 		}
 		for tap := range n {

@@ -15,7 +15,7 @@ import (
 const maxChunks = 8
 
 // Engine runs the operators of networks on a number of threads, with one set of
-// kernels. Networks of one Engine must not be used at the same time.
+// kernels. It runs one network at a time.
 type Engine struct {
 	k       *kernels
 	threads int

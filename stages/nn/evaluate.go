@@ -12,6 +12,9 @@ import (
 // Evaluator measures subnets of a supernet with the shared weights. For each it
 // estimates the statistics of batch normalisation anew, as Once-for-All does,
 // folds them into the convolutions, and runs the images.
+//
+// An Evaluator is for one goroutine. Several of one supernet may run at the same
+// time, each on an Engine of its own.
 type Evaluator struct {
 	runner
 	calibration *data.Split
@@ -33,9 +36,9 @@ const cacheBytes = 512 << 20
 
 // NewEvaluator returns an evaluator that takes the statistics from the images
 // of calibration, in batches of so many, and measures on the images of images.
-// The supernet must not be trained at the same time.
+// The weights must not change while it runs.
 func NewEvaluator(e *Engine, s *Supernet, calibration, images *data.Split, batch int) *Evaluator {
-	return &Evaluator{runner: runner{Engine: e, net: s}, calibration: calibration, images: images, batch: batch, cached: map[cacheKey][]*data.Batch{}}
+	return &Evaluator{runner: newRunner(e, s, nil), calibration: calibration, images: images, batch: batch, cached: map[cacheKey][]*data.Batch{}}
 }
 
 // Accuracy returns the part of the images that the subnet classifies
@@ -126,10 +129,11 @@ func (v *Evaluator) fold(ctx context.Context, ns []arch.Subnet) error {
 }
 
 // Calibrate stores the statistics of the largest subnet with the weights, as
-// the running statistics of its layers.
+// the running statistics of its layers. Nothing else may calibrate or save them
+// at the same time.
 func (v *Evaluator) Calibrate(ctx context.Context) error {
 	return v.calibrate(ctx, []arch.Subnet{v.net.space.Largest()}, func(int) {
-		for _, l := range v.net.layers {
+		for _, l := range v.layers {
 			copy(l.runMean, l.mean)
 			copy(l.runVar, l.variance)
 		}
@@ -152,9 +156,9 @@ func (v *Evaluator) calibrate(ctx context.Context, ns []arch.Subnet, use func(i 
 			if i > 0 {
 				common = shared(ns[i-1], n)
 			}
-			v.net.bind(n, b)
+			v.bind(n, b)
 			v.features(common)
-			v.sums[i] = v.net.addStatistics(v.sums[i])
+			v.sums[i] = v.addStatistics(v.sums[i])
 		}
 		batches++
 		last = b
@@ -163,8 +167,8 @@ func (v *Evaluator) calibrate(ctx context.Context, ns []arch.Subnet, use func(i 
 		return err
 	}
 	for i, n := range ns {
-		v.net.bind(n, last)
-		v.net.setStatistics(v.sums[i], batches)
+		v.bind(n, last)
+		v.setStatistics(v.sums[i], batches)
 		use(i)
 	}
 	return nil
@@ -172,9 +176,9 @@ func (v *Evaluator) calibrate(ctx context.Context, ns []arch.Subnet, use func(i 
 
 // addStatistics adds the statistics of the bound layers to sums, which has room for
 // them or is cleared and grows.
-func (s *Supernet) addStatistics(sums []float64) []float64 {
+func (w *workspace) addStatistics(sums []float64) []float64 {
 	i := 0
-	for _, l := range s.layers {
+	for _, l := range w.layers {
 		if missing := i + 2*l.out - len(sums); missing > 0 {
 			sums = append(sums, make([]float64, missing)...)
 		}
@@ -189,9 +193,9 @@ func (s *Supernet) addStatistics(sums []float64) []float64 {
 
 // setStatistics divides sums by batches and sets the statistics of the bound layers to
 // the quotients.
-func (s *Supernet) setStatistics(sums []float64, batches int) {
+func (w *workspace) setStatistics(sums []float64, batches int) {
 	i := 0
-	for _, l := range s.layers {
+	for _, l := range w.layers {
 		for c := range l.out {
 			l.mean[c] = float32(sums[i+2*c] / float64(batches))
 			l.variance[c] = float32(sums[i+2*c+1] / float64(batches))

@@ -52,7 +52,7 @@ func TestModelMatchesTrainingPass(t *testing.T) {
 			got := append([]float32(nil), m.Logits(&batch)...)
 			v.pass(n, &batch, Loss{Hard: 1}, nil)
 			want := make([]float64, len(got))
-			for i, z := range s.out.logits {
+			for i, z := range v.out.logits {
 				want[i] = float64(z)
 			}
 			if d := relative(got, want, 0); d > 1e-5 {

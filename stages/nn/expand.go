@@ -19,10 +19,14 @@ type gram struct {
 	xMean    []float64 // per input channel
 	cov      []float32 // in × in
 	covW     []float32 // in × ld: covariance · W
-	scaled   []float32 // transposed, its rows scaled by ga or gb
-	mix      []float32 // in × in: W·gb·Wᵀ
-	mixed    []float32 // mix, packed
-	offset   []float32 // W·gc, and panelCols to read beyond
+}
+
+// mixing holds what an expansion makes of its weights to go backward.
+type mixing struct {
+	scaled []float32 // transposed, its rows scaled by ga or gb
+	mix    []float32 // in × in: W·gb·Wᵀ
+	mixed  []float32 // mix, packed
+	offset []float32 // W·gc, and panelCols to read beyond
 }
 
 // expandGram computes a chunk's sums and products of the input's channels.
@@ -82,10 +86,10 @@ func (l *layer) normaliseExpansion(k *kernels) {
 		}
 	}
 	l.affine()
-	for c := range l.out {
-		l.ga[c] = l.scale[c] // known before the sums over the gradient are
+	if l.gradient != nil {
+		copy(l.ga[:l.out], l.scale) // known before the sums over the gradient are
+		l.scaleTransposed(l.ga)
 	}
-	l.scaleTransposed(l.ga)
 }
 
 func (l *layer) covLd() int { return pad16(l.maxOut) }
@@ -170,7 +174,7 @@ func (t *expandReduce) run(i int, s *scratch) {
 		for c := 1; c < chunks(l.n); c++ {
 			s.add(sum, l.partial[(c*l.in+r)*ld:][:l.out])
 		}
-		grad, covW := l.weight.grad[r*l.maxOut:][:l.out], l.covW[r*l.covLd():][:l.out]
+		grad, covW := l.dWeight[r*l.maxOut:][:l.out], l.covW[r*l.covLd():][:l.out]
 		for c := range grad {
 			gb := float64(l.gb[c])
 			rest := float64(gb*float64(covW[c])) + float64(l.xMean[r]*(float64(gb*float64(l.mean[c]))+float64(l.gc[c])))

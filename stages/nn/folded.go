@@ -20,14 +20,14 @@ type Folded struct {
 func (v *Evaluator) Folded(ctx context.Context, n arch.Subnet) ([]Folded, error) {
 	var list []Folded
 	err := v.calibrate(ctx, []arch.Subnet{n}, func(int) {
-		for _, l := range v.net.layers {
+		for _, l := range v.layers {
 			list = append(list, l.plain(v.k))
 		}
 	})
 	if err != nil {
 		return nil, err
 	}
-	c := v.net.out
+	c := v.out
 	f := Folded{Name: "classifier", Bias: append([]float32(nil), c.bias.value...)}
 	for o := range c.classes {
 		for i := range c.features {

@@ -6,40 +6,45 @@ import (
 	"eyrie/stages/arch"
 )
 
-// layer is a convolution with the batch normalisation and, for most, the ReLU6
-// after it. It keeps its output as the convolution left it: whoever reads it
-// normalises and clamps on the fly (see view), which saves two passes
+// layer runs a unit. It keeps its output as the convolution left it: whoever
+// reads it normalises and clamps on the fly (see view), which saves two passes
 // over memory in each direction.
 type layer struct {
-	name   string
-	op     arch.Op // Conv, Pointwise or Depthwise
-	stride int
-	relu   bool
-	maxK   int // largest kernel
-	maxIn  int // most input channels
-	maxOut int // most output channels
+	sized
+	statistics
+	gram      // of an expansion
+	*gradient // nil where layers run forward only
 
-	weight, gamma, beta *param
-	transforms          []transform // of a depthwise layer: from each kernel to the next smaller one
+	src     view      // what it reads
+	y       []float32 // n·outH·outW × out, before normalisation; not of an expansion
+	expand  *layer    // of a depthwise layer: the expansion before it, whose output is not kept
+	taps    []float32 // of a depthwise layer: the bound kernel, in strips
+	smaller []resized // of a depthwise layer: the kernels that its transforms make
+}
 
-	shape           // as it is used now
-	src   view      // what it reads
-	y     []float32 // n·outH·outW × out, before normalisation; not of an expansion
+// sized is a unit at the extents at which a subnet uses it.
+type sized struct {
+	*unit
+	shape
+}
 
-	mean, variance  []float32 // of y, per channel
-	runMean, runVar []float32 // the same, of the largest subnet over many images; kept with the weights
-	scale, shift    []float32 // what normalises: scale·y + shift
-	parts           []float64 // per chunk: two sums per channel
+// statistics are those of a layer's output and what normalises by them.
+type statistics struct {
+	mean, variance []float32 // of y, per channel
+	scale, shift   []float32 // what normalises: scale·y + shift
+	parts          []float64 // per chunk: two sums per channel, of either direction
+}
+
+// gradient is what a layer needs to go backward.
+type gradient struct {
+	dWeight, dGamma, dBeta []float32 // the trainer's gradients by the weights, which backward adds to
 
 	g          []float32 // gradient of the loss by the normalised and clamped output
 	ga, gb, gc []float32 // ga·g + gb·y + gc is the gradient by y
 	dst        sink      // where the gradient by the input goes
-
-	forward, transposed []float32 // packed weights; of a depthwise layer, strips, and strips turned around
-	partial             []float32 // per chunk: gradient of the weights
-
-	expand *layer // of a depthwise layer: the expansion before it, whose output is not kept
-	gram          // of an expansion
+	transposed []float32 // packed weights; of a depthwise layer, strips turned around
+	partial    []float32 // per chunk: gradient of the weights
+	mixing               // of an expansion
 }
 
 // shape is the extent of a layer's maps: those of the subnet that runs.
@@ -67,22 +72,21 @@ type sink struct {
 	y    []float32 // that output before normalisation
 }
 
-func newLayer(ps *params, name string, op arch.Op, k, stride, in, out int, relu bool) *layer {
-	l := &layer{name: name, op: op, stride: stride, relu: relu, maxK: k, maxIn: in, maxOut: out}
-	switch op {
-	case arch.Conv:
-		l.weight = ps.add(name+".weight", k*k*in, out, true, conv(k, in))
-	case arch.Pointwise:
-		l.weight = ps.add(name+".weight", in, out, true, conv(1, in))
-	case arch.Depthwise:
-		l.weight = ps.add(name+".weight", k*k, out, true, conv(k, 1))
+// newLayer returns a layer that runs u: forward only, or, given gradients to add
+// to, also backward.
+func newLayer(u *unit, grads arena) *layer {
+	l := &layer{sized: sized{unit: u}, statistics: statistics{parts: make([]float64, 2*maxChunks*u.maxOut)}}
+	vectors := []*[]float32{&l.mean, &l.variance, &l.scale, &l.shift}
+	if grads != nil {
+		l.gradient = &gradient{dWeight: grads.of(u.weight), dGamma: grads.of(u.gamma), dBeta: grads.of(u.beta)}
+		vectors = append(vectors, &l.ga, &l.gb, &l.gc)
 	}
-	l.gamma = ps.add(name+".bn.weight", 1, out, false, vector)
-	l.beta = ps.add(name+".bn.bias", 1, out, false, vector)
-	for _, v := range []*[]float32{&l.mean, &l.variance, &l.runMean, &l.runVar, &l.scale, &l.shift, &l.ga, &l.gb, &l.gc} {
-		*v = aligned(pad16(out))
+	for _, v := range vectors {
+		*v = aligned(pad16(u.maxOut))
 	}
-	l.parts = make([]float64, 2*maxChunks*out)
+	for i := range u.transforms {
+		l.smaller = append(l.smaller, newResized(&u.transforms[i], u, grads))
+	}
 	return l
 }
 
@@ -134,8 +138,8 @@ func (l *layer) normaliseGrad() {
 		sum, dot := l.total(c)
 		mean, invStd := float64(l.mean[c]), 1/math.Sqrt(float64(l.variance[c])+eps)
 		dgamma := invStd * (dot - float64(mean*sum))
-		l.beta.grad[c] += float32(sum)
-		l.gamma.grad[c] += float32(dgamma)
+		l.dBeta[c] += float32(sum)
+		l.dGamma[c] += float32(dgamma)
 		a := float64(l.gamma.value[c]) * invStd
 		b := -a * invStd * dgamma / m
 		l.ga[c], l.gb[c], l.gc[c] = float32(a), float32(b), float32(-a*sum/m-float64(b*mean))

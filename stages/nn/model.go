@@ -21,7 +21,7 @@ type Model struct {
 
 // folded is a layer with its normalisation folded in.
 type folded struct {
-	*layer
+	sized
 	weight []float32 // packed; of a depthwise layer, in strips
 	bias   []float32
 }
@@ -38,22 +38,21 @@ const groupFloats = 1 << 17
 // model folds the bound subnet, whose layers' scale and shift have been set,
 // into m.
 func (r *runner) model(m *Model) *Model {
-	n := r.net
 	if m == nil {
 		m = &Model{}
 	}
 	m.Engine = r.Engine
-	m.stem.fold(n.stem, r.k)
-	m.head.fold(n.head, r.k)
-	for len(m.blocks) < len(n.active) {
+	m.stem.fold(r.stem, r.k)
+	m.head.fold(r.head, r.k)
+	for len(m.blocks) < len(r.active) {
 		m.blocks = append(m.blocks, foldedBlock{})
 	}
-	m.blocks = m.blocks[:len(n.active)]
-	wide := max(n.stem.outLen, n.head.outLen)
-	for i, b := range n.active {
+	m.blocks = m.blocks[:len(r.active)]
+	wide := max(r.stem.outLen, r.head.outLen)
+	for i, b := range r.active {
 		f := &m.blocks[i]
 		f.residual = b.residual
-		f.expand.layer = nil
+		f.expand.unit = nil
 		if b.expand != nil {
 			f.expand.fold(b.expand, r.k)
 		}
@@ -62,7 +61,7 @@ func (r *runner) model(m *Model) *Model {
 		wide = max(wide, b.depthwise.inLen, b.depthwise.outLen)
 	}
 	m.group = min(16, max(1, groupFloats/wide))
-	c := n.out
+	c := r.out
 	m.classes = c.classes
 	m.weight = grow(m.weight, packedLen(c.features, c.classes))
 	pack(m.weight, c.weight.value, c.features, c.classes, c.classes)
@@ -71,16 +70,14 @@ func (r *runner) model(m *Model) *Model {
 }
 
 // fold scales the layer's weights as the normalisation after it would.
-func (f *folded) fold(src *layer, k *kernels) {
-	l := *src // the extents may change while the model lives
-	f.layer = &l
+func (f *folded) fold(l *layer, k *kernels) {
+	f.sized = l.sized
 	f.bias = append(f.bias[:0], l.shift[:l.out]...)
 	if l.op == arch.Depthwise {
-		w, ld := src.kernelTaps(k)
-		l.forward, l.transposed = f.weight, nil
-		l.depthwisePack(w, ld, k.lanes)
-		f.weight = l.forward
+		w, ld := l.kernelTaps(k)
+		f.weight = grow(f.weight, l.stripsLen(k.lanes))
 		taps := l.kernel * l.kernel
+		packStrips(f.weight, w, taps, l.out, ld, k.lanes, false)
 		for i := range f.weight {
 			if c := i/(taps*k.lanes)*k.lanes + i%k.lanes; c < l.out {
 				f.weight[i] *= l.scale[c]
@@ -205,7 +202,7 @@ func (b *foldedBlock) forward(s *scratch, n int, x, y []float32) {
 	if b.residual {
 		copy(y[:n*b.project.outLen], x)
 	}
-	if b.expand.layer != nil {
+	if b.expand.unit != nil {
 		wide := s.floats(n * b.expand.outLen)
 		b.expand.pointwise(s, x, n, wide, false)
 		x = wide
@@ -216,15 +213,14 @@ func (b *foldedBlock) forward(s *scratch, n int, x, y []float32) {
 
 // patchwork runs the stem on n images.
 func (f *folded) patchwork(s *scratch, x []float32, n int, y []float32) {
-	l := *f.layer
-	l.src = view{x: x}
 	mark := s.used
-	block := blockRows(l.depth(l.in), l.out)
-	for r := 0; r < n*l.outRows; r += block {
+	depth := f.depth(f.in)
+	block := blockRows(depth, f.out)
+	for r := 0; r < n*f.outRows; r += block {
 		s.used = mark
-		rows := min(block, n*l.outRows-r)
-		a, lda := l.patches(s, r, rows)
-		s.gemm(rows, l.out, l.depth(l.in), a, lda, 1, packed(f.weight, l.depth(l.in)), y[r*l.out:], l.out, epilogue{bias: f.bias, relu6: l.relu})
+		rows := min(block, n*f.outRows-r)
+		a, lda := f.patches(s, x, r, rows)
+		s.gemm(rows, f.out, depth, a, lda, 1, packed(f.weight, depth), y[r*f.out:], f.out, epilogue{bias: f.bias, relu6: f.relu})
 	}
 	s.used = mark
 }
@@ -238,14 +234,10 @@ func (f *folded) pointwise(s *scratch, x []float32, n int, y []float32, acc bool
 func (f *folded) depthwise(s *scratch, x []float32, n int) []float32 {
 	y := s.floats(n * f.outLen)
 	mark := s.used
-	size, row := f.frame(s.lanes)
-	frames := s.zeros(size * f.strips(s.lanes))
-	p := f.border()
+	frames := s.zeros(f.frame(s.lanes).all())
 	one, zero := s.constant(1, f.in), s.constant(0, f.in)
 	for i := range n {
-		for r := range f.inH {
-			s.affine(f.inW, f.in, frames[(r+p)*row+p*s.lanes:], s.lanes, size, x[i*f.inLen+r*f.inW*f.in:], f.in, one, zero, false)
-		}
+		s.spread(f.frame(s.lanes), frames, x[i*f.inLen:], one, zero, false)
 		f.slide(s, frames, f.weight, f.stride, f.outH, f.outW, y[i*f.outLen:], f.bias, true)
 	}
 	s.used = mark

@@ -3,7 +3,8 @@
 //
 // A [Supernet] holds the weights of all subnets of an arch.Space. A [Trainer]
 // runs a subnet forward and backward on a batch and updates the weights; an
-// [Evaluator] measures the accuracy of subnets. [Supernet.Save] and [Load] keep the
+// [Evaluator] measures the accuracy of subnets. Each has a workspace of its own, so
+// that Evaluators run side by side on one set of weights. [Supernet.Save] and [Load] keep the
 // weights as safetensors; see safetensors.go for the names.
 //
 // A subnet runs by slicing: the first channels, the first blocks of a group

@@ -13,19 +13,24 @@ import (
 type param struct {
 	name       string
 	rows, cols int
+	at         int       // where it begins in an arena
 	value      []float32 // rows × cols
-	grad       []float32 // same shape
-	momentum   []float32 // same shape
 	decay      bool      // takes part in weight decay: not normalisation, not biases
 	order      order     // how it is laid out in a weights file
 }
 
-// params holds all tensors in three arenas, so that they are updated and saved
-// in one sweep. Every tensor begins at a multiple of 16.
+// params holds all tensors in an arena, so that they are saved in one sweep.
 type params struct {
-	list                  []*param
-	value, grad, momentum []float32
+	list  []*param
+	value arena
 }
+
+// arena is memory with room for each of the params, which begin at multiples of
+// 16: for their values, or for gradients or momentum.
+type arena []float32
+
+// of returns p's part of the arena, rows × cols.
+func (a arena) of(p *param) []float32 { return a[p.at : p.at+p.rows*p.cols] }
 
 // add declares a tensor. Its memory comes with alloc.
 func (ps *params) add(name string, rows, cols int, decay bool, o order) *param {
@@ -38,17 +43,13 @@ func (ps *params) add(name string, rows, cols int, decay bool, o order) *param {
 func (ps *params) alloc() {
 	n := 0
 	for _, p := range ps.list {
+		p.at = n
 		n += pad16(p.rows * p.cols)
 	}
 	// Kernels read whole panels: the last tensor is followed by readable memory.
-	ps.value, ps.grad, ps.momentum = aligned(n + panelCols)[:n], aligned(n), aligned(n)
-	off := 0
+	ps.value = aligned(n + panelCols)[:n]
 	for _, p := range ps.list {
-		size := p.rows * p.cols
-		p.value = ps.value[off : off+size]
-		p.grad = ps.grad[off : off+size]
-		p.momentum = ps.momentum[off : off+size]
-		off += pad16(size)
+		p.value = ps.value.of(p)
 	}
 }
 
@@ -95,6 +96,7 @@ type SGD struct {
 // sgdTask updates tensors; each is one part.
 type sgdTask struct {
 	*params
+	grad, momentum arena
 	SGD
 }
 
@@ -104,5 +106,5 @@ func (t *sgdTask) run(i int, s *scratch) {
 	if p.decay {
 		decay = float32(t.Decay)
 	}
-	s.sgd(p.value, p.grad, p.momentum, float32(t.Rate), float32(t.Momentum), decay, t.Nesterov)
+	s.sgd(p.value, t.grad.of(p), t.momentum.of(p), float32(t.Rate), float32(t.Momentum), decay, t.Nesterov)
 }

@@ -35,7 +35,7 @@ func (t *pointwiseForward) run(chunkNo int, s *scratch) {
 }
 
 // depth returns over how many elements a dot product goes.
-func (l *layer) depth(in int) int {
+func (l *sized) depth(in int) int {
 	if l.op == arch.Conv {
 		return l.kernel * l.kernel * in
 	}
@@ -45,7 +45,7 @@ func (l *layer) depth(in int) int {
 // input returns a block of rows of the left operand and its leading dimension.
 func (l *layer) input(s *scratch, r, rows int) ([]float32, int) {
 	if l.op == arch.Conv {
-		return l.patches(s, r, rows)
+		return l.patches(s, l.src.x, r, rows)
 	}
 	x := l.src.x[r*l.in:]
 	p := l.src.norm
@@ -58,9 +58,9 @@ func (l *layer) input(s *scratch, r, rows int) ([]float32, int) {
 	return a, ld
 }
 
-// patches lays out the windows of a block of output pixels as rows: kernel row,
-// kernel column, channel.
-func (l *layer) patches(s *scratch, r, rows int) ([]float32, int) {
+// patches lays out the windows of x at a block of output pixels as rows: kernel
+// row, kernel column, channel.
+func (l *sized) patches(s *scratch, x []float32, r, rows int) ([]float32, int) {
 	depth, span := l.depth(l.in), l.kernel*l.in
 	a := s.floats(rows * depth)
 	for done := 0; done < rows; {
@@ -76,7 +76,7 @@ func (l *layer) patches(s *scratch, r, rows int) ([]float32, int) {
 				}
 				continue
 			}
-			row := l.src.x[img*l.inLen+y*l.inW*l.in:][:l.inW*l.in]
+			row := x[img*l.inLen+y*l.inW*l.in:][:l.inW*l.in]
 			windows(dst, depth, span, n, row, (ox*l.stride-l.kernel/2)*l.in, l.stride*l.in)
 		}
 		done += n
@@ -163,7 +163,7 @@ func (t *pointwiseReduce) run(i int, s *scratch) {
 	depth, ld := l.depth(l.in), pad16(l.out)
 	for r := i * depth / reduceParts; r < (i+1)*depth/reduceParts; r++ {
 		for c := range chunks(l.n) {
-			s.add(l.weight.grad[r*l.maxOut:][:l.out], l.partial[(c*depth+r)*ld:][:l.out])
+			s.add(l.dWeight[r*l.maxOut:][:l.out], l.partial[(c*depth+r)*ld:][:l.out])
 		}
 	}
 }

@@ -161,7 +161,7 @@ func decisiveBatch(t *testing.T, s *Supernet, n arch.Subnet, images int) *data.B
 		b := randomBatch(s.space, images, n.Resolution, seed)
 		tr.pass(n, b, Loss{}, nil)
 		nearest := float32(1)
-		for _, l := range s.layers {
+		for _, l := range tr.layers {
 			for i, y := range l.y {
 				if l.relu {
 					z := l.scale[i%l.out]*y + l.shift[i%l.out]
@@ -233,11 +233,11 @@ func TestNetworkMatchesReference(t *testing.T) {
 			if d := math.Abs(got.Loss - ce.v[0]); d > 1e-5 {
 				t.Errorf("loss %v, want %v", got.Loss, ce.v[0])
 			}
-			if d := relative(s.out.logits, z.v, 0); d > 1e-5 {
+			if d := relative(tr.out.logits, z.v, 0); d > 1e-5 {
 				t.Errorf("logits are off by %.2g", d)
 			}
 			for _, p := range s.ps.list {
-				if d := relative(p.export(p.grad), ref.tensors[p.name].g, 1e-4); d > 1e-4 {
+				if d := relative(p.export(tr.sgd.grad.of(p)), ref.tensors[p.name].g, 1e-4); d > 1e-4 {
 					t.Errorf("%v: gradient of %s is off by %.2g", n, p.name, d)
 				}
 			}

@@ -7,72 +7,106 @@ import (
 	"eyrie/stages/arch"
 )
 
-// runner runs the bound subnet of a supernet on an engine. Its tasks live here so
-// that a step allocates nothing.
+// runner runs the subnet that is bound to its workspace on an engine. Its tasks
+// live here so that a step allocates nothing.
 type runner struct {
 	*Engine
-	net    *Supernet
+	*workspace
 	output blockOutput
 	packer packTask
 }
 
+// newRunner returns a runner of a workspace of its own: see newWorkspace.
+func newRunner(e *Engine, s *Supernet, grads arena) runner {
+	w := newWorkspace(s, grads)
+	return runner{Engine: e, workspace: w, packer: packTask{layers: w.all(), out: w.out}}
+}
+
+// pack packs the weights if they have changed. What a forward pass reads does not
+// depend on the subnet or the kernels: it is packed once for all workspaces, by
+// the first that runs, while others wait. What a backward pass reads is the
+// workspace's own, since only a trainer needs it.
+func (r *runner) pack() {
+	s := r.net
+	s.packing.Lock()
+	defer s.packing.Unlock()
+	r.packer.forward = s.packed != s.version
+	r.packer.transposed = r.trains && r.packed != s.version
+	if !r.packer.forward && !r.packer.transposed {
+		return
+	}
+	r.run(len(r.packer.layers)+1, &r.packer)
+	s.packed, r.packed = s.version, s.version
+}
+
 // packTask packs the weights of all layers; each is one part.
 type packTask struct {
-	layers []*layer
-	out    *classifier
+	layers              []*layer
+	out                 *classifier
+	forward, transposed bool // what is packed
 }
 
 func (t *packTask) run(i int, s *scratch) {
 	if i == len(t.layers) {
 		c := t.out
-		c.forward = grow(c.forward, packedLen(c.features, c.classes))
-		c.transposed = grow(c.transposed, packedLen(c.classes, c.features))
-		pack(c.forward, c.weight.value, c.features, c.classes, c.classes)
-		packTransposed(c.transposed, c.weight.value, c.features, c.classes, c.classes)
+		if t.forward {
+			c.forward = packForward(c.forward, c.weight)
+		}
+		if t.transposed {
+			c.transposed = packBackward(c.transposed, c.weight)
+		}
 		return
 	}
 	l := t.layers[i]
 	if l.op == arch.Depthwise {
 		return // depends on the subnet's kernel
 	}
-	rows, cols := l.weight.rows, l.weight.cols
-	l.forward = grow(l.forward, packedLen(rows, cols))
-	l.transposed = grow(l.transposed, packedLen(cols, rows))
-	pack(l.forward, l.weight.value, rows, cols, cols)
-	packTransposed(l.transposed, l.weight.value, rows, cols, cols)
+	if t.forward {
+		l.forward = packForward(l.forward, l.weight)
+	}
+	if t.transposed {
+		l.transposed = packBackward(l.transposed, l.weight)
+	}
+}
+
+// packForward and packBackward pack a matrix and its transpose into dst, which
+// grows where it is too small.
+func packForward(dst []float32, p *param) []float32 {
+	dst = grow(dst, packedLen(p.rows, p.cols))
+	pack(dst, p.value, p.rows, p.cols, p.cols)
+	return dst
+}
+
+func packBackward(dst []float32, p *param) []float32 {
+	dst = grow(dst, packedLen(p.cols, p.rows))
+	packTransposed(dst, p.value, p.rows, p.cols, p.cols)
+	return dst
 }
 
 // forward runs the bound subnet up to the loss, which must have been set. The
 // first parts may be those of the subnet before: see features.
 func (r *runner) forward(shared int) {
 	r.features(shared)
-	r.run(chunks(r.net.head.n), (*classifierForward)(r.net.out))
+	r.run(chunks(r.head.n), (*classifierForward)(r.out))
 }
 
 // features runs the bound subnet up to its head. Of its parts (the stem, then each
 // block) it does not run the first ones that it shares with the subnet which ran
 // before it on the same batch, with the same weights: their maps are still there.
 func (r *runner) features(shared int) {
-	n := r.net
-	if !n.fresh {
-		if r.packer.layers == nil {
-			r.packer = packTask{n.all(), n.out}
-		}
-		r.run(len(r.packer.layers)+1, &r.packer)
-		n.fresh = true
-	}
+	r.pack()
 	if shared == 0 {
-		r.layerForward(n.stem)
-		r.outputs(n.stem, n.first, nil)
+		r.layerForward(r.stem)
+		r.outputs(r.stem, r.first, nil)
 	}
-	z := n.first
-	for i, b := range n.active {
+	z := r.first
+	for i, b := range r.active {
 		if i+1 >= shared {
 			r.blockForward(b, z)
 		}
 		z = b.z
 	}
-	r.layerForward(n.head)
+	r.layerForward(r.head)
 }
 
 // blockForward runs a block on z.
@@ -120,13 +154,24 @@ func shared(a, b arch.Subnet) int {
 
 func (r *runner) layerForward(l *layer) {
 	if l.op == arch.Depthwise {
-		w, ld := l.kernelTaps(r.k)
-		l.depthwisePack(w, ld, r.k.lanes)
+		r.packDepthwise(l)
 		r.run(chunks(l.n), (*depthwiseForward)(l))
 	} else {
 		r.run(chunks(l.n), (*pointwiseForward)(l))
 	}
 	l.normalise()
+}
+
+// packDepthwise packs the bound kernel of a depthwise layer.
+func (r *runner) packDepthwise(l *layer) {
+	n, k2 := l.stripsLen(r.k.lanes), l.kernel*l.kernel
+	w, ld := l.kernelTaps(r.k)
+	l.taps = grow(l.taps, n)
+	packStrips(l.taps, w, k2, l.out, ld, r.k.lanes, false)
+	if r.trains {
+		l.transposed = grow(l.transposed, n)
+		packStrips(l.transposed, w, k2, l.out, ld, r.k.lanes, true)
+	}
 }
 
 // expandForward finds an expansion's statistics; its output is made by the
@@ -142,21 +187,20 @@ func (r *runner) outputs(l *layer, z, residual []float32) {
 	r.run(chunks(l.n), &r.output)
 }
 
-// backward adds the gradient of the loss by all weights to their gradients.
+// backward adds the gradient of the loss by all weights to the trainer's.
 func (r *runner) backward() {
-	n := r.net
-	r.run((n.out.classes+panelCols-1)/panelCols, (*classifierGrad)(n.out))
-	r.run(chunks(n.head.n), (*classifierBackward)(n.out))
-	r.layerBackward(n.head)
-	for i := len(n.active) - 1; i >= 0; i-- {
-		b := n.active[i]
+	r.run((r.out.classes+panelCols-1)/panelCols, (*classifierGrad)(r.out))
+	r.run(chunks(r.head.n), (*classifierBackward)(r.out))
+	r.layerBackward(r.head)
+	for i := len(r.active) - 1; i >= 0; i-- {
+		b := r.active[i]
 		r.layerBackward(b.project)
 		r.layerBackward(b.depthwise)
 		if b.expand != nil {
 			r.expandBackward(b.expand)
 		}
 	}
-	r.layerBackward(n.stem)
+	r.layerBackward(r.stem)
 }
 
 func (r *runner) layerBackward(l *layer) {
@@ -165,7 +209,7 @@ func (r *runner) layerBackward(l *layer) {
 		if e := l.expand; e != nil {
 			e.partial = grow(e.partial, chunks(e.n)*e.in*pad16(e.out))
 		}
-		l.partial = grow(l.partial, chunks(l.n)*l.strips(r.k.lanes)*l.kernel*l.kernel*r.k.lanes)
+		l.partial = grow(l.partial, chunks(l.n)*l.stripsLen(r.k.lanes))
 		r.run(chunks(l.n), (*depthwiseBackward)(l))
 		l.kernelGrad(r.k)
 		return

@@ -8,61 +8,64 @@ import (
 	"eyrie/stages/arch"
 )
 
-// State returns everything that training changes: weights and momentum.
+// State returns the weights.
 func (s *Supernet) State() []byte {
-	b := make([]byte, 0, 4*(len(s.ps.value)+len(s.ps.momentum)))
-	return appendFloats(appendFloats(b, s.ps.value), s.ps.momentum)
+	return appendFloats(make([]byte, 0, 4*len(s.ps.value)), s.ps.value)
 }
 
-// SetState sets what State returned, of a supernet of the same space.
+// SetState sets the weights to those in b: what State returned for a supernet of
+// the same space, or for its trainer, whose momentum is left out.
 func (s *Supernet) SetState(b []byte) error {
 	n := 4 * len(s.ps.value)
-	if len(b) != 2*n {
-		return fmt.Errorf("a state of %d bytes, want %d", len(b), 2*n)
+	if len(b) != n && len(b) != 2*n {
+		return fmt.Errorf("a state of %d bytes, want %d", len(b), n)
 	}
 	copy(s.ps.value, floats(b[:n]))
-	copy(s.ps.momentum, floats(b[n:]))
-	clear(s.ps.grad)
-	s.fresh = false
+	s.changed()
 	return nil
 }
 
-// Clone returns a supernet with the same weights.
-func (s *Supernet) Clone() *Supernet {
-	c := build(s.space)
-	copy(c.ps.value, s.ps.value)
-	copy(c.ps.momentum, s.ps.momentum)
-	for i, l := range s.all() {
-		to := c.all()[i]
-		copy(to.runMean, l.runMean)
-		copy(to.runVar, l.runVar)
-	}
-	return c
+// State returns everything that training changes: weights and momentum.
+func (t *Trainer) State() []byte {
+	b := make([]byte, 0, 4*(len(t.net.ps.value)+len(t.sgd.momentum)))
+	return appendFloats(appendFloats(b, t.net.ps.value), t.sgd.momentum)
 }
 
-// SortChannels reorders the middle channels of each elastic block so that the
-// most important come first: those with the largest L1 norm of the
-// projection's weights over them. Channels stay within the bands that the
-// widths of the given expansions bound, so that the subnets of these
+// SetState sets what State returned, of a trainer of a supernet of the same
+// space, and clears the gradients.
+func (t *Trainer) SetState(b []byte) error {
+	n := 4 * len(t.sgd.momentum)
+	if len(b) != 2*n {
+		return fmt.Errorf("a state of %d bytes, want %d", len(b), 2*n)
+	}
+	copy(t.sgd.momentum, floats(b[n:]))
+	clear(t.sgd.grad)
+	return t.net.SetState(b)
+}
+
+// SortChannels reorders the middle channels of each elastic block, and their
+// momentum, so that the most important come first: those with the largest L1
+// norm of the projection's weights over them. Channels stay within the bands that
+// the widths of the given expansions bound, so that the subnets of these
 // expansions do not change.
-func (s *Supernet) SortChannels(expansions []int) {
-	for _, g := range s.groups {
+func (t *Trainer) SortChannels(expansions []int) {
+	for _, g := range t.net.groups {
 		for _, b := range g {
 			if b.expand != nil {
 				var ends []int
-				for _, t := range expansions {
-					ends = append(ends, arch.Middle(b.in, t))
+				for _, x := range expansions {
+					ends = append(ends, arch.Middle(b.in, x))
 				}
-				b.sort(ends)
+				b.reorder(b.order(ends), t.net.ps.value, t.sgd.momentum)
 			}
 		}
 	}
-	s.fresh = false
+	t.net.changed()
 }
 
-// sort reorders the block's middle channels within bands that end at the given
-// channels.
-func (b *block) sort(ends []int) {
+// order returns the middle channels by their importance within bands that end at
+// the given channels.
+func (b *bottleneck) order(ends []int) []int {
 	mid := b.project.maxIn
 	norm := make([]float64, mid)
 	for c := range norm {
@@ -89,14 +92,19 @@ func (b *block) sort(ends []int) {
 			from = to
 		}
 	}
-	for _, l := range []*layer{b.expand, b.depthwise} {
-		for _, p := range []*param{l.weight, l.gamma, l.beta} {
-			permuteCols(p, p.value, order)
-			permuteCols(p, p.momentum, order)
+	return order
+}
+
+// reorder makes middle channel i what channel order[i] was, in each of the arenas.
+func (b *bottleneck) reorder(order []int, arenas ...arena) {
+	for _, a := range arenas {
+		for _, u := range []*unit{b.expand, b.depthwise} {
+			for _, p := range []*param{u.weight, u.gamma, u.beta} {
+				permuteCols(p, a.of(p), order)
+			}
 		}
+		permuteRows(b.project.weight, a.of(b.project.weight), order)
 	}
-	permuteRows(b.project.weight, b.project.weight.value, order)
-	permuteRows(b.project.weight, b.project.weight.momentum, order)
 }
 
 // permuteCols makes column i of v what column order[i] was.

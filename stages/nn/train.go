@@ -8,19 +8,21 @@ import (
 	"eyrie/stages/data"
 )
 
-// Trainer trains a supernet.
+// Trainer trains a supernet. The gradients and the momentum are its own. Step,
+// SetState and SortChannels change the weights: nothing may run meanwhile.
 type Trainer struct {
 	runner
-	sgd     sgdTask
+	sgd     sgdTask   // with gradients and momentum
 	other   runner    // of a teacher
 	teacher []float32 // probabilities
 
 	batch *data.Batch // of the last Grad
 }
 
-// NewTrainer returns a trainer of s on the engine.
+// NewTrainer returns a trainer of s on the engine, without momentum.
 func NewTrainer(e *Engine, s *Supernet) *Trainer {
-	return &Trainer{runner: runner{Engine: e, net: s}, sgd: sgdTask{params: &s.ps}}
+	grads, momentum := arena(aligned(len(s.ps.value))), arena(aligned(len(s.ps.value)))
+	return &Trainer{runner: newRunner(e, s, grads), sgd: sgdTask{params: &s.ps, grad: grads, momentum: momentum}}
 }
 
 // Result is what a pass over a batch gave.
@@ -40,12 +42,12 @@ func (t *Trainer) Grad(n arch.Subnet, b *data.Batch, loss Loss, teacher []float3
 }
 
 // GradAgain is Grad on the batch of the last Grad, since which there must have been no
-// Step and nothing else may have run on the supernet. It skips what all subnets have in
-// common: the stem, and the blocks before the first expansion. Blocks with one can't be
-// skipped, since going backward through an expansion changes what it keeps.
+// Step. It skips what all subnets have in common: the stem, and the blocks before the first
+// expansion. Blocks with one can't be skipped, since going backward through an expansion
+// changes what it keeps.
 func (t *Trainer) GradAgain(n arch.Subnet, loss Loss, teacher []float32) Result {
 	common := 1
-	for common <= len(t.net.active) && t.net.active[common-1].expand == nil {
+	for common <= len(t.active) && t.active[common-1].expand == nil {
 		common++
 	}
 	res := t.passFrom(common, n, t.batch, loss, teacher)
@@ -63,13 +65,13 @@ func (t *runner) passFrom(shared int, n arch.Subnet, b *data.Batch, loss Loss, t
 	if len(b.Labels) != b.N {
 		panic(fmt.Sprintf("nn: %d labels for %d images", len(b.Labels), b.N))
 	}
-	t.net.bind(n, b)
-	t.net.out.set(loss, b.Labels, teacher)
+	t.bind(n, b)
+	t.out.set(loss, b.Labels, teacher)
 	t.forward(shared)
 	var res Result
-	for i, l := range t.net.out.loss {
+	for i, l := range t.out.loss {
 		res.Loss += l
-		if t.net.out.correct[i] {
+		if t.out.correct[i] {
 			res.Correct++
 		}
 	}
@@ -80,7 +82,7 @@ func (t *runner) passFrom(shared int, n arch.Subnet, b *data.Batch, loss Loss, t
 // Predictions returns the probabilities of the last batch, image × class. They
 // are valid until Predictions is called again.
 func (t *Trainer) Predictions() []float32 {
-	t.teacher = append(t.teacher[:0], t.net.out.probs...)
+	t.teacher = append(t.teacher[:0], t.out.probs...)
 	return t.teacher
 }
 
@@ -88,11 +90,11 @@ func (t *Trainer) Predictions() []float32 {
 // batch, with the batch's own statistics. They are valid until Predict or
 // Predictions is called again.
 func (t *Trainer) Predict(s *Supernet, n arch.Subnet, b *data.Batch) []float32 {
-	if t.other.net != s {
-		t.other = runner{Engine: t.Engine, net: s}
+	if t.other.workspace == nil || t.other.net != s {
+		t.other = newRunner(t.Engine, s, nil)
 	}
 	t.other.pass(n, b, Loss{}, nil)
-	t.teacher = append(t.teacher[:0], s.out.probs...)
+	t.teacher = append(t.teacher[:0], t.other.out.probs...)
 	return t.teacher
 }
 
@@ -100,7 +102,7 @@ func (t *Trainer) Predict(s *Supernet, n arch.Subnet, b *data.Batch) []float32 {
 func (t *Trainer) Step(o SGD) {
 	t.sgd.SGD = o
 	t.run(len(t.net.ps.list), &t.sgd)
-	t.net.fresh = false
+	t.net.changed()
 }
 
 // Diverged tells whether a loss is not a finite number.

@@ -17,7 +17,7 @@ import (
 
 // checkpoint is the state of a training after a step. In a file it is the
 // SHA-256 of all that follows, the length of the JSON (8 bytes, little
-// endian), the JSON, the supernet's state and the teacher's.
+// endian), the JSON, the trainer's state and the teacher's.
 type checkpoint struct {
 	Step    int   `json:"step"`
 	Curve   curve `json:"curve"`
@@ -41,7 +41,7 @@ func (t *training) save() error {
 	if t.store.dir == "" {
 		return nil
 	}
-	ck := checkpoint{Step: t.step, Curve: t.curve, weights: t.net.State()}
+	ck := checkpoint{Step: t.step, Curve: t.curve, weights: t.trainer.State()}
 	if t.teacher != nil {
 		ck.teacher = t.teacher.State()
 	}
@@ -60,7 +60,7 @@ func (t *training) restore(ck *checkpoint) error {
 			return err
 		}
 	}
-	return t.net.SetState(ck.weights)
+	return t.trainer.SetState(ck.weights)
 }
 
 // save writes a checkpoint so that a kill at any time leaves either it or the

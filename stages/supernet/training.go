@@ -179,7 +179,7 @@ func (t *training) enter(p span) {
 				before = q.choices.Expansions
 			}
 		}
-		t.net.SortChannels(before)
+		t.trainer.SortChannels(before)
 	}
 }
 
