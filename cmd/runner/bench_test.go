@@ -13,24 +13,19 @@ import (
 // BenchmarkCached measures runner plan and runner run, as processes, on recipes
 // that are cached as a whole: what it costs to find out that nothing has to be
 // done. Beside the time, which depends on how many processors there are, it
-// reports the processors' time and the most memory that a process took.
+// reports the processors' time and the most memory that a process took. The stage
+// is table, whose results have files, as most have.
 //
 //	go test -run '^$' -bench Cached -benchtime 3x -count 6 ./cmd/runner
 func BenchmarkCached(b *testing.B) {
 	for _, bench := range []struct{ name, text string }{
-		{"literal/steps=10000", blocks(10_000, func(int) string { return "" })},
-		{"for_each/steps=10000", instances("s", "{ for i in range(10000) : \"i${i}\" => i }", "[each.value % 1000]")},
-		{"chains/steps=10000", blocks(10_000, func(i int) string {
-			if i%10 == 0 {
-				return ""
-			}
-			return fmt.Sprintf(", stage.s%d.total / 1000", i-1)
-		})},
+		{"literal/steps=10000", blocks(10_000, func(int) string { return `""` })},
+		{"for_each/steps=10000", instances("s", numbered(10_000), "each.key", "[{ a = each.value }]")},
 		{"chain/steps=10000", blocks(10_000, func(i int) string {
 			if i == 0 {
-				return ""
+				return `""`
 			}
-			return fmt.Sprintf(", stage.s%d.total / 1000", i-1)
+			return fmt.Sprintf("substr(stage.s%d.text, 0, 20)", i-1)
 		})},
 		{"layers/steps=1000", layers(10)},
 		{"derived/steps=2000", derived(1000)},
@@ -63,7 +58,7 @@ func measure(b *testing.B, command, path string) {
 
 // usage runs a command on the recipe at path and returns what it took.
 func usage(b *testing.B, command, path string) *syscall.Rusage {
-	cmd := exec.Command("runner", command, path)
+	cmd := exec.Command("eyrie", command, path)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		b.Fatalf("%v\n%s", err, out)
 	}
@@ -79,34 +74,36 @@ func BenchmarkStart(b *testing.B) {
 	}
 }
 
-// blocks is a recipe of n stage blocks, each with a number of its own and what
-// more says.
-func blocks(n int, more func(i int) string) string {
+// blocks is a recipe of n stage blocks, each with a number of its own, and a
+// title, which may refer to others.
+func blocks(n int, title func(i int) string) string {
 	var text strings.Builder
 	for i := range n {
-		fmt.Fprintf(&text, "stage \"sum\" \"s%d\" {\n  values = [%d%s]\n}\n\n", i, i%1000, more(i))
+		fmt.Fprintf(&text, "stage \"table\" \"s%d\" {\n  title   = %s\n  columns = [{ key = \"a\" }]\n  rows    = [{ a = %d }]\n}\n\n", i, title(i), i)
 	}
 	return text.String()
 }
 
 // instances is one stage block with for_each.
-func instances(name, forEach, values string) string {
-	return fmt.Sprintf("stage \"sum\" %q {\n  for_each = %s\n  values   = %s\n}\n\n", name, forEach, values)
+func instances(name, forEach, title, rows string) string {
+	return fmt.Sprintf("stage \"table\" %q {\n  for_each = %s\n  title    = %s\n  columns  = [{ key = \"a\" }]\n  rows     = %s\n}\n\n", name, forEach, title, rows)
 }
+
+// numbered is a for_each of n numbers.
+func numbered(n int) string { return fmt.Sprintf("{ for i in range(%d) : \"i${i}\" => i }", n) }
 
 // layers is a recipe of n layers of 100 steps, each of which reads all of the
 // layer before.
 func layers(n int) string {
-	const hundred = "{ for i in range(100) : \"i${i}\" => i }"
-	text := instances("l0", hundred, "[each.value]")
+	text := instances("l0", numbered(100), "each.key", "[{ a = each.value }]")
 	for i := 1; i < n; i++ {
-		text += instances(fmt.Sprintf("l%d", i), hundred, fmt.Sprintf("concat([each.value], [for k, s in stage.l%d : s.total / 100])", i-1))
+		text += instances(fmt.Sprintf("l%d", i), numbered(100), "each.key", fmt.Sprintf("[for k, s in stage.l%d : { a = length(s.text) }]", i-1))
 	}
 	return text
 }
 
 // derived is a recipe of n steps, and of n for what these yield.
 func derived(n int) string {
-	return instances("a", fmt.Sprintf("{ for i in range(%d) : \"i${i}\" => i }", n), "[each.value % 1000]") +
-		instances("b", "{ for k, s in stage.a : k => s.total }", "[each.value / 2]")
+	return instances("a", numbered(n), "each.key", "[{ a = each.value }]") +
+		instances("b", "{ for k, s in stage.a : k => s.text }", "substr(each.value, 0, 20)", "[]")
 }
