@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
@@ -73,6 +74,9 @@ type module struct {
 
 	root *hcl.EvalContext // functions, var and path
 	bare *scope           // in which no step has an output yet
+
+	mu     sync.Mutex // held by the steps' closures
+	memory *memory
 }
 
 func newModule(opt Options) *module {
@@ -89,7 +93,7 @@ func newModule(opt Options) *module {
 		m.types[s.Name] = s
 		m.shapes.add(s.Output)
 	}
-	m.bare = m.newScope(nothing, nil)
+	m.bare = &scope{m: m, known: (*pipeline.Outputs)(nil).Known, locals: make(map[*local]cty.Value)}
 	return m
 }
 

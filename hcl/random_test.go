@@ -33,11 +33,11 @@ func TestRandomExpressions(t *testing.T) {
 			continue
 		}
 		s := step(t, r, `t["k"]`)
-		early, err := s.Attrs(outputs{}.known)
+		early, err := s.Attrs(outputs{}.known())
 		if err != nil {
 			t.Fatalf("%s was checked, but: %v", e, err)
 		}
-		late, err := s.Attrs(done.known)
+		late, err := s.Attrs(done.known())
 		if err != nil {
 			continue // an output's value was not to the expression's liking
 		}
@@ -54,7 +54,7 @@ func TestRandomExpressions(t *testing.T) {
 			t.Errorf("%s is %v early and %v later", e, early["any"].Value, late["any"].Value)
 		}
 		partly := outputs{"chip": done["chip"], `net["a"]`: done[`net["a"]`]}
-		if a, err := s.Attrs(partly.known); err == nil {
+		if a, err := s.Attrs(partly.known()); err == nil {
 			for _, id := range a["any"].Unknown {
 				if partly[id] != "" {
 					t.Errorf("%s waits for %s, which is there", e, id)

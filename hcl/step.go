@@ -1,9 +1,9 @@
 package hcl
 
 import (
+	"bytes"
 	"encoding/json"
 	"sync"
-	"unsafe"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
@@ -39,7 +39,7 @@ func (s *scope) output(st *step) cty.Value {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if ok {
-		if same(raw, st.raw) {
+		if st.raw != nil && bytes.Equal(raw, st.raw) { // at once where they are one and the same
 			return st.value
 		}
 		if v, err := st.m.shapes.knownOutput(raw, st.stage.kind.Output, st.id); err == nil {
@@ -51,11 +51,6 @@ func (s *scope) output(st *step) cty.Value {
 		st.unknown = st.m.shapes.unknownOutput(st.stage.kind.Output, st.id)
 	}
 	return st.unknown
-}
-
-// same tells whether two slices are one and the same.
-func same(a, b []byte) bool {
-	return len(a) > 0 && len(a) == len(b) && unsafe.SliceData(a) == unsafe.SliceData(b)
 }
 
 // steps returns the steps of the recipe, in the order of the text.
@@ -109,17 +104,25 @@ func (st *step) linkTo(e *expr) {
 }
 
 // evaluate is the step's [pipeline.Eval].
-func (st *step) evaluate(known pipeline.Known) (map[string]pipeline.Attr, error) {
+func (st *step) evaluate(known *pipeline.Outputs) (map[string]pipeline.Attr, error) {
+	st.m.mu.Lock()
+	defer st.m.mu.Unlock()
 	scope := st.m.newScope(known, st)
 	attrs := make(map[string]pipeline.Attr, len(st.stage.attrs))
 	var all hcl.Diagnostics
 	for i, a := range st.stage.attrs {
 		result := st.fixed[i]
-		if result == nil {
+		shared := result != nil
+		if !shared {
 			var diags hcl.Diagnostics
-			result, diags = scope.attr(a)
+			if shared = st.stage.many && !a.expr.each; shared {
+				result, diags = scope.sharedAttr(a)
+			} else {
+				result, diags = scope.attr(a)
+			}
 			all = append(all, diags...)
-		} else if result != &leftOut {
+		}
+		if shared && result != nil && result != &leftOut {
 			copied := *result
 			copied.Value = copyTree(result.Value)
 			result = &copied

@@ -30,7 +30,8 @@ type Plan struct {
 	Recipe *Recipe
 	Steps  []*Planned // each after those it needs, otherwise in the recipe's order
 
-	byID map[string]*Planned
+	byID    map[string]*Planned
+	outputs Outputs // of the steps that are cached
 }
 
 // Planned is a step with its verdict.
@@ -113,16 +114,15 @@ func (p *Plan) AllCached() bool { return p.Count(Cached) == len(p.Steps) }
 
 // Known returns the output of a step that is cached.
 func (p *Plan) Known(id string) (json.RawMessage, bool) {
-	s := p.byID[id]
-	if s == nil || s.Verdict != Cached {
-		return nil, false
-	}
-	return s.Record.Output, true
+	return p.outputs.Known(id)
 }
+
+// Outputs returns the outputs of the steps that are cached.
+func (p *Plan) Outputs() *Outputs { return &p.outputs }
 
 // judge gives a step, whose dependencies have been judged, its verdict.
 func (p *Plan) judge(ctx context.Context, kept *store.Store, s *Step, rerun bool) (*Planned, error) {
-	attrs, err := s.Attrs(p.Known)
+	attrs, err := s.Attrs(&p.outputs)
 	if err != nil {
 		return nil, err
 	}
@@ -141,6 +141,7 @@ func (p *Plan) judge(ctx context.Context, kept *store.Store, s *Step, rerun bool
 		j.Verdict, j.Reasons = MustRun, []Reason{{Why: "asked for"}}
 	case err == nil:
 		j.Verdict, j.Record = Cached, &record
+		p.outputs.Set(s.ID, record.Output)
 	case errors.Is(err, store.ErrNotFound):
 		j.Verdict, j.Reasons = MustRun, because(ctx, kept, p.Recipe.lastName(s.ID), j.action)
 		j.Resumes = kept.HasCheckpoint(j.Action)
