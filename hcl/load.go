@@ -34,6 +34,16 @@ type Options struct {
 // names) and looks whether files that stages take exist. It does nothing else.
 func Load(path string, opt Options) (*pipeline.Recipe, Diagnostics) {
 	m := newModule(opt)
+	r := m.load(path)
+	diags := m.diagnostics()
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	return r, diags
+}
+
+// load reads the recipe at path as far as its mistakes, which it reports, allow.
+func (m *module) load(path string) *pipeline.Recipe {
 	m.read(path)
 	m.declare()
 	m.setVariables()
@@ -46,11 +56,7 @@ func Load(path string, opt Options) (*pipeline.Recipe, Diagnostics) {
 	for _, o := range m.outputs {
 		r.Outputs = append(r.Outputs, o.result)
 	}
-	diags := m.diagnostics()
-	if diags.HasErrors() {
-		return nil, diags
-	}
-	return r, diags
+	return r
 }
 
 // module is a recipe in the making: what its files declare, by name. The steps'
