@@ -73,9 +73,9 @@ func TestRandomExpressions(t *testing.T) {
 // step has the attributes, or the mistakes, that a recipe has that remembers nothing.
 func TestRandomMemory(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
-	n := 200
+	n := 100
 	if testing.Short() {
-		n = 40
+		n = 20
 	}
 	outside := strings.NewReplacer("each.key", `"k"`, "each.value", "2")
 	checked := 0

@@ -189,10 +189,13 @@ func closure(sorted []*Step, targets []string) (map[string]bool, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range slices.Backward(sorted) {
-		if len(targets) == 0 {
+	if len(targets) == 0 {
+		for _, s := range sorted {
 			wanted[s.ID] = true
 		}
+		return wanted, nil
+	}
+	for _, s := range slices.Backward(sorted) {
 		if wanted[s.ID] {
 			for _, d := range s.Deps {
 				wanted[d] = true

@@ -96,9 +96,9 @@ type execution struct {
 
 	pool       *pool
 	claims     []map[string]float64 // by step, as the plan's order
-	needs      []int                // by step: how many dependencies are not done
-	dependents [][]int
-	ready      []int // steps that could start, in order
+	needs      []int                // by step that is not cached: how many dependencies are not done
+	dependents [][]int              // by step: those that wait for it
+	ready      []int                // steps that could start, in order
 	running    int
 	stopping   bool // after a failure with FailFast
 
@@ -140,15 +140,16 @@ func newExecution(p *Plan, store *store.Store, opt RunOptions) (*execution, erro
 	var refused []error
 	for i, s := range p.Steps {
 		index[s.ID] = i
+		if s.Verdict == Cached { // it waits for nothing
+			continue
+		}
 		for _, d := range s.Deps {
 			x.needs[i]++
 			x.dependents[index[d]] = append(x.dependents[index[d]], i)
 		}
-		if s.Verdict != Cached {
-			var err error
-			x.claims[i], err = x.pool.claim(s.Step)
-			refused = append(refused, err)
-		}
+		var err error
+		x.claims[i], err = x.pool.claim(s.Step)
+		refused = append(refused, err)
 	}
 	if err := errors.Join(refused...); err != nil {
 		return nil, err
