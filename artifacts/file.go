@@ -1,6 +1,8 @@
 package artifacts
 
 import (
+	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"io"
 	"os"
@@ -62,6 +64,10 @@ type foreseen struct {
 
 // UnmarshalJSON decodes what MarshalJSON wrote.
 func (f *File) UnmarshalJSON(b []byte) error {
+	if plain, ok := readPlain(b); ok {
+		*f = plain
+		return nil
+	}
 	var early foreseen
 	if err := json.Unmarshal(b, &early); err == nil && early.Foreseen != nil {
 		*f = File{Foreseen: string(early.Foreseen)}
@@ -73,4 +79,26 @@ func (f *File) UnmarshalJSON(b []byte) error {
 	}
 	*f = File{Digest: h.Object, Size: h.Size, Tree: h.Tree, Name: h.Name}
 	return nil
+}
+
+// readPlain reads the handle of a file without a name, of which records have
+// thousands, from the very text that MarshalJSON writes.
+func readPlain(b []byte) (f File, ok bool) {
+	b, begins := bytes.CutPrefix(b, []byte(`{"$object":"`))
+	b, ends := bytes.CutSuffix(b, []byte("}"))
+	digits := hex.EncodedLen(len(f.Digest))
+	if !begins || !ends || len(b) < digits || f.Digest.UnmarshalText(b[:digits]) != nil {
+		return f, false
+	}
+	size, ok := bytes.CutPrefix(b[digits:], []byte(`","size":`))
+	if !ok || len(size) == 0 || len(size) > 18 || size[0] == '0' && len(size) > 1 {
+		return f, false
+	}
+	for _, c := range size {
+		if c < '0' || c > '9' {
+			return f, false
+		}
+		f.Size = 10*f.Size + int64(c-'0')
+	}
+	return f, true
 }

@@ -1,7 +1,6 @@
 package examples_test
 
 import (
-	"encoding/json"
 	"maps"
 	"math/rand/v2"
 	"path/filepath"
@@ -30,7 +29,7 @@ func TestChecksReadNothingUnknown(t *testing.T) {
 			t.Fatal(diags)
 		}
 		for _, s := range recipe.Steps {
-			attrs, err := s.Attrs(func(string) (json.RawMessage, bool) { return nil, false })
+			attrs, err := s.Attrs(nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -30,6 +30,12 @@ func (s *scope) attr(a *attribute) (*pipeline.Attr, hcl.Diagnostics) {
 	return result, append(diags, faults(a.expr, c.faults)...)
 }
 
+// sharedAttr evaluates an attribute that is the same for all instances of a stage.
+func (s *scope) sharedAttr(a *attribute) (*pipeline.Attr, hcl.Diagnostics) {
+	k := s.memory
+	return recall(k.attrs, a, k.version(a.expr), func() (*pipeline.Attr, hcl.Diagnostics) { return s.attr(a) })
+}
+
 // result gathers what a conversion found.
 func (s *scope) result(c *converter, tree any, e *expr, pos string) *pipeline.Attr {
 	r := &pipeline.Attr{Value: tree, Sensitive: c.sensitive, Origins: sortOrigins(c.origins), Pos: pos, Parts: c.parts, MayBeNull: c.null}
@@ -131,7 +137,7 @@ func (m *module) check(st *step, a *attribute) *pipeline.Attr {
 	result, diags := m.bare.of(st).attr(a)
 	m.diags = append(m.diags, diags...)
 	a.failed = diags.HasErrors()
-	if result != nil && !a.expr.each && !a.expr.uses() {
+	if result != nil && !a.expr.each {
 		a.result = result
 	}
 	return result

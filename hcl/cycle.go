@@ -46,7 +46,7 @@ func (m *module) order(steps []*pipeline.Step) {
 
 // reason returns why the step needs another.
 func (st *step) reason(id string) link {
-	for _, l := range st.links {
+	for l := range st.links {
 		if l.to == id {
 			return l
 		}

@@ -51,7 +51,7 @@ var done = outputs{
 }
 
 // evaluate evaluates an expression as an attribute of step t["k"].
-func evaluate(t *testing.T, attr, expression string, known pipeline.Known) (pipeline.Attr, error) {
+func evaluate(t *testing.T, attr, expression string, known *pipeline.Outputs) (pipeline.Attr, error) {
 	t.Helper()
 	r := load(t, around+"  "+attr+" = "+expression+"\n}\n", hcl.Options{})
 	attrs, err := step(t, r, `t["k"]`).Attrs(known)
@@ -101,7 +101,7 @@ func TestUnknown(t *testing.T) {
 		{`stage.old.rows`, `old`},
 		{`false && stage.chip.residual > 1`, ``},
 	} {
-		a, err := evaluate(t, "any", test.expression, outputs{}.known)
+		a, err := evaluate(t, "any", test.expression, outputs{}.known())
 		if err != nil {
 			t.Errorf("%s: %v", test.expression, err)
 			continue
@@ -109,7 +109,7 @@ func TestUnknown(t *testing.T) {
 		if got := strings.Join(a.Unknown, " "); got != test.waits {
 			t.Errorf("%s waits for %q, want %q", test.expression, got, test.waits)
 		}
-		a, err = evaluate(t, "any", test.expression, done.known)
+		a, err = evaluate(t, "any", test.expression, done.known())
 		if err != nil || len(a.Unknown) > 0 {
 			t.Errorf("%s still waits for %v, %v", test.expression, a.Unknown, err)
 		}
@@ -142,7 +142,7 @@ func TestValues(t *testing.T) {
 		if test.expression == "each" {
 			test.expression = `{ key = each.key, value = each.value }`
 		}
-		a, err := evaluate(t, "any", test.expression, done.known)
+		a, err := evaluate(t, "any", test.expression, done.known())
 		if err != nil || !reflect.DeepEqual(a.Value, test.want) {
 			t.Errorf("%s is %#v, %v; want %#v", test.expression, a.Value, err, test.want)
 		}
@@ -219,7 +219,7 @@ func TestOrigins(t *testing.T) {
 		// Composite cells.
 		{`{ name = "x", ms = stage.net["a"].best.latency, n = 2 }`, `given @n, modelled net["a"]:best.latency@ms`},
 	} {
-		a, err := evaluate(t, "one", test.expression, done.known)
+		a, err := evaluate(t, "one", test.expression, done.known())
 		if err != nil {
 			t.Errorf("%s: %v", test.expression, err)
 			continue
@@ -232,7 +232,7 @@ func TestOrigins(t *testing.T) {
 
 // An attribute that is no cell keeps its origins beside the plain value.
 func TestOriginsOfAttributes(t *testing.T) {
-	a, err := evaluate(t, "any", `{ x = [stage.net["a"].best.latency, 3], y = stage.chip.residual }`, done.known)
+	a, err := evaluate(t, "any", `{ x = [stage.net["a"].best.latency, 3], y = stage.chip.residual }`, done.known())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,7 +248,7 @@ func TestOriginsOfAttributes(t *testing.T) {
 func TestManyOrigins(t *testing.T) {
 	rows := strings.Repeat(`{"latency":1,"accuracy":1,"widths":[],"label":""},`, 40)
 	o := outputs{`net["a"]`: strings.Replace(done[`net["a"]`], `"front":[`, `"front":[`+rows, 1), `net["b"]`: done[`net["b"]`], "chip": done["chip"]}
-	a, err := evaluate(t, "one", `sum(stage.net["a"].front[*].latency)`, o.known)
+	a, err := evaluate(t, "one", `sum(stage.net["a"].front[*].latency)`, o.known())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -268,7 +268,7 @@ func TestSensitive(t *testing.T) {
 		`var.mode`:                       false,
 		`true ? 1 : length(var.secret)`:  false,
 	} {
-		a, err := evaluate(t, "any", expression, done.known)
+		a, err := evaluate(t, "any", expression, done.known())
 		if err != nil || a.Sensitive != want {
 			t.Errorf("%s is sensitive: %v, %v; want %v", expression, a.Sensitive, err, want)
 		}
@@ -298,15 +298,15 @@ stage "search" "local" {
 	if err := want.UnmarshalJSON([]byte(handle)); err != nil {
 		t.Fatal(err)
 	}
-	attrs, err := step(t, r, `t["k"]`).Attrs(done.known)
+	attrs, err := step(t, r, `t["k"]`).Attrs(done.known())
 	if got := attrs["any"].Value; err != nil || !reflect.DeepEqual(got, map[string]any{"w": want}) {
 		t.Errorf("any = %v, %v", got, err)
 	}
-	attrs, err = step(t, r, "next").Attrs(done.known)
+	attrs, err = step(t, r, "next").Attrs(done.known())
 	if got := attrs["weights"].Value; err != nil || got != want {
 		t.Errorf("weights = %v, %v; want %v", got, err, want)
 	}
-	attrs, err = step(t, r, "local").Attrs(done.known)
+	attrs, err = step(t, r, "local").Attrs(done.known())
 	f, _ := attrs["weights"].Value.(artifacts.File)
 	if err != nil || !strings.HasSuffix(f.Path, "/test.hcl") || !strings.HasPrefix(f.Path, "/") {
 		t.Errorf("weights = %v, %v; want the absolute path", f, err)
@@ -321,7 +321,7 @@ func TestLateMistake(t *testing.T) {
 		`stage.net["a"].best.label + 1`:    "Invalid operand",
 		`1 / (stage.net["a"].extra.n - 3)`: "Number too large",
 	} {
-		_, err := evaluate(t, "any", expression, done.known)
+		_, err := evaluate(t, "any", expression, done.known())
 		var diags hcl.Diagnostics
 		if !errors.As(err, &diags) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "test.hcl:") {
 			t.Errorf("%s: %v; want %q and where", expression, err, want)
@@ -335,7 +335,7 @@ stage "search" "s" {
   limit    = { latency = 1 }
 }
 `, hcl.Options{})
-	_, err := step(t, r, "s").Attrs(done.known)
+	_, err := step(t, r, "s").Attrs(done.known())
 	if err == nil || !strings.Contains(err.Error(), "test.hcl:5: Out of range: widths[0] must be between 0.3 and 1.5, not 0.051") {
 		t.Errorf("an output out of range: %v", err)
 	}

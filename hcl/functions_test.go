@@ -94,7 +94,7 @@ func TestFunctions(t *testing.T) {
 		`fileexists("test.hcl")`:                 true,
 	}
 	for expression, want := range tests {
-		a, err := evaluate(t, "any", expression, outputs{}.known)
+		a, err := evaluate(t, "any", expression, outputs{}.known())
 		if err != nil || !reflect.DeepEqual(a.Value, want) {
 			t.Errorf("%s is %#v, %v; want %#v", expression, a.Value, err, want)
 		}

@@ -52,7 +52,7 @@ func FuzzLoad(f *testing.F) {
 		}
 		if r != nil {
 			for _, s := range r.Steps {
-				if _, err := s.Attrs(outputs{}.known); err != nil {
+				if _, err := s.Attrs(outputs{}.known()); err != nil {
 					t.Fatalf("%s was checked, but: %v", s.ID, err)
 				}
 			}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
@@ -33,6 +34,16 @@ type Options struct {
 // names) and looks whether files that stages take exist. It does nothing else.
 func Load(path string, opt Options) (*pipeline.Recipe, Diagnostics) {
 	m := newModule(opt)
+	r := m.load(path)
+	diags := m.diagnostics()
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	return r, diags
+}
+
+// load reads the recipe at path as far as its mistakes, which it reports, allow.
+func (m *module) load(path string) *pipeline.Recipe {
 	m.read(path)
 	m.declare()
 	m.setVariables()
@@ -45,11 +56,7 @@ func Load(path string, opt Options) (*pipeline.Recipe, Diagnostics) {
 	for _, o := range m.outputs {
 		r.Outputs = append(r.Outputs, o.result)
 	}
-	diags := m.diagnostics()
-	if diags.HasErrors() {
-		return nil, diags
-	}
-	return r, diags
+	return r
 }
 
 // module is a recipe in the making: what its files declare, by name. The steps'
@@ -73,6 +80,10 @@ type module struct {
 
 	root *hcl.EvalContext // functions, var and path
 	bare *scope           // in which no step has an output yet
+
+	mu      sync.Mutex // held by the steps' closures
+	memory  *memory
+	earlier *memory // the one before
 }
 
 func newModule(opt Options) *module {
@@ -89,7 +100,7 @@ func newModule(opt Options) *module {
 		m.types[s.Name] = s
 		m.shapes.add(s.Output)
 	}
-	m.bare = m.newScope(nothing, nil)
+	m.bare = &scope{m: m, known: (*pipeline.Outputs)(nil).Known, locals: make(map[*local]cty.Value)}
 	return m
 }
 

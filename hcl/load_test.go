@@ -38,12 +38,15 @@ func loadText(t testing.TB, text string, opt hcl.Options) (*pipeline.Recipe, hcl
 	return hcl.Load(path, opt)
 }
 
-// outputs is a Known.
+// outputs are steps' outputs, by step.
 type outputs map[string]string
 
-func (o outputs) known(id string) (json.RawMessage, bool) {
-	s, ok := o[id]
-	return json.RawMessage(s), ok
+func (o outputs) known() *pipeline.Outputs {
+	all := new(pipeline.Outputs)
+	for id, s := range o {
+		all.Set(id, json.RawMessage(s))
+	}
+	return all
 }
 
 func step(t testing.TB, r *pipeline.Recipe, id string) *pipeline.Step {
@@ -115,7 +118,7 @@ stage "table" "table3" {
 	if !reflect.DeepEqual(ids, want) {
 		t.Errorf("steps and dependencies are %q, want %q", ids, want)
 	}
-	attrs, err := step(t, r, `net["87ms"]`).Attrs(outputs{}.known)
+	attrs, err := step(t, r, `net["87ms"]`).Attrs(outputs{}.known())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -321,9 +321,20 @@ func (g grower) leaf(v cty.Value, at origin) cty.Value {
 // handle returns the file that a JSON object stands for, if it does.
 func handle(v map[string]any) (artifacts.File, bool) {
 	var f artifacts.File
-	if _, ok := v["$object"]; !ok {
+	object, ok := v["$object"]
+	if !ok {
 		return f, false
 	}
+	// Every output of a file comes here: text that JSON made need not go back to JSON.
+	hex, _ := object.(string)
+	number, _ := v["size"].(json.Number)
+	name, named := v["name"].(string)
+	size, err := number.Int64()
+	if err == nil && f.Digest.UnmarshalText([]byte(hex)) == nil && (len(v) == 2 || len(v) == 3 && named) {
+		f.Size, f.Name = size, name
+		return f, true
+	}
+	f = artifacts.File{}
 	b, err := json.Marshal(v)
 	if err != nil || json.Unmarshal(b, &f) != nil {
 		return f, false

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"eyrie/hcl"
+	"eyrie/pipeline"
 )
 
 // Whatever an expression is made of: what it waits for is among the step's
@@ -33,11 +34,11 @@ func TestRandomExpressions(t *testing.T) {
 			continue
 		}
 		s := step(t, r, `t["k"]`)
-		early, err := s.Attrs(outputs{}.known)
+		early, err := s.Attrs(outputs{}.known())
 		if err != nil {
 			t.Fatalf("%s was checked, but: %v", e, err)
 		}
-		late, err := s.Attrs(done.known)
+		late, err := s.Attrs(done.known())
 		if err != nil {
 			continue // an output's value was not to the expression's liking
 		}
@@ -54,7 +55,7 @@ func TestRandomExpressions(t *testing.T) {
 			t.Errorf("%s is %v early and %v later", e, early["any"].Value, late["any"].Value)
 		}
 		partly := outputs{"chip": done["chip"], `net["a"]`: done[`net["a"]`]}
-		if a, err := s.Attrs(partly.known); err == nil {
+		if a, err := s.Attrs(partly.known()); err == nil {
 			for _, id := range a["any"].Unknown {
 				if partly[id] != "" {
 					t.Errorf("%s waits for %s, which is there", e, id)
@@ -65,6 +66,65 @@ func TestRandomExpressions(t *testing.T) {
 	if checked < n/4 {
 		t.Errorf("only %d of %d expressions were sound", checked, n)
 	}
+}
+
+// What is remembered between the evaluations of a recipe is what it would be
+// evaluated to: while more and more outputs become known, and some change, every
+// step has the attributes, or the mistakes, that a recipe has that remembers nothing.
+func TestRandomMemory(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	n := 100
+	if testing.Short() {
+		n = 20
+	}
+	outside := strings.NewReplacer("each.key", `"k"`, "each.value", "2")
+	checked := 0
+	for range n {
+		x := expression{rng}
+		text := around + "  any = " + x.any(3) + "\n  title = " + x.string(1) + "\n}\n" +
+			"locals {\n  some = " + outside.Replace(x.any(3)) + "\n}\n" +
+			`stage "table" "d" {
+  for_each = { for k, s in stage.net : k => ` + outside.Replace(x.any(2)) + ` }
+  one      = each.value
+  any      = [local.some, ` + x.pick("each.key", "1", outside.Replace(x.any(2))) + `]
+}
+`
+		r, diags := loadText(t, text, hcl.Options{})
+		if diags.HasErrors() {
+			continue
+		}
+		checked++
+		steps := []string{"chip", `net["a"]`, `net["b"]`, "old"}
+		rng.Shuffle(len(steps), func(i, j int) { steps[i], steps[j] = steps[j], steps[i] })
+		growing, now := new(pipeline.Outputs), outputs{}
+		for _, id := range append(steps, `net["a"]`) {
+			now[id] = done[id]
+			if growing.Version("net") == 2 && id == `net["a"]` {
+				now[id] = strings.Replace(done[id], "0.07", "0.06", 1)
+			}
+			growing.Set(id, []byte(now[id]))
+			for _, s := range r.Steps {
+				got, gotErr := s.Attrs(growing)
+				fresh, _ := loadText(t, text, hcl.Options{})
+				want, wantErr := step(t, fresh, s.ID).Attrs(now.known())
+				if (gotErr == nil) != (wantErr == nil) || gotErr == nil && !reflect.DeepEqual(withoutPos(got), withoutPos(want)) {
+					t.Fatalf("%s\nafter %s is known, step %s has\n%v, %v, want\n%v, %v", text, id, s.ID, got, gotErr, want, wantErr)
+				}
+			}
+		}
+	}
+	if checked < n/4 {
+		t.Errorf("only %d of %d recipes were sound", checked, n)
+	}
+}
+
+// withoutPos returns attributes without their places, which name a temporary file.
+func withoutPos(attrs map[string]pipeline.Attr) map[string]pipeline.Attr {
+	for name, a := range attrs {
+		a.Pos = ""
+		attrs[name] = a
+	}
+	return attrs
 }
 
 // expression makes random expressions that are mostly sound.

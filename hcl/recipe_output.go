@@ -60,7 +60,9 @@ func (m *module) buildOutput(o *output) {
 		return
 	}
 	o.result = &pipeline.Output{Name: o.name, Doc: o.doc, Pos: pos(o.block.DefRange()), Deps: m.needs(o.value)}
-	o.result.Attr = func(known pipeline.Known) (pipeline.Attr, error) {
+	o.result.Attr = func(known *pipeline.Outputs) (pipeline.Attr, error) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
 		a, diags := m.newScope(known, nil).outputAttr(o)
 		if diags.HasErrors() {
 			return a, newDiagnostics(diags, m.files)

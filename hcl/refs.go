@@ -15,9 +15,10 @@ type expr struct {
 	stages []stageRef // references to stages, in the order of the text
 	locals []*local   // without repeats
 	vars   []*variable
-	each   bool // refers to each
-	value  bool // refers to each.value
-	bad    bool // refers to what does not exist, which was reported
+	each   bool     // refers to each
+	value  bool     // refers to each.value
+	bad    bool     // refers to what does not exist, which was reported
+	reads  []string // see blocks
 }
 
 // stageRef is a reference to a stage, or to one instance of it.

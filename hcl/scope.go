@@ -14,21 +14,20 @@ import (
 // the instance whose each it is.
 type scope struct {
 	m      *module
-	known  pipeline.Known
+	known  func(step string) (json.RawMessage, bool)
+	memory *memory              // nil while instances are still being found out
 	step   *step                // nil outside of a stage
 	locals map[*local]cty.Value // those evaluated here so far
 }
 
-// nothing is a Known without any outputs.
-func nothing(string) (json.RawMessage, bool) { return nil, false }
-
-func (m *module) newScope(known pipeline.Known, st *step) *scope {
-	return &scope{m: m, known: known, step: st, locals: make(map[*local]cty.Value)}
+// newScope makes a scope with the outputs that there are. The caller holds m.mu.
+func (m *module) newScope(known *pipeline.Outputs, st *step) *scope {
+	return &scope{m: m, known: known.Known, memory: m.remember(known), step: st, locals: make(map[*local]cty.Value)}
 }
 
 // of returns the scope of a step with the same outputs.
 func (s *scope) of(st *step) *scope {
-	return &scope{m: s.m, known: s.known, step: st, locals: s.locals}
+	return &scope{m: s.m, known: s.known, memory: s.memory, step: st, locals: s.locals}
 }
 
 // value evaluates an expression. After a mistake the value is broken.
@@ -116,8 +115,14 @@ func (s *scope) local(l *local) (cty.Value, hcl.Diagnostics) {
 	if v, ok := s.locals[l]; ok {
 		return v, nil
 	}
-	outside := &scope{m: s.m, known: s.known, locals: s.locals}
-	v, diags := outside.value(l.expr)
+	evaluate := func() (cty.Value, hcl.Diagnostics) { return s.of(nil).value(l.expr) }
+	var v cty.Value
+	var diags hcl.Diagnostics
+	if s.memory != nil {
+		v, diags = recall(s.memory.values, l.expr, s.memory.version(l.expr), evaluate)
+	} else {
+		v, diags = evaluate()
+	}
 	s.locals[l] = v
 	return v, diags
 }
@@ -126,7 +131,8 @@ func (s *scope) local(l *local) (cty.Value, hcl.Diagnostics) {
 // and instances that the expression refers to and no others.
 func (s *scope) stageValues(refs []stageRef) cty.Value {
 	values := make(map[string]cty.Value, len(refs))
-	parts := make(map[*stage]map[string]cty.Value)
+	var parts map[*stage]map[string]cty.Value // of stages of which some instances are referred to
+	var whole []*stage
 	for _, r := range refs {
 		switch {
 		case r.to.broken || r.to.kind == nil:
@@ -134,12 +140,20 @@ func (s *scope) stageValues(refs []stageRef) cty.Value {
 		case !r.to.many:
 			values[r.to.name] = s.single(r.to)
 		default:
+			targets := s.targets(r)
+			if s.memory != nil && len(targets) > 1 {
+				whole = append(whole, r.to)
+				continue
+			}
 			instances := parts[r.to]
 			if instances == nil {
+				if parts == nil {
+					parts = make(map[*stage]map[string]cty.Value)
+				}
 				instances = make(map[string]cty.Value)
 				parts[r.to] = instances
 			}
-			for _, st := range s.targets(r) {
+			for _, st := range targets {
 				if _, ok := instances[st.key]; !ok {
 					instances[st.key] = s.output(st)
 				}
@@ -148,6 +162,9 @@ func (s *scope) stageValues(refs []stageRef) cty.Value {
 	}
 	for to, instances := range parts {
 		values[to.name] = cty.ObjectVal(instances)
+	}
+	for _, to := range whole {
+		values[to.name] = s.memory.instances(s, to)
 	}
 	return cty.ObjectVal(values)
 }
@@ -211,14 +228,11 @@ func (s *scope) element() cty.Value {
 	case !st.stage.forEach.uses():
 		return st.each
 	}
-	all, _ := (&scope{m: s.m, known: s.known, locals: s.locals}).value(st.stage.forEach)
-	all, marks := all.Unmark()
-	if ty := all.Type(); all.IsKnown() && !all.IsNull() && (ty.IsMapType() || ty.IsObjectType()) {
-		for k, v := range all.Elements() {
-			if k.AsString() == st.key {
-				return v.WithMarks(marks)
-			}
-		}
+	if s.memory == nil { // no output is known, as when each was made
+		return st.each
+	}
+	if v, ok := s.memory.elements(s, st.stage)[st.key]; ok {
+		return v
 	}
 	return st.each
 }

@@ -28,6 +28,8 @@ type stage struct {
 	broken  bool             // how many steps it has cannot be told, because of a mistake
 	steps   []*step          // its instances, or the one step; without those that when drops
 	byKey   map[string]*step // the instances
+	deps    []string         // what the instances need, where that is the same for all
+	linked  bool             // deps is set
 	dropped []string         // the keys of those that when drops
 	mirrors *stage           // for_each is just this stage with for_each
 }

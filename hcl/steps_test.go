@@ -165,11 +165,11 @@ stage "search" "s" {
 	}
 	before, after := recipe(`{ b = 0.1, d = 0.2 }`), recipe(`{ a = 0.3, b = 0.1, c = 0.4, d = 0.2 }`)
 	for _, s := range before.Steps {
-		old, err := s.Attrs(outputs{}.known)
+		old, err := s.Attrs(outputs{}.known())
 		if err != nil {
 			t.Fatal(err)
 		}
-		new, err := step(t, after, s.ID).Attrs(outputs{}.known)
+		new, err := step(t, after, s.ID).Attrs(outputs{}.known())
 		if err != nil || !reflect.DeepEqual(values(old), values(new)) {
 			t.Errorf("%s has %v, then %v, %v", s.ID, values(old), values(new), err)
 		}
@@ -191,13 +191,13 @@ stage "table" "t" {
   any  = { list = [1, 2] }
   rows = [{ a = { b = 1 } }]
 }`, hcl.Options{})
-	first, err := r.Steps[0].Attrs(outputs{}.known)
+	first, err := r.Steps[0].Attrs(outputs{}.known())
 	if err != nil {
 		t.Fatal(err)
 	}
 	first["any"].Value.(map[string]any)["list"].([]any)[0] = "changed"
 	first["rows"].Value.([]any)[0].(map[string]any)["a"].(pipeline.Traced).Value.(map[string]any)["b"] = "changed"
-	second, err := r.Steps[0].Attrs(outputs{}.known)
+	second, err := r.Steps[0].Attrs(outputs{}.known())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,7 +261,7 @@ stage "search" "s" {
     energy  = "1mJ"
   }
 }`, hcl.Options{})
-	attrs, err := r.Steps[0].Attrs(outputs{}.known)
+	attrs, err := r.Steps[0].Attrs(outputs{}.known())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -289,7 +289,7 @@ stage "search" "s" {
   rounds   = null
   scale    = null
 }`, hcl.Options{})
-	attrs, err := r.Steps[0].Attrs(outputs{}.known)
+	attrs, err := r.Steps[0].Attrs(outputs{}.known())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -315,7 +315,7 @@ func TestDirectory(t *testing.T) {
 	if got, want := ids(r), []string{"last", "first<last"}; !reflect.DeepEqual(got, want) {
 		t.Errorf("steps %q, want %q", got, want)
 	}
-	attrs, err := r.Steps[1].Attrs(outputs{"last": `{"rows":[],"text":"T"}`}.known)
+	attrs, err := r.Steps[1].Attrs(outputs{"last": `{"rows":[],"text":"T"}`}.known())
 	if got := attrs["any"].Value; err != nil || !reflect.DeepEqual(got, []any{"T", "hello", true}) {
 		t.Errorf("any is %v, %v", got, err)
 	}
@@ -371,11 +371,11 @@ output "none" { value = try(stage.left_out.text, null) }
 	}
 	for i, w := range want {
 		o := r.Outputs[i]
-		before, err := o.Attr(outputs{}.known)
+		before, err := o.Attr(outputs{}.known())
 		if err != nil {
 			t.Fatal(err)
 		}
-		after, err := o.Attr(done.known)
+		after, err := o.Attr(done.known())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -63,7 +63,7 @@ stage "table" "t" { any = [var.s, var.n, var.any, var.list, var.object] }
 			[]any{"default", 0.0, "7", []any{}, object(1, "b")}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			attrs, err := load(t, declared, test.opt).Steps[0].Attrs(outputs{}.known)
+			attrs, err := load(t, declared, test.opt).Steps[0].Attrs(outputs{}.known())
 			if got := attrs["any"].Value; err != nil || !reflect.DeepEqual(got, test.want) {
 				t.Errorf("%v, %v\nwant %v", got, err, test.want)
 			}

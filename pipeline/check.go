@@ -75,11 +75,7 @@ func (s *Stage) examine(values map[string]any, unknown []mistake.Path, perhaps .
 		}
 	}
 	for {
-		b, err := json.Marshal(values)
-		if err != nil {
-			return nil, err
-		}
-		if config, err = s.decode(b); err == nil {
+		if config, err = s.decode(values); err == nil {
 			break
 		}
 		var bad *mistake.Mistake
@@ -286,6 +282,15 @@ func generic(value any) any {
 	case int:
 		return float64(v)
 	case artifacts.File, Traced:
+		return v
+	}
+	return treeOf(value)
+}
+
+// treeOf returns a value as the tree that JSON decodes to.
+func treeOf(value any) any {
+	switch v := value.(type) {
+	case nil, bool, string, float64, []any, map[string]any:
 		return v
 	}
 	b, err := json.Marshal(value)

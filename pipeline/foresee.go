@@ -32,11 +32,7 @@ func (p Partial) MarshalJSON() ([]byte, error) {
 // Foresee returns the outputs that follow from attribute values, those at the unknown
 // paths aside: a [Partial] in JSON; nil for nothing. The values must have no mistakes.
 func (s *Stage) Foresee(values map[string]any, unknown []mistake.Path) json.RawMessage {
-	b, err := json.Marshal(without(values, unknown...))
-	if err != nil {
-		return nil
-	}
-	config, err := s.decode(b)
+	config, err := s.decode(without(values, unknown...))
 	if err != nil {
 		return nil
 	}

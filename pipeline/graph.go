@@ -94,8 +94,8 @@ func indices(steps []*Step) [][]int {
 }
 
 // Order returns the steps so that each comes after those it needs, otherwise
-// in the order given. It takes linear time, recurses nowhere, and fails with a
-// [CycleError]. (The graph library's own sort is quadratic and not stable.)
+// in the order given. It takes linear time, in which a list of dependencies that
+// many steps share counts once, recurses nowhere, and fails with a [CycleError]. (The graph library's own sort is quadratic and not stable.)
 func Order(steps []*Step) ([]*Step, error) {
 	index := make(map[string]int, len(steps))
 	for i, s := range steps {
@@ -105,6 +105,7 @@ func Order(steps []*Step) ([]*Step, error) {
 	state := make([]byte, len(steps))
 	next := make([]int, len(steps)) // how many of the dependencies were looked at
 	sorted := make([]*Step, 0, len(steps))
+	over := make(map[*string]int) // by where a list of dependencies begins: how many of it are done
 	var path []int
 	for root := range steps {
 		if state[root] == 0 {
@@ -114,7 +115,13 @@ func Order(steps []*Step) ([]*Step, error) {
 		for len(path) > 0 {
 			i := path[len(path)-1]
 			s := steps[i]
+			if next[i] == 0 && len(s.Deps) > 0 {
+				next[i] = min(over[&s.Deps[0]], len(s.Deps))
+			}
 			if next[i] == len(s.Deps) {
+				if next[i] > 0 {
+					over[&s.Deps[0]] = max(over[&s.Deps[0]], next[i])
+				}
 				state[i] = done
 				sorted = append(sorted, s)
 				path = path[:len(path)-1]

@@ -74,7 +74,7 @@ func TestJobRoundTrip(t *testing.T) {
 	s := step("b", taker, map[string]any{"token": "", "text": "", "steps": 0.0, "log": "<here>", "any": map[string]any{"n": 1.5},
 		"in": artifacts.Local(path), "more": ref{"a", "copy"}})
 	attrs := s.Attrs
-	s.Attrs = func(known Known) (map[string]Attr, error) {
+	s.Attrs = func(known *Outputs) (map[string]Attr, error) {
 		all, err := attrs(known)
 		all["token"] = Attr{Value: "hunter2", Sensitive: true, Pos: "test.hcl:b.token"}
 		return all, err

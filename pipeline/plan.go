@@ -30,7 +30,9 @@ type Plan struct {
 	Recipe *Recipe
 	Steps  []*Planned // each after those it needs, otherwise in the recipe's order
 
-	byID map[string]*Planned
+	byID     map[string]*Planned
+	outputs  Outputs // of the steps that are cached
+	supposed Outputs // with what is foreseen of others: for checks
 }
 
 // Planned is a step with its verdict.
@@ -46,7 +48,7 @@ type Planned struct {
 
 	action   *action
 	rerun    bool
-	foreseen json.RawMessage // of the output, unless it is cached
+	foreseen bool // something is, of the output
 }
 
 // PlanOptions restrict or widen what a plan does.
@@ -114,24 +116,15 @@ func (p *Plan) AllCached() bool { return p.Count(Cached) == len(p.Steps) }
 
 // Known returns the output of a step that is cached.
 func (p *Plan) Known(id string) (json.RawMessage, bool) {
-	s := p.byID[id]
-	if s == nil || s.Verdict != Cached {
-		return nil, false
-	}
-	return s.Record.Output, true
+	return p.outputs.Known(id)
 }
 
-// supposed is Known for checks: it returns what is foreseen of outputs that there are not.
-func (p *Plan) supposed(id string) (json.RawMessage, bool) {
-	if s := p.byID[id]; s != nil && s.Verdict != Cached {
-		return s.foreseen, false
-	}
-	return p.Known(id)
-}
+// Outputs returns the outputs of the steps that are cached.
+func (p *Plan) Outputs() *Outputs { return &p.outputs }
 
 // judge gives a step, whose dependencies have been judged, its verdict.
 func (p *Plan) judge(ctx context.Context, kept *store.Store, s *Step, rerun bool) (*Planned, error) {
-	attrs, err := s.Attrs(p.Known)
+	attrs, err := s.Attrs(&p.outputs)
 	if err != nil {
 		return nil, err
 	}
@@ -147,12 +140,14 @@ func (p *Plan) judge(ctx context.Context, kept *store.Store, s *Step, rerun bool
 	record, err := kept.Lookup(ctx, j.Action)
 	switch {
 	case rerun:
-		j.foresee()
+		p.foresee(j)
 		j.Verdict, j.Reasons = MustRun, []Reason{{Why: "asked for"}}
 	case err == nil:
 		j.Verdict, j.Record = Cached, &record
+		p.outputs.Set(s.ID, record.Output)
+		p.supposed.Set(s.ID, record.Output)
 	case errors.Is(err, store.ErrNotFound):
-		j.foresee()
+		p.foresee(j)
 		j.Verdict, j.Reasons = MustRun, because(ctx, kept, p.Recipe.lastName(s.ID), j.action)
 		j.Resumes = kept.HasCheckpoint(j.Action)
 	default:
@@ -163,9 +158,16 @@ func (p *Plan) judge(ctx context.Context, kept *store.Store, s *Step, rerun bool
 
 // foresee notes what is foreseen of the output of a step all of whose attributes are known:
 // nothing where one of them is a secret.
-func (j *Planned) foresee() {
+func (p *Plan) foresee(j *Planned) {
 	if !secret(j.Attrs) {
-		j.foreseen = foresee(j.action.config, func(...string) bool { return true })
+		p.suppose(j, foresee(j.action.config, func(...string) bool { return true }))
+	}
+}
+
+func (p *Plan) suppose(j *Planned, foreseen json.RawMessage) {
+	if foreseen != nil {
+		j.foreseen = true
+		p.supposed.Suppose(j.ID, foreseen)
 	}
 }
 
@@ -174,9 +176,9 @@ func (j *Planned) foresee() {
 // foreseen for true: nothing but mistakes follows from that, neither verdict nor key.
 func (p *Plan) check(j *Planned) error {
 	attrs := j.Attrs
-	if slices.ContainsFunc(j.Deps, func(id string) bool { s := p.byID[id]; return s != nil && s.foreseen != nil }) {
+	if slices.ContainsFunc(j.Deps, func(id string) bool { s := p.byID[id]; return s != nil && s.foreseen }) {
 		var err error
-		if attrs, err = j.Step.Attrs(p.supposed); err != nil {
+		if attrs, err = j.Step.Attrs(&p.supposed); err != nil {
 			return err
 		}
 	}
@@ -198,7 +200,7 @@ func (p *Plan) check(j *Planned) error {
 		return attrErrors(j.Step, attrs, err)
 	}
 	if !secret(attrs) {
-		j.foreseen = j.Stage.Foresee(values, unknown)
+		p.suppose(j, j.Stage.Foresee(values, unknown))
 	}
 	return nil
 }
@@ -223,10 +225,13 @@ func closure(sorted []*Step, targets []string) (map[string]bool, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range slices.Backward(sorted) {
-		if len(targets) == 0 {
+	if len(targets) == 0 {
+		for _, s := range sorted {
 			wanted[s.ID] = true
 		}
+		return wanted, nil
+	}
+	for _, s := range slices.Backward(sorted) {
 		if wanted[s.ID] {
 			for _, d := range s.Deps {
 				wanted[d] = true

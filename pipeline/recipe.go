@@ -1,8 +1,6 @@
 package pipeline
 
 import (
-	"encoding/json"
-	"strings"
 	"time"
 
 	"eyrie/pipeline/mistake"
@@ -27,10 +25,7 @@ type Step struct {
 }
 
 // Name returns the name of the step's block: the ID without an instance's key.
-func (s *Step) Name() string {
-	name, _, _ := strings.Cut(s.ID, "[")
-	return name
-}
+func (s *Step) Name() string { return blockOf(s.ID) }
 
 // Policy says how a step is run; it never changes the result.
 type Policy struct {
@@ -48,16 +43,10 @@ type Output struct {
 	Attr Eval[Attr]
 }
 
-// Eval evaluates an expression with the results that exist. It calls known for
-// each step that it refers to; what refers to a step that is not known
-// yet is unknown itself. An error is a mistake in the recipe, with its
+// Eval evaluates an expression with the outputs that there are: what refers to a
+// step without one is unknown itself. An error is a mistake in the recipe, with its
 // position, that showed only now. What it returns belongs to the caller.
-type Eval[T any] func(known Known) (T, error)
-
-// Known returns the output of a step, if there is one yet. Where expressions are evaluated
-// for checks alone, it may also return what is foreseen of an output (see [Foreseer]),
-// with ok false.
-type Known func(stepID string) (output json.RawMessage, ok bool)
+type Eval[T any] func(known *Outputs) (T, error)
 
 // Attr is an evaluated attribute.
 type Attr struct {

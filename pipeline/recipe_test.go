@@ -25,12 +25,12 @@ func step(id string, stage *Stage, attrs map[string]any) *Step {
 			s.Deps = append(s.Deps, r.step)
 		}
 	}
-	s.Attrs = func(known Known) (map[string]Attr, error) {
+	s.Attrs = func(known *Outputs) (map[string]Attr, error) {
 		evaluated := make(map[string]Attr)
 		for name, v := range attrs {
 			a := Attr{Value: v, Pos: "test.hcl:" + id + "." + name}
 			if r, ok := v.(ref); ok {
-				output, ok := known(r.step)
+				output, ok := known.Known(r.step)
 				if !ok {
 					a.Unknown, a.Value, a.Parts = []string{r.step}, nil, []mistake.Path{mistake.Parse(name)}
 				} else if err := lookUp(output, r.field, &a.Value); err != nil {

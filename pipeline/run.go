@@ -35,7 +35,8 @@ type Run struct {
 	// where nothing had to run: otherwise it is Execute's error.
 	NoJournal error
 
-	byID map[string]*Ended
+	byID    map[string]*Ended
+	outputs Outputs // of the steps that are done or cached
 }
 
 // Ended is how one step of a run ended.
@@ -50,12 +51,11 @@ type Ended struct {
 
 // Known returns the output of a step that is done or cached.
 func (r *Run) Known(id string) (json.RawMessage, bool) {
-	s := r.byID[id]
-	if s == nil || (s.Type != StepDone && s.Type != StepCached) {
-		return nil, false
-	}
-	return s.Record.Output, true
+	return r.outputs.Known(id)
 }
+
+// Outputs returns the outputs of the steps that are done or cached.
+func (r *Run) Outputs() *Outputs { return &r.outputs }
 
 // RunOptions say how to execute a plan.
 type RunOptions struct {
@@ -98,9 +98,9 @@ type execution struct {
 	pool       *pool
 	claims     []map[string]float64 // by step, as the plan's order
 	grants     []grant              // by step: what it has while it runs
-	needs      []int                // by step: how many dependencies are not done
-	dependents [][]int
-	ready      []int // steps that could start, in order
+	needs      []int                // by step that is not cached: how many dependencies are not done
+	dependents [][]int              // by step: those that wait for it
+	ready      []int                // steps that could start, in order
 	running    int
 	stopping   bool // after a failure with FailFast
 
@@ -145,15 +145,16 @@ func newExecution(p *Plan, store *store.Store, opt RunOptions) (*execution, erro
 	var refused []error
 	for i, s := range p.Steps {
 		index[s.ID] = i
+		if s.Verdict == Cached { // it waits for nothing
+			continue
+		}
 		for _, d := range s.Deps {
 			x.needs[i]++
 			x.dependents[index[d]] = append(x.dependents[index[d]], i)
 		}
-		if s.Verdict != Cached {
-			var err error
-			x.claims[i], err = x.pool.claim(s.Step)
-			refused = append(refused, err)
-		}
+		var err error
+		x.claims[i], err = x.pool.claim(s.Step)
+		refused = append(refused, err)
 	}
 	if err := errors.Join(refused...); err != nil {
 		return nil, err
@@ -242,7 +243,7 @@ func (x *execution) startStep(ctx context.Context, i int) {
 	attrs := s.Attrs
 	if s.action == nil {
 		var err error
-		if attrs, err = s.Step.Attrs(x.run.Known); err != nil {
+		if attrs, err = s.Step.Attrs(&x.run.outputs); err != nil {
 			x.end(i, &Ended{Planned: s, Type: StepFailed, Err: err}, Event{Pos: s.Pos, Error: err.Error()})
 			return
 		}
@@ -261,6 +262,9 @@ func (x *execution) startStep(ctx context.Context, i int) {
 func (x *execution) end(i int, ended *Ended, e Event) {
 	x.run.Steps[i] = ended
 	x.run.byID[ended.ID] = ended
+	if ended.Type == StepDone || ended.Type == StepCached {
+		x.run.outputs.Set(ended.ID, ended.Record.Output)
+	}
 	x.stopping = x.stopping || ended.Type == StepFailed && x.opt.FailFast
 	e.Type, e.Step, e.After = ended.Type, ended.ID, ended.After
 	x.emit(e)

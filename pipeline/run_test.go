@@ -87,7 +87,7 @@ func TestRunErrorNamesTheAttribute(t *testing.T) {
 	if e.Pos != "test.hcl:a.x" || e.Error != "x: 7 is not to my taste" {
 		t.Errorf("the event has %q at %q", e.Error, e.Pos)
 	}
-	s.Attrs = func(Known) (map[string]Attr, error) {
+	s.Attrs = func(*Outputs) (map[string]Attr, error) {
 		return map[string]Attr{"x": {Value: 7.0, Sensitive: true}}, nil
 	}
 	run = execute(t, storetest.New(t), recipe(s), opt)
@@ -120,8 +120,8 @@ func TestMistakeThatShowsLate(t *testing.T) {
 	a := step("a", sum, map[string]any{"x": 1.0})
 	b, c := step("b", sum, map[string]any{"x": ref{"a", "sum"}}), step("c", sum, map[string]any{"x": ref{"a", "sum"}, "y": 1.0})
 	attrs := b.Attrs
-	b.Attrs = func(known Known) (map[string]Attr, error) {
-		if _, ok := known("a"); ok {
+	b.Attrs = func(known *Outputs) (map[string]Attr, error) {
+		if _, ok := known.Known("a"); ok {
 			return nil, errors.New("test.hcl:b: mistaken")
 		}
 		return attrs(known)

@@ -23,7 +23,7 @@ type Stage struct {
 
 	lineage bool // see WithLineage
 
-	decode  func(attrs []byte) (config any, err error)
+	decode  func(values map[string]any) (config any, err error)
 	restore func(whole []byte) (config any, err error)
 	check   func(config any, r *mistake.Report)
 	run     func(ctx context.Context, config any) (output any, err error)
@@ -70,7 +70,7 @@ func Define[C, O any](name string, version int, doc string, defaults C, run func
 	checkDefaults(name, config, base)
 	return &Stage{
 		Name: name, Version: version, Doc: doc, Config: config, Output: output,
-		decode:  func(attrs []byte) (any, error) { return overlay[C](base, attrs) },
+		decode:  func(values map[string]any) (any, error) { return overlay[C](base, values) },
 		restore: restore[C],
 		check: func(config any, r *mistake.Report) {
 			c := config.(C)
@@ -96,14 +96,14 @@ func (s *Stage) WithLineage() *Stage {
 	return s
 }
 
-// overlay lays attrs over the defaults. Written objects are merged with their
+// overlay lays values over the defaults. Written objects are merged with their
 // defaults field by field; lists and maps replace theirs.
-func overlay[C any](defaults, attrs []byte) (c C, err error) {
-	if err := json.Unmarshal(defaults, &c); err != nil {
+func overlay[C any](defaults []byte, values map[string]any) (c C, err error) {
+	attrs, err := json.Marshal(values)
+	if err != nil {
 		return c, err
 	}
-	var values any
-	if err := json.Unmarshal(attrs, &values); err != nil {
+	if err := json.Unmarshal(defaults, &c); err != nil {
 		return c, err
 	}
 	clearWritten(reflect.ValueOf(&c).Elem(), values)
@@ -139,6 +139,9 @@ func culprit[C any](attrs []byte, err error) error {
 // clearWritten empties the lists and maps of v that are about to be decoded, as
 // encoding/json would mix old and new elements.
 func clearWritten(v reflect.Value, written any) {
+	if v.IsZero() {
+		return
+	}
 	switch v.Kind() {
 	case reflect.Slice, reflect.Map:
 		v.SetZero()
@@ -147,7 +150,7 @@ func clearWritten(v reflect.Value, written any) {
 			clearWritten(v.Elem(), written)
 		}
 	case reflect.Struct:
-		fields, ok := written.(map[string]any)
+		fields, ok := treeOf(written).(map[string]any)
 		if !ok {
 			return
 		}

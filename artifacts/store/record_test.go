@@ -82,3 +82,17 @@ func TestRecordIsACopy(t *testing.T) {
 		t.Errorf("the record became %+v", got)
 	}
 }
+
+// What compact takes for granted aside, it does what json.Compact does.
+func FuzzCompact(f *testing.F) {
+	f.Add([]byte("{ \"a\\\\\": [ 1,\t\"b \\\" \", null ],\r\n \"\\u0041\": { } }"))
+	f.Add([]byte(`"`))
+	f.Add([]byte(`"\`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		got := compact(b)
+		var want bytes.Buffer
+		if json.Compact(&want, b) == nil && !bytes.Equal(got, want.Bytes()) {
+			t.Errorf("%q becomes %q, want %q", b, got, want.Bytes())
+		}
+	})
+}

@@ -90,7 +90,7 @@ func step(id, stage string, attrs map[string]any) *pipeline.Step {
 			s.Stage = known
 		}
 	}
-	s.Attrs = func(pipeline.Known) (map[string]pipeline.Attr, error) {
+	s.Attrs = func(*pipeline.Outputs) (map[string]pipeline.Attr, error) {
 		all := map[string]pipeline.Attr{}
 		for name, v := range attrs {
 			all[name] = pipeline.Attr{Value: v, Pos: s.Pos + "." + name, Sensitive: name == "token"}
@@ -104,9 +104,9 @@ func step(id, stage string, attrs map[string]any) *pipeline.Step {
 func after(s *pipeline.Step, dep, attr, out string) *pipeline.Step {
 	s.Deps = []string{dep}
 	attrs := s.Attrs
-	s.Attrs = func(known pipeline.Known) (map[string]pipeline.Attr, error) {
+	s.Attrs = func(known *pipeline.Outputs) (map[string]pipeline.Attr, error) {
 		all, err := attrs(known)
-		output, ok := known(dep)
+		output, ok := known.Known(dep)
 		if err != nil || !ok {
 			all[attr] = pipeline.Attr{Unknown: []string{dep}}
 			return all, err

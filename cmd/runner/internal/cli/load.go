@@ -145,7 +145,7 @@ func (a *app) plan(ctx context.Context, recipe *pipeline.Recipe, store *store.St
 	}
 	plan, err := pipeline.NewPlan(ctx, recipe, store, opt)
 	if err == nil {
-		_, err = values(recipe, plan.Known)
+		_, err = values(recipe, plan.Outputs())
 	}
 	if err == nil || ctx.Err() != nil {
 		return plan, err

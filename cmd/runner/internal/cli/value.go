@@ -27,7 +27,7 @@ type value struct {
 }
 
 // values evaluates the recipe's outputs.
-func values(recipe *pipeline.Recipe, known pipeline.Known) ([]value, error) {
+func values(recipe *pipeline.Recipe, known *pipeline.Outputs) ([]value, error) {
 	var vs []value
 	var mistakes []error
 	for _, o := range recipe.Outputs {

@@ -1,0 +1,114 @@
+package hcl
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+
+	"eyrie/pipeline"
+)
+
+// memory is what expressions came to with the outputs that there are. One that
+// does not refer to each is the same for all steps until one more of the outputs
+// that it reads is known. Evaluated for every instance, two stages of 2,000
+// instances, one with { for k, s in stage.a : k => s.text } for its for_each, took 17 s
+// and 2.4 GB to plan.
+//
+// What has mistakes is not remembered: every step that needs it reports them.
+type memory struct {
+	known  *pipeline.Outputs
+	values map[*expr]remembered[cty.Value]
+	each   map[*stage]remembered[map[string]cty.Value] // what a for_each holds, by key
+	whole  map[*stage]remembered[cty.Value]            // the object of all instances
+	attrs  map[*attribute]remembered[*pipeline.Attr]
+}
+
+// remembered is what something came to with some version of the outputs it reads.
+type remembered[T any] struct {
+	version int
+	value   T
+}
+
+// remember returns what is remembered of these outputs. Only the last two asked for are
+// kept: a plan asks with and without what is foreseen, and then a run does.
+func (m *module) remember(known *pipeline.Outputs) *memory {
+	if m.earlier != nil && m.earlier.known == known {
+		m.memory, m.earlier = m.earlier, m.memory
+	}
+	if m.memory == nil || m.memory.known != known {
+		m.earlier = m.memory
+		m.memory = &memory{
+			known:  known,
+			values: make(map[*expr]remembered[cty.Value]),
+			each:   make(map[*stage]remembered[map[string]cty.Value]),
+			whole:  make(map[*stage]remembered[cty.Value]),
+			attrs:  make(map[*attribute]remembered[*pipeline.Attr]),
+		}
+	}
+	return m.memory
+}
+
+// recall returns what key came to, which it makes where that is not known, or where
+// more outputs are known since. It remembers what has no mistakes.
+func recall[K comparable, T any](all map[K]remembered[T], key K, version int, make func() (T, hcl.Diagnostics)) (T, hcl.Diagnostics) {
+	if r, ok := all[key]; ok && r.version == version {
+		return r.value, nil
+	}
+	value, diags := make()
+	if len(diags) == 0 {
+		all[key] = remembered[T]{version, value}
+	}
+	return value, diags
+}
+
+// version is that of all outputs that an expression without each may read.
+func (k *memory) version(e *expr) (sum int) {
+	for _, block := range e.blocks() {
+		sum += k.known.Version(block)
+	}
+	return sum
+}
+
+// blocks returns the names of the stages that e refers to, directly or through locals.
+func (e *expr) blocks() []string {
+	if e.reads == nil {
+		names := make(map[string]bool)
+		for r := range e.refs {
+			names[r.to.name] = true
+		}
+		e.reads = slices.AppendSeq(make([]string, 0, len(names)), maps.Keys(names))
+	}
+	return e.reads
+}
+
+// elements returns what the stage's for_each holds, by key; nil where that cannot be told.
+func (k *memory) elements(s *scope, of *stage) map[string]cty.Value {
+	all, _ := recall(k.each, of, k.version(of.forEach), func() (map[string]cty.Value, hcl.Diagnostics) {
+		all, diags := (&scope{m: s.m, known: s.known, memory: k, locals: s.locals}).value(of.forEach)
+		all, marks := all.Unmark()
+		ty := all.Type()
+		if !all.IsKnown() || all.IsNull() || !ty.IsMapType() && !ty.IsObjectType() {
+			return nil, diags
+		}
+		elements := make(map[string]cty.Value, all.LengthInt())
+		for k, v := range all.Elements() {
+			elements[k.AsString()] = v.WithMarks(marks)
+		}
+		return elements, diags
+	})
+	return all
+}
+
+// instances returns the object of all instances of a stage.
+func (k *memory) instances(s *scope, of *stage) cty.Value {
+	v, _ := recall(k.whole, of, k.known.Version(of.name), func() (cty.Value, hcl.Diagnostics) {
+		values := make(map[string]cty.Value, len(of.steps))
+		for _, st := range of.steps {
+			values[st.key] = s.output(st)
+		}
+		return cty.ObjectVal(values), nil
+	})
+	return v
+}

@@ -1,0 +1,69 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"strings"
+)
+
+// Outputs are the outputs of steps that there are so far. The nil Outputs has none.
+//
+// A recipe of thousands of steps evaluates expressions that read thousands of
+// outputs, once for each step. Version is what lets it keep what it evaluated: it
+// tells in constant time whether one more of the outputs of a block is there.
+type Outputs struct {
+	byStep   map[string]json.RawMessage
+	foreseen map[string]json.RawMessage
+	versions map[string]int // by the name of the block
+}
+
+// Known returns the output of a step, if there is one yet; or, with ok false, what is
+// foreseen of it (see [Foreseer]) where that was supposed.
+func (o *Outputs) Known(step string) (output json.RawMessage, ok bool) {
+	if o == nil {
+		return nil, false
+	}
+	if output, ok = o.byStep[step]; ok {
+		return output, true
+	}
+	return o.foreseen[step], false
+}
+
+// Suppose makes known what is foreseen of a step's output, for checks.
+func (o *Outputs) Suppose(step string, foreseen json.RawMessage) {
+	if o.foreseen == nil {
+		o.foreseen = make(map[string]json.RawMessage)
+	}
+	o.foreseen[step] = foreseen
+	o.changed(step)
+}
+
+// Set makes the output of a step known.
+func (o *Outputs) Set(step string, output json.RawMessage) {
+	if o.byStep == nil {
+		o.byStep = make(map[string]json.RawMessage)
+	}
+	o.byStep[step] = output
+	o.changed(step)
+}
+
+func (o *Outputs) changed(step string) {
+	if o.versions == nil {
+		o.versions = make(map[string]int)
+	}
+	o.versions[blockOf(step)]++
+}
+
+// Version returns a number that grows whenever the output of a step of a block,
+// which is the step of that name or one of its instances, becomes known or foreseen.
+func (o *Outputs) Version(block string) int {
+	if o == nil {
+		return 0
+	}
+	return o.versions[block]
+}
+
+// blockOf returns the name of a step's block: its ID without an instance's key.
+func blockOf(step string) string {
+	name, _, _ := strings.Cut(step, "[")
+	return name
+}
