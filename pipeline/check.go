@@ -217,6 +217,10 @@ func (t *Type) checkScalar(r *mistake.Report, value any, f *Field) {
 			r.Badf("takes %s, not %v", article(t), v)
 			return
 		}
+		if t.most > 0 && (v < 0 || v > t.most) {
+			r.Badf("must be between 0 and %.0f, not %v", t.most, v)
+			return
+		}
 		if t.Kind == Number || t.Kind == Integer && v == float64(int64(v)) {
 			r.Add(f.Admit(v))
 			return

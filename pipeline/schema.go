@@ -39,6 +39,8 @@ type Type struct {
 	Elem     *Type   // of a List or Map
 	Fields   []Field // of an Object, in the struct's order
 	Nullable bool    // a pointer in Go: null is a value
+
+	most float64 // of an Integer that is unsigned in Go: what it can hold
 }
 
 // Field is one attribute of a stage, or one field of an Object.
@@ -106,7 +108,7 @@ func typeOf(t reflect.Type, def reflect.Value, where string, kind Provenance) *T
 	case reflect.Bool:
 		return &Type{Kind: Bool}
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64, reflect.Uint8, reflect.Uint16, reflect.Uint32:
-		return &Type{Kind: Integer}
+		return &Type{Kind: Integer, most: mostOf(t.Kind())}
 	case reflect.Float32, reflect.Float64:
 		return &Type{Kind: Number}
 	case reflect.String:
@@ -167,7 +169,6 @@ func fieldsOf(t reflect.Type, def reflect.Value, where string, kind Provenance) 
 			Key:  sf.Tag.Get("key") != "-",
 			Kind: fkind,
 		}
-		f.limitByType(sf.Type)
 		if s := sf.Tag.Get("oneof"); s != "" {
 			f.OneOf = strings.Split(s, ",")
 		} else {
@@ -182,25 +183,17 @@ func fieldsOf(t reflect.Type, def reflect.Value, where string, kind Provenance) 
 	return fields
 }
 
-// limitByType limits the field to what its type of integers can hold.
-func (f *Field) limitByType(t reflect.Type) {
-	var most float64
-	switch t.Kind() {
+// mostOf returns the greatest value of a kind of unsigned integers, 0 for others.
+func mostOf(k reflect.Kind) float64 {
+	switch k {
 	case reflect.Uint8:
-		most = math.MaxUint8
+		return math.MaxUint8
 	case reflect.Uint16:
-		most = math.MaxUint16
+		return math.MaxUint16
 	case reflect.Uint32:
-		most = math.MaxUint32
-	default:
-		return
+		return math.MaxUint32
 	}
-	if f.Min == nil {
-		f.Min = new(float64)
-	}
-	if f.Max == nil {
-		f.Max = &most
-	}
+	return 0
 }
 
 // choicesOf returns the choices that a type of strings, or of lists or maps of these,
