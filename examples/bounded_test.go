@@ -24,7 +24,7 @@ const (
 	bound   = 256 << 20                // bytes that the runner may take, less than decoded
 )
 
-// corrupt tells whether photo i is cut off, or no image at all.
+// corrupt reports whether photo i is cut off, or no image at all.
 func corrupt(i int) bool { return i%400 == 7 || i%400 == 208 }
 
 // photo draws photo i, which is of class i mod 2.

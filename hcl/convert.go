@@ -290,7 +290,7 @@ func (c *converter) dict(v cty.Value, f *pipeline.Field, t *pipeline.Type, in in
 	return all
 }
 
-// stranger tells whether an object has nothing in common with what is asked
+// stranger reports whether an object has nothing in common with what is asked
 // for, not even misspelt.
 func stranger(v cty.Value, t *pipeline.Type) bool {
 	for k := range v.Elements() {

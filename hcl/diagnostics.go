@@ -41,7 +41,7 @@ type Position struct {
 	Byte   int `json:"byte"`
 }
 
-// HasErrors tells whether there is any error.
+// HasErrors reports whether there is any error.
 func (d Diagnostics) HasErrors() bool { return d.list.HasErrors() }
 
 // Len returns how many there are.

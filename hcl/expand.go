@@ -151,7 +151,7 @@ func (m *module) elements(s *stage, v cty.Value) (elems []element, ok bool) {
 	return elems, true
 }
 
-// isSensitive tells whether v itself must not be shown.
+// isSensitive reports whether v itself must not be shown.
 func isSensitive(v cty.Value) bool { return v.HasMark(sensitiveMark{}) }
 
 // keeps evaluates a step's when.

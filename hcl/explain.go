@@ -73,7 +73,7 @@ func (m *module) attributeHint(e *expr, d *hcl.Diagnostic) string {
 	return ""
 }
 
-// within tells whether a lies in b.
+// within reports whether a lies in b.
 func within(a, b hcl.Range) bool {
 	return a.Filename == b.Filename && b.Start.Byte <= a.Start.Byte && a.End.Byte <= b.End.Byte
 }

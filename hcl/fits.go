@@ -56,7 +56,7 @@ func (c *converter) fits(ty cty.Type, f *pipeline.Field, t *pipeline.Type) {
 	}
 }
 
-// fitsObject tells whether an object of type ty has the names that t asks for.
+// fitsObject reports whether an object of type ty has the names that t asks for.
 func (c *converter) fitsObject(ty cty.Type, t *pipeline.Type) bool {
 	for i := range t.Fields {
 		if f := &t.Fields[i]; f.Required && !ty.HasAttribute(f.Name) {

@@ -93,7 +93,7 @@ func parseText(text, source string) (hclsyntax.Expression, *hcl.Diagnostic) {
 	return e, nil
 }
 
-// isLiteral tells whether an expression is a number, true, false or null.
+// isLiteral reports whether an expression is a number, true, false or null.
 func isLiteral(e hclsyntax.Expression) bool {
 	negative := false
 	if minus, ok := e.(*hclsyntax.UnaryOpExpr); ok && minus.Op == hclsyntax.OpNegate {

@@ -39,7 +39,7 @@ type brokenMark struct{ ctymarks.ProvenanceMark }
 // broken stands for a value that has no value because of a reported mistake.
 var broken = cty.DynamicVal.Mark(brokenMark{})
 
-// isBroken tells whether v depends on what was already reported.
+// isBroken reports whether v depends on what was already reported.
 func isBroken(v cty.Value) bool {
 	for range cty.ValueMarksOfTypeDeep[brokenMark](v) {
 		return true
@@ -90,7 +90,7 @@ func markPart(v cty.Value, o pipeline.Origin) (cty.Value, error) {
 	})
 }
 
-// covers tells whether the value at p is within the part that at names.
+// covers reports whether the value at p is within the part that at names.
 func covers(at string, p cty.Path) bool {
 	here := pathOf(p).String()
 	if strings.Contains(at, "[*]") {
@@ -100,7 +100,7 @@ func covers(at string, p cty.Path) bool {
 	return ok && (at == "" || rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
-// isLeaf tells whether an unmarked value is a known bool, number, string or file.
+// isLeaf reports whether an unmarked value is a known bool, number, string or file.
 func isLeaf(v cty.Value) bool {
 	return v.IsKnown() && !v.IsNull() && (v.Type().IsPrimitiveType() || v.Type().IsCapsuleType())
 }

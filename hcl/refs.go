@@ -28,7 +28,7 @@ type stageRef struct {
 	whole hcl.Range
 }
 
-// uses tells whether e refers to a stage, directly or through locals.
+// uses reports whether e refers to a stage, directly or through locals.
 func (e *expr) uses() bool {
 	return len(e.stages) > 0 || slices.ContainsFunc(e.locals, func(l *local) bool { return len(l.refs) > 0 })
 }
@@ -122,7 +122,7 @@ func (w *walker) local(name string) bool {
 	return slices.ContainsFunc(w.scopes, func(s map[string]struct{}) bool { _, ok := s[name]; return ok })
 }
 
-// looped tells whether e depends on a loop around it.
+// looped reports whether e depends on a loop around it.
 func (w *walker) looped(e hclsyntax.Expression) bool {
 	return slices.ContainsFunc(e.Variables(), func(t hcl.Traversal) bool { return w.local(t.RootName()) })
 }

@@ -40,7 +40,7 @@ type renderer struct {
 	paint
 }
 
-// paint tells whether to colour.
+// paint reports whether to colour.
 type paint bool
 
 const (

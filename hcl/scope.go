@@ -72,7 +72,7 @@ func (s *scope) partial(e *expr) (v cty.Value, diags hcl.Diagnostics) {
 	return v, diags
 }
 
-// secret tells whether anything sensitive takes part in an expression.
+// secret reports whether anything sensitive takes part in an expression.
 func (s *scope) secret(e *expr) bool {
 	for _, v := range e.vars {
 		if v.value.HasMarkDeep(sensitiveMark{}) {

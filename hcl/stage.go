@@ -176,7 +176,7 @@ func (m *module) dependencies(e hclsyntax.Expression, in place) []*expr {
 	return all
 }
 
-// isStageReference tells whether e is stage.NAME or stage.NAME[key].
+// isStageReference reports whether e is stage.NAME or stage.NAME[key].
 func isStageReference(e hclsyntax.Expression) bool {
 	switch e := e.(type) {
 	case *hclsyntax.ScopeTraversalExpr:

@@ -190,7 +190,7 @@ func (st *step) evaluate(known *pipeline.Outputs) (map[string]pipeline.Attr, err
 // leftOut stands for an attribute that is null, as if it were not written.
 var leftOut pipeline.Attr
 
-// varies tells whether outputs may change an attribute.
+// varies reports whether outputs may change an attribute.
 func (st *step) varies(a *attribute) bool {
 	return a.expr.uses() || a.expr.value && st.stage.forEach.uses()
 }

@@ -111,7 +111,7 @@ func (p *Plan) Count(v Verdict) int {
 	return n
 }
 
-// AllCached tells whether nothing has to run.
+// AllCached reports whether nothing has to run.
 func (p *Plan) AllCached() bool { return p.Count(Cached) == len(p.Steps) }
 
 // Known returns the output of a step that is cached.

@@ -78,7 +78,7 @@ func checkChoices(r *mistake.Report, values []int, least, most int) {
 	}
 }
 
-// Elastic tells whether the blocks of group i choose expansion and kernel.
+// Elastic reports whether the blocks of group i choose expansion and kernel.
 func (s Space) Elastic(i int) bool { return s.Backbone.Groups[i].Expansion != 1 }
 
 // GroupDepths returns the depths that group i can have, ascending.
@@ -208,7 +208,7 @@ func (n Subnet) Clone() Subnet {
 	return c
 }
 
-// Equal tells whether two subnets are the same.
+// Equal reports whether two subnets are the same.
 func (n Subnet) Equal(m Subnet) bool {
 	return n.Resolution == m.Resolution && slices.EqualFunc(n.Groups, m.Groups, slices.Equal[[]Block])
 }

@@ -132,7 +132,7 @@ func (c Config) Foresee(knows func(paths ...string) bool) pipeline.Partial {
 	return pipeline.Partial{"platform": platform}
 }
 
-// fitted tells whether a parameter is to be fitted.
+// fitted reports whether a parameter is to be fitted.
 func (c *Config) fitted(name string) bool { return slices.Contains(c.Fit, name) }
 
 func run(ctx context.Context, c Config) (Output, error) {

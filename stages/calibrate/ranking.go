@@ -91,7 +91,7 @@ func (v *priced) price(net arch.Network, best *raptor.Platform, plausible []rapt
 	return nil
 }
 
-// faster tells whether v is at least as fast as w on every plausible platform.
+// faster reports whether v is at least as fast as w on every plausible platform.
 func (v *priced) faster(w *priced) bool {
 	for k := range v.latencies {
 		if v.latencies[k] > w.latencies[k] {

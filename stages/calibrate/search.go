@@ -148,7 +148,7 @@ func (c *calibration) price(p *raptor.Platform) ([][]term, error) {
 	return all, nil
 }
 
-// sameTerms tells whether the networks run in the same way.
+// sameTerms reports whether the networks run in the same way.
 func (d *design) sameTerms(e *design) bool {
 	if d.platform.Policy != e.platform.Policy || d.platform.Scope != e.platform.Scope {
 		return false

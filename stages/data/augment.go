@@ -14,7 +14,7 @@ type Augment struct {
 	Jitter float64 `json:"jitter,omitempty" doc:"colour jitter: brightness, contrast and saturation are each multiplied by 1 ± at most this" min:"0" max:"1"`
 }
 
-// IsZero tells whether a leaves images alone.
+// IsZero reports whether a leaves images alone.
 func (a Augment) IsZero() bool { return a == Augment{} }
 
 // variation is what was drawn for one image.

@@ -205,7 +205,7 @@ func (s *scene) sample(p point) *[3]int {
 	return nil
 }
 
-// inside tells whether p is in the shape, by turning it into the shape's frame.
+// inside reports whether p is in the shape, by turning it into the shape's frame.
 func (s *scene) inside(p point) bool {
 	dx, dy := p.x-s.centre.x, p.y-s.centre.y
 	if max(abs(dx), abs(dy)) > s.radius {
@@ -223,7 +223,7 @@ func (s *scene) inside(p point) bool {
 	}
 }
 
-// covers tells whether p is within the stroke's width of its line.
+// covers reports whether p is within the stroke's width of its line.
 func (st *stroke) covers(p point) bool {
 	if p.x < st.lo.x || p.x > st.hi.x || p.y < st.lo.y || p.y > st.hi.y {
 		return false

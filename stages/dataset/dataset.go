@@ -213,7 +213,7 @@ func readFiles(ctx context.Context, c Config) (data.Set, error) {
 	return readIDX(ctx, c)
 }
 
-// picked tells whether image i of n is among the limit that are kept, evenly
+// picked reports whether image i of n is among the limit that are kept, evenly
 // spaced, so that a few images of a sorted set are of all classes.
 func picked(i, n, limit int) bool {
 	return limit == 0 || limit >= n || (i+1)*limit/n > i*limit/n

@@ -59,7 +59,7 @@ func newCodec(space arch.Space) (*codec, error) {
 	return c, nil
 }
 
-// present tells whether the slot is part of the subnet whose earlier slots are
+// present reports whether the slot is part of the subnet whose earlier slots are
 // in g.
 func (s *slot) present(g []byte) bool {
 	return s.depths == nil || s.block < s.depths[g[s.depth]-1]

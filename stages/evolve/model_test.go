@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// near tells whether two sums of the same terms agree.
+// near reports whether two sums of the same terms agree.
 func near(a, b float64) bool { return a == b || math.Abs(a-b) <= 1e-12*math.Abs(b) }
 
 // A genome costs what raptor estimates for its network; one with a layer that

@@ -20,7 +20,7 @@ func (l Limit) time(power float64) float64 {
 	return limit
 }
 
-// counted tells whether costs are within the limits on what is counted, which are
+// counted reports whether costs are within the limits on what is counted, which are
 // left out of the optimum.
 func (l Limit) counted(c costs) bool {
 	return (l.Params == 0 || c.Params <= l.Params) && (l.MACs == 0 || c.MACs <= l.MACs)

@@ -97,7 +97,7 @@ func pow(n, k int) int {
 	return p
 }
 
-// follow sets q to p with one more row, and tells whether that fits.
+// follow sets q to p with one more row, and reports whether that fits.
 func (s *space) follow(p, q *prefix, row, choice int, supported bool) (ok bool) {
 	n := len(s.options)
 	part := &s.parts[row][choice]

@@ -241,7 +241,7 @@ func (s *space) count(ctx context.Context, c *Config, rivals []Reference, stride
 	return &all, err
 }
 
-// within tells whether a point meets the limits.
+// within reports whether a point meets the limits.
 func (s *space) within(p point, l Limit) bool {
 	t := p.cycles / s.platform.Clock
 	return (l.Latency == 0 || t <= l.Latency) && (l.Energy == 0 || t*s.platform.Power <= l.Energy) &&

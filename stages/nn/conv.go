@@ -66,7 +66,7 @@ func (c *Conv) Work() int {
 	return l.Out.H * l.Out.W * c.depth()
 }
 
-// direct tells whether the input is itself the matrix to be multiplied.
+// direct reports whether the input is itself the matrix to be multiplied.
 func (c *Conv) direct() bool {
 	l := &c.layer
 	return l.Op == arch.Linear || l.Kernel == 1 && l.Stride == 1 && l.Pad == 0

@@ -105,5 +105,5 @@ func (t *Trainer) Step(o SGD) {
 	t.net.changed()
 }
 
-// Diverged tells whether a loss is not a finite number.
+// Diverged reports whether a loss is not a finite number.
 func (r Result) Diverged() bool { return math.IsNaN(r.Loss) || math.IsInf(r.Loss, 0) }

@@ -105,7 +105,7 @@ func (f *figure) shared(coordinate func(point) value) (kinds string, ok bool) {
 	return kinds, true
 }
 
-// whole tells whether all values of a coordinate are whole numbers.
+// whole reports whether all values of a coordinate are whole numbers.
 func (f *figure) whole(coordinate func(point) value) bool {
 	for _, s := range f.all {
 		if slices.ContainsFunc(s.points, func(p point) bool { v := coordinate(p).v; return v != math.Trunc(v) }) {

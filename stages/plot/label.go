@@ -60,7 +60,7 @@ func (l labels) obstacles(c draw.Canvas, p *gonum.Plot) *obstacles {
 	return o
 }
 
-// clear tells whether nothing lies in the box.
+// clear reports whether nothing lies in the box.
 func (o *obstacles) clear(box vg.Rectangle) bool {
 	for _, b := range o.boxes {
 		if overlap(box, b) {
@@ -75,7 +75,7 @@ func (o *obstacles) clear(box vg.Rectangle) bool {
 	return true
 }
 
-// crosses tells whether the segment from a to b meets the box (Liang and
+// crosses reports whether the segment from a to b meets the box (Liang and
 // Barsky, 1984: the part of the segment within each side is cut down in turn).
 func crosses(a, b vg.Point, box vg.Rectangle) bool {
 	d := b.Sub(a)

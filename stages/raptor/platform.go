@@ -148,11 +148,11 @@ func (p *Platform) rate(op arch.Op) float64 {
 	return p.Rates.Conv
 }
 
-// Limited tells whether Platform.WeightLimit applies to a layer: to all but
+// Limited reports whether Platform.WeightLimit applies to a layer: to all but
 // fully connected ones, whose weights are streamed.
 func Limited(l *arch.Layer) bool { return l.Op != arch.Linear }
 
-// Supports tells whether the weights of a layer are within the limit.
+// Supports reports whether the weights of a layer are within the limit.
 func (p *Platform) Supports(l *arch.Layer) bool {
 	return p.WeightLimit == 0 || !Limited(l) || l.Weights() <= p.WeightLimit
 }

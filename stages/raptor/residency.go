@@ -124,7 +124,7 @@ func (pl *planner) bytes(j int) int {
 	return pl.net.Layers[j].Out.Size()
 }
 
-// scopeEnds tells whether the scope of layer i ends with it. Where an open
+// scopeEnds reports whether the scope of layer i ends with it. Where an open
 // network goes on is for its caller to say.
 func (pl *planner) scopeEnds(i int) bool {
 	if i+1 == len(pl.net.Layers) {
@@ -220,7 +220,7 @@ func (s *step) extend(from int32) {
 	}
 }
 
-// allows tells whether the layer's result may go to a place.
+// allows reports whether the layer's result may go to a place.
 func (s *step) allows(out placement) bool {
 	last := s.last[s.i+1]
 	switch {

@@ -51,7 +51,7 @@ type room struct {
 }
 
 // schedule finds the cheapest schedule of the window in the room, by SYS
-// cycles, and tells whether there is any. Holding everything at once is the
+// cycles, and reports whether there is any. Holding everything at once is the
 // cheapest where it fits: nothing is read twice.
 func (p *Platform) schedule(g *window, r *room, best *Schedule) bool {
 	if g.fits(r) {
@@ -69,7 +69,7 @@ func (p *Platform) schedule(g *window, r *room, best *Schedule) bool {
 	return !math.IsInf(s.cost, 1)
 }
 
-// fits tells whether the layer can run untiled in the room.
+// fits reports whether the layer can run untiled in the room.
 func (g *window) fits(r *room) bool {
 	maps := g.operands*g.in + g.out
 	if r.weights > 0 {

@@ -7,7 +7,7 @@ import (
 	"sort"
 )
 
-// Dominates tells whether a is nowhere worse than b and somewhere better. In
+// Dominates reports whether a is nowhere worse than b and somewhere better. In
 // this package larger is better in every objective: negate a cost.
 func Dominates(a, b []float64) bool {
 	better := false
@@ -74,7 +74,7 @@ func descending(points [][]float64) []int {
 	return order
 }
 
-// dominated tells whether a member of the front dominates point i, which comes
+// dominated reports whether a member of the front dominates point i, which comes
 // after all of them in descending order. With two objectives the front's last
 // member has the best second coordinate, so that it alone decides.
 func dominated(points [][]float64, front []int, i int) bool {

@@ -97,7 +97,7 @@ func (g *grid) html() string {
 	return b.String()
 }
 
-// words tells whether no column holds numbers.
+// words reports whether no column holds numbers.
 func (g *grid) words() bool {
 	return !slices.ContainsFunc(g.heads, func(h head) bool { return h.right })
 }

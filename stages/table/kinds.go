@@ -78,7 +78,7 @@ func (g *grid) markKinds(letters map[pipeline.Provenance]string) {
 	}
 }
 
-// kinded tells whether a column has numbers that the recipe did not give.
+// kinded reports whether a column has numbers that the recipe did not give.
 func (g *grid) kinded(column int) bool {
 	return slices.ContainsFunc(g.rows, func(row []cell) bool {
 		kinds := row[column].kinds
@@ -153,7 +153,7 @@ func (g *grid) legendText(raise, escape func(string) string) string {
 	return strings.Join(parts, ", ")
 }
 
-// marked tells whether the letter stands anywhere in the table.
+// marked reports whether the letter stands anywhere in the table.
 func (g *grid) marked(letter string) bool {
 	for _, h := range g.heads {
 		if strings.Contains(h.mark, letter) {

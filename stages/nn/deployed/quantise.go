@@ -108,7 +108,7 @@ func (q *quantised) quantise(l *arch.Layer, w *weights, in scale, largest float3
 	q.conv = nn.NewConv(*l, weight)
 }
 
-// exact tells whether single precision holds all sums of products with inputs
+// exact reports whether single precision holds all sums of products with inputs
 // of a scale, whatever their order.
 func (q *quantised) exact(in scale) bool {
 	largest, per := int64(max(-in.low(), in.high())), len(q.weight)/len(q.bias)

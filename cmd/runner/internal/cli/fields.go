@@ -57,7 +57,7 @@ func (f *fieldWriter) line(prefix string, field *pipeline.Field, text string) {
 	}
 }
 
-// describe tells whether an object's fields are to be listed below it, and
+// describe reports whether an object's fields are to be listed below it, and
 // otherwise what stands for them.
 func (f *fieldWriter) describe(object *pipeline.Type, name string) (note string, list bool) {
 	if f.full {

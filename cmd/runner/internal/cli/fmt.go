@@ -77,7 +77,7 @@ func recipeFiles(paths []string) ([]string, error) {
 	return slices.Compact(files), nil
 }
 
-// formatFile formats one file, or only tells whether it would change.
+// formatFile formats one file, or only reports whether it would change.
 func (a *app) formatFile(name string, check bool) (changed bool, err error) {
 	src, err := a.read(name)
 	if err != nil {

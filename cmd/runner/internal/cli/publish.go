@@ -96,7 +96,7 @@ func (p publisher) link(ctx context.Context, name string, f artifacts.File) stri
 	return path
 }
 
-// same tells whether two paths lead to one file.
+// same reports whether two paths lead to one file.
 func same(a, b string) bool {
 	x, errX := os.Stat(a)
 	y, errY := os.Stat(b)

@@ -27,7 +27,7 @@ type Options struct {
 	Verbose bool // show cached steps one by one
 }
 
-// CanRedraw tells whether f is a terminal that can move its cursor.
+// CanRedraw reports whether f is a terminal that can move its cursor.
 func CanRedraw(f *os.File) bool {
 	return term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
 }
