@@ -219,4 +219,7 @@ func secret(attrs map[string]Attr) bool {
 	return false
 }
 
+// errHidden stands for an error of a stage that read a secret: its text may hold it.
+var errHidden = errors.New("failed; why is not shown, as a sensitive value takes part")
+
 var errSecret = errors.New("is not what the stage takes; why is not shown, as a sensitive value takes part")

@@ -11,6 +11,7 @@ import (
 type pool struct {
 	total, free map[string]float64
 	gpus        []float64 // what is left of each: 1 for all of it
+	granted     int       // how many steps have something
 }
 
 // grant is what a step has been given.
@@ -44,9 +45,13 @@ func (p *pool) claim(s *Step) (map[string]float64, error) {
 	return claim, nil
 }
 
+// slack is by which part of a resource a claim may be beyond what is free: shares such as
+// 0.1, 0.2 and 0.7 do not add up to 1 in floating point.
+const slack = 1e-9
+
 func (p *pool) fits(claim map[string]float64) bool {
 	for name, n := range claim {
-		if n > p.free[name] {
+		if n > p.free[name]+float64(slack*p.total[name]) {
 			return false
 		}
 	}
@@ -64,7 +69,7 @@ func (p *pool) choose(n float64) (gpus []int, ok bool) {
 	if n < 1 {
 		best := -1
 		for i, left := range p.gpus {
-			if left >= n && (best < 0 || left < p.gpus[best]) {
+			if left >= n-slack && (best < 0 || left < p.gpus[best]) {
 				best = i
 			}
 		}
@@ -81,6 +86,7 @@ func (p *pool) choose(n float64) (gpus []int, ok bool) {
 // take grants a claim that fits.
 func (p *pool) take(claim map[string]float64) grant {
 	g := grant{amounts: claim}
+	p.granted++
 	g.gpus, _ = p.choose(claim["gpus"])
 	for _, i := range g.gpus {
 		p.gpus[i] -= min(claim["gpus"], 1)
@@ -94,11 +100,14 @@ func (p *pool) take(claim map[string]float64) grant {
 func (p *pool) release(g grant) {
 	for _, i := range g.gpus {
 		p.gpus[i] += min(g.amounts["gpus"], 1)
-		if p.gpus[i] > 1-1e-9 { // shares such as 0.1 do not add up to 1
+		if p.gpus[i] > 1-slack {
 			p.gpus[i] = 1
 		}
 	}
 	for name, n := range g.amounts {
 		p.free[name] += n
+	}
+	if p.granted--; p.granted == 0 {
+		p.free = maps.Clone(p.total)
 	}
 }

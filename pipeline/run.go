@@ -208,6 +208,7 @@ func (x *execution) dispatch(ctx context.Context) {
 	for {
 		x.launch(ctx)
 		if x.running == 0 {
+			x.failReady(ctx)
 			break
 		}
 		m := <-x.messages
@@ -220,6 +221,21 @@ func (x *execution) dispatch(ctx context.Context) {
 		x.end(m.step, m.ended, m.event)
 	}
 	x.finish(ctx)
+}
+
+// failReady fails the steps that are ready though nothing runs any more and nothing
+// stops the run: whatever keeps them from starting must not look like success.
+func (x *execution) failReady(ctx context.Context) {
+	if ctx.Err() != nil || x.stopping {
+		return
+	}
+	for len(x.ready) > 0 {
+		i := x.ready[0]
+		x.ready = x.ready[1:]
+		s := x.plan.Steps[i]
+		err := stepError(s.Pos, s.Step, "resources", errors.New("there is never room for the step, though the machine has what it asks for: a mistake of the runner"))
+		x.end(i, &Ended{Planned: s, Type: StepFailed, Err: err}, Event{Pos: s.Pos, Error: err.Error()})
+	}
 }
 
 // launch starts, in the plan's order, every ready step that there is room for.

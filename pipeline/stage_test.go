@@ -328,4 +328,14 @@ func TestErrorsHideSensitiveValues(t *testing.T) {
 	if err == nil || strings.Contains(err.Error(), "1234") || !strings.HasPrefix(err.Error(), "r.hcl:2: step a: limit.latency: ") {
 		t.Errorf("got %v", err)
 	}
+	// Nor does what the stage says while it runs, with an attribute or without, of one mistake or more.
+	w := &worker{planned: &Planned{Step: s}, attrs: attrs}
+	for _, said := range []error{
+		errors.New("get http://host/?token=1234"), fmt.Errorf("reading: %w", Badf("limit", "1234")), Badf("name", "not beside 1234"),
+		mistake.List{mistake.At("limit", "1234"), mistake.At("name", "1234")}, PanicError("1234", "stack"),
+	} {
+		if placed := w.place(said); strings.Contains(placed.Error(), "1234") || !strings.HasPrefix(placed.Error(), "r.hcl:") {
+			t.Errorf("%v is told as %v", said, placed)
+		}
+	}
 }

@@ -45,7 +45,7 @@ func (w *worker) work(ctx context.Context) {
 		placed := w.place(err)
 		ended.Err, e.Pos, e.Error = placed, placed.Pos, placed.reason()
 		var crash *CrashError
-		if errors.As(err, &crash) {
+		if errors.As(err, &crash) && !secret(w.attrs) {
 			e.Stack = crash.Stack
 		}
 	}
@@ -60,11 +60,11 @@ func (w *worker) place(err error) *StepError {
 		return placed
 	}
 	all := mistake.Of(err)
-	if len(all) == 1 {
+	if len(all) == 1 && len(all[0].Path) > 0 {
 		return attrError(w.planned.Step, w.attrs, all[0])
 	}
 	if secret(w.attrs) {
-		err = errSecret
+		err = errHidden
 	}
 	return stepError("", w.planned.Step, "", err)
 }

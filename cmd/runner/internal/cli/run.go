@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -57,13 +58,19 @@ func (a *app) level() zerolog.Level {
 	return level
 }
 
+// mostGPUs bounds the GPUs of a machine, of which each is kept account.
+const mostGPUs = 4096
+
 func parseResources(flags []string) (map[string]float64, error) {
 	has := make(map[string]float64, len(flags))
 	for _, f := range flags {
 		name, amount, ok := strings.Cut(f, "=")
 		n, err := strconv.ParseFloat(amount, 64)
-		if !ok || name == "" || err != nil || !(n >= 0) { // NaN is no amount, either
+		if !ok || name == "" || err != nil || !(n >= 0) || math.IsInf(n, 0) { // NaN is no amount, either
 			return nil, invalidf("--resource %q: want name=amount, such as gpus=1", f)
+		}
+		if name == "gpus" && n > mostGPUs {
+			return nil, invalidf("--resource %q: want at most %d GPUs", f, mostGPUs)
 		}
 		has[name] = n
 	}
