@@ -39,8 +39,10 @@ func trace(e hclsyntax.Expression) hclsyntax.Expression {
 		}
 	case *hclsyntax.ObjectConsExpr:
 		for i := range e.Items {
-			if key, ok := e.Items[i].KeyExpr.(*hclsyntax.ObjectConsKeyExpr); ok && hcl.ExprAsKeyword(key.Wrapped) == "" {
-				key.Wrapped = traceKey(key.Wrapped)
+			if key, ok := e.Items[i].KeyExpr.(*hclsyntax.ObjectConsKeyExpr); ok {
+				if _, written := constantKey(key); !written { // which came from nowhere, and is found by its text
+					key.Wrapped = traceKey(key.Wrapped)
+				}
 			}
 			e.Items[i].ValueExpr = trace(e.Items[i].ValueExpr)
 		}

@@ -46,3 +46,10 @@ stage "search" "e" {
   weights  = stage.d.weights
   scale    = stage.d.best.latency
 }
+
+# A value behind a quoted key is found, too.
+stage "search" "quoted" {
+  platform = { "name" = "p", "memory" = 1 }
+  widths   = [1]
+  limit    = { "latency" = 1, "energy" = 2 }
+}
