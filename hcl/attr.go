@@ -11,8 +11,8 @@ import (
 	"eyrie/pipeline/mistake"
 )
 
-// attr evaluates an attribute: nil where it is null, as if it were not written, or
-// where it cannot be evaluated. Parts with a mistake count as unknown.
+// attr evaluates an attribute: nil where it is null, as if it were not written. Parts with
+// a mistake count as unknown, and so does all of what cannot be evaluated.
 func (s *scope) attr(a *attribute) (*pipeline.Attr, hcl.Diagnostics) {
 	v, diags := s.partial(a.expr)
 	if plain, _ := v.Unmark(); plain.IsNull() && !a.field.Type.Nullable && !a.field.Required {
@@ -174,21 +174,21 @@ func (m *module) checkStage(s *stage) {
 			}
 		}
 		if !s.broken && !m.partial {
-			c.unknown = append(c.unknown, missing(s)...)
+			for _, f := range missing(s) { // as was reported
+				c.unknown = append(c.unknown, mistake.Path{{Name: f.Name}})
+			}
 			m.candidates = append(m.candidates, c)
 		}
 	}
 }
 
-// missing returns the attributes that a stage needs and that are not written, as was
-// reported: nothing more is to be said of them.
-func missing(s *stage) []mistake.Path {
-	var paths []mistake.Path
+// missing returns the attributes that a stage needs and that are not written.
+func missing(s *stage) (fields []*pipeline.Field) {
 	for i := range s.kind.Config.Fields {
 		f := &s.kind.Config.Fields[i]
 		if f.Required && !slices.ContainsFunc(s.attrs, func(a *attribute) bool { return a.field == f }) {
-			paths = append(paths, mistake.Path{{Name: f.Name}})
+			fields = append(fields, f)
 		}
 	}
-	return paths
+	return fields
 }

@@ -142,16 +142,12 @@ func (m *module) missingAttributes(s *stage) {
 	if s.kind == nil || m.partial {
 		return
 	}
-	missing := ""
-	for i := range s.kind.Config.Fields {
-		f := &s.kind.Config.Fields[i]
-		written := slices.ContainsFunc(s.attrs, func(a *attribute) bool { return a.field == f })
-		if f.Required && !written {
-			missing += "\n  " + f.Name + " = " + expected(f, f.Type) + docOf(f)
-		}
+	list := ""
+	for _, f := range missing(s) {
+		list += "\n  " + f.Name + " = " + expected(f, f.Type) + docOf(f)
 	}
-	if missing != "" {
-		m.errorf(s.block.DefRange(), "Missing attribute", "A stage %q needs also:%s", s.kind.Name, missing)
+	if list != "" {
+		m.errorf(s.block.DefRange(), "Missing attribute", "A stage %q needs also:%s", s.kind.Name, list)
 	}
 }
 

@@ -277,16 +277,12 @@ func (t *Type) checkDefaults(r *mistake.Report, values map[string]any) {
 	}
 }
 
-// generic returns a value as one of the trees that JSON decodes to. What is not one
-// of these comes from Go programs.
+// generic returns a value as the tree that JSON decodes to, but for files and cells, which
+// stay what they are.
 func generic(value any) any {
-	switch v := value.(type) {
-	case nil, bool, string, float64, []any, map[string]any:
-		return v
-	case int:
-		return float64(v)
+	switch value.(type) {
 	case artifacts.File, Traced:
-		return v
+		return value
 	}
 	return treeOf(value)
 }

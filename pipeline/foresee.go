@@ -61,26 +61,34 @@ func cameTrue(config, output any) error {
 	if foreseen == nil {
 		return nil
 	}
-	b, err := json.Marshal(output)
+	made, err := json.Marshal(output)
 	if err != nil {
 		return err
 	}
-	var before, after any
-	for raw, tree := range map[*[]byte]*any{(*[]byte)(&foreseen): &before, &b: &after} {
-		d := json.NewDecoder(bytes.NewReader(*raw))
-		d.UseNumber()
-		if err := d.Decode(tree); err != nil {
-			return err
-		}
+	before, err := exactTree(foreseen)
+	if err != nil {
+		return err
+	}
+	after, err := exactTree(made)
+	if err != nil {
+		return err
 	}
 	return differs(before, after, nil)
 }
 
+// exactTree decodes JSON without rounding its numbers.
+func exactTree(b []byte) (tree any, err error) {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	err = d.Decode(&tree)
+	return tree, err
+}
+
 // differs returns an error for the first part of before that after does not have.
 func differs(before, after any, at mistake.Path) error {
-	object, ok := before.(map[string]any)
+	object, _ := before.(map[string]any)
 	part, partial := object["$partial"].(map[string]any)
-	if _, file := object["$foreseen"]; ok && file {
+	if _, file := object["$foreseen"]; file {
 		return nil
 	}
 	if !partial {

@@ -149,8 +149,8 @@ func TestExport(t *testing.T) {
 	inORT(t, c, out, 1)
 }
 
-// inORT checks that onnxruntime gives the exported models the accuracy that the stage
-// says, but for so many images, on every kind of processor.
+// inORT checks on every kind of processor that onnxruntime gives the exported models the
+// accuracy that the stage says, give or take the images of but.
 func inORT(t *testing.T, c Config, out Output, but int) {
 	t.Helper()
 	_, test := open(t, *c.Dataset)

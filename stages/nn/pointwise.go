@@ -84,9 +84,8 @@ func (l *sized) patches(s *scratch, x []float32, r, rows int) ([]float32, int) {
 	return a, depth
 }
 
-// windows copies n parts of a row, each of so many elements and a step behind the
-// one before, the first at element x, with zeros where they lie outside. They come
-// to lie ld apart.
+// windows copies n windows of a row, span elements each, to places ld apart. The first
+// window begins at element x, the next ones step further on. What lies outside the row is 0.
 func windows(dst []float32, ld, span, n int, row []float32, x, step int) {
 	i := 0
 	for ; i < n && x < 0; i, x = i+1, x+step {

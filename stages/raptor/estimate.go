@@ -48,7 +48,7 @@ func (p *Platform) sys(s *Schedule) float64 {
 	return p.transfer(s.Activations(), s.Weights, s.Tiles)
 }
 
-// transfer returns the SYS cycles of moving so many bytes in so many tiles.
+// transfer returns the SYS cycles of moving activations and weights, in bytes, cut into tiles.
 func (p *Platform) transfer(activations, weights, tiles int) float64 {
 	return float64(p.ActivationCost*float64(activations)) + float64(p.WeightCost*float64(weights)) + float64(p.TileCost*float64(tiles))
 }
