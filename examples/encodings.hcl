@@ -1,7 +1,7 @@
 # What the encodings of int8 weights cost in accuracy: one subnet of examples/paper.hcl, of three supernets that
 # differ by their seed. docs/search.md has the table, with what onnxruntime makes of the files.
 #
-#   bin/runner run examples/encodings.hcl      # 5 minutes
+#   bin/runner run examples/encodings.hcl      # 4 minutes
 
 variable "data" {
   description = "Directory with Fashion-MNIST's four IDX files."
