@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,7 +13,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"eyrie/artifacts"
-	"eyrie/artifacts/store"
 )
 
 // jobFormat is the version of a Job in JSON. A performer refuses any other.
@@ -169,47 +167,6 @@ func (j *Job) config() (config any, preimage []byte, err error) {
 }
 
 func short(id artifacts.ActionID) string { return id.String()[:12] }
-
-// fetch returns the configuration with every file readable on this machine. Of
-// files with equal content any will do: a stage depends on content, not on names.
-func (j *Job) fetch(ctx context.Context, s *store.Store, config any) (any, error) {
-	paths := make(map[artifacts.Digest]string, len(j.Inputs))
-	for _, in := range j.Inputs {
-		if in.Path != "" {
-			paths[in.File.Digest] = in.Path
-		}
-	}
-	v := settable(config)
-	err := eachFile(v, func(f *artifacts.File) (err error) {
-		if f.Digest.IsZero() {
-			return nil
-		}
-		if path, ok := paths[f.Digest]; ok {
-			f.Path = path
-			return nil
-		}
-		*f, err = s.Fetch(ctx, *f)
-		return err
-	})
-	return v.Interface(), err
-}
-
-// unchanged fails if a local file is no longer what it was when it was hashed.
-func (j *Job) unchanged(ctx context.Context, s *store.Store) error {
-	for _, in := range j.Inputs {
-		if in.Path == "" {
-			continue
-		}
-		now, err := s.Hash(ctx, in.Path)
-		if err != nil {
-			return err
-		}
-		if now.Digest != in.File.Digest {
-			return fmt.Errorf("%s changed while the step read it; run again", in.Path)
-		}
-	}
-	return nil
-}
 
 // restore decodes a whole configuration, as it is marshalled. Nothing is laid
 // over the defaults: a field that is empty and omitted was written as empty.

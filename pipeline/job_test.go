@@ -87,7 +87,7 @@ func TestJobRoundTrip(t *testing.T) {
 	if run.Status != Succeeded {
 		t.Fatalf("%v %v", run.Steps[0].Err, run.Steps[1].Err)
 	}
-	if got.Token != "hunter2" || got.Text != "" || got.Steps != 0 || got.Log != "<here>" || got.In.Path != path {
+	if got.Token != "hunter2" || got.Text != "" || got.Steps != 0 || got.Log != "<here>" || filepath.Base(got.In.Path) != "in" {
 		t.Errorf("the stage got %+v", got)
 	}
 	if b, _ := got.More.ReadFile(); string(b) != "CONTENT" {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,7 +22,8 @@ import (
 // Perform makes one attempt at a job in this process. It holds the action's lock
 // meanwhile, looks whether somebody else has done it, runs the stage with a work
 // directory and a checkpoint directory of the store, imports the files that it
-// made, checks that no input changed, and writes the record last. A job that was
+// made, and writes the record last. What the stage reads is a snapshot: whatever happens
+// to the files that the recipe names, a result belongs to the content in its key. A job that was
 // decoded must be bound to its stage.
 func Perform(ctx context.Context, s *store.Store, job *Job, report func(Event)) (Result, error) {
 	config, preimage, err := job.config()
@@ -67,9 +69,6 @@ func (p *performer) perform(ctx context.Context, config any) (err error) {
 		return err
 	}
 	r.Elapsed = time.Since(r.Started)
-	if err := p.job.unchanged(ctx, p.store); err != nil {
-		return err
-	}
 	// What is done is kept, also when the run was interrupted meanwhile.
 	if err := p.store.Record(context.WithoutCancel(ctx), *r); err != nil {
 		return err
@@ -79,8 +78,12 @@ func (p *performer) perform(ctx context.Context, config any) (err error) {
 
 // output runs the stage and stores the files that it made.
 func (p *performer) output(ctx context.Context, config any) (json.RawMessage, error) {
-	config, err := p.job.fetch(ctx, p.store, config)
+	in, err := p.snapshot(ctx)
 	if err != nil {
+		return nil, err
+	}
+	defer in.remove()
+	if config, err = in.into(ctx, p.store, config); err != nil {
 		return nil, fmt.Errorf("an input could not be read from the store (run again to make it anew): %w", err)
 	}
 	work, err := p.store.Temp()
@@ -88,9 +91,9 @@ func (p *performer) output(ctx context.Context, config any) (json.RawMessage, er
 		return nil, err
 	}
 	defer os.RemoveAll(work)
-	output, err := p.call(ctx, config, work)
+	output, err := p.call(ctx, config, work, in)
 	if err != nil {
-		return nil, err
+		return nil, in.named(err)
 	}
 	made := settable(output)
 	if err := eachFile(made, func(f *artifacts.File) error { return p.keep(ctx, f) }); err != nil {
@@ -105,12 +108,8 @@ func (p *performer) output(ctx context.Context, config any) (json.RawMessage, er
 
 // keep makes sure that a file of the output is in the store, and notes it.
 func (p *performer) keep(ctx context.Context, f *artifacts.File) (err error) {
-	stored := !f.Digest.IsZero()
-	if stored { // handed through from an input: in the store, unless it was a local file
-		_, err := p.store.Fetch(ctx, *f)
-		stored = err == nil
-	}
-	if !stored && f.Path != "" {
+	handedThrough := !f.Digest.IsZero() && p.store.Holds(ctx, *f) == nil
+	if !handedThrough && f.Path != "" {
 		name := filepath.Base(f.Path)
 		if *f, err = p.store.Import(ctx, f.Path); err != nil {
 			return err
@@ -125,7 +124,7 @@ func (p *performer) keep(ctx context.Context, f *artifacts.File) (err error) {
 }
 
 // call runs the stage's function with a timeout, and turns a panic into an error.
-func (p *performer) call(ctx context.Context, config any, work string) (output any, err error) {
+func (p *performer) call(ctx context.Context, config any, work string, in *inputs) (output any, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = PanicError(fmt.Sprint(v), string(debug.Stack()))
@@ -145,7 +144,7 @@ func (p *performer) call(ctx context.Context, config any, work string) (output a
 	if p.job.Returned != nil {
 		defer p.job.Returned()
 	}
-	wire := &wire{report: p.report}
+	wire := &wire{report: p.report, names: in.inLog}
 	defer wire.cut()
 	log := zerolog.New(wire).Level(p.job.LogLevel)
 	return p.job.stage.run(log.WithContext(With(ctx, p.env(work, wire))), config)
@@ -172,6 +171,7 @@ func (p *performer) env(work string, wire *wire) Env {
 // a goroutine it left behind cannot disturb the run.
 type wire struct {
 	report func(Event)
+	names  *strings.Replacer // of input files in a log
 	mu     sync.Mutex
 	down   bool
 	last   time.Time
@@ -194,7 +194,7 @@ func (l *wire) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.down {
-		l.report(Event{Type: StepLog, Log: slices.Clone(json.RawMessage(b))})
+		l.report(Event{Type: StepLog, Log: json.RawMessage(l.names.Replace(string(b)))})
 	}
 	return len(b), nil
 }

@@ -335,21 +335,6 @@ func TestConcurrentRunsDoAnActionOnce(t *testing.T) {
 	}
 }
 
-// An input that changes while it is read makes no record: its key would lie.
-func TestInputChangedWhileItWasRead(t *testing.T) {
-	store := storetest.New(t)
-	path := filepath.Join(t.TempDir(), "in")
-	os.WriteFile(path, []byte("old"), 0o666)
-	meddler := Define("meddler", 1, "", readConfig{}, func(_ context.Context, c readConfig) (numOutput, error) {
-		return numOutput{}, os.WriteFile(path, []byte("new!"), 0o666)
-	})
-	r := recipe(step("a", meddler, map[string]any{"in": artifacts.Local(path)}))
-	run := execute(t, store, r)
-	if run.Status != Failed || !strings.Contains(run.Steps[0].Err.Error(), "changed while the step read it") {
-		t.Errorf("%s, %v", run.Status, run.Steps[0].Err)
-	}
-}
-
 // The journal and the observer see the same stream, every line is JSON, and an
 // Event survives the way through zerolog.
 func TestEventsThroughZerolog(t *testing.T) {

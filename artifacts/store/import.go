@@ -41,6 +41,22 @@ func (s *Store) Import(ctx context.Context, path string) (artifacts.File, error)
 	return f, nil
 }
 
+// Snapshot makes the file or directory tree at path, as it is now, readable from this
+// machine's store and returns its handle, with the Path there: what happens at path
+// afterwards does not change it. Nothing is put where others can see it.
+func (s *Store) Snapshot(ctx context.Context, path string) (artifacts.File, error) {
+	f, manifest, err := tree.Scan(ctx, path, disk.IsStore, s.takeFile)
+	if err != nil {
+		return artifacts.File{}, err
+	}
+	if f.Tree {
+		if err := s.takeManifest(ctx, f.Digest, manifest); err != nil {
+			return artifacts.File{}, err
+		}
+	}
+	return s.Fetch(ctx, f)
+}
+
 // digestFile is a tree.DigestFunc that stores nothing.
 func (s *Store) digestFile(ctx context.Context, path string, fi fs.FileInfo) (artifacts.Digest, int64, error) {
 	key := s.key(path)
@@ -155,23 +171,26 @@ func (s *Store) adopt(ctx context.Context, path string) (artifacts.Digest, int64
 
 // importManifest stores a manifest, whose digest is given.
 func (s *Store) importManifest(ctx context.Context, digest artifacts.Digest, manifest []byte) error {
-	if s.check(ctx, digest) != nil {
-		tmp, err := s.dir.Name()
-		if err != nil {
-			return err
-		}
-		write := func(f *os.File) error { _, err := f.Write(manifest); return err }
-		if err := s.dir.Write(tmp, disk.Frozen, true, write); err != nil {
-			return err
-		}
-		if err := s.place(ctx, tmp, digest); err != nil {
-			return err
-		}
+	if err := s.takeManifest(ctx, digest, manifest); err != nil || !s.shared() {
+		return err
 	}
-	if s.shared() {
-		return s.push(ctx, digest)
+	return s.push(ctx, digest)
+}
+
+// takeManifest makes a manifest an object of this machine's.
+func (s *Store) takeManifest(ctx context.Context, digest artifacts.Digest, manifest []byte) error {
+	if s.check(ctx, digest) == nil {
+		return nil
 	}
-	return nil
+	tmp, err := s.dir.Name()
+	if err != nil {
+		return err
+	}
+	write := func(f *os.File) error { _, err := f.Write(manifest); return err }
+	if err := s.dir.Write(tmp, disk.Frozen, true, write); err != nil {
+		return err
+	}
+	return s.place(ctx, tmp, digest)
 }
 
 // place gives the frozen file at tmp, whose content has that digest, its place

@@ -54,7 +54,7 @@ func (s *Store) Lookup(ctx context.Context, id artifacts.ActionID) (Record, erro
 		return Record{}, err
 	}
 	for _, f := range r.Objects {
-		if err := s.holdsAll(ctx, f); isMiss(err) {
+		if err := s.Holds(ctx, f); isMiss(err) {
 			return r, fmt.Errorf("%w: %w", ErrNotFound, err)
 		} else if err != nil {
 			return Record{}, err
@@ -63,8 +63,9 @@ func (s *Store) Lookup(ctx context.Context, id artifacts.ActionID) (Record, erro
 	return r, nil
 }
 
-// holdsAll fails with ErrNotFound or ErrDamaged if not all of f is in the store.
-func (s *Store) holdsAll(ctx context.Context, f artifacts.File) error {
+// Holds fails with ErrNotFound or ErrDamaged if not all of f is in the store as an
+// object: a tree that is laid out for reading does not count.
+func (s *Store) Holds(ctx context.Context, f artifacts.File) error {
 	if !f.Tree {
 		return s.holds(ctx, f.Digest)
 	}
