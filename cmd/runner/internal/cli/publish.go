@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -13,9 +15,10 @@ import (
 	"eyrie/pipeline"
 )
 
-// publisher gives outputs that are files a path that a person can use:
-// <store>/outputs/<recipe>/<output>.html, a link to what the store keeps under
-// a digest. Each run of the recipe moves the links.
+// publisher gives outputs that are files a path that a person can use, below
+// <store>/outputs/<recipe>: 3fa9c2d1e0b4/report.html, a copy of what the store keeps
+// under the digest that begins so. What was printed once keeps its content, whatever
+// runs later. Beside it, report.html is a link to the one that was published last.
 type publisher struct {
 	store *store.Store
 	dir   string
@@ -35,12 +38,13 @@ func (a *app) publisher(path string, store *store.Store) publisher {
 func (p publisher) all(ctx context.Context, outputs []value) {
 	for i, o := range outputs {
 		if !o.Sensitive {
-			outputs[i].Value = p.within(ctx, o.Name, o.Value)
+			outputs[i].Value = p.within(ctx, fileName(o.Name), o.Value)
 		}
 	}
 }
 
-// within returns v with the paths of the files in it; name is how v is called.
+// within returns v with the paths of the files in it; name is what the file's would be
+// if v is one, without extension.
 func (p publisher) within(ctx context.Context, name string, v any) any {
 	switch v := v.(type) {
 	case pipeline.Traced:
@@ -48,67 +52,109 @@ func (p publisher) within(ctx context.Context, name string, v any) any {
 		return v
 	case artifacts.File:
 		if !v.Digest.IsZero() {
-			v.Path = p.link(ctx, name, v)
+			v.Path = p.publish(ctx, shortened(name)+filepath.Ext(v.Name), v)
 		}
 		return v
 	case []any:
 		list := make([]any, len(v))
 		for i, e := range v {
-			list[i] = p.within(ctx, name+"-"+strconv.Itoa(i), e)
+			list[i] = p.within(ctx, name+"."+strconv.Itoa(i), e)
 		}
 		return list
 	case map[string]any:
 		m := make(map[string]any, len(v))
 		for k, e := range v {
-			m[k] = p.within(ctx, name+"-"+k, e)
+			m[k] = p.within(ctx, name+"."+fileName(k), e)
 		}
 		return m
 	}
 	return v
 }
 
-// link makes the link to a file and returns its path. Where none can be made it
+// publish returns the path of the file under that name. Where none can be made it
 // returns the path in the store, and "" where the file is not there.
-func (p publisher) link(ctx context.Context, name string, f artifacts.File) string {
+func (p publisher) publish(ctx context.Context, name string, f artifacts.File) string {
 	kept, err := p.store.Fetch(ctx, f)
 	if err != nil {
 		return ""
 	}
-	path := filepath.Join(p.dir, fileName(name)+filepath.Ext(f.Name))
-	if same(path, kept.Path) {
-		return path
-	}
-	link := os.Link
-	if f.Tree { // a directory has no hard links
-		link = os.Symlink
-		if kept.Path, err = filepath.Abs(kept.Path); err != nil {
+	here := f.Digest.String()[:12]
+	path := filepath.Join(p.dir, here, name)
+	if now, err := p.store.Hash(ctx, path); err != nil || now.Digest != f.Digest {
+		if err := lay(kept, path); err != nil {
 			return kept.Path
 		}
 	}
-	next := fmt.Sprintf("%s.%d~", path, os.Getpid())
-	if os.MkdirAll(p.dir, 0o777) != nil || link(kept.Path, next) != nil {
-		return kept.Path
-	}
-	if os.Rename(next, path) != nil {
-		_ = os.Remove(next)
-		return kept.Path
-	}
+	_ = replace(filepath.Join(p.dir, name), func(next string) error { return os.Symlink(filepath.Join(here, name), next) })
 	return path
 }
 
-// same reports whether two paths lead to one file.
-func same(a, b string) bool {
-	x, errX := os.Stat(a)
-	y, errY := os.Stat(b)
-	return errX == nil && errY == nil && os.SameFile(x, y)
+// lay puts a copy of the file at path, and of a tree a link to where it is laid out.
+// A link to a file would have the date of the store's objects, and lead whoever
+// changes the file to change the store.
+func lay(f artifacts.File, path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		return err
+	}
+	if f.Tree {
+		to, err := filepath.Abs(f.Path)
+		if err != nil {
+			return err
+		}
+		return replace(path, func(next string) error { return os.Symlink(to, next) })
+	}
+	return replace(path, func(next string) error { return copyFile(next, f.Path) })
 }
 
-// fileName returns a name without what a file's name cannot hold, or should not.
+// copyFile makes a copy of a file, which is not to be written to.
+func copyFile(to, from string) (err error) {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o444)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	_, err = io.Copy(out, in) // on some file systems, without copying
+	return err
+}
+
+// replace puts at path, at once, what make makes at another.
+func replace(path string, make func(next string) error) error {
+	next := fmt.Sprintf("%s.%d~", path, os.Getpid())
+	_ = os.Remove(next) // of a process that was killed
+	err := make(next)
+	if err == nil {
+		err = os.Rename(next, path)
+	}
+	if err != nil {
+		_ = os.Remove(next)
+	}
+	return err
+}
+
+// fileName returns a name, of an output or of an entry in one, as a part of a file's
+// name. No two names give the same, and none has the dot that stands between them.
 func fileName(name string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || strings.ContainsRune(`/\:*?"<>|`, r) {
-			return '_'
+	var b strings.Builder
+	for _, c := range []byte(name) {
+		if c < ' ' || c == 0x7f || strings.IndexByte(`/\:*?"<>|%.`, c) >= 0 {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
 		}
-		return r
-	}, name)
+	}
+	return b.String()
+}
+
+// shortened returns a name that a file system can hold.
+func shortened(name string) string {
+	const most = 200 // bytes; file systems take 255
+	if len(name) <= most {
+		return name
+	}
+	return strings.ToValidUTF8(name[:most-13], "") + "-" + artifacts.Sum([]byte(name)).String()[:12]
 }
