@@ -21,7 +21,7 @@ func (a *app) outputCommand() *cobra.Command {
 		Long: `Print the recipe's outputs, as the results in the store have them; nothing is run.
 
 With a NAME, print that value alone: text as it is, a file as its path, anything
-else as JSON, and a sensitive value in clear. Files are found in outputs/RECIPE/ of
+else as JSON, and a sensitive value in clear. Files are copied to outputs/RECIPE/ of
 the store, under the output's name. With --json, "outputs" maps each name
 to {"value", "type"}; a value that is not known yet is null, with the steps that it
 waits for in "after".`,
