@@ -237,7 +237,7 @@ func TestKilledSearches(t *testing.T) {
 		killed.forget()
 		for i, early := 0, true; early; i++ {
 			from := []pipeline.EventType{pipeline.StepStarted, pipeline.StepProgress}[i%2]
-			after := time.Duration(rng.IntN(250)) * time.Millisecond
+			after := time.Duration(rng.IntN(20+20*i)) * time.Millisecond // the first ones well before the end
 			last := i == most || i >= kills && (resumed > 0 || step == "macs")
 			if last {
 				after = time.Hour
