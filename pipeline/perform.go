@@ -92,6 +92,12 @@ func (p *performer) output(ctx context.Context, config any) (json.RawMessage, er
 	}
 	defer os.RemoveAll(work)
 	output, err := p.call(ctx, config, work, in)
+	if err != nil && p.store.CheckpointDamaged(p.job.Action, err) { // what it holds are files of the stage's own
+		if err := errors.Join(p.store.DropCheckpoint(p.job.Action), os.RemoveAll(work), os.Mkdir(work, 0o777)); err != nil {
+			return nil, err
+		}
+		output, err = p.call(ctx, config, work, in)
+	}
 	if err != nil {
 		return nil, in.named(err)
 	}
@@ -108,7 +114,7 @@ func (p *performer) output(ctx context.Context, config any) (json.RawMessage, er
 
 // keep makes sure that a file of the output is in the store, and notes it.
 func (p *performer) keep(ctx context.Context, f *artifacts.File) (err error) {
-	handedThrough := !f.Digest.IsZero() && p.store.Holds(ctx, *f) == nil
+	handedThrough := !f.Digest.IsZero() && p.store.Keep(ctx, *f) == nil
 	if !handedThrough && f.Path != "" {
 		name := filepath.Base(f.Path)
 		if *f, err = p.store.Import(ctx, f.Path); err != nil {

@@ -46,7 +46,7 @@ func (d *Dir) Open(ctx context.Context, key blob.Key) (io.ReadCloser, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	f, err := os.Open(d.File(key))
+	f, err := OpenFile(d.File(key))
 	if err != nil {
 		return nil, err // not f: a nil *os.File is a reader that is not nil
 	}
@@ -99,7 +99,7 @@ func (d *Dir) put(ctx context.Context, key blob.Key, content io.ReadSeeker, plac
 // List implements blob.Bucket.
 func (d *Dir) List(ctx context.Context, kind blob.Kind) iter.Seq2[blob.Info, error] {
 	return func(yield func(blob.Info, error) bool) {
-		shards, err := os.ReadDir(d.Path(string(kind)))
+		shards, err := readDir(d.Path(string(kind)))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			yield(blob.Info{}, err)
 			return
@@ -118,7 +118,7 @@ func (d *Dir) List(ctx context.Context, kind blob.Kind) iter.Seq2[blob.Info, err
 // listShard yields the blobs in one directory and reports whether to go on.
 // What is there and is no blob is none of the bucket's.
 func (d *Dir) listShard(ctx context.Context, kind blob.Kind, shard string, yield func(blob.Info, error) bool) bool {
-	files, err := os.ReadDir(d.Path(string(kind), shard))
+	files, err := readDir(d.Path(string(kind), shard))
 	if err == nil {
 		err = ctx.Err()
 	}

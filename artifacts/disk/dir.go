@@ -95,7 +95,7 @@ func IsStore(path string, entries []fs.DirEntry) bool {
 		if fi, err := e.Info(); err != nil || fi.Size() > 1000 {
 			return false
 		}
-		b, err := os.ReadFile(filepath.Join(path, e.Name()))
+		b, err := ReadFile(filepath.Join(path, e.Name()))
 		if err == nil {
 			_, err = seal.Open("format", b)
 		}
@@ -107,7 +107,7 @@ func IsStore(path string, entries []fs.DirEntry) bool {
 // checkLayout fails if the directory is there and not a store, or one of a
 // layout that this program does not know.
 func (d *Dir) checkLayout() error {
-	names, err := os.ReadDir(d.root)
+	names, err := readDir(d.root)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(names) == 0 {
 		return nil
 	} else if errors.Is(err, syscall.ENOTDIR) {
@@ -115,8 +115,11 @@ func (d *Dir) checkLayout() error {
 	} else if err != nil {
 		return err
 	}
-	b, err := os.ReadFile(filepath.Join(d.root, "format"))
+	b, err := ReadFile(filepath.Join(d.root, "format"))
 	if errors.Is(err, fs.ErrNotExist) {
+		if d.wasStore() {
+			return nil // its format was lost: made anew by the first write
+		}
 		return errors.New("this directory is not a store, and not empty; name another one with --store")
 	} else if err != nil {
 		return err
@@ -131,6 +134,22 @@ func (d *Dir) checkLayout() error {
 	return nil
 }
 
+// wasStore reports whether a directory without format is a store otherwise: it has
+// the tag of one, or objects and records.
+func (d *Dir) wasStore() bool {
+	if b, err := ReadFile(d.Path("CACHEDIR.TAG")); err == nil && string(b) == cacheTag {
+		return true
+	}
+	for _, kind := range []blob.Kind{blob.Object, blob.Action} {
+		if fi, err := os.Stat(d.Path(string(kind))); err != nil || !fi.IsDir() {
+			return false
+		}
+	}
+	return true
+}
+
+const cacheTag = "Signature: 8a477f597d28d172789f06886806bc55\n# This directory holds results that can be made again.\n"
+
 // lay makes the directory a store. Its first file says so, for a process that
 // is killed in between.
 func (d *Dir) lay() error {
@@ -141,12 +160,17 @@ func (d *Dir) lay() error {
 	files := []struct{ name, content string }{
 		{"format", string(formatFile(layout))},
 		{".gitignore", "*\n"},
-		{"CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55\n# This directory holds results that can be made again.\n"},
+		{"CACHEDIR.TAG", cacheTag},
 	}
 	for _, f := range files {
 		path := filepath.Join(d.root, f.name)
-		if b, err := os.ReadFile(path); err == nil && bytes.Equal(b, []byte(f.content)) {
+		if b, err := ReadFile(path); err == nil && bytes.Equal(b, []byte(f.content)) {
 			continue
+		}
+		if fi, err := os.Lstat(path); err == nil && !fi.Mode().IsRegular() {
+			if err := d.Remove(path); err != nil {
+				return err
+			}
 		}
 		err := d.Try("create", path, func() error { return os.WriteFile(path, []byte(f.content), 0o666) })
 		if err != nil {

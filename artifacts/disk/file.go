@@ -2,9 +2,13 @@ package disk
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
 	"time"
 )
 
@@ -19,11 +23,66 @@ func (d *Dir) Try(op, path string, f func() error) error {
 	return f()
 }
 
+// OpenFile opens the regular file at path for reading. Where anything else is there,
+// which might keep a reader waiting (a pipe) or be no file of this Dir's, there is no
+// file: the error is fs.ErrNotExist.
+func OpenFile(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err == nil {
+		fi, err := f.Stat()
+		if err == nil && fi.Mode().IsRegular() {
+			return f, nil
+		}
+		f.Close()
+		if err != nil {
+			return nil, err
+		}
+		return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
+	}
+	if InTheWay(err) || errors.Is(err, syscall.ENXIO) {
+		err = &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
+	}
+	return nil, err
+}
+
+// InTheWay reports whether an error says that there is something else at a path, or
+// on the way to it: a directory in place of a file, the reverse, a link to itself.
+func InTheWay(err error) bool {
+	for _, is := range []error{syscall.ENOTDIR, syscall.EISDIR, syscall.ELOOP, fs.ErrExist} {
+		if errors.Is(err, is) {
+			return true
+		}
+	}
+	return false
+}
+
+// ReadFile is os.ReadFile by way of OpenFile.
+func ReadFile(path string) ([]byte, error) {
+	f, err := OpenFile(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(f)
+}
+
+// readDir is os.ReadDir, and fails at once where there is a pipe.
+func readDir(path string) ([]fs.DirEntry, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	entries, err := f.ReadDir(-1)
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	return entries, err
+}
+
 // Mkdir makes a directory, and those above it, that lasts. It is no error if it
-// is there.
+// is there. What is there and no directory is removed.
 func (d *Dir) Mkdir(path string) error {
 	err := d.mkdirIn(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || InTheWay(err) && d.holds(path) {
 		if err := d.Mkdir(filepath.Dir(path)); err != nil {
 			return err
 		}
@@ -34,14 +93,28 @@ func (d *Dir) Mkdir(path string) error {
 
 // mkdirIn makes a directory in one that is there.
 func (d *Dir) mkdirIn(path string) error {
-	err := d.Try("mkdir", path, func() error { return os.Mkdir(path, 0o777) })
-	switch {
-	case errors.Is(err, fs.ErrExist):
-		return nil
-	case err != nil:
+	mkdir := func() error { return os.Mkdir(path, 0o777) }
+	err := d.Try("mkdir", path, mkdir)
+	if errors.Is(err, fs.ErrExist) {
+		if fi, err := os.Stat(path); err == nil && fi.IsDir() || !d.holds(path) {
+			return nil
+		}
+		if err := d.Remove(path); err != nil {
+			return err
+		}
+		if err = d.Try("mkdir", path, mkdir); errors.Is(err, fs.ErrExist) {
+			return nil // another process was faster
+		}
+	}
+	if err != nil {
 		return err
 	}
 	return d.syncDir(filepath.Dir(path))
+}
+
+// holds reports whether a path is within the directory, whose own what is there then is.
+func (d *Dir) holds(path string) bool {
+	return strings.HasPrefix(path, d.root+string(filepath.Separator))
 }
 
 // syncDir makes the names in a directory last.
@@ -102,14 +175,24 @@ func (d *Dir) Freeze(f *os.File, perm fs.FileMode) error {
 }
 
 // Move gives the file or directory at from the name to, in place of the file
-// that has it now. The directory of to is made if needed.
+// that has it now. The directory of to is made if needed, and what is in the way
+// is removed: a file where a directory must be, or the reverse.
 func (d *Dir) Move(from, to string) error {
 	err := d.Rename(from, to)
-	if !errors.Is(err, fs.ErrNotExist) {
+	if !errors.Is(err, fs.ErrNotExist) && !InTheWay(err) {
 		return err
 	}
 	if err := d.Mkdir(filepath.Dir(to)); err != nil {
 		return err
+	}
+	mine, err := os.Lstat(from)
+	if err != nil {
+		return err
+	}
+	if other, err := os.Lstat(to); err == nil && other.IsDir() != mine.IsDir() {
+		if err := d.Remove(to); err != nil {
+			return err
+		}
 	}
 	return d.Rename(from, to)
 }

@@ -15,11 +15,7 @@ import (
 // no longer the one at path is a lock of nothing, and the next one is tried.
 func (d *Dir) Lock(path string) (*os.File, error) {
 	for {
-		var f *os.File
-		err := d.Try("lock", path, func() (err error) {
-			f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
-			return err
-		})
+		f, err := d.lockFile(path)
 		if err != nil {
 			return nil, err
 		}
@@ -42,6 +38,20 @@ func (d *Dir) Lock(path string) (*os.File, error) {
 			return nil, err
 		}
 	}
+}
+
+// lockFile opens the file at path, which it creates in place of anything else.
+func (d *Dir) lockFile(path string) (f *os.File, err error) {
+	if fi, err := os.Lstat(path); err == nil && !fi.Mode().IsRegular() {
+		if err := d.Remove(path); err != nil {
+			return nil, err
+		}
+	}
+	err = d.Try("lock", path, func() (err error) {
+		f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o666)
+		return err
+	})
+	return f, err
 }
 
 func flock(f *os.File) error {

@@ -47,13 +47,23 @@ func (d *Dir) Begin() (string, error) {
 // collect removes the sessions of dead processes. What cannot be removed now
 // is tried again the next time.
 func (d *Dir) collect() {
-	files, _ := os.ReadDir(d.Path("tmp"))
+	d.collectIn(d.Path("tmp"), func(lock *os.File) error { return d.Remove(sessionDir(lock)) })
+	d.collectIn(d.Path("locks"), func(*os.File) error { return nil })
+}
+
+// collectIn removes the locks in a directory that nobody holds, each after what it was of.
+func (d *Dir) collectIn(dir string, remove func(lock *os.File) error) {
+	files, _ := readDir(dir)
 	for _, f := range files {
-		lock, err := d.Lock(d.Path("tmp", strings.TrimSuffix(f.Name(), ".lock")+".lock"))
+		path := filepath.Join(dir, f.Name())
+		if dir == d.Path("tmp") {
+			path = strings.TrimSuffix(path, ".lock") + ".lock"
+		}
+		lock, err := d.Lock(path)
 		if err != nil || lock == nil {
 			continue
 		}
-		if d.Remove(sessionDir(lock)) == nil {
+		if remove(lock) == nil {
 			_ = d.Unlock(lock)
 		} else {
 			lock.Close()

@@ -34,7 +34,7 @@ func (s *Store) Fetch(ctx context.Context, f artifacts.File) (artifacts.File, er
 	}
 	defer unlock()
 	f.Path = s.shard("trees", f.Digest.String())
-	if _, err := os.Lstat(f.Path); errors.Is(err, fs.ErrNotExist) {
+	if fi, err := os.Lstat(f.Path); err != nil || !fi.IsDir() {
 		if err := s.newTree(ctx, f.Path, m); err != nil {
 			return f, err
 		}

@@ -2,10 +2,10 @@ package store
 
 import (
 	"encoding/json"
-	"os"
 	"strings"
 
 	"eyrie/artifacts"
+	"eyrie/artifacts/disk"
 	"eyrie/artifacts/seal"
 )
 
@@ -38,7 +38,7 @@ func (s *Store) SetLast(name string, id artifacts.ActionID) error {
 
 // Last returns what SetLast remembered, or ErrNotFound.
 func (s *Store) Last(name string) (artifacts.ActionID, error) {
-	b, err := os.ReadFile(s.lastPath(name))
+	b, err := disk.ReadFile(s.lastPath(name))
 	if err != nil {
 		return artifacts.ActionID{}, missing(err)
 	}

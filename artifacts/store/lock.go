@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"eyrie/artifacts"
+	"eyrie/artifacts/disk"
 )
 
 // keyed is a lock for each hash among the goroutines of this process.
@@ -139,7 +140,7 @@ func me() string {
 
 // holderOf returns what the holder of the lock wrote, or "" if it has not yet.
 func holderOf(path string) string {
-	f, err := os.Open(path)
+	f, err := disk.OpenFile(path)
 	if err != nil {
 		return ""
 	}

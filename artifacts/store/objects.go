@@ -27,7 +27,7 @@ func (s *Store) Open(ctx context.Context, digest artifacts.Digest) (io.ReadClose
 	if err == nil && !fi.Mode().IsRegular() {
 		return nil, s.discard(digest, fi)
 	}
-	f, err := os.Open(path)
+	f, err := disk.OpenFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("object %s: %w", digest, missing(err))
 	}

@@ -76,6 +76,24 @@ func (s *Store) Holds(ctx context.Context, f artifacts.File) error {
 	return m.EachFile(ctx, func(ctx context.Context, e tree.Entry) error { return s.holds(ctx, e.Digest) })
 }
 
+// Keep makes sure that all of f, which this machine has, is where a record's objects
+// must be. It fails with ErrNotFound or ErrDamaged where that is nowhere.
+func (s *Store) Keep(ctx context.Context, f artifacts.File) error {
+	if err := s.Holds(ctx, f); err != nil || !s.shared() {
+		return err
+	}
+	if f.Tree {
+		m, err := s.manifest(ctx, f.Digest)
+		if err != nil {
+			return err
+		}
+		if err := m.EachFile(ctx, func(ctx context.Context, e tree.Entry) error { return s.push(ctx, e.Digest) }); err != nil {
+			return err
+		}
+	}
+	return s.push(ctx, f.Digest)
+}
+
 // records are buffers of what is read, because a plan looks up thousands and
 // decodeRecord keeps none of it.
 var records = sync.Pool{New: func() any { return new(bytes.Buffer) }}

@@ -155,3 +155,35 @@ func TestBucketAway(t *testing.T) {
 		}
 	}
 }
+
+// A snapshot is this machine's alone, until it is kept: then another one finds all of it.
+func TestKeptSnapshot(t *testing.T) {
+	bucket := new(blobtest.Mem)
+	one, other, dir := machine(t, bucket), machine(t, bucket), t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "file"), []byte("content"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	f, err := one.Snapshot(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "file"), []byte("changed"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for info, err := range bucket.List(t.Context(), blob.Object) {
+		t.Errorf("the bucket has %v, %v", info, err)
+	}
+	if err := one.Keep(t.Context(), f); err != nil {
+		t.Fatal(err)
+	}
+	got, err := other.Fetch(t.Context(), f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(got.Join("file")); err != nil || string(b) != "content" {
+		t.Errorf("%q, %v", b, err)
+	}
+	if err := other.Keep(t.Context(), artifacts.File{Digest: artifacts.Sum([]byte("nowhere"))}); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("what nobody has is kept: %v", err)
+	}
+}

@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"encoding/binary"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -51,7 +50,7 @@ func (c *statCache) load() {
 }
 
 func (c *statCache) parseFile() map[string]statEntry {
-	b, err := os.ReadFile(c.path)
+	b, err := disk.ReadFile(c.path)
 	if err != nil {
 		return map[string]statEntry{}
 	}

@@ -132,7 +132,7 @@ func (s *Store) key(path string) string {
 // missing turns the error of a blob that is not there, or that is something
 // else, or that the disk cannot read, into ErrNotFound.
 func missing(err error) error {
-	for _, is := range []error{fs.ErrNotExist, syscall.ENOTDIR, syscall.EISDIR, syscall.EIO} {
+	for _, is := range []error{fs.ErrNotExist, syscall.ENOTDIR, syscall.EISDIR, syscall.ELOOP, syscall.EIO} {
 		if errors.Is(err, is) {
 			return ErrNotFound
 		}

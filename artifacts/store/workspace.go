@@ -7,8 +7,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 
 	"eyrie/artifacts"
+	"eyrie/artifacts/disk"
 )
 
 func (s *Store) checkpointPath(id artifacts.ActionID) string {
@@ -23,12 +26,29 @@ func (s *Store) Checkpoint(id artifacts.ActionID) (string, error) {
 	if _, err := s.dir.Begin(); err != nil {
 		return "", err
 	}
-	return dir, s.dir.Mkdir(dir)
+	if err := s.dir.Mkdir(dir); err != nil {
+		return "", err
+	}
+	return dir, s.onlyFiles(dir)
+}
+
+// onlyFiles removes what is neither a file nor a directory and might keep a stage that
+// reads its checkpoint waiting.
+func (s *Store) onlyFiles(dir string) error {
+	return filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() || e.Type().IsRegular() {
+			return err
+		}
+		return s.dir.Remove(path)
+	})
 }
 
 // HasCheckpoint reports whether there is something in the action's checkpoint
 // directory to go on from. It makes none.
 func (s *Store) HasCheckpoint(id artifacts.ActionID) bool {
+	if fi, err := os.Stat(s.checkpointPath(id)); err != nil || !fi.IsDir() {
+		return false
+	}
 	f, err := os.Open(s.checkpointPath(id))
 	if err != nil {
 		return false
@@ -38,11 +58,24 @@ func (s *Store) HasCheckpoint(id artifacts.ActionID) bool {
 	return len(names) > 0
 }
 
+// CheckpointDamaged reports whether an error says that in the action's checkpoint
+// directory a file is where a directory should be, or the reverse: whoever uses it
+// meets that again, unless it is dropped.
+func (s *Store) CheckpointDamaged(id artifacts.ActionID, err error) bool {
+	var path string
+	if e := (*fs.PathError)(nil); errors.As(err, &e) {
+		path = e.Path
+	} else if e := (*os.LinkError)(nil); errors.As(err, &e) {
+		path = e.New
+	}
+	return disk.InTheWay(err) && strings.HasPrefix(path, s.checkpointPath(id)+string(filepath.Separator))
+}
+
 // DropCheckpoint removes the action's checkpoint directory, if there is one. It
 // leaves its place at once, so that a part of it is never taken for a checkpoint.
 func (s *Store) DropCheckpoint(id artifacts.ActionID) error {
 	dir := s.checkpointPath(id)
-	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return nil
 	}
 	tmp, err := s.dir.Name()

@@ -24,6 +24,7 @@ var testStages = []*pipeline.Stage{
 	pipeline.Define("value", 1, "Gives what it takes. The simplest stage of all.", valueConfig{}, runValue),
 	pipeline.Define("write", 1, "Writes text to a file.", writeConfig{Name: "out.txt"}, runWrite),
 	pipeline.Define("read", 1, "Reads a file.", readConfig{}, runRead),
+	pipeline.Define("list", 1, "Lists a directory, and hands it on.", listConfig{}, runList),
 	pipeline.Define("sum", 1, "Adds numbers.", sumConfig{}, runSum),
 	pipeline.Define("slow", 1, `Counts slowly, and goes on from its checkpoint. What it counts
 is up to the test.
@@ -98,6 +99,25 @@ func runRead(_ context.Context, c readConfig) (readOutput, error) {
 	return readOutput{strings.TrimSpace(string(b))}, err
 }
 
+type listConfig struct {
+	Dir artifacts.File `json:"dir" doc:"What to list."`
+}
+
+type listOutput struct {
+	Names []string       `json:"names"`
+	Dir   artifacts.File `json:"dir"`
+}
+
+func runList(_ context.Context, c listConfig) (listOutput, error) {
+	o := listOutput{Dir: c.Dir}
+	entries, err := os.ReadDir(c.Dir.Path)
+	for _, e := range entries {
+		o.Names = append(o.Names, e.Name())
+	}
+	trace("list %v", o.Names)
+	return o, err
+}
+
 type sumConfig struct {
 	Values []float64 `json:"values" doc:"What to add." min:"-1000" max:"1000"`
 	Mode   string    `json:"mode,omitempty" doc:"How to add." oneof:"exact,fast"`
@@ -132,7 +152,7 @@ func runSlow(ctx context.Context, c slowConfig) (slowOutput, error) {
 	saved := filepath.Join(pipeline.Checkpoint(ctx), "count")
 	if b, err := os.ReadFile(saved); err == nil {
 		if _, err := fmt.Sscan(string(b), &o.Counted, &o.State); err != nil {
-			return o, err
+			o = slowOutput{} // damaged: from the beginning
 		}
 		zerolog.Ctx(ctx).Info().Msgf("resuming at step %d of %d", o.Counted, c.Steps)
 		trace("slow resumes at %d", o.Counted)

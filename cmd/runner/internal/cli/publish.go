@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -21,7 +22,8 @@ import (
 // runs later. Beside it, report.html is a link to the one that was published last.
 type publisher struct {
 	store *store.Store
-	dir   string
+	root  string // the store's directory
+	dir   string // the recipe's, in it
 }
 
 // publisher returns that of the recipe at path.
@@ -31,7 +33,8 @@ func (a *app) publisher(path string, store *store.Store) publisher {
 		name = abs
 	}
 	name = strings.TrimSuffix(filepath.Base(name), ".hcl")
-	return publisher{store, filepath.Join(a.storeDir(path), "outputs", name)}
+	root := a.storeDir(path)
+	return publisher{store, root, filepath.Join(root, "outputs", name)}
 }
 
 // all gives the files in all outputs their paths.
@@ -81,7 +84,7 @@ func (p publisher) publish(ctx context.Context, name string, f artifacts.File) s
 	here := f.Digest.String()[:12]
 	path := filepath.Join(p.dir, here, name)
 	if now, err := p.store.Hash(ctx, path); err != nil || now.Digest != f.Digest {
-		if err := lay(kept, path); err != nil {
+		if err := p.lay(kept, path); err != nil {
 			return kept.Path
 		}
 	}
@@ -92,8 +95,8 @@ func (p publisher) publish(ctx context.Context, name string, f artifacts.File) s
 // lay puts a copy of the file at path, and of a tree a link to where it is laid out.
 // A link to a file would have the date of the store's objects, and lead whoever
 // changes the file to change the store.
-func lay(f artifacts.File, path string) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+func (p publisher) lay(f artifacts.File, path string) error {
+	if err := p.mkdir(filepath.Dir(path)); err != nil {
 		return err
 	}
 	if f.Tree {
@@ -104,6 +107,25 @@ func lay(f artifacts.File, path string) error {
 		return replace(path, func(next string) error { return os.Symlink(to, next) })
 	}
 	return replace(path, func(next string) error { return copyFile(next, f.Path) })
+}
+
+// mkdir makes a directory of the store's, in place of anything else there.
+func (p publisher) mkdir(dir string) error {
+	if fi, err := os.Stat(dir); err == nil && fi.IsDir() {
+		return nil
+	}
+	if dir != p.root {
+		if err := p.mkdir(filepath.Dir(dir)); err != nil {
+			return err
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(dir, 0o777); !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil // another process was faster
 }
 
 // copyFile makes a copy of a file, which is not to be written to.
@@ -127,6 +149,9 @@ func replace(path string, make func(next string) error) error {
 	next := fmt.Sprintf("%s.%d~", path, os.Getpid())
 	_ = os.Remove(next) // of a process that was killed
 	err := make(next)
+	if fi, e := os.Lstat(path); e == nil && fi.IsDir() {
+		_ = os.RemoveAll(path)
+	}
 	if err == nil {
 		err = os.Rename(next, path)
 	}
