@@ -16,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"eyrie/artifacts"
+	"eyrie/artifacts/store"
 	"eyrie/artifacts/store/storetest"
 )
 
@@ -174,7 +175,12 @@ func TestLostObjectOfAHandedTree(t *testing.T) {
 	through := Define("through", 1, "", readConfig{}, func(_ context.Context, c readConfig) (readOutput, error) {
 		return readOutput{Copy: c.In}, nil
 	})
-	store, dir := storetest.New(t), t.TempDir()
+	dir := t.TempDir()
+	store, err := store.Open(filepath.Join(t.TempDir(), "store"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
 	write(dir, "tree/a", "one")
 	write(dir, "tree/b/c", "two")
 	r := recipe(step("a", through, map[string]any{"in": artifacts.Local(filepath.Join(dir, "tree"))}),

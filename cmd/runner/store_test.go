@@ -170,12 +170,10 @@ func ended(t *testing.T, dir string, args ...string) string {
 
 func copyTree(t *testing.T, from, to string) {
 	t.Helper()
+	if err := os.MkdirAll(to, 0o777); err != nil {
+		t.Fatal(err)
+	}
 	if out, err := exec.Command("cp", "-a", from+"/.", to).CombinedOutput(); err != nil {
-		if err := os.MkdirAll(to, 0o777); err != nil {
-			t.Fatal(err)
-		}
-		if out, err = exec.Command("cp", "-a", from+"/.", to).CombinedOutput(); err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
+		t.Fatalf("%v: %s", err, out)
 	}
 }
