@@ -417,7 +417,7 @@ func TestReadOnlyStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := endings(run); run.Status != Succeeded || got != "s0:cached s1:cached s2:cached" || !errors.Is(run.NoJournal, syscall.ENOTDIR) {
+	if got := endings(run); run.Status != Succeeded || got != "s0:cached s1:cached s2:cached" || run.NoJournal == nil {
 		t.Errorf("%s, %s, journal %v", run.Status, got, run.NoJournal)
 	}
 }
