@@ -47,19 +47,25 @@ func (d *Dir) Begin() (string, error) {
 // collect removes the sessions of dead processes. What cannot be removed now
 // is tried again the next time.
 func (d *Dir) collect() {
-	d.collectIn(d.Path("tmp"), func(lock *os.File) error { return d.Remove(sessionDir(lock)) })
-	d.collectIn(d.Path("locks"), func(*os.File) error { return nil })
+	d.collectIn("tmp", func(name string) string {
+		if name = strings.TrimSuffix(name, ".lock"); len(name) != len(rand.Text()) {
+			return "" // not a session: is tmp a link to where other things lie?
+		}
+		return name + ".lock"
+	}, func(lock *os.File) error { return d.Remove(sessionDir(lock)) })
+	d.collectIn("locks", func(name string) string { return name }, func(*os.File) error { return nil })
 }
 
-// collectIn removes the locks in a directory that nobody holds, each after what it was of.
-func (d *Dir) collectIn(dir string, remove func(lock *os.File) error) {
-	files, _ := readDir(dir)
+// collectIn removes the locks in a directory that nobody holds, each after what it was
+// of. The lock that goes with a name there is what lockOf says, "" for none.
+func (d *Dir) collectIn(dir string, lockOf func(name string) string, remove func(lock *os.File) error) {
+	files, _ := readDir(d.Path(dir))
 	for _, f := range files {
-		path := filepath.Join(dir, f.Name())
-		if dir == d.Path("tmp") {
-			path = strings.TrimSuffix(path, ".lock") + ".lock"
+		name := lockOf(f.Name())
+		if name == "" {
+			continue
 		}
-		lock, err := d.Lock(path)
+		lock, err := d.Lock(d.Path(dir, name))
 		if err != nil || lock == nil {
 			continue
 		}
