@@ -2,6 +2,8 @@ package disk
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -53,7 +55,12 @@ func (d *Dir) collect() {
 		}
 		return name + ".lock"
 	}, func(lock *os.File) error { return d.Remove(sessionDir(lock)) })
-	d.collectIn("locks", func(name string) string { return name }, func(*os.File) error { return nil })
+	d.collectIn("locks", func(name string) string {
+		if len(name) != hex.EncodedLen(sha256.Size) {
+			return ""
+		}
+		return name
+	}, func(*os.File) error { return nil })
 }
 
 // collectIn removes the locks in a directory that nobody holds, each after what it was
