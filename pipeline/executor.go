@@ -10,11 +10,12 @@ import (
 // another machine. Package executortest is its conformance suite.
 type Executor interface {
 	// Perform makes one attempt at a job, wherever it chooses, with what [Perform]
-	// does there. It returns when nothing of the attempt is running any more: then
-	// its lock is free, and its record is in the store or will never be.
+	// does there. When it returns the lock is free, and the record is in the store or
+	// will never be; nothing of the attempt is running any more, other than a stage
+	// that was given up and cannot be killed.
 	//
-	// When ctx is cancelled it tells the stage to stop, gives it time to write its
-	// checkpoint, and returns an error.
+	// When ctx is cancelled it tells the stage to stop, gives it the job's grace to
+	// write its checkpoint, and returns an error.
 	//
 	// It calls report for each event, StepWaiting, StepStarted, StepProgress and
 	// StepLog, one call at a time and none after it has returned. The caller adds
@@ -33,7 +34,8 @@ type Result struct {
 
 // InProcess returns the executor that runs stages as goroutines of this process.
 // It costs nothing, and what it cannot hold is a stage that takes the process with
-// it: that panics in a goroutine of its own, takes all memory or does not stop.
+// it: that panics in a goroutine of its own or takes all memory. One that does not stop is
+// given up, and goes on for as long as this process does.
 func InProcess(s *store.Store) Executor { return inProcess{s} }
 
 type inProcess struct{ store *store.Store }

@@ -10,6 +10,7 @@ import (
 type CrashError struct {
 	Reason string // one line: "the stage panicked: …"
 	Panic  bool   // a mistake in the stage: another attempt would end likewise
+	Stuck  bool   // it was told to stop, and did not: it is still running
 	Stack  string // for the journal; "" where there is none
 }
 
@@ -17,7 +18,13 @@ func (e *CrashError) Error() string { return e.Reason }
 
 // PanicError returns the error of a stage that panicked.
 func PanicError(value, stack string) *CrashError {
-	return &CrashError{"the stage panicked: " + value + " (a mistake in the stage; the stack is in the run's journal)", true, stack}
+	return &CrashError{Reason: "the stage panicked: " + value + " (a mistake in the stage; the stack is in the run's journal)", Panic: true, Stack: stack}
+}
+
+// hopeless reports whether another attempt is not to be made.
+func hopeless(err error) bool {
+	var crash *CrashError
+	return errors.As(err, &crash) && (crash.Panic || crash.Stuck)
 }
 
 func isPanic(err error) bool {
@@ -51,7 +58,7 @@ func NewFailure(err error) *Failure {
 func (f *Failure) Err() error {
 	switch {
 	case f.Crash:
-		return &CrashError{f.Message, f.Panic, f.Stack}
+		return &CrashError{Reason: f.Message, Panic: f.Panic, Stack: f.Stack}
 	case f.Path != "":
 		return &mistake.Mistake{Path: mistake.Parse(f.Path), Err: errors.New(f.Message)}
 	}

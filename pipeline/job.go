@@ -54,6 +54,12 @@ type Job struct {
 	Lineage  []Ancestor    `json:"lineage,omitempty"`
 	LogLevel zerolog.Level `json:"log_level"` // what of the stage's log is wanted
 
+	// Grace is how long a stage that is told to stop, by its timeout or by who runs it,
+	// may take to write its checkpoint before it is given up; 0 for as long as it likes.
+	// It is the executor's, who may be the only one who can: a process cannot kill a
+	// part of itself.
+	Grace time.Duration `json:"-"`
+
 	// Returned, unless nil, is called when the stage has returned, and before what it
 	// made is stored: the timeout is the stage's.
 	Returned func() `json:"-"`

@@ -129,23 +129,15 @@ func (p *performer) keep(ctx context.Context, f *artifacts.File) (err error) {
 	return nil
 }
 
-// call runs the stage's function with a timeout, and turns a panic into an error.
+// call runs the stage's function with a timeout. A stage that is told to stop and does
+// not within the job's grace is given up: it runs on, as nothing can end a goroutine,
+// but nobody listens to it, and nothing that it makes is kept.
 func (p *performer) call(ctx context.Context, config any, work string, in *inputs) (output any, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = PanicError(fmt.Sprint(v), string(debug.Stack()))
-		}
-	}()
+	timeout := errors.New("timeout")
 	if t := p.job.Timeout; t > 0 {
-		timeout := errors.New("timeout")
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, t, timeout)
 		defer cancel()
-		defer func() {
-			if err != nil && context.Cause(ctx) == timeout {
-				err = TimeoutError(t)
-			}
-		}()
 	}
 	if p.job.Returned != nil {
 		defer p.job.Returned()
@@ -153,7 +145,54 @@ func (p *performer) call(ctx context.Context, config any, work string, in *input
 	wire := &wire{report: p.report, names: in.inLog}
 	defer wire.cut()
 	log := zerolog.New(wire).Level(p.job.LogLevel)
-	return p.job.stage.run(log.WithContext(With(ctx, p.env(work, wire))), config)
+	returned := make(chan struct{})
+	var result func() (any, error)
+	go func() {
+		defer close(returned)
+		output, err := p.guarded(log.WithContext(With(ctx, p.env(work, wire))), config)
+		result = func() (any, error) { return output, err }
+	}()
+	stuck := !p.await(ctx, returned)
+	switch timedOut := context.Cause(ctx) == timeout; {
+	case stuck && timedOut:
+		return nil, &CrashError{Reason: fmt.Sprintf("%v; it did not stop within %v, and was given up", TimeoutError(p.job.Timeout), p.job.Grace), Stuck: true}
+	case stuck:
+		return nil, &CrashError{Reason: fmt.Sprintf("told to stop, it did not within %v, and was given up", p.job.Grace), Stuck: true}
+	}
+	if output, err = result(); err != nil && context.Cause(ctx) == timeout && !isPanic(err) {
+		err = TimeoutError(p.job.Timeout)
+	}
+	return output, err
+}
+
+// await waits until the stage has returned, and reports whether it has before it must
+// be given up.
+func (p *performer) await(ctx context.Context, returned <-chan struct{}) bool {
+	select {
+	case <-returned:
+		return true
+	case <-ctx.Done():
+	}
+	var over <-chan time.Time
+	if p.job.Grace > 0 {
+		over = time.After(p.job.Grace)
+	}
+	select {
+	case <-returned:
+		return true
+	case <-over:
+		return false
+	}
+}
+
+// guarded runs the stage's function and turns a panic into an error.
+func (p *performer) guarded(ctx context.Context, config any) (output any, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = PanicError(fmt.Sprint(v), string(debug.Stack()))
+		}
+	}()
+	return p.job.stage.run(ctx, config)
 }
 
 // TimeoutError returns the error of an attempt that took longer than it may.

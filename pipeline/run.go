@@ -63,6 +63,7 @@ type RunOptions struct {
 	Resources map[string]float64 // what the machine has; "cpus" defaults to its threads
 	FailFast  bool               // start nothing more after a failure
 	Backoff   time.Duration      // before the first retry, doubled for each further one; 0 for 1 s
+	Grace     time.Duration      // how long a stage that is told to stop may take before it is given up; 0 for as long as it likes
 	LogLevel  zerolog.Level      // of the stages' logs
 	Observe   func(Event)        // called by one goroutine, in order; nil for nobody
 	Executor  Executor           // what performs the steps' jobs; nil for InProcess
@@ -266,7 +267,7 @@ func (x *execution) startStep(ctx context.Context, i int) {
 	}
 	x.running++
 	x.grants[i] = x.pool.take(x.claims[i])
-	w := &worker{store: x.store, executor: x.opt.Executor, backoff: x.opt.Backoff, logLevel: x.opt.LogLevel,
+	w := &worker{store: x.store, executor: x.opt.Executor, backoff: x.opt.Backoff, logLevel: x.opt.LogLevel, grace: x.opt.Grace,
 		step: i, planned: s, attrs: attrs, granted: x.grants[i], lastName: x.plan.Recipe.lastName(s.ID), run: x.run.ID, send: x.messages}
 	if s.Stage.lineage {
 		w.lineage = x.lineage(i)

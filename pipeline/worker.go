@@ -20,6 +20,7 @@ type worker struct {
 	executor Executor
 	backoff  time.Duration
 	logLevel zerolog.Level
+	grace    time.Duration
 	step     int // index in the plan
 	planned  *Planned
 	attrs    map[string]Attr
@@ -118,7 +119,7 @@ func (w *worker) attempts(ctx context.Context, a *action, ended *Ended) (Result,
 			return Result{}, err
 		}
 		result, err := w.executor.Perform(ctx, job, report)
-		if err == nil || ctx.Err() != nil || n > w.planned.Retries || isPanic(err) {
+		if err == nil || ctx.Err() != nil || n > w.planned.Retries || hopeless(err) {
 			return result, err
 		}
 		w.event(Event{Type: StepRetry, Attempt: n, Error: w.place(err).reason()})
@@ -138,7 +139,7 @@ func (w *worker) job(a *action, n int) (*Job, error) {
 	}
 	j.Resources, j.GPUs = maps.Clone(w.granted.amounts), w.granted.gpus
 	j.Run, j.Attempt, j.Rerun = w.run, n, w.planned.rerun
-	j.Lineage, j.LogLevel = w.lineage, w.logLevel
+	j.Lineage, j.LogLevel, j.Grace = w.lineage, w.logLevel, w.grace
 	return j, nil
 }
 

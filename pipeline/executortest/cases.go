@@ -2,6 +2,7 @@ package executortest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"eyrie/artifacts/store"
 	"eyrie/pipeline"
 )
 
@@ -22,7 +24,7 @@ func (f *fixture) interrupt(at pipeline.EventType, steps ...*pipeline.Step) *pip
 	}
 	ctx, cancel := context.WithCancel(f.Context())
 	defer cancel()
-	run, err := pipeline.Execute(ctx, plan, f.store, pipeline.RunOptions{Executor: f.executor, Observe: func(e pipeline.Event) {
+	run, err := pipeline.Execute(ctx, plan, f.store, pipeline.RunOptions{Executor: f.executor, Grace: grace, Observe: func(e pipeline.Event) {
 		if e.Type == at {
 			cancel()
 		}
@@ -201,7 +203,16 @@ func apart(stage, reason string) func(*fixture) {
 func stubborn(f *fixture) {
 	s := step("a", "stubborn", nil)
 	s.Timeout = 50 * time.Millisecond
-	f.fails(f.perform(s), "stopped after its timeout of 50ms; it did not stop within")
+	s.Retries = 3 // which are not made where it is running still
+	begin := time.Now()
+	run := f.perform(s)
+	f.fails(run, "stopped after its timeout of 50ms; it did not stop within")
+	if took := time.Since(begin); took > 10*time.Second {
+		f.Errorf("given up after %v", took)
+	}
+	if _, err := f.store.Lookup(f.Context(), run.Steps[0].Record.Action); !errors.Is(err, store.ErrNotFound) {
+		f.Errorf("something of it is kept: %v", err)
+	}
 	if got := endings(f.interrupt(pipeline.StepProgress, step("a", "stubborn", nil))); got != "a:stopped" {
 		f.Errorf("interrupted: %s", got)
 	}

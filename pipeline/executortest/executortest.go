@@ -28,6 +28,9 @@ type Subject struct {
 	Apart bool
 }
 
+// grace is what stages of the suite have to stop.
+const grace = 200 * time.Millisecond
+
 // Run tests what every executor promises.
 func Run(t *testing.T, subject Subject) {
 	tests := []struct {
@@ -51,7 +54,7 @@ func Run(t *testing.T, subject Subject) {
 		{"nothing is reported after the end", silence, false},
 		{"a panic in a goroutine costs the step alone", apart("bolt", "the stage panicked: out of reach"), true},
 		{"a stage that leaves costs the step alone", apart("leave", "ended without a result (exit status 7)"), true},
-		{"a stage that does not stop is killed", stubborn, true},
+		{"a stage that does not stop is given up", stubborn, false},
 		{"what a stage prints is its log", prints, true},
 	}
 	for _, test := range tests {
@@ -150,7 +153,7 @@ func (f *fixture) carryOut(plan *pipeline.Plan, s *store.Store, opt pipeline.Run
 // perform runs the steps with the executor.
 func (f *fixture) perform(steps ...*pipeline.Step) *pipeline.Run {
 	f.Helper()
-	return f.execute(f.store, pipeline.RunOptions{Executor: f.executor, Backoff: time.Millisecond}, steps...)
+	return f.execute(f.store, pipeline.RunOptions{Executor: f.executor, Backoff: time.Millisecond, Grace: grace}, steps...)
 }
 
 // endings describes how the steps ended.

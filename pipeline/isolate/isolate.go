@@ -36,9 +36,6 @@ import (
 type Executor struct {
 	Store   *store.Store     // where the children put their records; Command opens the same one
 	Command func() *exec.Cmd // makes the command of a child, which calls Serve
-	// Grace is how long a stage that is told to stop may take, to write its
-	// checkpoint, before it is killed.
-	Grace time.Duration
 }
 
 // message is a line on descriptor 3; one of the fields is set. The last line of a
@@ -87,7 +84,7 @@ func (x *Executor) Perform(ctx context.Context, job *pipeline.Job, report func(p
 	if err := c.start(); err != nil {
 		return pipeline.Result{}, fmt.Errorf("starting a process for the step: %w", err)
 	}
-	killed := c.wait(ctx, x.Grace)
+	killed := c.wait(ctx, job.Grace)
 	return x.outcome(ctx, c, killed)
 }
 

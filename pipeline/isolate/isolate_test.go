@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 
 func TestExecutor(t *testing.T) {
 	executortest.Run(t, executortest.Subject{Apart: true, New: func(_ *testing.T, s *store.Store, dir string) pipeline.Executor {
-		return &Executor{Store: s, Grace: 200 * time.Millisecond, Command: func() *exec.Cmd {
+		return &Executor{Store: s, Command: func() *exec.Cmd {
 			cmd := exec.Command(os.Args[0])
 			cmd.Env = append(os.Environ(), storeVariable+"="+dir)
 			return cmd

@@ -38,7 +38,8 @@ func (a *app) runCommand() *cobra.Command {
 			if grace < 0 {
 				return invalidf("--grace %v: want a time that is not negative", grace)
 			}
-			r := &runner{app: a, recipe: args[0], plan: opt, isolated: isolated, grace: grace, opt: pipeline.RunOptions{
+			r := &runner{app: a, recipe: args[0], plan: opt, isolated: isolated, opt: pipeline.RunOptions{
+				Grace: max(grace, 1), // 0 is for ever
 				Jobs: a.jobs, FailFast: failFast, Resources: has, LogLevel: a.level(),
 			}}
 			return r.run(cmd.Context())
@@ -47,7 +48,7 @@ func (a *app) runCommand() *cobra.Command {
 	a.planFlags(cmd, &opt)
 	cmd.Flags().BoolVar(&failFast, "fail-fast", false, "start nothing more after a failure")
 	cmd.Flags().BoolVar(&isolated, "isolate", false, "run each step in a process of its own, so that one that crashes, takes all memory or does not stop fails alone")
-	cmd.Flags().DurationVar(&grace, "grace", 30*time.Second, "with --isolate, how long a step that is told to stop may take for that")
+	cmd.Flags().DurationVar(&grace, "grace", 30*time.Second, "how long a step that is told to stop (by its timeout, Ctrl-C, SIGTERM) may take for that, before it is given up; with --isolate it is killed then")
 	cmd.Flags().StringArrayVar(&resources, "resource", nil, "what this machine has, as `name=amount`, such as gpus=1; may be repeated")
 	return cmd
 }
@@ -84,7 +85,6 @@ type runner struct {
 	plan     pipeline.PlanOptions
 	opt      pipeline.RunOptions
 	isolated bool
-	grace    time.Duration
 	style    view.Style
 }
 
@@ -102,7 +102,7 @@ func (r *runner) run(parent context.Context) error {
 	}
 	defer store.Close()
 	if r.isolated {
-		r.opt.Executor = &isolate.Executor{Store: store, Command: performer(r.storeDir(r.recipe)), Grace: r.grace}
+		r.opt.Executor = &isolate.Executor{Store: store, Command: performer(r.storeDir(r.recipe))}
 	}
 	if !r.json {
 		say(r.out, "%s: %s", r.recipe, tally(plan))
