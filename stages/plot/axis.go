@@ -1,6 +1,8 @@
 package plot
 
 import (
+	"errors"
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -43,24 +45,34 @@ func wholeTicks(lo, hi float64) []gonum.Tick {
 	return linearTicks(lo, hi)
 }
 
+// ticksBy labels the multiples of a step. The range is as wide as spread makes it, so
+// that they can be told apart.
 func ticksBy(step, lo, hi float64) []gonum.Tick {
 	var ticks []gonum.Tick
-	for i := math.Ceil(lo/step - 1e-9); float64(i*step) <= hi+float64(step*1e-9); i++ {
-		v := float64(i*step) + 0 // not -0
+	first := math.Ceil(lo/step - 1e-9)
+	for k := range maxTicks {
+		v := float64((first+float64(k))*step) + 0 // not -0
+		if v > hi+float64(step*1e-9) {
+			break
+		}
 		ticks = append(ticks, gonum.Tick{Value: v, Label: tickText(v)})
 	}
 	return ticks
 }
 
+// maxTicks is more than an axis ever has.
+const maxTicks = 100
+
 // logTicks labels 1, 2 and 5 of each decade, 3 and 7 as well over a single one, and
-// 1 alone over many.
+// 1 alone over many; over very many, of every few decades.
 func logTicks(lo, hi float64) []gonum.Tick {
 	var ticks []gonum.Tick
-	decades := float.Log10(hi / lo)
+	decades := float.Log10(hi) - float.Log10(lo)
+	each := max(1, math.Ceil(decades/12))
 	for e := math.Floor(float.Log10(lo)); e <= math.Ceil(float.Log10(hi)); e++ {
 		for m := 1.0; m < 10; m++ {
 			v := m * float.Pow(10, e)
-			if v < lo*(1-1e-9) || v > hi*(1+1e-9) {
+			if v < lo*(1-1e-9) || v > hi*(1+1e-9) || each > 1 && (m > 1 || math.Mod(e, each) != 0) {
 				continue
 			}
 			t := gonum.Tick{Value: v}
@@ -71,6 +83,51 @@ func logTicks(lo, hi float64) []gonum.Tick {
 		}
 	}
 	return ticks
+}
+
+// What an axis can show: there must be air around it, which on a logarithmic axis is
+// a factor.
+const (
+	largest     = 1e300
+	largestLog  = 1e280
+	smallestLog = 1e-280
+	// finest is the least difference of an axis' ends, by their size: labels have ten
+	// digits.
+	finest = 1e-8
+	// narrowest is the least difference of any ends: below it a tenth of it is lost.
+	narrowest = 1e-290
+)
+
+// fits reports why an axis cannot show a number, in the unit shown.
+func (a Axis) fits(v float64) error {
+	switch {
+	case math.IsNaN(v):
+		return errors.New("is no number")
+	case math.Abs(v) > largest:
+		return fmt.Errorf("is %.3g, and a figure shows numbers up to %.0g: set the axis' scale", v, largest)
+	case a.Log && v <= 0:
+		return fmt.Errorf("is %v, and a logarithmic axis has only positive numbers", v)
+	case a.Log && (v < smallestLog || v > largestLog):
+		return fmt.Errorf("is %.3g, and a logarithmic axis shows numbers from %.0g to %.0g: set the axis' scale", v, smallestLog, largestLog)
+	}
+	return nil
+}
+
+// tooClose reports whether two ends are so near each other that nothing could be told
+// apart between them.
+func tooClose(lo, hi float64) bool { return hi-lo <= max(narrowest, finest*max(math.Abs(lo), math.Abs(hi))) }
+
+// spread moves the ends of a range that is too narrow apart, around where it is.
+func spread(lo, hi float64, log bool) (float64, float64) {
+	if !tooClose(lo, hi) {
+		return lo, hi
+	}
+	if log {
+		return lo / 2, hi * 2
+	}
+	middle := lo + (hi-lo)/2
+	air := max(0.5, 0.05*math.Abs(middle))
+	return middle - air, middle + air
 }
 
 // name returns what the axis shows, or else its letter.

@@ -274,16 +274,16 @@ func setRange(a *gonum.Axis, c Axis) {
 			a.Min, a.Max = 1, 10
 		}
 	}
-	switch {
-	case c.Log:
-		if a.Min == a.Max || a.Min <= 0 { // a single value, or bars
-			a.Min, a.Max = a.Max/2, a.Max*2
+	if c.Log {
+		if a.Min <= 0 { // bars
+			a.Min = a.Max / 2
 		}
-		air := float.Pow(a.Max/a.Min, 0.03)
+		a.Min, a.Max = spread(a.Min, a.Max, true)
+		air := float.Exp(0.03 * (float.Log(a.Max) - float.Log(a.Min)))
 		a.Min, a.Max = a.Min/air, a.Max*air
-	case a.Min == a.Max:
-		a.Min, a.Max = a.Min-0.5, a.Max+0.5
-	default:
+	} else if tooClose(a.Min, a.Max) {
+		a.Min, a.Max = spread(a.Min, a.Max, false)
+	} else {
 		air := float64(0.04 * (a.Max - a.Min))
 		if a.Min != 0 {
 			a.Min -= air
@@ -298,14 +298,14 @@ func setRange(a *gonum.Axis, c Axis) {
 	if c.Max != nil {
 		a.Max = *c.Max
 	}
-	switch { // a limit beyond the data
-	case a.Min < a.Max:
+	switch { // a limit beyond the data, or at its end
+	case a.Min < a.Max && !tooClose(a.Min, a.Max):
 	case c.Min != nil:
 		a.Max = a.Min + math.Abs(a.Min) + 1
 	case c.Log:
 		a.Min = a.Max / 2
 	default:
-		a.Min = a.Max - 1
+		a.Min = a.Max - math.Abs(a.Max) - 1
 	}
 }
 

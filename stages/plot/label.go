@@ -1,6 +1,9 @@
 package plot
 
 import (
+	"math"
+	"slices"
+
 	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
@@ -16,15 +19,71 @@ type labels struct {
 	lines []*across
 }
 
-// obstacles are what labels must not cover.
+// obstacles are what labels must not cover, by the cells of a grid in which they lie:
+// a label looks at those near it.
 type obstacles struct {
+	cells map[[2]int]*cell
+}
+
+// cell is what lies, with a part of it, in a square of the figure.
+type cell struct {
 	boxes    []vg.Rectangle
 	segments [][2]vg.Point
 }
 
-func (o *obstacles) addLine(line []vg.Point) {
+// cellSize is a little more than a label's height.
+const cellSize = vg.Length(16)
+
+// over calls f for each cell that a box lies in, until that returns false.
+func (o *obstacles) over(box vg.Rectangle, f func(at [2]int) bool) {
+	index := func(v vg.Length) int { return int(math.Floor(float64(v / cellSize))) }
+	for x := index(box.Min.X); x <= index(box.Max.X); x++ {
+		for y := index(box.Min.Y); y <= index(box.Max.Y); y++ {
+			if !f([2]int{x, y}) {
+				return
+			}
+		}
+	}
+}
+
+func (o *obstacles) cell(at [2]int) *cell {
+	c := o.cells[at]
+	if c == nil {
+		if o.cells == nil {
+			o.cells = map[[2]int]*cell{}
+		}
+		c = new(cell)
+		o.cells[at] = c
+	}
+	return c
+}
+
+func (o *obstacles) addBox(box vg.Rectangle) {
+	o.over(box, func(at [2]int) bool {
+		c := o.cell(at)
+		c.boxes = append(c.boxes, box)
+		return true
+	})
+}
+
+// addLine adds the segments of a line, as far as they lie on the canvas.
+func (o *obstacles) addLine(c draw.Canvas, line []vg.Point) {
 	for i := 1; i < len(line); i++ {
-		o.segments = append(o.segments, [2]vg.Point{line[i-1], line[i]})
+		for _, l := range c.ClipLinesXY(line[i-1 : i+1]) {
+			a, b := l[0], l[1]
+			box := vg.Rectangle{
+				Min: vg.Point{X: min(a.X, b.X), Y: min(a.Y, b.Y)},
+				Max: vg.Point{X: max(a.X, b.X), Y: max(a.Y, b.Y)},
+			}
+			o.over(box, func(at [2]int) bool {
+				corner := vg.Point{X: vg.Length(at[0]) * cellSize, Y: vg.Length(at[1]) * cellSize}
+				if crosses(a, b, vg.Rectangle{Min: corner, Max: vg.Point{X: corner.X + cellSize, Y: corner.Y + cellSize}}) {
+					in := o.cell(at)
+					in.segments = append(in.segments, [2]vg.Point{a, b})
+				}
+				return true
+			})
+		}
 	}
 }
 
@@ -37,42 +96,40 @@ func (l labels) obstacles(c draw.Canvas, p *gonum.Plot) *obstacles {
 		case "cloud":
 			continue // labels may cover its dots
 		case "line":
-			o.addLine(polyline(m.points, at))
+			o.addLine(c, polyline(m.points, at))
 		case "front":
-			o.addLine(m.steps(at))
+			o.addLine(c, m.steps(at))
 		}
 		for _, pt := range m.points {
 			if !m.marked {
 				break
 			}
-			o.boxes = append(o.boxes, around(at(pt.x.v, pt.y.v), m.glyph().Radius))
+			o.addBox(around(at(pt.x.v, pt.y.v), m.glyph().Radius))
 			if r := pt.xRange; r != nil {
-				o.addLine([]vg.Point{at(r[0], pt.y.v), at(r[1], pt.y.v)})
+				o.addLine(c, []vg.Point{at(r[0], pt.y.v), at(r[1], pt.y.v)})
 			}
 			if r := pt.yRange; r != nil {
-				o.addLine([]vg.Point{at(pt.x.v, r[0]), at(pt.x.v, r[1])})
+				o.addLine(c, []vg.Point{at(pt.x.v, r[0]), at(pt.x.v, r[1])})
 			}
 		}
 	}
 	for _, a := range l.lines {
-		o.addLine(a.ends(c, p))
+		o.addLine(c, a.ends(c, p))
 	}
 	return o
 }
 
 // clear reports whether nothing lies in the box.
 func (o *obstacles) clear(box vg.Rectangle) bool {
-	for _, b := range o.boxes {
-		if overlap(box, b) {
-			return false
+	free := true
+	o.over(box, func(at [2]int) bool {
+		if c := o.cells[at]; c != nil {
+			free = !slices.ContainsFunc(c.boxes, func(b vg.Rectangle) bool { return overlap(box, b) }) &&
+				!slices.ContainsFunc(c.segments, func(s [2]vg.Point) bool { return crosses(s[0], s[1], box) })
 		}
-	}
-	for _, s := range o.segments {
-		if crosses(s[0], s[1], box) {
-			return false
-		}
-	}
-	return true
+		return free
+	})
+	return free
 }
 
 // crosses reports whether the segment from a to b meets the box (Liang and
@@ -112,7 +169,7 @@ func (l labels) Plot(c draw.Canvas, p *gonum.Plot) {
 			}
 			if place, box, ok := room(c, style, pt.label, at(pt.x.v, pt.y.v), taken); ok {
 				c.FillText(style, place, pt.label)
-				taken.boxes = append(taken.boxes, box)
+				taken.addBox(box)
 			}
 		}
 	}

@@ -121,8 +121,35 @@ func (m *marks) steps(at func(x, y float64) vg.Point) []vg.Point {
 }
 
 func strokeWithin(c draw.Canvas, style draw.LineStyle, line []vg.Point) {
-	if len(line) > 1 {
-		c.StrokeLines(style, c.ClipLinesXY(line)...)
+	if len(line) <= 1 {
+		return
+	}
+	for _, l := range c.ClipLinesXY(line) {
+		strokeParts(c, style, l)
+	}
+}
+
+// maxStroke is how many points are stroked at once. What rasterises a path searches
+// all of it that crosses a row of pixels for each further piece: 4,000 points took 12 s.
+const maxStroke = 400
+
+// strokeParts strokes a line part by part. Dashes go on where the part before ended.
+func strokeParts(c draw.Canvas, style draw.LineStyle, line []vg.Point) {
+	period := vg.Length(0)
+	for _, d := range style.Dashes {
+		period += d
+	}
+	for len(line) > 1 {
+		part := line[:min(len(line), maxStroke)]
+		c.StrokeLines(style, part)
+		if line = line[len(part)-1:]; period > 0 {
+			length := style.DashOffs
+			for i := 1; i < len(part); i++ {
+				d := part[i].Sub(part[i-1])
+				length += vg.Length(math.Sqrt(float64(d.X*d.X) + float64(d.Y*d.Y)))
+			}
+			style.DashOffs = vg.Length(math.Mod(float64(length), float64(period)))
+		}
 	}
 }
 

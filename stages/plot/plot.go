@@ -14,7 +14,7 @@ import (
 )
 
 // Stage is the plot stage.
-var Stage = pipeline.Define("plot", 7,
+var Stage = pipeline.Define("plot", 8,
 	`Draws a figure as SVG and PNG.
 
 Each series takes rows (objects, as table does), or a CSV file, and the keys of
@@ -122,14 +122,25 @@ func (s Series) check(r *mistake.Report, logX bool) {
 	}
 }
 
-// check reports where an axis cannot begin.
+// check reports where an axis cannot begin or end.
 func (a Axis) check(r *mistake.Report) {
+	for _, end := range []struct {
+		name string
+		at   *float64
+	}{{"min", a.Min}, {"max", a.Max}} {
+		if end.at == nil || !r.Knows(end.name, "log") {
+			continue
+		}
+		if err := a.fits(*end.at); err != nil {
+			r.At(end.name).Badf("%w", err)
+		}
+	}
 	switch {
-	case a.Min == nil || !r.Knows("min"):
-	case a.Max != nil && r.Knows("max") && *a.Min >= *a.Max:
+	case a.Min == nil || a.Max == nil || !r.Knows("min", "max"):
+	case *a.Min >= *a.Max:
 		r.At("min").Badf("%v is not below max, %v", *a.Min, *a.Max)
-	case a.Log && r.Knows("log") && *a.Min <= 0:
-		r.At("min").Badf("a logarithmic axis has only positive numbers, not %v", *a.Min)
+	case tooClose(*a.Min, *a.Max):
+		r.At("min").Badf("%v is so close to max, %v, that no labels between them could be told apart", *a.Min, *a.Max)
 	}
 }
 

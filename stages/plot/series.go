@@ -159,8 +159,8 @@ func number(key string, v pipeline.Traced, a Axis) (value, error) {
 	if a.Scale != 0 {
 		f *= a.Scale
 	}
-	if a.Log && f <= 0 {
-		return value{}, fmt.Errorf("%q is %v, and a logarithmic axis has only positive numbers", key, f)
+	if err := a.fits(f); err != nil {
+		return value{}, fmt.Errorf("%q %w", key, err)
 	}
 	return value{f, v.Origins}, nil
 }
@@ -264,12 +264,28 @@ func front(s series) (best, others []point) {
 	if s.YBest != "min" {
 		yBetter = -1
 	}
-	for _, p := range s.points {
-		dominated := slices.ContainsFunc(s.points, func(q point) bool {
-			dx, dy := (q.x.v-p.x.v)*xBetter, (q.y.v-p.y.v)*yBetter
-			return dx <= 0 && dy <= 0 && (dx < 0 || dy < 0)
-		})
-		if dominated {
+	order := make([]int, len(s.points)) // the better x first, and of equal ones the better y
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(i, j int) int {
+		p, q := s.points[i], s.points[j]
+		return cmp.Or(cmp.Compare(p.x.v*xBetter, q.x.v*xBetter), cmp.Compare(p.y.v*yBetter, q.y.v*yBetter), i-j)
+	})
+	dominated := make([]bool, len(order))
+	leader := -1 // the last that none dominates; what equals it is none the worse
+	for _, i := range order {
+		p := s.points[i]
+		if leader >= 0 {
+			l := s.points[leader]
+			dominated[i] = p.y.v*yBetter >= l.y.v*yBetter && (p.x.v != l.x.v || p.y.v != l.y.v)
+		}
+		if !dominated[i] {
+			leader = i
+		}
+	}
+	for i, p := range s.points {
+		if dominated[i] {
 			others = append(others, p)
 		} else {
 			best = append(best, p)
