@@ -76,8 +76,10 @@ func (o *obstacles) addLine(c draw.Canvas, line []vg.Point) {
 				Max: vg.Point{X: max(a.X, b.X), Y: max(a.Y, b.Y)},
 			}
 			o.over(box, func(at [2]int) bool {
-				corner := vg.Point{X: vg.Length(at[0]) * cellSize, Y: vg.Length(at[1]) * cellSize}
-				if crosses(a, b, vg.Rectangle{Min: corner, Max: vg.Point{X: corner.X + cellSize, Y: corner.Y + cellSize}}) {
+				x, y := vg.Length(at[0]), vg.Length(at[1])
+				if crosses(a, b, vg.Rectangle{
+					Min: vg.Point{X: x * cellSize, Y: y * cellSize}, Max: vg.Point{X: (x + 1) * cellSize, Y: (y + 1) * cellSize},
+				}) {
 					in := o.cell(at)
 					in.segments = append(in.segments, [2]vg.Point{a, b})
 				}
