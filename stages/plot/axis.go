@@ -115,7 +115,9 @@ func (a Axis) fits(v float64) error {
 
 // tooClose reports whether two ends are so near each other that nothing could be told
 // apart between them.
-func tooClose(lo, hi float64) bool { return hi-lo <= max(narrowest, finest*max(math.Abs(lo), math.Abs(hi))) }
+func tooClose(lo, hi float64) bool {
+	return hi-lo <= max(narrowest, finest*max(math.Abs(lo), math.Abs(hi)))
+}
 
 // spread moves the ends of a range that is too narrow apart, around where it is.
 func spread(lo, hi float64, log bool) (float64, float64) {
