@@ -330,11 +330,16 @@ func TestParseRefuses(t *testing.T) {
 		{"network,width,resolution\nMobileNetV2,0.5,96.5\n", "2: resolution: 96.5 is not a whole number"},
 		{"network,width,resolution\nMobileNetV2,0.5,5000\n", "2: resolution: 5000 is beyond 4096"},
 		{"network,width,resolution\nMobileNetV2,0.5,\n", `2: network "MobileNetV2": resolution: must be written`},
-		{"network,mu\nours,0.1\n", `2: network "ours": it has no width, and the attribute networks does not name it`},
+		{"network,width,resolution,latency\nMobileNetV2,1,96,0.02\nResNet18,1,96,0.013\n", `3: no network "ResNet18": write MobileNetV2 or mine, or add it to the attribute networks`},
+		{"network,mu\nours,0.1\n", `2: no network "ours": write MobileNetV2 or mine`},
+		{"network,width,resolution,mu\n,0.5,96,0.1\n", `2: no network "": write MobileNetV2 or mine`},
+		{"network,width,resolution,mu\nmobilenetv2,0.5,96,0.1\n", `2: no network "mobilenetv2": write MobileNetV2 or mine`},
+		{"network,width,mu\nmine,0.5,0.1\n", `2: width: network "mine" has the widths that the attribute networks gives it`},
+		{"network,mu\nMobileNetV2,0.1\n", `2: network MobileNetV2 has no width`},
 		{"network,width,resolution,kind\nMobileNetV2,0.5,96,guessed\n", `2: kind: "guessed", want measured, published, or an empty cell for measured`},
 		{"network,width,resolution,supported\nMobileNetV2,0.5,96,maybe\n", `2: supported: "maybe", want yes, no, or an empty cell`},
 	} {
-		_, err := parse(strings.NewReader(c.file), nil, arch.Spec{})
+		_, err := parse(strings.NewReader(c.file), map[string]arch.Spec{"mine": {Width: 1, Resolution: 96}}, arch.Spec{})
 		if err == nil || !strings.HasPrefix(err.Error(), c.want) {
 			t.Errorf("%q: %v, want %s", c.file, err, c.want)
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"path/filepath"
 	"slices"
@@ -151,13 +152,9 @@ func newMeasurement(head, cells []string, networks map[string]arch.Spec, scaling
 	if m.resolution = int(resolution); float64(m.resolution) != resolution {
 		return m, fmt.Errorf("resolution: %v is not a whole number", resolution)
 	}
-	spec, named := networks[m.name]
-	switch {
-	case !named && m.width == 0:
-		return m, fmt.Errorf("network %q: it has no width, and the attribute networks does not name it", m.name)
-	case !named:
-		spec = scaling
-		spec.Name, spec.Width = fmt.Sprintf("%s %v@%d", m.name, m.width, m.resolution), m.width
+	spec, err := m.spec(slices.Contains(head, "network"), networks, scaling)
+	if err != nil {
+		return m, err
 	}
 	if m.resolution != 0 {
 		spec.Resolution = m.resolution
@@ -168,6 +165,29 @@ func newMeasurement(head, cells []string, networks map[string]arch.Spec, scaling
 	m.resolution = m.net.Input.H
 	return m, nil
 }
+
+// spec returns the network that the row is about: MobileNetV2, as is every row of a
+// file without a column network, or one of those that the recipe names.
+func (m *measurement) spec(hasName bool, networks map[string]arch.Spec, scaling arch.Spec) (arch.Spec, error) {
+	spec, named := networks[m.name]
+	switch {
+	case named && m.width != 0:
+		return spec, fmt.Errorf("width: network %q has the widths that the attribute networks gives it; leave the cell empty", m.name)
+	case named:
+		return spec, nil
+	case hasName && m.name != mobileNet:
+		known := append([]string{mobileNet}, slices.Sorted(maps.Keys(networks))...)
+		return spec, fmt.Errorf("no network %q: write %s, or add it to the attribute networks", m.name, strings.Join(known, " or "))
+	case m.width == 0:
+		return spec, fmt.Errorf("network %s has no width: write one, or name a network of your own in the attribute networks", mobileNet)
+	}
+	spec = scaling
+	spec.Name, spec.Width = fmt.Sprintf("%s %v@%d", mobileNet, m.width, m.resolution), m.width
+	return spec, nil
+}
+
+// mobileNet is the network that a file may name without the recipe.
+const mobileNet = "MobileNetV2"
 
 // number parses a cell that may be empty.
 func number(column, cell string, v *float64) error {
