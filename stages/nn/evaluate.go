@@ -2,6 +2,7 @@ package nn
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -25,6 +26,10 @@ type Evaluator struct {
 	folded      []*Model
 	sums        [][]float64 // of each subnet, by layer and channel: means and variances
 }
+
+// ErrNotFinite reports a subnet whose outputs are NaN or infinite for some image, so that
+// it has no accuracy.
+var ErrNotFinite = errors.New("its outputs are not finite numbers: the weights are too large, or the training diverged")
 
 type cacheKey struct {
 	split      *data.Split
@@ -102,12 +107,20 @@ func (v *Evaluator) correct(ctx context.Context, ns []arch.Subnet) ([]int, error
 		return nil, err
 	}
 	correct := make([]int, len(ns))
+	var bad error
 	err := v.each(ctx, v.images, ns[0].Resolution, func(b *data.Batch) {
 		v.infer(ns, v.folded[:len(ns)], b)
 		for i, m := range v.folded[:len(ns)] {
-			correct[i] += m.correct(b)
+			n := m.correct(b)
+			if n < 0 && bad == nil {
+				bad = fmt.Errorf("subnet %v: %w", ns[i], ErrNotFinite)
+			}
+			correct[i] += n
 		}
 	})
+	if err == nil {
+		err = bad
+	}
 	return correct, err
 }
 

@@ -103,15 +103,29 @@ func (m *Model) Logits(b *data.Batch) []float32 {
 }
 
 // correct returns how many of the batch's images have their label's logit as
-// the largest, after infer.
+// the largest, after infer; −1 where a logit is no finite number, as nothing can
+// be said of which is the largest.
 func (m *Model) correct(b *data.Batch) int {
 	correct := 0
 	for i, label := range b.Labels {
-		if argmax(m.logits[i*m.classes:(i+1)*m.classes]) == int(label) {
+		logits := m.logits[i*m.classes : (i+1)*m.classes]
+		if !finite(logits) {
+			return -1
+		}
+		if argmax(logits) == int(label) {
 			correct++
 		}
 	}
 	return correct
+}
+
+// finite reports whether no value is NaN or infinite.
+func finite(v []float32) bool {
+	sum := float32(0)
+	for _, x := range v {
+		sum += x - x // 0 of a finite number
+	}
+	return sum == 0
 }
 
 // argmax returns the index of the largest value; the first of equal ones.

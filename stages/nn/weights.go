@@ -178,6 +178,7 @@ func parse(b []byte) (*Supernet, error) {
 			return nil, fmt.Errorf("held_out: %q, want a number of images", held)
 		}
 	}
+	wanted := len(s.ps.list) + 2*len(s.all())
 	for _, p := range s.ps.list {
 		v, err := lookup(tensors, p.name, p.order.shape(p.rows, p.cols))
 		if err != nil {
@@ -191,8 +192,14 @@ func parse(b []byte) (*Supernet, error) {
 			if err != nil {
 				return nil, err
 			}
+			if i := slices.IndexFunc(v, func(x float32) bool { return x < 0 }); i >= 0 && name == runningVar {
+				return nil, fmt.Errorf("tensor %q: value %d is %v, and no variance is below 0", l.name+name, i, v[i])
+			}
 			copy(dst, v)
 		}
+	}
+	if len(tensors) > wanted {
+		return nil, fmt.Errorf("%d tensors more than the space has", len(tensors)-wanted)
 	}
 	return s, nil
 }

@@ -1,11 +1,16 @@
 package nn
 
 import (
+	"encoding/binary"
 	"errors"
+	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -52,11 +57,13 @@ func TestSaveLoad(t *testing.T) {
 func TestLoadRefuses(t *testing.T) {
 	b := saved(t, New(smallSpace(), 3))
 	replace := func(old, new string) []byte {
-		s := strings.Replace(string(b), old, new, 1)
-		if s == string(b) {
-			t.Fatalf("no %q in the file", old)
-		}
-		return []byte(s)
+		return withHeader(b, func(text string) string {
+			s := strings.Replace(text, old, new, 1)
+			if s == text {
+				t.Fatalf("no %q in the header", old)
+			}
+			return s
+		})
 	}
 	for want, b := range map[string][]byte{
 		"shorter than":                    b[:4],
@@ -78,6 +85,94 @@ func TestLoadRefuses(t *testing.T) {
 			t.Errorf("got %v, want %s: … %s", err, path, want)
 		}
 	}
+}
+
+// withHeader returns the file with another header.
+func withHeader(b []byte, f func(text string) string) []byte {
+	n := binary.LittleEndian.Uint64(b)
+	text := f(string(b[8 : 8+n]))
+	return append(append(binary.LittleEndian.AppendUint64(nil, uint64(len(text))), text...), b[8+n:]...)
+}
+
+// Numbers that are none, and bytes that belong to no tensor or to two, are refused by
+// the tensor's name.
+func TestLoadRefusesOddTensors(t *testing.T) {
+	whole := func() (map[string]string, []fileTensor) {
+		b := saved(t, New(smallSpace(), 3))
+		meta, _, err := decodeTensors(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return meta, New(smallSpace(), 3).tensors()
+	}
+	set := func(name string, v float32) []byte {
+		meta, list := whole()
+		i := slices.IndexFunc(list, func(t fileTensor) bool { return t.name == name })
+		list[i].data[1] = v
+		return encodeTensors(meta, list)
+	}
+	twice := func() []byte {
+		meta, list := whole()
+		return encodeTensors(meta, append(list, list[0]))
+	}
+	more := func() []byte {
+		meta, list := whole()
+		return encodeTensors(meta, append(list, fileTensor{"stem.other", []int{1}, []float32{1}}))
+	}
+	header := func(f func(text string) string) []byte { return withHeader(saved(t, New(smallSpace(), 3)), f) }
+	moved := func(by int) []byte { // classifier.weight, and all behind it
+		b := saved(t, New(smallSpace(), 3))
+		pad := slices.Concat(b, make([]byte, max(by, 0)))
+		offsets := regexp.MustCompile(`"data_offsets":\[(\d+),(\d+)\]`)
+		return withHeader(pad, func(text string) string {
+			return offsets.ReplaceAllStringFunc(text, func(entry string) string {
+				m := offsets.FindStringSubmatch(entry)
+				from, _ := strconv.Atoi(m[1])
+				to, _ := strconv.Atoi(m[2])
+				if from == 0 {
+					return entry
+				}
+				return fmt.Sprintf(`"data_offsets":[%d,%d]`, from+by, to+by)
+			})
+		})
+	}
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	for want, b := range map[string][]byte{
+		`"stem.weight": value 1 is NaN`:           set("stem.weight", nan),
+		`"classifier.bias": value 1 is -Inf`:      set("classifier.bias", -inf),
+		`"head.bn.running_mean": value 1 is +Inf`: set("head.bn.running_mean", inf),
+		`"head.bn.running_var": value 1 is -1`:    set("head.bn.running_var", -1),
+		"bytes after the last tensor":             append(saved(t, New(smallSpace(), 3)), 0, 0, 0, 0),
+		`"classifier.bias" is there twice`:        twice(),
+		"1 tensors more than the space has":       more(),
+		"something follows":                       header(func(text string) string { return text + "{}" }),
+		`begins within tensor "classifier.bias"`:  moved(-4),
+		`bytes before tensor "classifier.weight"`: moved(4),
+	} {
+		if _, err := parse(b); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
+// Weights that make outputs overflow have no accuracy, however finite they are.
+func TestOverflowHasNoAccuracy(t *testing.T) {
+	space := smallSpace()
+	s := randomised(space, 11)
+	for i := range s.ps.list {
+		if p := s.ps.list[i]; p.name == "classifier.weight" {
+			for j := range p.value {
+				p.value[j] = 3e38
+			}
+		}
+	}
+	images := pixels(space, 21, 16)
+	eachEngine(t, func(t *testing.T, e *Engine) {
+		_, err := NewEvaluator(e, s, images, images, 21).Accuracy(t.Context(), space.Largest())
+		if !errors.Is(err, ErrNotFinite) {
+			t.Errorf("got %v", err)
+		}
+	})
 }
 
 // No file makes the parser panic or take memory without bounds.
