@@ -60,7 +60,7 @@ func number(t *testing.T, run func(...string) string, name string, args []string
 	return v
 }
 
-// The quickstart needs nothing, ends with its table, and is then cached.
+// The quickstart needs nothing, ends with its table and a page with figures, and is then cached.
 func TestQuickstart(t *testing.T) {
 	run := runner(t)
 	args := []string{"quickstart.hcl", "--store", t.TempDir(), "--var", "epochs=0.5"}
@@ -70,7 +70,11 @@ func TestQuickstart(t *testing.T) {
 			t.Errorf("the output does not say %q:\n%s", want, text)
 		}
 	}
-	if text := run(append([]string{"run"}, args...)...); !strings.Contains(text, "9 cached") {
+	page, err := os.ReadFile(strings.TrimSpace(run(append([]string{"output", "quickstart.hcl", "page"}, args[1:]...)...)))
+	if err != nil || strings.Count(string(page), "<svg") < 3 || !strings.Contains(string(page), "subnet under 4ms") {
+		t.Errorf("the page: %v, %d bytes, %d drawings", err, len(page), strings.Count(string(page), "<svg"))
+	}
+	if text := run(append([]string{"run"}, args...)...); !strings.Contains(text, "12 cached") {
 		t.Errorf("the second run is not cached:\n%s", text)
 	}
 }

@@ -1,5 +1,5 @@
-# The whole chain in under a minute, without any data: a generated set of coloured shapes, a small
-# elastic space, and an NPU whose memory is too small for it.
+# The whole chain in under half a minute, without any data: a generated set of coloured shapes, a small
+# elastic space, and an NPU whose memory is too small for it. It ends with a page of tables and figures.
 #
 #   go run ./cmd/runner run examples/quickstart.hcl
 
@@ -94,6 +94,50 @@ stage "table" "subnets" {
   ]
 }
 
+stage "plot" "blocks" {
+  title = "What a block needs, at width 1 and 32 pixels"
+  x     = { title = "block" }
+  y     = { title = "memory", unit = "KiB", scale = 1 / 1024 }
+  series = [
+    { name = "activations", mark = "bars", rows = stage.memory.blocks, x = "name", y = "activations" },
+    { name = "weights", mark = "bars", rows = stage.memory.blocks, x = "name", y = "weights" },
+  ]
+  lines = [{ name = "the NPU's local memory", at = stage.memory.memory }]
+}
+
+stage "plot" "training" {
+  title = "Training the supernet"
+  x     = { title = "epoch" }
+  y     = { title = "top-1", unit = "%", scale = 100 }
+  series = [
+    { name = "largest subnet", mark = "line", file = stage.supernet.curve, x = "epoch", y = "top1_largest", like = stage.supernet.top1_largest },
+    { name = "smallest subnet", mark = "line", file = stage.supernet.curve, x = "epoch", y = "top1_smallest", like = stage.supernet.top1_smallest },
+  ]
+}
+
+stage "report" "page" {
+  title = "Quickstart: coloured shapes on a small NPU"
+  text  = "A search space that is shaped by the NPU's memory, one supernet for all of it, and the subnets that it holds for two latency limits."
+  sections = [
+    {
+      title   = "Memory"
+      text    = join("\n", [for line in stage.memory.summary : "- ${line}"])
+      figures = [stage.blocks.svg]
+    },
+    {
+      title = "Progressive widths"
+      text  = join("\n", [for line in stage.widths.summary : "- ${line}"])
+    },
+    { title = "Supernet", figures = [stage.training.svg] },
+    {
+      title  = "Found"
+      text   = join("\n", [for line in stage.deployed["4ms"].summary : "- ${line}"])
+      tables = [stage.subnets.html]
+    },
+  ]
+  recipe = "${path.recipe}/quickstart.hcl"
+}
+
 output "subnets" {
   description = "What was found, as a table."
   value       = stage.subnets.text
@@ -102,4 +146,9 @@ output "subnets" {
 output "summary" {
   description = "What the larger one costs, in words."
   value       = stage.deployed["4ms"].summary
+}
+
+output "page" {
+  description = "All of it, for a browser."
+  value       = stage.page.html
 }

@@ -65,7 +65,11 @@ has no result yet, tells why, and keeps every result in a store beside the recip
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	version := root.Flags().Bool("version", false, "print the version")
 	root.RunE = func(cmd *cobra.Command, args []string) error {
+		if *version {
+			return a.printVersion()
+		}
 		if len(args) == 0 {
 			return cmd.Help()
 		}

@@ -23,18 +23,20 @@ func (a *app) versionCommand() *cobra.Command {
 		Use:   "version",
 		Short: "Print the version",
 		Args:  exactly(),
-		RunE: func(*cobra.Command, []string) error {
-			v := buildVersion()
-			if a.json {
-				return a.print("version", v)
-			}
-			if v.Revision != "" {
-				v.Version += " (" + v.Revision + ")"
-			}
-			say(a.out, "runner %s, %s, %s, events version %d", v.Version, v.Go, v.Platform, v.Events)
-			return nil
-		},
+		RunE:  func(*cobra.Command, []string) error { return a.printVersion() },
 	}
+}
+
+func (a *app) printVersion() error {
+	v := buildVersion()
+	if a.json {
+		return a.print("version", v)
+	}
+	if v.Revision != "" {
+		v.Version += " (" + v.Revision + ")"
+	}
+	say(a.out, "runner %s, %s, %s, events version %d", v.Version, v.Go, v.Platform, v.Events)
+	return nil
 }
 
 func buildVersion() version {
