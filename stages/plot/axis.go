@@ -127,7 +127,7 @@ func spread(lo, hi float64, log bool) (float64, float64) {
 	if log {
 		return lo / 2, hi * 2
 	}
-	middle := lo + (hi-lo)/2
+	middle := lo + float64((hi-lo)/2)
 	air := max(0.5, 0.05*math.Abs(middle))
 	return middle - air, middle + air
 }
