@@ -1,0 +1,90 @@
+package picture
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// made is a file that Pillow made, and the size of what it reads there.
+type made struct {
+	Name          string
+	Width, Height int
+	Error         string
+}
+
+// pillow returns files that Pillow made in dir. Without Pillow the test is skipped,
+// except under CI, where it fails.
+func pillow(t testing.TB, dir string) (files []made) {
+	t.Helper()
+	cmd := exec.Command(python(t), "testdata/pillow.py", dir)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
+		var m made
+		if err := json.Unmarshal(lines.Bytes(), &m); err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, m)
+	}
+	return files
+}
+
+func python(t testing.TB) string {
+	t.Helper()
+	for _, p := range []string{os.Getenv("PILLOW_PYTHON"), "../../../data/python/bin/python", "python3"} {
+		if p != "" && exec.Command(p, "-c", "import PIL").Run() == nil {
+			return p
+		}
+	}
+	const how = "no Python with Pillow: scripts/test-needs installs it, or set PILLOW_PYTHON"
+	if os.Getenv("CI") == "true" {
+		t.Fatal(how)
+	}
+	t.Skip(how)
+	return ""
+}
+
+func read(t testing.TB, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// What is read of a file is what Pillow reads there: every format, mode and
+// orientation, in colour and in grey.
+func TestReadsAsPillow(t *testing.T) {
+	dir := t.TempDir()
+	var d Decoder
+	for _, m := range pillow(t, dir) {
+		file := read(t, filepath.Join(dir, m.Name))
+		for suffix, channels := range map[string]int{".rgb": 3, ".grey": 1} {
+			img, err := d.Decode(file, channels, Upright)
+			if err != nil || m.Error != "" {
+				t.Errorf("%s: %v; Pillow: %q", m.Name, err, m.Error)
+				break
+			}
+			if img.Width != m.Width || img.Height != m.Height {
+				t.Errorf("%s: %d×%d pixels, Pillow reads %d×%d", m.Name, img.Width, img.Height, m.Width, m.Height)
+				continue
+			}
+			want := read(t, filepath.Join(dir, m.Name+suffix))
+			for i, v := range img.Pix {
+				if by := max(int(v)-int(want[i]), int(want[i])-int(v)); by > 0 {
+					t.Errorf("%s: pixel (%d, %d) differs by %d", m.Name+suffix, i/channels%m.Width, i/channels/m.Width, by)
+					break
+				}
+			}
+		}
+	}
+}
