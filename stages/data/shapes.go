@@ -1,6 +1,7 @@
 package data
 
 import (
+	"context"
 	"fmt"
 	"math/bits"
 )
@@ -70,17 +71,29 @@ type stroke struct {
 
 // Render draws image i into dst (Size×Size×3 bytes) and returns its label.
 func (g Shapes) Render(i int, dst []byte) (label int) {
+	label, err := g.Draw(context.Background(), i, dst)
+	if err != nil {
+		panic(err)
+	}
+	return label
+}
+
+// Draw is Render that ends with an error when ctx does: a large image takes seconds.
+func (g Shapes) Draw(ctx context.Context, i int, dst []byte) (label int, err error) {
 	if len(dst) != g.Size*g.Size*3 {
 		panic(fmt.Sprintf("data.Shapes.Render: %d bytes for an image of side %d", len(dst), g.Size))
 	}
 	label = i % (len(shapeKinds) * len(shapeSizes) * len(shapeColour))
 	sc := g.scene(i, label)
 	for y := range g.Size {
+		if ctx.Err() != nil {
+			return 0, context.Cause(ctx)
+		}
 		for x := range g.Size {
 			sc.pixel(x, y, g.Size, dst[(y*g.Size+x)*3:][:3])
 		}
 	}
-	return label
+	return label, nil
 }
 
 // Split renders n images, numbered from first, in memory.

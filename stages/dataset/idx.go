@@ -41,12 +41,12 @@ func readIDX(ctx context.Context, c Config) (data.Set, error) {
 	} else if !st.IsDir() {
 		return data.Set{}, pipeline.Badf("path", "%s is a file: give the directory in which the four files lie", dir)
 	}
-	train, err := openPart(dir, "train")
+	train, err := openPart(ctx, dir, "train")
 	if err != nil {
 		return data.Set{}, err
 	}
 	defer train.close()
-	test, err := openPart(dir, "t10k")
+	test, err := openPart(ctx, dir, "t10k")
 	if err != nil {
 		return data.Set{}, err
 	}
@@ -83,7 +83,7 @@ type idxPart struct {
 	labels                 []byte
 }
 
-func openPart(dir, stem string) (*idxPart, error) {
+func openPart(ctx context.Context, dir, stem string) (*idxPart, error) {
 	var p idxPart
 	var err error
 	if p.imagesName, err = find(dir, stem+"-images", 3); err != nil {
@@ -92,7 +92,7 @@ func openPart(dir, stem string) (*idxPart, error) {
 	if p.labelsName, err = find(dir, stem+"-labels", 1); err != nil {
 		return nil, err
 	}
-	if p.labels, err = readLabels(filepath.Join(dir, p.labelsName)); err != nil {
+	if p.labels, err = readLabels(ctx, filepath.Join(dir, p.labelsName)); err != nil {
 		return nil, fmt.Errorf("%s: %w", p.labelsName, err)
 	}
 	if p.file, err = os.Open(filepath.Join(dir, p.imagesName)); err != nil {
@@ -123,7 +123,7 @@ func find(dir, stem string, dims int) (string, error) {
 	return "", pipeline.Badf("path", "%s has no file %s (nor %s)", dir, names[0], strings.Join(names[1:], ", "))
 }
 
-func readLabels(path string) ([]byte, error) {
+func readLabels(ctx context.Context, path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -138,6 +138,9 @@ func readLabels(path string) ([]byte, error) {
 	}
 	var labels []byte
 	for b := make([]byte, 1); ; {
+		if len(labels)%1000 == 0 && ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 		if err := x.Next(b); err == io.EOF {
 			return labels, nil
 		} else if err != nil {
@@ -170,11 +173,11 @@ func (p *idxPart) convert(ctx context.Context, name string, classes, limit int) 
 				return part, stats, err
 			}
 		}
+		if ctx.Err() != nil {
+			return part, stats, context.Cause(ctx)
+		}
 		if i%1000 == 0 {
 			pipeline.Report(ctx, pipeline.Progress{Done: float64(i), Total: float64(n), Unit: "images", Note: "reading " + name})
-			if err := ctx.Err(); err != nil {
-				return part, stats, err
-			}
 		}
 	}
 	part, err = w.Close()

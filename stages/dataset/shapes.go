@@ -3,6 +3,7 @@ package dataset
 import (
 	"cmp"
 	"context"
+	"errors"
 	"sync"
 
 	"eyrie/pipeline"
@@ -52,21 +53,24 @@ func drawPart(ctx context.Context, g data.Shapes, name string, first, n int) (pa
 	defer w.Abort()
 	size, threads := g.Size*g.Size*3, pipeline.CPUs(ctx)
 	chunk := max(threads, 1<<22/size) // images: some 4 MiB
-	pixels, labels := make([]byte, chunk*size), make([]int, chunk)
+	pixels, labels, errs := make([]byte, chunk*size), make([]int, chunk), make([]error, threads)
 	for at := 0; at < n; at += chunk {
-		if err := ctx.Err(); err != nil {
-			return part, stats, err
-		}
 		m := min(chunk, n-at)
 		var wg sync.WaitGroup
 		for t := range threads {
 			wg.Go(func() {
 				for i := t; i < m; i += threads {
-					labels[i] = g.Render(first+at+i, pixels[i*size:(i+1)*size])
+					labels[i], errs[t] = g.Draw(ctx, first+at+i, pixels[i*size:(i+1)*size])
+					if errs[t] != nil {
+						return
+					}
 				}
 			})
 		}
 		wg.Wait()
+		if err := errors.Join(errs...); err != nil {
+			return part, stats, context.Cause(ctx)
+		}
 		for i := range m {
 			if err := w.Add(pixels[i*size:(i+1)*size], labels[i]); err != nil {
 				return part, stats, err
