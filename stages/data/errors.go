@@ -1,11 +1,15 @@
 package data
 
-import "errors"
+import (
+	"errors"
+
+	"eyrie/stages/data/picture"
+)
 
 // Errors of damaged input, wrapped with the place.
 var (
 	ErrTruncated = errors.New("truncated")
 	ErrMagic     = errors.New("wrong magic number")
 	ErrCount     = errors.New("counts differ")
-	ErrTooLarge  = errors.New("larger than allowed")
+	ErrTooLarge  = picture.ErrTooLarge
 )

@@ -1,14 +1,14 @@
 package data
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
+
+	"eyrie/stages/data/picture"
 )
 
 // Listing is what a tree of images holds, before anyone has looked into the
@@ -17,6 +17,7 @@ type Listing struct {
 	Train, Test           Index
 	TrainNames, TestNames []string // what to call each image in a message
 	ClassNames            []string
+	LeftOut               LeftOut
 }
 
 // testFolders are the names under which the test images of a tree may lie.
@@ -24,112 +25,126 @@ var testFolders = []string{"test", "val", "validation", "valid"}
 
 // ListFolder lists an ImageFolder tree: root/train/CLASS/…/IMAGE and the same
 // under test, val, validation or valid. Classes are numbered in the order of
-// their names. JPEG and PNG files count, in any case of letters; other files
-// and hidden ones are left out.
-func ListFolder(root string, channels int) (Listing, error) {
+// their names. Files count that are called as images are; others and hidden ones are
+// left out.
+func ListFolder(ctx context.Context, root string, channels int, o picture.Orientation) (Listing, error) {
 	var l Listing
-	entries, err := os.ReadDir(filepath.Join(root, "train"))
+	entries, err := walk(ctx, root)
 	if err != nil {
-		return l, fmt.Errorf("an ImageFolder tree has its training images in train/CLASS/: %w", err)
+		return l, err
+	}
+	test, err := testFolder(entries)
+	if err != nil {
+		return l, err
+	}
+	h := Header{Encoding: Encoded, Channels: channels, Orientation: o}
+	l.Train.Header, l.Test.Header = h, h
+	if err := l.addClasses(entries, test); err != nil {
+		return l, err
 	}
 	for _, e := range entries {
-		if e.IsDir() && !hidden(e.Name()) {
-			l.ClassNames = append(l.ClassNames, e.Name())
+		if err := l.add(e, test); err != nil {
+			return l, err
 		}
 	}
-	if len(l.ClassNames) == 0 {
-		return l, errors.New("train has no folder: each class is a folder of images")
-	}
-	test, err := testFolder(root)
-	if err != nil {
-		return l, err
-	}
-	h := Header{Encoding: Encoded, Channels: channels, Classes: len(l.ClassNames)}
-	if l.Train, err = listPart(root, "train", h, l.ClassNames); err != nil {
-		return l, err
-	}
-	taught := make([]bool, len(l.ClassNames))
-	for _, r := range l.Train.Records {
-		taught[r.Label] = true
-	}
-	if i := slices.Index(taught, false); i >= 0 {
-		return l, fmt.Errorf("train: class %q has no JPEG or PNG images: fill its folder, or remove it", l.ClassNames[i])
-	}
-	if l.Test, err = listPart(root, test, h, l.ClassNames); err != nil {
+	if err := l.checkClasses(test); err != nil {
 		return l, err
 	}
 	l.TrainNames, l.TestNames = l.Train.Files, l.Test.Files
 	return l, nil
 }
 
-func testFolder(root string) (string, error) {
+// testFolder returns the folder of the test images.
+func testFolder(entries []entry) (string, error) {
+	if !slices.ContainsFunc(entries, func(e entry) bool { return e.dir && e.name == "train" }) {
+		return "", errors.New("an ImageFolder tree has its training images in train/CLASS/: there is no folder train")
+	}
 	for _, name := range testFolders {
-		if st, err := os.Stat(filepath.Join(root, name)); err == nil && st.IsDir() {
+		if slices.ContainsFunc(entries, func(e entry) bool { return e.dir && e.name == name }) {
 			return name, nil
 		}
 	}
 	return "", fmt.Errorf("no test images: want one of the folders %s", strings.Join(testFolders, ", "))
 }
 
-// listPart lists the images of one part.
-func listPart(root, part string, h Header, classes []string) (Index, error) {
-	ix := Index{Header: h}
-	entries, err := os.ReadDir(filepath.Join(root, part))
-	if err != nil {
-		return ix, err
+// addClasses finds the classes: the folders in train.
+func (l *Listing) addClasses(entries []entry, test string) error {
+	for _, e := range entries {
+		if part, class := path.Split(e.name); e.dir && part == "train/" && !hidden(class) {
+			if err := checkName(e.name); err != nil {
+				return err
+			}
+			l.ClassNames = append(l.ClassNames, class)
+		}
+	}
+	if n := len(l.ClassNames); n == 0 {
+		return errors.New("train has no folder: each class is a folder of images")
+	} else if n > maxClasses {
+		return fmt.Errorf("train has %d folders of classes: %w (at most %d)", n, ErrTooLarge, maxClasses)
 	}
 	for _, e := range entries {
-		if !e.IsDir() || hidden(e.Name()) {
-			continue
-		}
-		label, ok := slices.BinarySearch(classes, e.Name())
-		if !ok {
-			return ix, fmt.Errorf("%s: class %q has no folder in train", part, e.Name())
-		}
-		if err := ix.addFolder(root, path.Join(part, e.Name()), label); err != nil {
-			return ix, err
+		part, class := path.Split(e.name)
+		if _, ok := slices.BinarySearch(l.ClassNames, class); !ok && e.dir && part == test+"/" && !hidden(class) {
+			return fmt.Errorf("%s: class %q has no folder in train", test, class)
 		}
 	}
-	if len(ix.Records) == 0 {
-		return ix, fmt.Errorf("%s holds no JPEG or PNG images in folders of classes", part)
-	}
-	return ix, nil
+	l.Train.Classes, l.Test.Classes = len(l.ClassNames), len(l.ClassNames)
+	return nil
 }
 
-// addFolder adds the images of a class, folders within it included.
-func (ix *Index) addFolder(root, folder string, label int) error {
-	return fs.WalkDir(os.DirFS(root), folder, func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
+// add adds a file to the images or to what is left out.
+func (l *Listing) add(e entry, test string) error {
+	part, rest, _ := strings.Cut(e.name, "/")
+	class, _, inClass := strings.Cut(rest, "/")
+	switch {
+	case hidden(e.name):
+		l.LeftOut.add(e.name, "hidden")
+	case e.dir:
+	case part != "train" && part != test:
+		l.LeftOut.add(e.name, "neither in train nor in "+test)
+	case !inClass:
+		l.LeftOut.add(e.name, "not in a class's folder")
+	case !picture.Named(e.name):
+		l.LeftOut.add(e.name, "not called as an image is")
+	case e.size > maxEncoded:
+		return fmt.Errorf("%s: %d bytes: %w (at most %d)", e.name, e.size, ErrTooLarge, maxEncoded)
+	default:
+		ix := &l.Train
+		if part == test {
+			ix = &l.Test
 		}
-		if d.IsDir() || hidden(d.Name()) || !isImage(name) {
-			return nil
-		}
-		st, err := os.Stat(filepath.Join(root, filepath.FromSlash(name)))
-		if err != nil || !st.Mode().IsRegular() {
-			return err
-		}
-		if st.Size() > maxEncoded {
-			return fmt.Errorf("%s: %d bytes: %w (at most %d)", name, st.Size(), ErrTooLarge, maxEncoded)
-		}
-		ix.Records = append(ix.Records, Record{File: len(ix.Files), Length: int(st.Size()), Label: label})
-		ix.Files = append(ix.Files, name)
-		return nil
-	})
+		label, _ := slices.BinarySearch(l.ClassNames, class)
+		ix.Records = append(ix.Records, Record{File: len(ix.Files), Length: int(e.size), Label: label})
+		ix.Files = append(ix.Files, e.name)
+		return checkName(e.name)
+	}
+	return nil
+}
+
+// checkClasses reports a class without images to learn it from, and a part without
+// images.
+func (l *Listing) checkClasses(test string) error {
+	taught := make([]bool, len(l.ClassNames))
+	for _, r := range l.Train.Records {
+		taught[r.Label] = true
+	}
+	names := strings.Join(picture.Extensions, ", ")
+	switch i := slices.Index(taught, false); {
+	case len(l.Train.Records) == 0:
+		return fmt.Errorf("train holds no images (%s) in folders of classes%s", names, l.LeftOut.hint())
+	case i >= 0:
+		return fmt.Errorf("train: class %q has no images (%s): fill its folder, or remove it", l.ClassNames[i], names)
+	case len(l.Test.Records) == 0:
+		return fmt.Errorf("%s holds no images (%s) in folders of classes%s", test, names, l.LeftOut.hint())
+	}
+	return nil
 }
 
 // maxEncoded bounds an image file: 256 MiB.
 const maxEncoded = 256 << 20
 
-func hidden(name string) bool { return strings.HasPrefix(name, ".") }
-
-func isImage(name string) bool {
-	switch strings.ToLower(path.Ext(name)) {
-	case ".jpg", ".jpeg", ".png":
-		return true
-	}
-	return false
-}
+// maxClasses bounds the classes of a set, and so what a label can make of its size.
+const maxClasses = 1 << 16
 
 // Keep returns the index with those of its images alone for which keep says
 // so, and the files that they lie in.

@@ -66,6 +66,10 @@ func TestIDXDamage(t *testing.T) {
 		{"labels for images", images, 1, ErrMagic},
 		{"not IDX", []byte("P5 2 3 255 abcdef"), 3, ErrMagic},
 		{"floats", append([]byte{0, 0, 0xd, 3}, images[4:]...), 3, ErrMagic},
+		{"garbage after gzip", append(gzipped(images), "garbage, garbage"...), 3, gzip.ErrHeader},
+		{"more than declared, in another gzip", append(gzipped(images), gzipped([]byte("x"))...), 3, ErrCount},
+		{"dimensions that overflow", []byte("\x00\x00\x08\x03\x00\x00\x00\x01\xff\xff\xff\xff\xff\xff\xff\xff"), 3, ErrTooLarge},
+		{"an item of no pixels", []byte("\x00\x00\x08\x03\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01"), 3, ErrTooLarge},
 		{"more than declared", append(bytes.Clone(images), 'x'), 3, ErrCount},
 		{"huge item", huge, 3, ErrTooLarge},
 	} {

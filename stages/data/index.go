@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
+
+	"eyrie/stages/data/picture"
 )
 
 // The index file, all numbers little-endian:
@@ -18,7 +21,7 @@ import (
 //	count × 20 bytes                offset uint64, file uint32, length uint32, label int32
 //
 // A raw image is height × width × channels bytes, row by row, channels
-// innermost. An encoded one is a JPEG or PNG file. File is a position in the
+// innermost. An encoded one is a file that package picture reads. File is a position in the
 // header's list of names, relative to the data tree; a raw part is one file,
 // has no names, and its records say 0. In NumPy the records are of
 // dtype([("offset","<u8"),("file","<u4"),("length","<u4"),("label","<i4")]).
@@ -35,12 +38,14 @@ type Header struct {
 	Classes  int      `json:"classes"`
 	Count    int      `json:"count"`
 	Files    []string `json:"files,omitempty"` // relative paths, with forward slashes
+
+	Orientation picture.Orientation `json:"orientation,omitempty"` // of encoded images
 }
 
 // The encodings of images.
 const (
 	Raw     = "raw"     // bytes of pixels
-	Encoded = "encoded" // JPEG or PNG
+	Encoded = "encoded" // image files
 )
 
 // Record says where an image lies, and its label.
@@ -132,6 +137,8 @@ func (h Header) check() error {
 		return errors.New("a raw part names no files")
 	case h.Encoding != Raw && h.Encoding != Encoded:
 		return fmt.Errorf("unknown encoding %q", h.Encoding)
+	case h.Encoding == Encoded && !slices.Contains(h.Orientation.Choices(), string(h.Orientation)):
+		return fmt.Errorf("unknown orientation %q", h.Orientation)
 	}
 	for _, name := range h.Files {
 		if !filepath.IsLocal(filepath.FromSlash(name)) {

@@ -1,6 +1,10 @@
 package data
 
-import "math"
+import (
+	"math"
+
+	"eyrie/stages/data/picture"
+)
 
 // box is the part of an image that is looked at, in its pixels. It may reach
 // beyond the image, where everything is black.
@@ -46,9 +50,10 @@ type filter struct {
 
 // scratch is what a goroutine needs to decode and resize an image.
 type scratch struct {
-	bytes, pixels []byte
-	cols, rows    filter
-	mid           []int32 // rows of the box, resized horizontally: 8+6-bit fixed point
+	bytes      []byte
+	decoder    picture.Decoder
+	cols, rows filter
+	mid        []int32 // rows of the box, resized horizontally: 8+6-bit fixed point
 }
 
 // resize writes the box of the image to out, r×r×channels grey levels

@@ -1,12 +1,7 @@
 package data
 
 import (
-	"bytes"
 	"fmt"
-	"image"
-	"image/color"
-	_ "image/jpeg" // decoders of ImageFolder and WebDataset images
-	_ "image/png"
 	"io"
 	"os"
 	"path/filepath"
@@ -78,9 +73,6 @@ type pixels struct {
 	data                    []byte
 }
 
-// maxPixels bounds a decoded image: 64 Mpixel, 192 MiB in RGB.
-const maxPixels = 64 << 20
-
 // load reads and decodes an image. The result is valid until the next load.
 func (sc *scratch) load(src source, ix Index, r Record) (pixels, error) {
 	b, err := src.read(r, sc.bytes)
@@ -91,72 +83,6 @@ func (sc *scratch) load(src source, ix Index, r Record) (pixels, error) {
 	if ix.Encoding == Raw {
 		return pixels{ix.Height, ix.Width, ix.Channels, b}, nil
 	}
-	img, err := decode(b, ix.Channels, sc.pixels)
-	if err == nil {
-		sc.pixels = img.data
-	}
-	return img, err
-}
-
-// decode decodes a JPEG or PNG file into buf, where it is large enough.
-func decode(b []byte, channels int, buf []byte) (pixels, error) {
-	c, _, err := image.DecodeConfig(bytes.NewReader(b))
-	if err != nil {
-		return pixels{}, err
-	}
-	if c.Width < 1 || c.Height < 1 || c.Width > maxSide || c.Height > maxSide || c.Width*c.Height > maxPixels {
-		return pixels{}, fmt.Errorf("%d×%d pixels: %w", c.Width, c.Height, ErrTooLarge)
-	}
-	img, _, err := image.Decode(bytes.NewReader(b))
-	if err != nil {
-		return pixels{}, err
-	}
-	p := pixels{img.Bounds().Dy(), img.Bounds().Dx(), channels, nil}
-	p.data = grow(buf, p.height*p.width*channels)
-	if channels == 1 {
-		fillGray(p, img)
-	} else {
-		fillRGB(p, img)
-	}
-	return p, nil
-}
-
-func fillGray(p pixels, img image.Image) {
-	b := img.Bounds()
-	for y := range p.height {
-		row := p.data[y*p.width:][:p.width]
-		switch img := img.(type) {
-		case *image.Gray:
-			copy(row, img.Pix[y*img.Stride:])
-		case *image.YCbCr:
-			copy(row, img.Y[y*img.YStride:])
-		default:
-			for x := range row {
-				row[x] = color.GrayModel.Convert(img.At(b.Min.X+x, b.Min.Y+y)).(color.Gray).Y
-			}
-		}
-	}
-}
-
-func fillRGB(p pixels, img image.Image) {
-	b := img.Bounds()
-	for y := range p.height {
-		row := p.data[y*p.width*3:][:p.width*3]
-		switch img := img.(type) {
-		case *image.YCbCr:
-			for x := range p.width {
-				i, j := img.YOffset(b.Min.X+x, b.Min.Y+y), img.COffset(b.Min.X+x, b.Min.Y+y)
-				row[3*x], row[3*x+1], row[3*x+2] = color.YCbCrToRGB(img.Y[i], img.Cb[j], img.Cr[j])
-			}
-		case *image.Gray:
-			for x, v := range img.Pix[y*img.Stride:][:p.width] {
-				row[3*x], row[3*x+1], row[3*x+2] = v, v, v
-			}
-		default:
-			for x := range p.width {
-				c := color.RGBAModel.Convert(img.At(b.Min.X+x, b.Min.Y+y)).(color.RGBA)
-				row[3*x], row[3*x+1], row[3*x+2] = c.R, c.G, c.B
-			}
-		}
-	}
+	img, err := sc.decoder.Decode(b, ix.Channels, ix.Orientation)
+	return pixels{img.Height, img.Width, img.Channels, img.Pix}, err
 }

@@ -16,10 +16,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"eyrie/stages/data/picture"
 )
 
-// picture returns image i of side size as a JPEG or PNG file.
-func picture(t testing.TB, i, size int, format string) []byte {
+// drawn returns image i of side size as a JPEG or PNG file.
+func drawn(t testing.TB, i, size int, format string) []byte {
 	t.Helper()
 	g := Shapes{Seed: 4, Size: size, Noise: 0.1}
 	raw := make([]byte, size*size*3)
@@ -88,7 +90,7 @@ func TestListFolder(t *testing.T) {
 		"train/cat/._x.jpg": nil, "train/cat/notes.txt": nil, "train/.cache/a.jpg": nil, "train/readme.jpg": nil,
 		"val/dog/9.jpg": nil,
 	})
-	l, err := ListFolder(root, 3)
+	l, err := ListFolder(t.Context(), root, 3, picture.Upright)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,14 +119,14 @@ func TestListFolderMistakes(t *testing.T) {
 		{[]string{"train/1.jpg", "val/a/1.jpg"}, "train has no folder"},
 		{[]string{"train/a/1.jpg"}, "want one of the folders test, val, validation, valid"},
 		{[]string{"train/a/1.jpg", "val/b/1.jpg"}, `val: class "b" has no folder in train`},
-		{[]string{"train/a/1.jpg", "train/b/1.gif", "val/a/1.jpg"}, `train: class "b" has no JPEG or PNG images`},
-		{[]string{"train/a/1.gif", "val/a/1.jpg"}, "train holds no JPEG or PNG images"},
+		{[]string{"train/a/1.jpg", "train/b/1.txt", "val/a/1.jpg"}, `train: class "b" has no images`},
+		{[]string{"train/a/1.mp4", "val/a/1.jpg"}, "train holds no images (.jpg, "},
 	} {
 		files := map[string][]byte{}
 		for _, f := range test.files {
 			files[f] = nil
 		}
-		if _, err := ListFolder(writeTree(t, files), 3); err == nil || !strings.Contains(err.Error(), test.want) {
+		if _, err := ListFolder(t.Context(), writeTree(t, files), 3, picture.Upright); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%v: %v, want %q", test.files, err, test.want)
 		}
 	}
@@ -135,7 +137,7 @@ func TestShardsLikeFolder(t *testing.T) {
 	folder, shards := map[string][]byte{}, map[string][]member{}
 	for i := range 12 {
 		format := []string{"jpg", "png"}[i%2]
-		img := picture(t, i, 20+i, format)
+		img := drawn(t, i, 20+i, format)
 		part := []string{"train", "test"}[i/8]
 		folder[fmt.Sprintf("%s/%d/%02d.%s", part, i/4%2, i, format)] = img
 		shard := fmt.Sprintf("%s-%d.tar", part, i/4)
@@ -148,14 +150,14 @@ func TestShardsLikeFolder(t *testing.T) {
 	for name, members := range shards {
 		files[name] = tarFile(t, members...)
 	}
-	files["test-3.tar"] = tarFile(t, member{"x.cls", []byte("1")}, member{"x.jpg", picture(t, 99, 20, "jpg")})
-	folder["test/1/99.jpg"] = picture(t, 99, 20, "jpg")
+	files["test-3.tar"] = tarFile(t, member{"x.cls", []byte("1")}, member{"x.jpg", drawn(t, 99, 20, "jpg")})
+	folder["test/1/99.jpg"] = drawn(t, 99, 20, "jpg")
 	folderRoot, shardRoot := writeTree(t, folder), writeTree(t, files)
-	a, err := ListFolder(folderRoot, 3)
+	a, err := ListFolder(t.Context(), folderRoot, 3, picture.Upright)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := ListShards(shardRoot, 3)
+	b, err := ListShards(t.Context(), shardRoot, 3, picture.Upright)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +195,7 @@ func read(t *testing.T, ix Index, root string) Batch {
 
 // Damaged shards are refused with the member at which they are wrong.
 func TestTarDamage(t *testing.T) {
-	img := picture(t, 1, 8, "png")
+	img := drawn(t, 1, 8, "png")
 	whole := tarFile(t, member{"1.png", img}, member{"1.cls", []byte("3")})
 	for _, test := range []struct {
 		name, want string
@@ -207,7 +209,7 @@ func TestTarDamage(t *testing.T) {
 		{"negative", `"-1" is no label`, tarFile(t, member{"1.cls", []byte("-1")})},
 		{"no tar", "after 0 samples", bytes.Repeat([]byte("x"), 2000)},
 	} {
-		if s, err := indexTar(bytes.NewReader(test.b)); err == nil || !strings.Contains(err.Error(), test.want) {
+		if s, err := indexTar(t.Context(), bytes.NewReader(test.b)); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, %v, want %q", test.name, s, err, test.want)
 		}
 	}
@@ -217,12 +219,12 @@ func TestTarDamage(t *testing.T) {
 func TestTarOffsets(t *testing.T) {
 	b := tarFile(t, member{strings.Repeat("long/", 60) + "1.png", []byte("first")}, member{strings.Repeat("long/", 60) + "1.cls", []byte(" 7 ")},
 		member{"2.cls", []byte("0")}, member{"2.jpeg", []byte("second")})
-	samples, err := indexTar(bytes.NewReader(b))
+	found, err := indexTar(t.Context(), bytes.NewReader(b))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, want := range []string{"first", "second"} {
-		s := samples[i]
+		s := found.samples[i]
 		if got := string(b[s.offset : s.offset+int64(s.length)]); got != want || s.label != 7-7*i {
 			t.Errorf("sample %d: %q with label %d", i, got, s.label)
 		}
@@ -232,13 +234,15 @@ func TestTarOffsets(t *testing.T) {
 // No tar file makes the reader panic, and what it finds has a place and a label.
 func FuzzTar(f *testing.F) {
 	f.Add(tarFile(f, member{"1.png", []byte("p")}, member{"1.cls", []byte("3")}))
+	f.Add(twoSamples(f))
+	f.Add(twoSamples(f)[:6*blockSize])
 	f.Fuzz(func(t *testing.T, b []byte) {
-		samples, err := indexTar(bytes.NewReader(b))
+		found, err := indexTar(t.Context(), bytes.NewReader(b))
 		if err != nil {
 			return
 		}
-		for _, s := range samples {
-			if s.label < 0 || s.offset < 512 || s.length < 0 {
+		for _, s := range found.samples {
+			if s.label < 0 || s.label >= maxClasses || s.offset+int64(s.length) > int64(len(b)) || s.offset < 512 || s.length < 0 {
 				t.Fatalf("%+v", s)
 			}
 		}
@@ -250,13 +254,13 @@ func FuzzTar(f *testing.F) {
 func TestSurvey(t *testing.T) {
 	files := map[string][]byte{"test/a/1.jpg": nil}
 	for i := range 20 {
-		files[fmt.Sprintf("train/a/%02d.jpg", i)] = picture(t, i, 24, "jpg")
+		files[fmt.Sprintf("train/a/%02d.jpg", i)] = drawn(t, i, 24, "jpg")
 	}
 	files["train/a/03.jpg"] = files["train/a/03.jpg"][:300]
 	files["train/a/07.jpg"] = []byte("<html>")
 	files["train/a/11.jpg"] = nil
 	root := writeTree(t, files)
-	l, err := ListFolder(root, 3)
+	l, err := ListFolder(t.Context(), root, 3, picture.Upright)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -289,8 +293,8 @@ func TestSurvey(t *testing.T) {
 // An image that turned corrupt later is an error that names it, never a black
 // picture.
 func TestBatchCorrupt(t *testing.T) {
-	root := writeTree(t, map[string][]byte{"train/a/1.jpg": picture(t, 1, 24, "jpg"), "test/a/1.jpg": nil})
-	l, err := ListFolder(root, 3)
+	root := writeTree(t, map[string][]byte{"train/a/1.jpg": drawn(t, 1, 24, "jpg"), "test/a/1.jpg": nil})
+	l, err := ListFolder(t.Context(), root, 3, picture.Upright)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -313,13 +317,13 @@ func TestBatchCorrupt(t *testing.T) {
 func TestStreamBounded(t *testing.T) {
 	const n, side = 400, 256
 	files := map[string][]byte{"test/a/1.jpg": nil}
-	pictures := [][]byte{picture(t, 0, side, "jpg"), picture(t, 1, side, "jpg")}
+	pictures := [][]byte{drawn(t, 0, side, "jpg"), drawn(t, 1, side, "jpg")}
 	for i := range n {
 		files[fmt.Sprintf("train/a/%03d.jpg", i)] = pictures[i%2]
 	}
 	root := writeTree(t, files)
 	clear(files)
-	l, err := ListFolder(root, 3)
+	l, err := ListFolder(t.Context(), root, 3, picture.Upright)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -347,14 +351,12 @@ func TestStreamBounded(t *testing.T) {
 }
 
 func BenchmarkDecode(b *testing.B) {
-	img := picture(b, 3, 400, "jpg")
+	img := drawn(b, 3, 400, "jpg")
 	b.SetBytes(400 * 400 * 3)
-	var buf []byte
+	var d picture.Decoder
 	for b.Loop() {
-		p, err := decode(img, 3, buf)
-		if err != nil {
+		if _, err := d.Decode(img, 3, picture.Upright); err != nil {
 			b.Fatal(err)
 		}
-		buf = p.data
 	}
 }

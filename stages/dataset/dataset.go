@@ -15,10 +15,11 @@ import (
 	"eyrie/pipeline"
 	"eyrie/pipeline/mistake"
 	"eyrie/stages/data"
+	"eyrie/stages/data/picture"
 )
 
 // Stage is the dataset stage.
-var Stage = pipeline.Define("dataset", 1,
+var Stage = pipeline.Define("dataset", 2,
 	`Makes a labelled image set for training and search.
 
 source = "fashion-mnist": Zalando's Fashion-MNIST (60,000 + 10,000 grey images of
@@ -28,17 +29,27 @@ downloaded, from url or its home, where the SHA-256 of each file is known.
 source = "idx": any set in MNIST's four files, from path, or from url with
 sha256 naming each file's digest.
 
-source = "imagefolder": JPEG and PNG files in path/train/CLASS/ and path/test/CLASS/
-(or val, validation, valid).
+source = "imagefolder": image files in path/train/CLASS/ and path/test/CLASS/
+(or val, validation, valid), and in folders there; links are followed.
 
-source = "webdataset": tar shards of JPEG and PNG images with their labels (.cls)
+source = "webdataset": tar shards of image files with their labels (.cls)
 in path/train/ and path/test/ (or val …), or called train*.tar and test*.tar.
 The lines of path/classes.txt name the classes.
+
+Image files are those called .jpg, .jpeg, .png, .webp, .bmp, .tif, .tiff, .ppm, .pgm
+(as torchvision has it) or .gif; what is in them counts, not the name. Their pixels are
+those of Pillow's ImageOps.exif_transpose(image).convert("RGB"), or "L" for one channel:
+turned upright, transparency dropped and the colour below it kept, the first frame of
+several. But of grey with 16 bits, which Pillow clips to white, the upper 8 count. What
+Pillow reads and the stage cannot is an error: animated WebP, arithmetic-coded JPEG,
+TIFF with separate planes or with CMYK, LA or JPEG in it, BMP with 16 bits or packed,
+and more than 64 million pixels. Files that are no images, and hidden ones, are left out:
+left_out and the log say how many and name the first.
 
 The images of a tree stay where they are: the stage decodes each one once, to
 know its mean and to find what is corrupt. They may differ in size: a network sees
 the square in the middle, resized to its resolution (bilinear when enlarging, area
-averaging when reducing).
+averaging when reducing, as Pillow's resize with BILINEAR and a box).
 
 source = "shapes": discs, triangles and squares, small and large, warm and cool
 (12 classes), drawn from a seed at any size; needs no data.`,
@@ -46,19 +57,20 @@ source = "shapes": discs, triangles and squares, small and large, warm and cool
 
 // Config is what a recipe may write in the block.
 type Config struct {
-	Source     string            `json:"source" oneof:"fashion-mnist,idx,imagefolder,webdataset,shapes" doc:"where the images come from"`
-	Name       string            `json:"name,omitempty" doc:"what to call the set; the source by default"`
-	Train      int               `json:"train,omitempty" min:"0" doc:"how many training images: at most, evenly spaced over the files (0 for all); of shapes, how many to draw (0 for 6000)"`
-	Test       int               `json:"test,omitempty" min:"0" doc:"how many test images: as train (of shapes, 0 for 1200)"`
-	Path       *artifacts.File   `json:"path" doc:"files: the directory in which they lie"`
-	URL        string            `json:"url,omitempty" key:"-" doc:"files: the address (http or https) under which to download them instead"`
-	SHA256     map[string]string `json:"sha256,omitempty" doc:"idx with url: file name → SHA-256 of the file as it is downloaded, in hexadecimal"`
-	ClassNames []string          `json:"class_names,omitempty" doc:"idx: name of each class, in the order of the labels; by default their numbers"`
-	Channels   int               `json:"channels,omitempty" doc:"imagefolder, webdataset: 3 for RGB (the default) or 1 for grey"`
-	Corrupt    string            `json:"corrupt,omitempty" oneof:"fail,skip" doc:"imagefolder, webdataset: what to do with images that cannot be decoded: fail and name them (the default), or go on without them, with a warning each"`
-	Size       int               `json:"size,omitempty" min:"0" max:"4096" doc:"shapes: side of the images in pixels (0 for 32)"`
-	Noise      *float64          `json:"noise" min:"0" max:"1" doc:"shapes: amplitude of the noise in parts of white (0.1 by default)"`
-	Seed       uint32            `json:"seed,omitempty" doc:"shapes: another seed draws other images"`
+	Source      string              `json:"source" oneof:"fashion-mnist,idx,imagefolder,webdataset,shapes" doc:"where the images come from"`
+	Name        string              `json:"name,omitempty" doc:"what to call the set; the source by default"`
+	Train       int                 `json:"train,omitempty" min:"0" doc:"how many training images: at most, evenly spaced over the files (0 for all); of shapes, how many to draw (0 for 6000)"`
+	Test        int                 `json:"test,omitempty" min:"0" doc:"how many test images: as train (of shapes, 0 for 1200)"`
+	Path        *artifacts.File     `json:"path" doc:"files: the directory in which they lie"`
+	URL         string              `json:"url,omitempty" key:"-" doc:"files: the address (http or https) under which to download them instead"`
+	SHA256      map[string]string   `json:"sha256,omitempty" doc:"idx with url: file name → SHA-256 of the file as it is downloaded, in hexadecimal"`
+	ClassNames  []string            `json:"class_names,omitempty" doc:"idx: name of each class, in the order of the labels; by default their numbers"`
+	Channels    int                 `json:"channels,omitempty" doc:"imagefolder, webdataset: 3 for RGB (the default) or 1 for grey"`
+	Orientation picture.Orientation `json:"orientation,omitempty" doc:"imagefolder, webdataset: upright turns and mirrors images as their EXIF (or TIFF or XMP) says (the default); stored leaves them as their pixels lie in the file"`
+	Corrupt     string              `json:"corrupt,omitempty" oneof:"fail,skip" doc:"imagefolder, webdataset: what to do with images that cannot be decoded: fail and name them (the default), or go on without them, with a warning each"`
+	Size        int                 `json:"size,omitempty" min:"0" max:"4096" doc:"shapes: side of the images in pixels (0 for 32)"`
+	Noise       *float64            `json:"noise" min:"0" max:"1" doc:"shapes: amplitude of the noise in parts of white (0.1 by default)"`
+	Seed        uint32              `json:"seed,omitempty" doc:"shapes: another seed draws other images"`
 }
 
 // The sources.
@@ -75,6 +87,7 @@ type Output struct {
 	Dataset data.Set       `json:"dataset" doc:"the handle that train-supernet and evolve take"`
 	Preview artifacts.File `json:"preview" doc:"a PNG to look at: a row of training images for each class"`
 	Corrupt []string       `json:"corrupt" doc:"the images that were left out as corrupt, each with the reason"`
+	LeftOut data.LeftOut   `json:"left_out" doc:"the files of a tree that are no images of the set"`
 }
 
 // Check reports attributes that do not belong to the source, and a source that lacks
@@ -94,6 +107,7 @@ func (c Config) Check(r *mistake.Report) {
 		{"sha256", len(c.SHA256) > 0, []string{idx}},
 		{"class_names", len(c.ClassNames) > 0, []string{idx}},
 		{"channels", c.Channels != 0, trees},
+		{"orientation", c.Orientation != "", trees},
 		{"corrupt", c.Corrupt != "", trees},
 		{"size", c.Size != 0, drawn},
 		{"noise", c.Noise != nil, drawn},
@@ -185,7 +199,7 @@ func run(ctx context.Context, c Config) (Output, error) {
 	case shapes:
 		out.Dataset, err = drawShapes(ctx, c)
 	case folder, tars:
-		out.Dataset, out.Corrupt, err = readTree(ctx, c)
+		out.Dataset, out.Corrupt, out.LeftOut, err = readTree(ctx, c)
 	default:
 		out.Dataset, err = readFiles(ctx, c)
 	}

@@ -23,6 +23,7 @@ import (
 	"eyrie/pipeline"
 	"eyrie/pipeline/pipelinetest"
 	"eyrie/stages/data"
+	"eyrie/stages/data/picture"
 )
 
 func stageContext(t *testing.T) context.Context {
@@ -95,6 +96,8 @@ func TestGolden(t *testing.T) {
 		"idx":    {Source: idx, Path: writeFiles(t, tiny())},
 		"shapes": {Source: shapes, Train: 24, Test: 12, Size: 16, Seed: 3},
 		"folder": {Source: folder, Path: folderTree(t), Channels: 1, Corrupt: "skip"},
+		"kinds":  {Source: folder, Path: kinds(t)},
+		"stored": {Source: folder, Path: kinds(t), Orientation: picture.Stored},
 		"shards": {Source: tars, Path: shardTree(t), Channels: 1, Corrupt: "skip"},
 	} {
 		out, err := run(stageContext(t), config)
@@ -265,6 +268,7 @@ func TestValidate(t *testing.T) {
 		{Config{Source: tars}, `path: source = "webdataset" needs the directory`},
 		{Config{Source: tars, Path: dir, Channels: 2}, "channels: want 1 (grey) or 3 (RGB), not 2"},
 		{Config{Source: idx, Path: dir, Corrupt: "skip"}, `corrupt: belongs to source = "imagefolder" or "webdataset", not to "idx"`},
+		{Config{Source: shapes, Orientation: picture.Stored}, `orientation: belongs to source = "imagefolder" or "webdataset", not to "shapes"`},
 		{Config{Source: shapes, Size: 4}, "size: shapes cannot be told apart"},
 	} {
 		err := Stage.CheckConfig(test.config)

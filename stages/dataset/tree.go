@@ -11,34 +11,40 @@ import (
 	"eyrie/artifacts"
 	"eyrie/pipeline"
 	"eyrie/stages/data"
+	"eyrie/stages/data/picture"
 )
 
 // readTree makes a set of an ImageFolder or WebDataset tree, whose images stay
-// where they are. It returns what it left out.
-func readTree(ctx context.Context, c Config) (data.Set, []string, error) {
+// where they are. It returns what it left out: corrupt images, and other files.
+func readTree(ctx context.Context, c Config) (set data.Set, corrupt []string, left data.LeftOut, err error) {
 	list := data.ListFolder
 	if c.Source == tars {
 		list = data.ListShards
 	}
 	channels := cmp.Or(c.Channels, 3)
-	l, err := list(c.Path.Path, channels)
-	if err != nil {
-		return data.Set{}, nil, pipeline.Badf("path", "%s: %w", c.Path.Path, err)
+	l, err := list(ctx, c.Path.Path, channels, cmp.Or(c.Orientation, picture.Upright))
+	if err != nil && ctx.Err() != nil {
+		return set, nil, left, context.Cause(ctx)
+	} else if err != nil {
+		return set, nil, left, pipeline.Badf("path", "%s: %w", c.Path.Path, err)
 	}
-	set := data.Set{Classes: len(l.ClassNames), ClassNames: l.ClassNames, Channels: channels}
+	if l.LeftOut.Count > 0 {
+		zerolog.Ctx(ctx).Warn().Int("files", l.LeftOut.Count).Strs("first", l.LeftOut.Names[:min(3, len(l.LeftOut.Names))]).Msg("left out")
+	}
+	set = data.Set{Classes: len(l.ClassNames), ClassNames: l.ClassNames, Channels: channels}
 	train := treePart{"train", l.Train, l.TrainNames, c.Train}
 	test := treePart{"test", l.Test, l.TestNames, c.Test}
 	trainPart, stats, corrupt, err := train.survey(ctx, c)
 	if err != nil {
-		return set, nil, err
+		return set, nil, left, err
 	}
 	testPart, _, more, err := test.survey(ctx, c)
 	if err != nil {
-		return set, nil, err
+		return set, nil, left, err
 	}
 	set.Train, set.Test = trainPart, testPart
 	set.Mean, set.Std = stats.MeanStd()
-	return set, append(corrupt, more...), nil
+	return set, append(corrupt, more...), l.LeftOut, nil
 }
 
 // treePart is one part of a tree as it was listed.

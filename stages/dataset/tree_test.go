@@ -3,6 +3,8 @@ package dataset
 import (
 	"archive/tar"
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"image"
 	"image/jpeg"
@@ -11,10 +13,22 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"eyrie/artifacts"
 	"eyrie/stages/data"
+	"eyrie/stages/data/picture"
 )
+
+// photoOf returns a JPEG file of side×side pixels.
+func photoOf(t *testing.T, side int) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := jpeg.Encode(&b, image.NewGray(image.Rect(0, 0, side, side)), nil); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
 
 func photo(t *testing.T, i int) []byte {
 	t.Helper()
@@ -132,5 +146,118 @@ func TestTreeMistakes(t *testing.T) {
 		if err == nil || !strings.HasPrefix(err.Error(), "path: ") || !strings.Contains(err.Error(), "train") {
 			t.Errorf("%s: %v", source, err)
 		}
+	}
+}
+
+// kinds is an ImageFolder tree of image files of all kinds, as Pillow wrote them; some are
+// noted to be turned.
+func kinds(t *testing.T) *artifacts.File {
+	root := t.TempDir()
+	for _, dir := range []string{"train/all", "test/all"} {
+		if err := os.CopyFS(filepath.Join(root, dir), os.DirFS("testdata/images")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(root, "labels.csv"), []byte("a,b\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	return &artifacts.File{Path: root, Tree: true}
+}
+
+// Images are turned upright unless the recipe wants them as they are stored; a class that
+// is a link is a class; what is left out is named.
+func TestTreeOrientation(t *testing.T) {
+	previews := map[picture.Orientation]string{}
+	for _, o := range []picture.Orientation{"", picture.Upright, picture.Stored} {
+		path := kinds(t)
+		if err := errors.Join(os.RemoveAll(path.Path+"/test/all"), os.Symlink("../train/all", path.Path+"/test/all")); err != nil {
+			t.Fatal(err)
+		}
+		out, err := run(stageContext(t), Config{Source: folder, Path: path, Orientation: o})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if set := out.Dataset; set.Train.Count != 6 || set.Test.Count != 6 || out.LeftOut.Count != 1 || !strings.HasPrefix(out.LeftOut.Names[0], "labels.csv (") {
+			t.Errorf("%q: %+v", o, out)
+		}
+		b, err := out.Preview.ReadFile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		previews[o] = string(b)
+	}
+	if previews[""] != previews[picture.Upright] || previews[picture.Upright] == previews[picture.Stored] {
+		t.Error("upright is not the default, or stored images are turned")
+	}
+}
+
+// What is wrong in a tree is a mistake in the attribute path that names the file.
+func TestTreeMistakesAreNamed(t *testing.T) {
+	spoilt := map[string]func(root string) error{
+		"train/hawk/up is a link to a folder that it is in": func(root string) error { return os.Symlink("..", root+"/train/hawk/up") },
+		"train/hawk/9.jpg is a link that leads nowhere":     func(root string) error { return os.Symlink("gone", root+"/train/hawk/9.jpg") },
+	}
+	for want, spoil := range spoilt {
+		f := folderTree(t)
+		if err := spoil(f.Path); err != nil {
+			t.Fatal(err)
+		}
+		_, err := run(stageContext(t), Config{Source: folder, Path: f})
+		if err == nil || !strings.HasPrefix(err.Error(), "path: ") || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	f := shardTree(t)
+	if err := os.Truncate(filepath.Join(f.Path, "train-0.tar"), 1024); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run(stageContext(t), Config{Source: tars, Path: f}); !errors.Is(err, data.ErrTruncated) || !strings.Contains(err.Error(), "train-0.tar: truncated") {
+		t.Errorf("a cut shard: %v", err)
+	}
+}
+
+// The stage ends soon after it was cancelled, whatever it reads or draws.
+func TestCancelled(t *testing.T) {
+	big := picture.MaxSide / 8
+	for name, c := range map[string]Config{
+		"folder": {Source: folder, Path: folderTree(t), Corrupt: "skip"},
+		"shards": {Source: tars, Path: shardTree(t), Corrupt: "skip"},
+		"idx":    {Source: idx, Path: writeFiles(t, tiny())},
+		"shapes": {Source: shapes, Size: big},
+	} {
+		for _, after := range []time.Duration{0, 50 * time.Millisecond} {
+			if after > 0 && name != "shapes" {
+				continue // done by then
+			}
+			stop := errors.New("stop")
+			ctx, cancel := context.WithCancelCause(stageContext(t))
+			time.AfterFunc(after, func() { cancel(stop) })
+			if after == 0 {
+				cancel(stop)
+			}
+			begin := time.Now()
+			if _, err := run(ctx, c); !errors.Is(err, stop) || time.Since(begin) > after+time.Second {
+				t.Errorf("%s, cancelled after %v: %v after %v", name, after, err, time.Since(begin))
+			}
+		}
+	}
+}
+
+// Many images are given up within a second, too.
+func TestCancelledAmongMany(t *testing.T) {
+	root := t.TempDir()
+	file := photoOf(t, 600)
+	for i := range 400 {
+		dir := filepath.Join(root, []string{"train", "test"}[i%2], "a")
+		if err := errors.Join(os.MkdirAll(dir, 0o777), os.WriteFile(filepath.Join(dir, fmt.Sprintf("%d.jpg", i)), file, 0o666)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop := errors.New("stop")
+	ctx, cancel := context.WithCancelCause(stageContext(t))
+	var at time.Time
+	time.AfterFunc(200*time.Millisecond, func() { at = time.Now(); cancel(stop) })
+	if _, err := run(ctx, Config{Source: folder, Path: &artifacts.File{Path: root, Tree: true}}); !errors.Is(err, stop) || time.Since(at) > time.Second {
+		t.Errorf("%v after %v", err, time.Since(at))
 	}
 }
