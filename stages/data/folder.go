@@ -121,19 +121,29 @@ func (l *Listing) add(e entry, test string) error {
 	return nil
 }
 
-// checkClasses reports a class without images to learn it from, and a part without
-// images.
-func (l *Listing) checkClasses(test string) error {
+// Untaught returns the classes of which there is no training image.
+func (l Listing) Untaught() (names []string) {
 	taught := make([]bool, len(l.ClassNames))
 	for _, r := range l.Train.Records {
 		taught[r.Label] = true
 	}
+	for i, name := range l.ClassNames {
+		if !taught[i] {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// checkClasses reports a class without images to learn it from, and a part without
+// images.
+func (l *Listing) checkClasses(test string) error {
 	names := strings.Join(picture.Extensions, ", ")
-	switch i := slices.Index(taught, false); {
+	switch untaught := l.Untaught(); {
 	case len(l.Train.Records) == 0:
 		return fmt.Errorf("train holds no images (%s) in folders of classes%s", names, l.LeftOut.hint())
-	case i >= 0:
-		return fmt.Errorf("train: class %q has no images (%s): fill its folder, or remove it", l.ClassNames[i], names)
+	case len(untaught) > 0:
+		return fmt.Errorf("train: class %q has no images (%s): fill its folder, or remove it", untaught[0], names)
 	case len(l.Test.Records) == 0:
 		return fmt.Errorf("%s holds no images (%s) in folders of classes%s", test, names, l.LeftOut.hint())
 	}

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"eyrie/stages/data/picture"
 )
@@ -115,22 +116,41 @@ func classNames(root string, train, test shardPart) ([]string, error) {
 		highest = test
 	}
 	n := highest.index.Classes
-	b, err := os.ReadFile(filepath.Join(root, classesFile))
-	if errors.Is(err, os.ErrNotExist) {
-		var names []string
+	names, err := readLines(filepath.Join(root, classesFile))
+	switch {
+	case errors.Is(err, os.ErrNotExist):
 		for i := range n {
 			names = append(names, strconv.Itoa(i))
 		}
-		return names, nil
-	} else if err != nil {
-		return nil, err
-	}
-	names := strings.FieldsFunc(string(b), func(r rune) bool { return r == '\n' || r == '\r' })
-	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", classesFile, err)
 	case len(names) < n:
 		return nil, fmt.Errorf("%w: %s names %d classes, but the label of %s is %d", ErrCount, classesFile, len(names), highest.last, n-1)
 	case len(names) > maxClasses:
 		return nil, fmt.Errorf("%s: %d lines: %w (at most %d)", classesFile, len(names), ErrTooLarge, maxClasses)
+	}
+	return names, nil
+}
+
+// readLines reads the names of classes, one a line: an empty one would give all that
+// follow another number.
+func readLines(path string) ([]string, error) {
+	if fi, err := os.Stat(path); err == nil && fi.Size() > maxEncoded {
+		return nil, fmt.Errorf("%d bytes: %w (at most %d)", fi.Size(), ErrTooLarge, maxEncoded)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	text := strings.ReplaceAll(strings.TrimPrefix(string(b), "\ufeff"), "\r\n", "\n")
+	names := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	for i, name := range names {
+		if strings.TrimSpace(name) == "" {
+			return nil, fmt.Errorf("line %d is empty: want the name of class %d", i+1, i)
+		}
+		if !utf8.ValidString(name) {
+			return nil, fmt.Errorf("line %d is not UTF-8: %q", i+1, name)
+		}
 	}
 	return names, nil
 }

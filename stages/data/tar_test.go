@@ -89,6 +89,10 @@ func TestShardMistakes(t *testing.T) {
 			"classes.txt": []byte("a\nb\n"), "train.tar": tarFile(t, member{"7.cls", []byte("5")}, member{"7.png", nil}), "val.tar": one}},
 		{"too many classes", "classes.txt: 65537 lines: larger than allowed", map[string][]byte{
 			"classes.txt": bytes.Repeat([]byte("x\n"), 65537), "train.tar": one, "val.tar": one}},
+		{"an empty line", "classes.txt: line 2 is empty: want the name of class 1", map[string][]byte{
+			"classes.txt": []byte("a\r\n\r\nb\r\n"), "train.tar": one, "val.tar": one}},
+		{"a line that is not UTF-8", "classes.txt: line 1 is not UTF-8", map[string][]byte{
+			"classes.txt": []byte("\xff\n"), "train.tar": one, "val.tar": one}},
 		{"two labels", "train.tar: 1.b.cls: a second label of the sample 1: want one", map[string][]byte{
 			"train.tar": tarFile(t, member{"1.a.cls", []byte("0")}, member{"1.b.cls", []byte("1")}, member{"1.png", nil}), "val.tar": one}},
 		{"compressed", "train-0.tar.gz is compressed, so that no image in it can be read by itself: unpack it", map[string][]byte{

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -113,6 +114,9 @@ type LeftOut struct {
 const named = 20
 
 func (l *LeftOut) add(name, why string) {
+	if !utf8.ValidString(name) {
+		name = strconv.Quote(name)
+	}
 	if l.Count++; l.Count <= named {
 		l.Names = append(l.Names, fmt.Sprintf("%s (%s)", name, why))
 	}

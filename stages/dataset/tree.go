@@ -31,6 +31,9 @@ func readTree(ctx context.Context, c Config) (set data.Set, corrupt []string, le
 	if l.LeftOut.Count > 0 {
 		zerolog.Ctx(ctx).Warn().Int("files", l.LeftOut.Count).Strs("first", l.LeftOut.Names[:min(3, len(l.LeftOut.Names))]).Msg("left out")
 	}
+	if none := l.Untaught(); len(none) > 0 {
+		zerolog.Ctx(ctx).Warn().Int("classes", len(none)).Str("first", none[0]).Msg("no training images: are the labels numbered from 0?")
+	}
 	set = data.Set{Classes: len(l.ClassNames), ClassNames: l.ClassNames, Channels: channels}
 	train := treePart{"train", l.Train, l.TrainNames, c.Train}
 	test := treePart{"test", l.Test, l.TestNames, c.Test}

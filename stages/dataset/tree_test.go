@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"eyrie/artifacts"
 	"eyrie/stages/data"
 	"eyrie/stages/data/picture"
@@ -259,5 +261,43 @@ func TestCancelledAmongMany(t *testing.T) {
 	time.AfterFunc(200*time.Millisecond, func() { at = time.Now(); cancel(stop) })
 	if _, err := run(ctx, Config{Source: folder, Path: &artifacts.File{Path: root, Tree: true}}); !errors.Is(err, stop) || time.Since(at) > time.Second {
 		t.Errorf("%v after %v", err, time.Since(at))
+	}
+}
+
+// What is left out, and classes that nothing teaches, are in the log, too.
+func TestLeftOutIsLogged(t *testing.T) {
+	shards := t.TempDir()
+	for _, part := range []string{"train", "val"} {
+		var b bytes.Buffer
+		w := tar.NewWriter(&b)
+		for name, content := range map[string][]byte{"1.jpg": photo(t, 1), "1.cls": []byte("1"), "1.json": []byte("{}")} {
+			if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(content))}); err != nil {
+				t.Fatal(err)
+			}
+			w.Write(content)
+		}
+		w.Close()
+		if err := os.WriteFile(filepath.Join(shards, part+".tar"), b.Bytes(), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for source, test := range map[string]struct {
+		path *artifacts.File
+		want []string
+	}{
+		folder: {kinds(t), []string{`"files":1,"first":["labels.csv (neither in train nor in test)"],"message":"left out"`}},
+		tars: {&artifacts.File{Path: shards, Tree: true}, []string{
+			`"files":2,"first":["train.tar: 1.json (neither called as an image is nor .cls)","val.tar: 1.json`,
+			`"classes":1,"first":"0","message":"no training images: are the labels numbered from 0?"`}},
+	} {
+		var log bytes.Buffer
+		if _, err := run(zerolog.New(&log).WithContext(stageContext(t)), Config{Source: source, Path: test.path}); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range test.want {
+			if !strings.Contains(log.String(), want) {
+				t.Errorf("%s: %s lacks %s", source, log.String(), want)
+			}
+		}
 	}
 }
