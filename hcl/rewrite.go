@@ -11,77 +11,154 @@ import (
 //
 //	[for s in front : s.accuracy if s.latency < 0.087]
 //
-// the accuracies do not come from the latencies. trace replaces, throughout an
-// expression, conditions, keys and indexes by nodes that say where they came
-// from no longer, and conditionals by ones that return the marks of the branch
-// that was taken.
+// the accuracies do not come from the latencies. trace returns an expression in
+// which conditions, keys and indexes are wrapped so that they say no longer where
+// they came from, and conditionals so that they have the marks of the branch taken.
+//
+// The expression itself stays as it was parsed, as an editor asks the same tree:
+// nodes on the way to what is wrapped are copied, all others are shared. Most
+// expressions have nothing to wrap, and come back as they are.
 func trace(e hclsyntax.Expression) hclsyntax.Expression {
-	switch e := e.(type) {
-	case *hclsyntax.ParenthesesExpr:
-		e.Expression = trace(e.Expression)
-	case *hclsyntax.RelativeTraversalExpr:
-		e.Source = trace(e.Source)
-	case *hclsyntax.FunctionCallExpr:
-		for i := range e.Args {
-			e.Args[i] = trace(e.Args[i])
-		}
-	case *hclsyntax.ConditionalExpr:
-		e.Condition = selector{trace(e.Condition)}
-		e.TrueResult = trace(e.TrueResult)
-		e.FalseResult = trace(e.FalseResult)
-		return branch{e}
-	case *hclsyntax.IndexExpr:
-		e.Collection = trace(e.Collection)
-		e.Key = selector{trace(e.Key)}
-	case *hclsyntax.TupleConsExpr:
-		for i := range e.Exprs {
-			e.Exprs[i] = trace(e.Exprs[i])
-		}
-	case *hclsyntax.ObjectConsExpr:
-		for i := range e.Items {
-			if key, ok := e.Items[i].KeyExpr.(*hclsyntax.ObjectConsKeyExpr); ok {
-				if _, written := constantKey(key); !written { // which came from nowhere, and is found by its text
-					key.Wrapped = traceKey(key.Wrapped)
-				}
-			}
-			e.Items[i].ValueExpr = trace(e.Items[i].ValueExpr)
-		}
-	case *hclsyntax.ForExpr:
-		e.CollExpr = trace(e.CollExpr)
-		e.ValExpr = trace(e.ValExpr)
-		if e.KeyExpr != nil {
-			e.KeyExpr = selector{trace(e.KeyExpr)}
-		}
-		if e.CondExpr != nil {
-			e.CondExpr = selector{trace(e.CondExpr)}
-		}
-	case *hclsyntax.SplatExpr:
-		e.Source = trace(e.Source)
-		e.Each = trace(e.Each)
-	case *hclsyntax.TemplateExpr:
-		for i := range e.Parts {
-			e.Parts[i] = trace(e.Parts[i])
-		}
-	case *hclsyntax.TemplateWrapExpr:
-		e.Wrapped = trace(e.Wrapped)
-	case *hclsyntax.TemplateJoinExpr:
-		e.Tuple = trace(e.Tuple)
-	case *hclsyntax.BinaryOpExpr:
-		e.LHS = trace(e.LHS)
-		e.RHS = trace(e.RHS)
-	case *hclsyntax.UnaryOpExpr:
-		e.Val = trace(e.Val)
-	}
-	return e
+	t, _ := traced(e)
+	return t
 }
 
-// traceKey is trace for an object's key, which HCL wants to recognise when it
-// is a reference without parentheses.
-func traceKey(e hclsyntax.Expression) hclsyntax.Expression {
-	if _, ok := e.(*hclsyntax.ScopeTraversalExpr); ok {
-		return e
+// traced returns what trace does, and whether that is another node.
+func traced(e hclsyntax.Expression) (_ hclsyntax.Expression, other bool) {
+	switch e := e.(type) {
+	case *hclsyntax.ParenthesesExpr:
+		if inner, other := traced(e.Expression); other {
+			return &hclsyntax.ParenthesesExpr{Expression: inner, SrcRange: e.SrcRange}, true
+		}
+	case *hclsyntax.RelativeTraversalExpr:
+		if source, other := traced(e.Source); other {
+			c := *e
+			c.Source = source
+			return &c, true
+		}
+	case *hclsyntax.FunctionCallExpr:
+		if args, other := tracedAll(e.Args); other {
+			c := *e
+			c.Args = args
+			return &c, true
+		}
+	case *hclsyntax.ConditionalExpr:
+		c := *e
+		c.Condition, c.TrueResult, c.FalseResult = selector{trace(e.Condition)}, trace(e.TrueResult), trace(e.FalseResult)
+		return branch{&c}, true
+	case *hclsyntax.IndexExpr:
+		c := *e
+		c.Collection, c.Key = trace(e.Collection), selector{trace(e.Key)}
+		return &c, true
+	case *hclsyntax.TupleConsExpr:
+		if exprs, other := tracedAll(e.Exprs); other {
+			c := *e
+			c.Exprs = exprs
+			return &c, true
+		}
+	case *hclsyntax.ObjectConsExpr:
+		if items, other := tracedItems(e.Items); other {
+			c := *e
+			c.Items = items
+			return &c, true
+		}
+	case *hclsyntax.ForExpr:
+		c := *e
+		c.CollExpr, c.ValExpr = trace(e.CollExpr), trace(e.ValExpr)
+		if e.KeyExpr != nil {
+			c.KeyExpr = selector{trace(e.KeyExpr)}
+		}
+		if e.CondExpr != nil {
+			c.CondExpr = selector{trace(e.CondExpr)}
+		}
+		return &c, true
+	case *hclsyntax.SplatExpr: // whose Item is found in Each by its address, and is never copied
+		source, other := traced(e.Source)
+		each, more := traced(e.Each)
+		if other || more {
+			c := *e
+			c.Source, c.Each = source, each
+			return &c, true
+		}
+	case *hclsyntax.TemplateExpr:
+		if parts, other := tracedAll(e.Parts); other {
+			c := *e
+			c.Parts = parts
+			return &c, true
+		}
+	case *hclsyntax.TemplateWrapExpr:
+		if wrapped, other := traced(e.Wrapped); other {
+			c := *e
+			c.Wrapped = wrapped
+			return &c, true
+		}
+	case *hclsyntax.TemplateJoinExpr:
+		if tuple, other := traced(e.Tuple); other {
+			return &hclsyntax.TemplateJoinExpr{Tuple: tuple}, true
+		}
+	case *hclsyntax.BinaryOpExpr:
+		lhs, other := traced(e.LHS)
+		rhs, more := traced(e.RHS)
+		if other || more {
+			c := *e
+			c.LHS, c.RHS = lhs, rhs
+			return &c, true
+		}
+	case *hclsyntax.UnaryOpExpr:
+		if val, other := traced(e.Val); other {
+			c := *e
+			c.Val = val
+			return &c, true
+		}
 	}
-	return selector{trace(e)}
+	return e, false
+}
+
+// tracedAll is traced for a list: all itself where nothing in it is another node.
+func tracedAll(all []hclsyntax.Expression) (_ []hclsyntax.Expression, other bool) {
+	for i, e := range all {
+		t, changed := traced(e)
+		if changed && !other {
+			all, other = append([]hclsyntax.Expression(nil), all...), true
+		}
+		if changed {
+			all[i] = t
+		}
+	}
+	return all, other
+}
+
+// tracedItems is traced for an object's items.
+func tracedItems(items []hclsyntax.ObjectConsItem) (_ []hclsyntax.ObjectConsItem, other bool) {
+	for i, item := range items {
+		key, newKey := tracedKey(item.KeyExpr)
+		value, newValue := traced(item.ValueExpr)
+		if (newKey || newValue) && !other {
+			items, other = append([]hclsyntax.ObjectConsItem(nil), items...), true
+		}
+		if newKey || newValue {
+			items[i] = hclsyntax.ObjectConsItem{KeyExpr: key, ValueExpr: value}
+		}
+	}
+	return items, other
+}
+
+// tracedKey is traced for an object's key. One that is written out came from nowhere,
+// and HCL wants to recognise one that is a reference without parentheses.
+func tracedKey(e hclsyntax.Expression) (_ hclsyntax.Expression, other bool) {
+	key, ok := e.(*hclsyntax.ObjectConsKeyExpr)
+	if !ok {
+		return e, false
+	}
+	if _, written := constantKey(key); written {
+		return e, false
+	}
+	if _, ok := key.Wrapped.(*hclsyntax.ScopeTraversalExpr); ok {
+		return e, false
+	}
+	c := *key
+	c.Wrapped = selector{trace(key.Wrapped)}
+	return &c, true
 }
 
 // selector is an expression whose value selects others and is no part of them.
