@@ -66,6 +66,8 @@ func forbidden(room, imported string) string {
 		return ""
 	case in(room, "artifacts/blob"):
 		return allow(ours, "a bucket knows nothing of what stands on it", "artifacts/blob")
+	case room != "hcl" && in(room, "hcl") && ours == "hcl":
+		return "a subject of the language knows no recipe"
 	case in(ours, room), in(room, ours) && !in(room, "stages"):
 		return ""
 	case in(room, "artifacts"):
@@ -73,7 +75,7 @@ func forbidden(room, imported string) string {
 	case in(room, "pipeline"):
 		return allow(ours, "the core knows no stage and no language", "artifacts")
 	case in(room, "hcl"):
-		return allow(ours, "the language knows no stage and opens no store", "pipeline")
+		return allow(ours, "the language knows no stage and opens no store", "hcl", "pipeline")
 	case room == "stages":
 		return allow(ours, "the registry lists stages", "pipeline", "stages")
 	case isVocabulary(room):
@@ -132,6 +134,10 @@ func TestForbidden(t *testing.T) {
 		{"hcl", "github.com/zclconf/go-cty/cty", true},
 		{"hcl", "eyrie/stages", false},
 		{"hcl", "eyrie/artifacts", true},
+		{"hcl", "eyrie/hcl/internal/value", true},
+		{"hcl/internal/value", "eyrie/hcl", false},
+		{"hcl/internal/value", "eyrie/hcl/source", true},
+		{"hcl/internal/value", "eyrie/stages/arch", false},
 		{"hcl", "eyrie/artifacts/store", false},
 		{"stages", "eyrie/stages/grid", true},
 		{"stages/grid", "eyrie/stages/evolve", false},

@@ -5,8 +5,10 @@ import (
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
 
+	"eyrie/hcl/internal/syntax"
+	"eyrie/hcl/internal/value"
+	"eyrie/hcl/internal/word"
 	"eyrie/pipeline"
 	"eyrie/pipeline/mistake"
 )
@@ -18,16 +20,16 @@ func (s *scope) attr(a *attribute) (*pipeline.Attr, hcl.Diagnostics) {
 	if plain, _ := v.Unmark(); plain.IsNull() && !a.field.Type.Nullable && !a.field.Required {
 		return nil, diags
 	}
-	c := &converter{dir: s.m.dir, at: mistake.Path{{Name: a.field.Name}}}
-	tree := c.tree(v, a.field, a.field.Type, inherited{})
-	if c.broken || diags.HasErrors() { // written, whatever it is
-		return &pipeline.Attr{Parts: []mistake.Path{{{Name: a.field.Name}}}, Pos: a.pos}, append(diags, faults(a.expr, c.faults)...)
+	c := value.Convert(v, a.field, s.m.dir)
+	mistakes := append(diags, faults(a.expr, c.Faults)...)
+	if c.Broken || diags.HasErrors() { // written, whatever it is
+		return &pipeline.Attr{Parts: []mistake.Path{{{Name: a.field.Name}}}, Pos: a.pos}, mistakes
 	}
-	result := s.result(c, tree, a.expr, a.pos)
-	for _, f := range c.faults {
-		result.Parts = append(result.Parts, f.at)
+	result := s.result(c, a.expr, a.pos)
+	for _, f := range c.Faults {
+		result.Parts = append(result.Parts, f.At)
 	}
-	return result, append(diags, faults(a.expr, c.faults)...)
+	return result, mistakes
 }
 
 // sharedAttr evaluates an attribute that is the same for all instances of a stage.
@@ -36,14 +38,10 @@ func (s *scope) sharedAttr(a *attribute) (*pipeline.Attr, hcl.Diagnostics) {
 	return recall(k.attrs, a, k.version(a.expr), func() (*pipeline.Attr, hcl.Diagnostics) { return s.attr(a) })
 }
 
-// result gathers what a conversion found.
-func (s *scope) result(c *converter, tree any, e *expr, pos string) *pipeline.Attr {
-	r := &pipeline.Attr{Value: tree, Sensitive: c.sensitive, Origins: sortOrigins(c.origins), Pos: pos, Parts: c.parts, MayBeNull: c.null}
-	if !c.unknown {
-		return r
-	}
-	r.Unknown = sortedKeys(c.waits)
-	if c.blind || len(r.Unknown) == 0 {
+// result is what an expression became, with the steps that it waits for.
+func (s *scope) result(c value.Result, e *expr, pos string) *pipeline.Attr {
+	r := &pipeline.Attr{Value: c.Tree, Sensitive: c.Sensitive, Origins: c.Origins, Pos: pos, Parts: c.Parts, MayBeNull: c.MayBeNull, Unknown: c.Waits}
+	if len(c.Parts) > 0 && (c.Blind || len(c.Waits) == 0) {
 		r.Unknown = s.missing(e)
 	}
 	return r
@@ -72,7 +70,7 @@ func (s *scope) missing(e *expr) []string {
 			add(s.step.stage.forEach)
 		}
 	}
-	return sortedKeys(ids)
+	return word.Keys(ids)
 }
 
 func (s *scope) has(id string) bool {
@@ -82,47 +80,13 @@ func (s *scope) has(id string) bool {
 
 // faults turns faults into diagnostics, each at the part of the attribute's
 // text that it is about.
-func faults(e *expr, all []fault) hcl.Diagnostics {
+func faults(e *expr, all []value.Fault) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	for _, f := range all {
-		at := inner(e.syntax, f.at, f.name).Range()
-		diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: f.summary, Detail: f.detail, Subject: &at})
+		at := syntax.Inner(e.syntax, f.At, f.Name).Range()
+		diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: f.Summary, Detail: f.Detail, Subject: &at})
 	}
 	return diags
-}
-
-// inner follows a path, whose first step is the attribute's own name, into an
-// expression as far as that is written out: to the value there, or to its name.
-func inner(e hclsyntax.Expression, p mistake.Path, name bool) hclsyntax.Expression {
-	for i := 1; i < len(p); i++ {
-		key, value := child(e, p[i])
-		if value == nil {
-			break
-		}
-		if name && i == len(p)-1 {
-			return key
-		}
-		e = value
-	}
-	return e
-}
-
-func child(e hclsyntax.Expression, step mistake.Step) (key, value hclsyntax.Expression) {
-	switch e := e.(type) {
-	case *hclsyntax.ParenthesesExpr:
-		return child(e.Expression, step)
-	case *hclsyntax.TupleConsExpr:
-		if i := step.Index; step.Name == "" && 0 <= i && i < len(e.Exprs) {
-			return e.Exprs[i], e.Exprs[i]
-		}
-	case *hclsyntax.ObjectConsExpr:
-		for _, item := range e.Items {
-			if name, ok := constantKey(item.KeyExpr); ok && name == step.Name {
-				return item.KeyExpr, item.ValueExpr
-			}
-		}
-	}
-	return nil, nil
 }
 
 // check evaluates an attribute before anything has run, and reports mistakes:

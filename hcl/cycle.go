@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"eyrie/hcl/diagnostic"
 	"eyrie/pipeline"
 )
 
@@ -35,7 +36,7 @@ func (m *module) order(steps []*pipeline.Step) {
 		if i == 0 {
 			at = l.at
 		}
-		fmt.Fprintf(&b, "\n  %s needs %s: %s at %s", s.ID, next.ID, m.source(l.at), pos(l.at))
+		fmt.Fprintf(&b, "\n  %s needs %s: %s at %s", s.ID, next.ID, m.source(l.at), diagnostic.Pos(l.at))
 	}
 	if len(cycle.Steps) == 1 {
 		m.errorf(at, "Step needs itself", "The step %s refers to its own output.", cycle.Steps[0].ID)

@@ -1,5 +1,15 @@
 // Package hcl reads recipes: text in HashiCorp's configuration language becomes
-// a [pipeline.Recipe]. It is the only package that knows HCL and its values.
+// a [pipeline.Recipe]. It and the packages below it are the only ones that know HCL
+// and its values:
+//
+//	hcl                   variables, locals, stages, outputs: what a recipe declares, and its expansion into steps
+//	  source              the files that are read: the disk, with an editor's buffers over it
+//	  diagnostic          mistakes, shown to people and to machines
+//	  internal/trace      expressions whose values say where they came from
+//	  internal/builtin    the functions that expressions call
+//	  internal/value      values: their marks, what outputs become, what schemas ask for
+//	  internal/syntax     text to trees, and what is written where in a tree
+//	  internal/word       suggestions and lists in messages
 //
 // A recipe consists of blocks, in one file or in the *.hcl files of a directory:
 //
@@ -12,7 +22,8 @@
 // stage.NAME["key"]), path.recipe, and in a stage with for_each to each.key and
 // each.value; they call the functions that [Functions] lists.
 //
-// [Load] reads and checks; it runs nothing and looks into no store. What a
+// [Load] reads and checks; it runs nothing and looks into no store. It reads regular
+// files of up to [source.Limit] bytes, from a [source.Files]. What a
 // stage block's expressions yield is evaluated by the closures that Load leaves
 // in each step, with the outputs that exist at that time: an output that does
 // not exist yet is an unknown value of the type that the stage's schema says,

@@ -1,6 +1,8 @@
 package hcl
 
 import (
+	"eyrie/hcl/diagnostic"
+	"eyrie/hcl/internal/value"
 	"slices"
 	"strconv"
 	"strings"
@@ -57,7 +59,7 @@ func (m *module) shapeCycle(s *stage, path []*stage) {
 	}
 	var b strings.Builder
 	for _, p := range path {
-		b.WriteString("stage." + p.name + " (" + pos(p.block.DefRange()) + ") refers to ")
+		b.WriteString("stage." + p.name + " (" + diagnostic.Pos(p.block.DefRange()) + ") refers to ")
 		p.broken = true
 	}
 	m.errorf(s.block.DefRange(), "Stages refer to each other", "Which steps there are cannot be told: in for_each or when, %sstage.%s.", b.String(), s.name)
@@ -70,7 +72,7 @@ func (m *module) instances(s *stage) []*step {
 	}
 	v, diags := m.bare.value(s.forEach)
 	m.diags = append(m.diags, diags...)
-	if isBroken(v) || diags.HasErrors() {
+	if value.IsBroken(v) || diags.HasErrors() {
 		s.broken = true
 		return nil
 	}
@@ -106,7 +108,7 @@ type element struct {
 // strings, or is not known.
 func (m *module) elements(s *stage, v cty.Value) (elems []element, ok bool) {
 	at := s.forEach.syntax.Range()
-	if isSensitive(v) {
+	if value.IsSensitive(v) {
 		m.errorf(at, "Sensitive for_each", "The keys of for_each are shown as part of the steps' names, and this value is sensitive.")
 		return nil, false
 	}
@@ -125,21 +127,21 @@ func (m *module) elements(s *stage, v cty.Value) (elems []element, ok bool) {
 		}
 		return elems, true
 	case !ty.IsListType() && !ty.IsTupleType() && !ty.IsSetType():
-		m.errorf(at, "Wrong type", "for_each takes a map, a set or a list of unique strings, not %s.", typeName(ty))
+		m.errorf(at, "Wrong type", "for_each takes a map, a set or a list of unique strings, not %s.", value.TypeName(ty))
 		return nil, false
 	}
 	seen := make(map[string]bool)
 	for _, e := range v.Elements() {
 		key, _ := e.Unmark()
 		switch {
-		case isSensitive(e):
+		case value.IsSensitive(e):
 			m.errorf(at, "Sensitive for_each", "The keys of for_each are shown as part of the steps' names, and this value is sensitive.")
 			return nil, false
 		case !key.IsKnown():
 			m.notKnown(m.bare, s.forEach, e, "for_each")
 			return nil, false
 		case key.IsNull() || key.Type() != cty.String:
-			m.errorf(at, "Wrong type", "The elements of a list or set in for_each must be strings, as they name the steps, not %s. Write { for x in … : \"name of ${x}\" => x }.", typeName(key.Type()))
+			m.errorf(at, "Wrong type", "The elements of a list or set in for_each must be strings, as they name the steps, not %s. Write { for x in … : \"name of ${x}\" => x }.", value.TypeName(key.Type()))
 			return nil, false
 		case seen[key.AsString()]:
 			m.errorf(at, "Key written twice", "%q is in the list of for_each twice; every element names a step.", key.AsString())
@@ -151,9 +153,6 @@ func (m *module) elements(s *stage, v cty.Value) (elems []element, ok bool) {
 	return elems, true
 }
 
-// isSensitive reports whether v itself must not be shown.
-func isSensitive(v cty.Value) bool { return v.HasMark(sensitiveMark{}) }
-
 // keeps evaluates a step's when.
 func (m *module) keeps(st *step) (keep, ok bool) {
 	when := st.stage.when
@@ -163,7 +162,7 @@ func (m *module) keeps(st *step) (keep, ok bool) {
 	scope := m.bare.of(st)
 	v, diags := scope.value(when)
 	m.diags = append(m.diags, diags...)
-	if isBroken(v) || diags.HasErrors() {
+	if value.IsBroken(v) || diags.HasErrors() {
 		return false, false
 	}
 	v, marks := v.Unmark()
@@ -172,7 +171,7 @@ func (m *module) keeps(st *step) (keep, ok bool) {
 		m.notKnown(scope, when, v.WithMarks(marks), "when")
 		return false, false
 	case v.IsNull() || v.Type() != cty.Bool:
-		m.errorf(when.syntax.Range(), "Wrong type", "when takes true or false, not %s.", new(converter).describe(v))
+		m.errorf(when.syntax.Range(), "Wrong type", "when takes true or false, not %s.", value.Describe(v, false))
 		return false, false
 	}
 	return v.True(), true
@@ -182,10 +181,7 @@ func (m *module) keeps(st *step) (keep, ok bool) {
 // naming what it refers to that is not.
 func (m *module) notKnown(in *scope, e *expr, v cty.Value, what string) {
 	const rule = "%s must be known before anything runs: it may refer to variables, locals, files, and to which instances a stage has. "
-	waits := make(map[string]bool)
-	for w := range cty.ValueMarksOfTypeDeep[waitMark](v) {
-		waits[w.step] = true
-	}
+	waits := value.WaitsFor(v)
 	blamed := false
 	for r := range e.refs {
 		if slices.ContainsFunc(in.targets(r), func(st *step) bool { return len(waits) == 0 || waits[st.id] }) {

@@ -9,6 +9,9 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty/function"
 
+	"eyrie/hcl/diagnostic"
+	"eyrie/hcl/internal/value"
+	"eyrie/hcl/internal/word"
 	"eyrie/pipeline"
 )
 
@@ -35,7 +38,7 @@ func (m *module) detail(e *expr, d *hcl.Diagnostic) string {
 	}
 	if extra, ok := d.Extra.(hclsyntax.FunctionCallUnknownDiagExtra); ok {
 		name := extra.CalledFunctionName()
-		return fmt.Sprintf("There is no function %q.%s", name, didYouMean(name, sortedKeys(m.root.Functions)))
+		return fmt.Sprintf("There is no function %q.%s", name, word.DidYouMean(name, word.Keys(m.root.Functions)))
 	}
 	switch d.Summary {
 	case "Unsupported attribute":
@@ -62,12 +65,12 @@ func (m *module) attributeHint(e *expr, d *hcl.Diagnostic) string {
 			return fmt.Sprintf(" stage.%s has instances, as it has for_each: write stage.%[1]s[%q].%s, or a for expression.", r.to.name, r.to.keys()[0], name)
 		}
 	}
-	if hint := didYouMean(name, names); hint != "" {
+	if hint := word.DidYouMean(name, names); hint != "" {
 		return hint
 	}
 	for r := range e.refs {
 		if r.to.kind != nil && within(*d.Subject, r.whole) {
-			return fmt.Sprintf(" A stage %q has the outputs %s.", r.to.kind.Name, strings.Join(fieldNames(r.to.kind.Output), ", "))
+			return fmt.Sprintf(" A stage %q has the outputs %s.", r.to.kind.Name, strings.Join(value.FieldNames(r.to.kind.Output), ", "))
 		}
 	}
 	return ""
@@ -99,7 +102,7 @@ func (m *module) instanceHint(e *expr, d *hcl.Diagnostic) string {
 		switch {
 		case !near:
 		case !r.to.many && len(r.to.steps) == 0 && !r.to.broken:
-			return fmt.Sprintf(" stage.%s is left out, as its when (%s) is false; try(%s, …) says what to take instead.", r.to.name, pos(r.to.when.syntax.Range()), m.source(r.whole))
+			return fmt.Sprintf(" stage.%s is left out, as its when (%s) is false; try(%s, …) says what to take instead.", r.to.name, diagnostic.Pos(r.to.when.syntax.Range()), m.source(r.whole))
 		case r.to.many:
 			return r.to.inventory()
 		}
@@ -109,22 +112,14 @@ func (m *module) instanceHint(e *expr, d *hcl.Diagnostic) string {
 
 // inventory tells which instances a stage with for_each has.
 func (s *stage) inventory() string {
-	hint := fmt.Sprintf(" stage.%s has the instances %s", s.name, quoteAll(first(s.keys(), 8)))
+	hint := fmt.Sprintf(" stage.%s has the instances %s", s.name, word.Quote(word.First(s.keys(), 8)))
 	if len(s.steps) == 0 {
 		hint = fmt.Sprintf(" stage.%s has no instances", s.name)
 	}
 	if len(s.dropped) > 0 {
-		hint += fmt.Sprintf("; its when (%s) leaves out %s", pos(s.when.syntax.Range()), quoteAll(first(s.dropped, 8)))
+		hint += fmt.Sprintf("; its when (%s) leaves out %s", diagnostic.Pos(s.when.syntax.Range()), word.Quote(word.First(s.dropped, 8)))
 	}
 	return hint + "."
-}
-
-// first returns the first n of all, and a sign that there are more.
-func first(all []string, n int) []string {
-	if len(all) > n {
-		return append(all[:n:n], "…")
-	}
-	return all
 }
 
 // source returns the text of a range.

@@ -1,6 +1,9 @@
 package hcl
 
 import (
+	"eyrie/hcl/internal/syntax"
+	"eyrie/hcl/internal/value"
+	"eyrie/hcl/internal/word"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -31,11 +34,11 @@ func (m *module) givenValues() map[string]*given {
 		for _, b := range body.Blocks {
 			m.errorf(b.DefRange(), "Block in a file of variables", "Such a file consists of lines NAME = VALUE.")
 		}
-		for _, a := range inOrder(body.Attributes) {
+		for _, a := range syntax.InOrder(body.Attributes) {
 			all[a.Name] = &given{a.Expr.Range(), m.constant(a, "in a file of variables")}
 		}
 	}
-	for _, name := range sortedKeys(m.opt.Vars) {
+	for _, name := range word.Keys(m.opt.Vars) {
 		all[name] = m.text(name, m.opt.Vars[name], "--var "+name)
 	}
 	return all
@@ -56,13 +59,13 @@ func (m *module) text(name, text, source string) *given {
 		return g
 	}
 	looks := looksLike(text)
-	e, diag := parseText(text, source)
+	e, diag := syntax.ParseExpression(text, source)
 	switch {
 	case looks != "" && diag != nil:
 		m.errorf(*diag.Subject, "Malformed value", "What is given to the variable %q begins like %s, and is none. %s "+
 			"If it is meant as text, declare the variable with type = string.", name, looks, diag.Detail)
-		g.value = broken
-	case looks != "" || diag == nil && isLiteral(e):
+		g.value = value.Broken
+	case looks != "" || diag == nil && syntax.IsScalar(e):
 		g.value = m.constant(&hclsyntax.Attribute{Name: name, Expr: e}, "in a variable's value")
 	}
 	return g
@@ -79,26 +82,4 @@ func looksLike(text string) string {
 		return `quoted text, such as "two"`
 	}
 	return ""
-}
-
-// parseText parses an expression, or says what is wrong first.
-func parseText(text, source string) (hclsyntax.Expression, *hcl.Diagnostic) {
-	if diag := tooDeep([]byte(text), source); diag != nil {
-		return nil, diag
-	}
-	e, diags := hclsyntax.ParseExpression([]byte(text), source, hcl.InitialPos)
-	if diags.HasErrors() {
-		return nil, diags[0]
-	}
-	return e, nil
-}
-
-// isLiteral reports whether an expression is a number, true, false or null.
-func isLiteral(e hclsyntax.Expression) bool {
-	negative := false
-	if minus, ok := e.(*hclsyntax.UnaryOpExpr); ok && minus.Op == hclsyntax.OpNegate {
-		e, negative = minus.Val, true
-	}
-	literal, ok := e.(*hclsyntax.LiteralValueExpr)
-	return ok && (!negative || literal.Val.Type() == cty.Number)
 }

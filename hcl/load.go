@@ -1,20 +1,21 @@
 package hcl
 
 import (
-	"bytes"
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
-	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
+	"eyrie/hcl/internal/builtin"
+	"eyrie/hcl/internal/syntax"
+	"eyrie/hcl/internal/value"
+	"eyrie/hcl/internal/word"
+	"eyrie/hcl/source"
 	"eyrie/pipeline"
 )
 
@@ -24,6 +25,7 @@ type Options struct {
 	Vars     map[string]string // values of variables, as on a command line; they override VarFiles
 	VarFiles []string          // files of name = value; later ones override earlier ones
 	Environ  []string          // NAME=value, as os.Environ returns; EYRIE_VAR_x gives x where nothing else does
+	Files    source.Files      // where all that Load reads comes from; nil is the disk
 }
 
 // Load reads the recipe at path: one file, or the *.hcl files of a directory.
@@ -31,7 +33,8 @@ type Options struct {
 // no recipe.
 //
 // Load reads files (the recipe's, the variables', those that the function file
-// names) and looks whether files that stages take exist. It does nothing else.
+// names) and looks whether files that stages take exist, all through opt.Files. It
+// does nothing else.
 func Load(path string, opt Options) (*pipeline.Recipe, Diagnostics) {
 	m := newModule(opt)
 	r := m.load(path)
@@ -64,8 +67,8 @@ func (m *module) load(path string) *pipeline.Recipe {
 type module struct {
 	opt     Options
 	types   map[string]*pipeline.Stage
-	shapes  shapes // of the types' outputs
-	dir     string // of the recipe, absolute
+	shapes  value.Shapes     // of the types' outputs
+	dir     source.Directory // of the recipe
 	files   map[string]*hcl.File
 	partial bool // a file could not be read to its end
 	diags   hcl.Diagnostics
@@ -89,16 +92,20 @@ type module struct {
 func newModule(opt Options) *module {
 	m := &module{
 		opt:       opt,
+		dir:       source.Directory{Files: opt.Files},
 		types:     make(map[string]*pipeline.Stage, len(opt.Stages)),
-		shapes:    make(shapes),
+		shapes:    make(value.Shapes),
 		files:     make(map[string]*hcl.File),
 		variables: make(map[string]*variable),
 		locals:    make(map[string]*local),
 		stages:    make(map[string]*stage),
 	}
+	if opt.Files == nil {
+		m.dir.Files = source.Disk
+	}
 	for _, s := range opt.Stages {
 		m.types[s.Name] = s
-		m.shapes.add(s.Output)
+		m.shapes.Add(s.Output)
 	}
 	m.bare = &scope{m: m, known: (*pipeline.Outputs)(nil).Known, locals: make(map[*local]cty.Value)}
 	return m
@@ -106,19 +113,20 @@ func newModule(opt Options) *module {
 
 // read parses the recipe's files.
 func (m *module) read(path string) {
-	m.dir = filepath.Dir(path)
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		m.dir = path
+	dir := filepath.Dir(path)
+	if info, err := m.dir.Stat(path); err == nil && info.IsDir() {
+		dir = path
 	}
-	names, err := Files(path)
+	m.dir.Path = dir
+	if abs, err := filepath.Abs(dir); err == nil {
+		m.dir.Path = abs
+	}
+	names, err := filesOf(m.dir, path)
 	switch {
 	case err != nil:
 		m.unreadable(path, err)
 	case len(names) == 0:
 		m.report(nil, "Not a recipe", "The directory %s has no *.hcl files.", path)
-	}
-	if abs, err := filepath.Abs(m.dir); err == nil {
-		m.dir = abs
 	}
 	for _, name := range names {
 		if body := m.parse(name); body != nil {
@@ -126,22 +134,24 @@ func (m *module) read(path string) {
 		}
 	}
 	m.root = &hcl.EvalContext{
-		Functions: functions(m.dir),
-		Variables: map[string]cty.Value{"path": cty.ObjectVal(map[string]cty.Value{"recipe": cty.StringVal(m.dir)})},
+		Functions: builtin.Functions(m.dir),
+		Variables: map[string]cty.Value{"path": cty.ObjectVal(map[string]cty.Value{"recipe": cty.StringVal(m.dir.Path)})},
 	}
 }
 
 // Files returns the files of the recipe at path: path itself, or of a directory
 // the *.hcl files in it, sorted.
-func Files(path string) ([]string, error) {
-	info, err := os.Stat(path)
+func Files(path string) ([]string, error) { return filesOf(source.Disk, path) }
+
+func filesOf(files source.Files, path string) ([]string, error) {
+	info, err := files.Stat(path)
 	if err != nil {
 		return nil, err
 	}
 	if !info.IsDir() {
 		return []string{path}, nil
 	}
-	entries, err := os.ReadDir(path)
+	entries, err := files.ReadDir(path)
 	var names []string
 	for _, e := range entries {
 		if !e.IsDir() && filepath.Ext(e.Name()) == ".hcl" {
@@ -164,62 +174,27 @@ func (m *module) unreadable(name string, err error) {
 // parse reads one file. What can be read of a file with mistakes is checked as
 // far as that makes sense.
 func (m *module) parse(name string) *hclsyntax.Body {
-	src, err := os.ReadFile(name)
+	src, err := m.dir.ReadFile(name)
 	if err != nil {
 		m.unreadable(name, err)
 		return nil
 	}
-	if line, bad := notText(src); bad {
+	if line, bad := syntax.NotText(src); bad {
 		m.partial = true
 		m.report(nil, "Not a recipe", "The file %s is not text in UTF-8: see line %d.", name, line)
 		return nil
 	}
-	if diag := tooDeep(src, name); diag != nil {
-		m.files[name] = &hcl.File{Bytes: src}
-		m.partial = true
-		m.diags = append(m.diags, diag)
-		return nil
-	}
-	file, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
-	diags = withoutCascade(diags)
+	file, diags := syntax.Parse(src, name)
 	m.files[name] = file
 	m.diags = append(m.diags, diags...)
 	m.partial = m.partial || diags.HasErrors()
-	return file.Body.(*hclsyntax.Body)
-}
-
-// notText returns the first line that has a zero byte, or one that is part of no
-// character in UTF-8, if there is any.
-func notText(src []byte) (line int, bad bool) {
-	if utf8.Valid(src) && bytes.IndexByte(src, 0) < 0 {
-		return 0, false
-	}
-	at := 0
-	for {
-		r, size := utf8.DecodeRune(src[at:])
-		if r == 0 || r == utf8.RuneError && size == 1 {
-			return 1 + bytes.Count(src[:at], []byte("\n")), true
-		}
-		at += size
-	}
-}
-
-// withoutCascade leaves out what follows from a quote that is missing: the
-// parser takes all the rest of the file for a string, and objects to each line.
-func withoutCascade(diags hcl.Diagnostics) hcl.Diagnostics {
-	i := slices.IndexFunc(diags, func(d *hcl.Diagnostic) bool { return d.Summary == "Invalid multi-line string" })
-	if i < 0 {
-		return diags
-	}
-	diags[i].Summary = "Unclosed string"
-	diags[i].Detail = "A quote is missing at the end. Text of several lines is written between <<-END and END; \\n is a line's end within quotes."
-	return diags[:i+1]
+	return syntax.Body(file)
 }
 
 // declare collects the blocks, so that what follows can refer to any of them.
 func (m *module) declare() {
 	for _, body := range m.bodies {
-		for _, a := range inOrder(body.Attributes) {
+		for _, a := range syntax.InOrder(body.Attributes) {
 			m.errorf(a.NameRange, "Attribute outside of a block", "A recipe consists of blocks: %s. A named value belongs into locals.", strings.Join(blockTypes, ", "))
 		}
 		for _, b := range body.Blocks {
@@ -249,7 +224,7 @@ func (m *module) declareBlock(b *hclsyntax.Block) {
 			m.declareOutput(b)
 		}
 	default:
-		m.errorf(b.TypeRange, "Unknown block", "A recipe has no %q blocks; it has %s.%s", b.Type, strings.Join(blockTypes, ", "), didYouMean(b.Type, blockTypes))
+		m.errorf(b.TypeRange, "Unknown block", "A recipe has no %q blocks; it has %s.%s", b.Type, strings.Join(blockTypes, ", "), word.DidYouMean(b.Type, blockTypes))
 	}
 }
 
@@ -270,14 +245,4 @@ func (m *module) labels(b *hclsyntax.Block, want ...string) bool {
 		}
 	}
 	return true
-}
-
-// inOrder returns attributes in the order of the text.
-func inOrder(attrs hclsyntax.Attributes) []*hclsyntax.Attribute {
-	all := make([]*hclsyntax.Attribute, 0, len(attrs))
-	for _, a := range attrs {
-		all = append(all, a)
-	}
-	slices.SortFunc(all, func(a, b *hclsyntax.Attribute) int { return a.SrcRange.Start.Byte - b.SrcRange.Start.Byte })
-	return all
 }

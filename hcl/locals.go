@@ -1,6 +1,10 @@
 package hcl
 
 import (
+	"eyrie/hcl/diagnostic"
+	"eyrie/hcl/internal/syntax"
+	"eyrie/hcl/internal/value"
+	"eyrie/hcl/internal/word"
 	"iter"
 	"slices"
 	"strings"
@@ -33,9 +37,9 @@ func (m *module) declareLocals(b *hclsyntax.Block) {
 	for _, inner := range b.Body.Blocks {
 		m.errorf(inner.TypeRange, "Block within locals", "Locals are written as NAME = VALUE.")
 	}
-	for _, a := range inOrder(b.Body.Attributes) {
+	for _, a := range syntax.InOrder(b.Body.Attributes) {
 		if first := m.locals[a.Name]; first != nil {
-			m.errorf(a.NameRange, "Name used twice", "The local %q was already declared at %s.", a.Name, pos(first.attr.NameRange))
+			m.errorf(a.NameRange, "Name used twice", "The local %q was already declared at %s.", a.Name, diagnostic.Pos(first.attr.NameRange))
 			continue
 		}
 		m.locals[a.Name] = &local{name: a.Name, attr: a}
@@ -45,7 +49,7 @@ func (m *module) declareLocals(b *hclsyntax.Block) {
 // setLocals finds what the locals refer to, and evaluates those that refer to
 // no stage.
 func (m *module) setLocals() {
-	names := sortedKeys(m.locals)
+	names := word.Keys(m.locals)
 	for _, name := range names {
 		l := m.locals[name]
 		l.expr = m.compile(l.attr.Expr, place{})
@@ -80,7 +84,7 @@ func (m *module) settle(l *local, path []*local) {
 // checkLocals evaluates the locals that refer to stages, none of which has an
 // output yet.
 func (m *module) checkLocals() {
-	for _, name := range sortedKeys(m.locals) {
+	for _, name := range word.Keys(m.locals) {
 		_, diags := m.bare.local(m.locals[name])
 		m.diags = append(m.diags, diags...)
 	}
@@ -109,8 +113,8 @@ func (m *module) localCycle(l *local, path []*local) {
 	}
 	var b strings.Builder
 	for _, p := range path {
-		b.WriteString("local." + p.name + " (" + pos(p.attr.NameRange) + ") refers to ")
-		p.value = broken
+		b.WriteString("local." + p.name + " (" + diagnostic.Pos(p.attr.NameRange) + ") refers to ")
+		p.value = value.Broken
 	}
 	m.errorf(l.attr.SrcRange, "Locals refer to each other", "%slocal.%s.", b.String(), l.name)
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
+	"eyrie/hcl/internal/syntax"
 	"eyrie/pipeline"
 )
 
@@ -24,7 +25,7 @@ func (m *module) readResources(s *stage, e hclsyntax.Expression, in place) {
 		return
 	}
 	for _, item := range object.Items {
-		name, ok := constantKey(item.KeyExpr)
+		name, ok := syntax.ConstantKey(item.KeyExpr)
 		if !ok {
 			m.errorf(item.KeyExpr.Range(), "Not a name", "Resources have plain names, such as cpus, gpus, memory.")
 			continue

@@ -4,8 +4,10 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
+	"eyrie/hcl/diagnostic"
+	"eyrie/hcl/internal/syntax"
+	"eyrie/hcl/internal/value"
 	"eyrie/pipeline"
-	"eyrie/pipeline/mistake"
 )
 
 // output is an output block.
@@ -41,7 +43,7 @@ func (m *module) buildOutputs() {
 
 // buildOutput reads an output block and checks it before anything has run.
 func (m *module) buildOutput(o *output) {
-	for _, a := range inOrder(o.block.Body.Attributes) {
+	for _, a := range syntax.InOrder(o.block.Body.Attributes) {
 		switch a.Name {
 		case "value":
 			o.value = m.compile(a.Expr, place{})
@@ -59,13 +61,13 @@ func (m *module) buildOutput(o *output) {
 		}
 		return
 	}
-	o.result = &pipeline.Output{Name: o.name, Doc: o.doc, Pos: pos(o.block.DefRange()), Deps: m.needs(o.value)}
+	o.result = &pipeline.Output{Name: o.name, Doc: o.doc, Pos: diagnostic.Pos(o.block.DefRange()), Deps: m.needs(o.value)}
 	o.result.Attr = func(known *pipeline.Outputs) (pipeline.Attr, error) {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		a, diags := m.newScope(known, nil).outputAttr(o)
 		if diags.HasErrors() {
-			return a, newDiagnostics(diags, m.files)
+			return a, diagnostic.New(diags, m.files)
 		}
 		return a, nil
 	}
@@ -88,19 +90,18 @@ func (m *module) needs(e *expr) []string {
 	return ids
 }
 
-// output_ evaluates an output of the recipe.
+// outputAttr evaluates an output of the recipe.
 func (s *scope) outputAttr(o *output) (pipeline.Attr, hcl.Diagnostics) {
 	v, diags := s.value(o.value)
-	if diags.HasErrors() || isBroken(v) {
+	if diags.HasErrors() || value.IsBroken(v) {
 		return pipeline.Attr{}, diags
 	}
-	c := &converter{dir: s.m.dir, at: mistake.Path{{Name: "value"}}}
-	tree := c.any(v, inherited{})
-	if len(c.faults) > 0 {
-		return pipeline.Attr{}, append(diags, faults(o.value, c.faults)...)
+	c := value.ConvertAny(v, "value")
+	if len(c.Faults) > 0 {
+		return pipeline.Attr{}, append(diags, faults(o.value, c.Faults)...)
 	}
-	a := s.result(c, tree, o.value, pos(o.block.DefRange()))
-	a.Type = typeExpr(v.Type())
+	a := s.result(c, o.value, diagnostic.Pos(o.block.DefRange()))
+	a.Type = value.TypeExpr(v.Type())
 	if a.Sensitive && !o.sensitive {
 		at := o.value.syntax.Range()
 		diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Sensitive output", Subject: &at,

@@ -1,6 +1,10 @@
 package hcl
 
 import (
+	"eyrie/hcl/diagnostic"
+	"eyrie/hcl/internal/syntax"
+	"eyrie/hcl/internal/trace"
+	"eyrie/hcl/internal/word"
 	"fmt"
 	"slices"
 
@@ -58,154 +62,70 @@ type place struct {
 // compile finds what the expression refers to and reports what does not exist.
 func (m *module) compile(e hclsyntax.Expression, in place) *expr {
 	out := &expr{syntax: e}
-	if literal(e) {
+	if syntax.Literal(e) {
 		return out
 	}
-	w := &walker{m: m, in: in, out: out}
-	_ = hclsyntax.Walk(e, w) // w reports by itself
-	out.syntax = trace(e)
+	refs, repeats := syntax.Scan(e)
+	for _, again := range repeats {
+		m.errorf(again.At, "Key written twice", "The key %q was already written at %s.", again.Key, diagnostic.Pos(again.First))
+	}
+	c := compiler{m, in, out}
+	for _, r := range refs {
+		c.reference(r)
+	}
+	out.syntax = trace.Origins(e)
 	return out
 }
 
-// literal tells, cheaply, that an expression is a plain number, bool or string.
-func literal(e hclsyntax.Expression) bool {
-	switch e := e.(type) {
-	case *hclsyntax.LiteralValueExpr:
-		return true
-	case *hclsyntax.TemplateExpr:
-		return e.IsStringLiteral()
-	}
-	return false
-}
-
-// walker gathers an expression's references. Names that loops within the
-// expression define are not references.
-type walker struct {
-	m      *module
-	in     place
-	out    *expr
-	scopes []map[string]struct{}
-	keys   map[hclsyntax.Node]hclsyntax.Expression // of references whose index is an expression
-}
-
-// Enter implements [hclsyntax.Walker].
-func (w *walker) Enter(n hclsyntax.Node) hcl.Diagnostics {
-	switch n := n.(type) {
-	case hclsyntax.ChildScope:
-		w.scopes = append(w.scopes, n.LocalNames)
-	case *hclsyntax.IndexExpr:
-		if t, ok := n.Collection.(*hclsyntax.ScopeTraversalExpr); ok && !w.looped(n.Key) {
-			if w.keys == nil {
-				w.keys = make(map[hclsyntax.Node]hclsyntax.Expression)
-			}
-			w.keys[t] = n.Key
-		}
-	case *hclsyntax.ScopeTraversalExpr:
-		if !w.local(n.Traversal.RootName()) {
-			w.reference(n)
-		}
-	case *hclsyntax.ObjectConsExpr:
-		w.repeated(n)
-	}
-	return nil
-}
-
-// Exit implements [hclsyntax.Walker].
-func (w *walker) Exit(n hclsyntax.Node) hcl.Diagnostics {
-	if _, ok := n.(hclsyntax.ChildScope); ok {
-		w.scopes = w.scopes[:len(w.scopes)-1]
-	}
-	return nil
-}
-
-func (w *walker) local(name string) bool {
-	return slices.ContainsFunc(w.scopes, func(s map[string]struct{}) bool { _, ok := s[name]; return ok })
-}
-
-// looped reports whether e depends on a loop around it.
-func (w *walker) looped(e hclsyntax.Expression) bool {
-	return slices.ContainsFunc(e.Variables(), func(t hcl.Traversal) bool { return w.local(t.RootName()) })
-}
-
-// repeated reports keys that an object has twice, where HCL would take the last.
-func (w *walker) repeated(n *hclsyntax.ObjectConsExpr) {
-	seen := make(map[string]hcl.Range, len(n.Items))
-	for _, item := range n.Items {
-		key, ok := constantKey(item.KeyExpr)
-		if !ok {
-			continue
-		}
-		if first, twice := seen[key]; twice {
-			w.m.errorf(item.KeyExpr.Range(), "Key written twice", "The key %q was already written at %s.", key, pos(first))
-		}
-		seen[key] = item.KeyExpr.Range()
-	}
-}
-
-func constantKey(e hclsyntax.Expression) (string, bool) {
-	if k, ok := e.(*hclsyntax.ObjectConsKeyExpr); ok {
-		if word := hcl.ExprAsKeyword(k.Wrapped); word != "" {
-			return word, true
-		}
-		e = k.Wrapped
-	}
-	if !literal(e) {
-		return "", false
-	}
-	v, _ := e.Value(nil)
-	if v.Type() != cty.String || v.IsNull() || !v.IsKnown() {
-		return "", false
-	}
-	return v.AsString(), true
+// compiler notes what an expression refers to.
+type compiler struct {
+	m   *module
+	in  place
+	out *expr
 }
 
 var roots = []string{"var", "local", "stage", "path", "each"}
 
 // reference notes or reports one reference.
-func (w *walker) reference(n *hclsyntax.ScopeTraversalExpr) {
-	t := n.Traversal
-	root := t.RootName()
-	if w.in.words != "" && root != "path" {
-		w.bad(n.Range(), "Reference not allowed", "References are not allowed %s.", w.in.words)
+func (c compiler) reference(r syntax.Reference) {
+	root, name, at := r.Root(), r.Name(), r.Traversal.SourceRange()
+	if c.in.words != "" && root != "path" {
+		c.bad(r.Range(), "Reference not allowed", "References are not allowed %s.", c.in.words)
 		return
 	}
-	name, at := second(t)
-	switch root {
-	case "var", "local", "stage", "path", "each":
-		if name == "" {
-			w.bad(n.Range(), "Incomplete reference", "A reference goes on with a name: %s.", completions[root])
-			return
-		}
+	if goesOn := completions[root]; goesOn != "" && name == "" {
+		c.bad(r.Range(), "Incomplete reference", "A reference goes on with a name: %s.", goesOn)
+		return
 	}
 	switch root {
 	case "var":
-		if v := w.m.variables[name]; v == nil {
-			w.unknown(at, "variable", name, sortedKeys(w.m.variables))
-		} else if !slices.Contains(w.out.vars, v) {
-			w.out.vars = append(w.out.vars, v)
+		if v := c.m.variables[name]; v == nil {
+			c.unknown(at, "variable", name, word.Keys(c.m.variables))
+		} else if !slices.Contains(c.out.vars, v) {
+			c.out.vars = append(c.out.vars, v)
 		}
 	case "path":
 		if name != "recipe" {
-			w.bad(at, "Unknown reference", "There is only path.recipe: the directory of the recipe.")
+			c.bad(at, "Unknown reference", "There is only path.recipe: the directory of the recipe.")
 		}
 	case "each":
-		w.eachRef(n, name, at)
+		c.eachRef(r, name, at)
 	case "local":
-		l := w.m.locals[name]
+		l := c.m.locals[name]
 		if l == nil {
-			w.unknown(at, "local", name, sortedKeys(w.m.locals))
-		} else if !slices.Contains(w.out.locals, l) {
-			w.out.locals = append(w.out.locals, l)
+			c.unknown(at, "local", name, word.Keys(c.m.locals))
+		} else if !slices.Contains(c.out.locals, l) {
+			c.out.locals = append(c.out.locals, l)
 		}
 	case "stage":
-		s := w.m.stages[name]
+		s := c.m.stages[name]
 		if s == nil {
-			w.unknown(at, "stage", name, sortedKeys(w.m.stages))
+			c.unknown(at, "stage", name, word.Keys(c.m.stages))
 			return
 		}
-		w.out.stages = append(w.out.stages, w.stageRef(s, n))
+		c.out.stages = append(c.out.stages, c.stageRef(s, r))
 	default:
-		w.unknownRoot(n, root)
+		c.unknownRoot(r)
 	}
 }
 
@@ -217,33 +137,33 @@ var completions = map[string]string{
 	"each":  "each.key or each.value",
 }
 
-func (w *walker) eachRef(n *hclsyntax.ScopeTraversalExpr, name string, at hcl.Range) {
+func (c compiler) eachRef(r syntax.Reference, name string, at hcl.Range) {
 	switch {
-	case !w.in.each:
-		w.bad(n.Range(), "No each here", "each.key and each.value exist only in a stage with for_each.")
+	case !c.in.each:
+		c.bad(r.Range(), "No each here", "each.key and each.value exist only in a stage with for_each.")
 	case name != "key" && name != "value":
-		w.bad(at, "Unknown reference", "There are only each.key and each.value.")
+		c.bad(at, "Unknown reference", "There are only each.key and each.value.")
 	default:
-		w.out.each = true
-		w.out.value = w.out.value || name == "value"
+		c.out.each = true
+		c.out.value = c.out.value || name == "value"
 	}
 }
 
 // stageRef makes the reference to s of a traversal such as stage.NAME["key"].
-func (w *walker) stageRef(s *stage, n *hclsyntax.ScopeTraversalExpr) stageRef {
-	r := stageRef{to: s, whole: n.Range()}
+func (c compiler) stageRef(s *stage, from syntax.Reference) stageRef {
+	r := stageRef{to: s, whole: from.Range()}
 	if !s.many {
 		return r
 	}
-	if key := w.keys[n]; key != nil && len(n.Traversal) == 2 {
-		r.key = w.m.compile(key, place{each: w.in.each})
+	if from.Key != nil && len(from.Traversal) == 2 {
+		r.key = c.m.compile(from.Key, place{each: c.in.each})
 		if r.key.uses() || r.key.bad {
 			r.key = nil
 		}
 		return r
 	}
-	if len(n.Traversal) > 2 {
-		switch step := n.Traversal[2].(type) {
+	if len(from.Traversal) > 2 {
+		switch step := from.Traversal[2].(type) {
 		case hcl.TraverseAttr:
 			r.key = constant(cty.StringVal(step.Name), step.SrcRange)
 		case hcl.TraverseIndex:
@@ -257,43 +177,29 @@ func constant(v cty.Value, at hcl.Range) *expr {
 	return &expr{syntax: &hclsyntax.LiteralValueExpr{Val: v, SrcRange: at}}
 }
 
-// second returns the name after a traversal's root, "" when there is none.
-func second(t hcl.Traversal) (string, hcl.Range) {
-	if len(t) > 1 {
-		switch step := t[1].(type) {
-		case hcl.TraverseAttr:
-			return step.Name, t.SourceRange()
-		case hcl.TraverseIndex:
-			if step.Key.Type() == cty.String {
-				return step.Key.AsString(), t.SourceRange()
-			}
-		}
-	}
-	return "", t.SourceRange()
-}
-
-func (w *walker) bad(at hcl.Range, summary, format string, args ...any) {
-	w.out.bad = true
-	w.m.errorf(at, summary, format, args...)
+func (c compiler) bad(at hcl.Range, summary, format string, args ...any) {
+	c.out.bad = true
+	c.m.errorf(at, summary, format, args...)
 }
 
 // unknown reports a reference to a variable, local or stage that is not there.
 // A file that could not be read to its end may well have it.
-func (w *walker) unknown(at hcl.Range, what, name string, names []string) {
-	w.out.bad = true
-	if w.m.partial {
+func (c compiler) unknown(at hcl.Range, what, name string, names []string) {
+	c.out.bad = true
+	if c.m.partial {
 		return
 	}
-	w.m.errorf(at, "Reference to a "+what+" that does not exist", "The recipe has no %s %q.%s", what, name, didYouMean(name, names))
+	c.m.errorf(at, "Reference to a "+what+" that does not exist", "The recipe has no %s %q.%s", what, name, word.DidYouMean(name, names))
 }
 
-func (w *walker) unknownRoot(n *hclsyntax.ScopeTraversalExpr, root string) {
-	hint := didYouMean(root, roots)
+func (c compiler) unknownRoot(r syntax.Reference) {
+	root := r.Root()
+	hint := word.DidYouMean(root, roots)
 	switch {
-	case w.m.stages[root] != nil:
+	case c.m.stages[root] != nil:
 		hint = fmt.Sprintf(" Did you mean stage.%s?", root)
-	case len(n.Traversal) == 1:
+	case len(r.Traversal) == 1:
 		hint += fmt.Sprintf(" A string is written in quotes: %q.", root)
 	}
-	w.bad(n.Range(), "Unknown reference", "There is nothing called %q. References begin with var, local, stage, path or each.%s", root, hint)
+	c.bad(r.Range(), "Unknown reference", "There is nothing called %q. References begin with var, local, stage, path or each.%s", root, hint)
 }

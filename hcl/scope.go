@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
+	"eyrie/hcl/internal/value"
 	"eyrie/pipeline"
 )
 
@@ -34,7 +35,7 @@ func (s *scope) of(st *step) *scope {
 func (s *scope) value(e *expr) (cty.Value, hcl.Diagnostics) {
 	v, diags := s.partial(e)
 	if diags.HasErrors() {
-		return broken, diags
+		return value.Broken, diags
 	}
 	return v, diags
 }
@@ -42,7 +43,7 @@ func (s *scope) value(e *expr) (cty.Value, hcl.Diagnostics) {
 // partial evaluates an expression as far as its mistakes allow.
 func (s *scope) partial(e *expr) (v cty.Value, diags hcl.Diagnostics) {
 	if e.bad {
-		return broken, nil
+		return value.Broken, nil
 	}
 	ctx := s.m.root.NewChild() // HCL keeps the state of an evaluation by its context
 	if len(e.locals) > 0 || len(e.stages) > 0 || e.each {
@@ -57,12 +58,12 @@ func (s *scope) partial(e *expr) (v cty.Value, diags hcl.Diagnostics) {
 			ctx.Variables["each"] = s.eachValue(e.value)
 		}
 		if diags.HasErrors() {
-			return broken, diags
+			return value.Broken, diags
 		}
 	}
 	defer func() {
 		if r := recover(); r != nil {
-			v, diags = broken, s.m.internal(e, r)
+			v, diags = value.Broken, s.m.internal(e, r)
 		}
 	}()
 	v, diags = e.syntax.Value(ctx)
@@ -75,16 +76,16 @@ func (s *scope) partial(e *expr) (v cty.Value, diags hcl.Diagnostics) {
 // secret reports whether anything sensitive takes part in an expression.
 func (s *scope) secret(e *expr) bool {
 	for _, v := range e.vars {
-		if v.value.HasMarkDeep(sensitiveMark{}) {
+		if v.value.HasMarkDeep(value.SensitiveMark{}) {
 			return true
 		}
 	}
 	for _, l := range e.locals {
-		if v, _ := s.local(l); v.HasMarkDeep(sensitiveMark{}) {
+		if v, _ := s.local(l); v.HasMarkDeep(value.SensitiveMark{}) {
 			return true
 		}
 	}
-	return e.each && s.step != nil && s.step.each != cty.NilVal && s.step.each.HasMarkDeep(sensitiveMark{})
+	return e.each && s.step != nil && s.step.each != cty.NilVal && s.step.each.HasMarkDeep(value.SensitiveMark{})
 }
 
 // internal reports a panic of the HCL libraries, at the expression that they
@@ -136,7 +137,7 @@ func (s *scope) stageValues(refs []stageRef) cty.Value {
 	for _, r := range refs {
 		switch {
 		case r.to.broken || r.to.kind == nil:
-			values[r.to.name] = broken
+			values[r.to.name] = value.Broken
 		case !r.to.many:
 			values[r.to.name] = s.single(r.to)
 		default:
@@ -199,17 +200,17 @@ func (s *scope) key(e *expr) (string, bool) {
 		return "", false
 	}
 	v, diags := s.m.bare.of(s.step).value(e)
-	v = bare(v)
+	v = value.Bare(v)
 	if diags.HasErrors() || !v.IsKnown() || v.IsNull() || !v.Type().IsPrimitiveType() {
 		return "", false
 	}
-	return cty.NormalizeString(textOf(v)), true
+	return cty.NormalizeString(value.TextOf(v)), true
 }
 
 // eachValue makes the object that each is.
 func (s *scope) eachValue(withValue bool) cty.Value {
 	if s.step == nil || s.step.each == cty.NilVal { // of a stage whose instances are not known
-		return broken
+		return value.Broken
 	}
 	each := map[string]cty.Value{"key": cty.StringVal(s.step.key)}
 	if withValue {

@@ -6,6 +6,10 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
+	"eyrie/hcl/diagnostic"
+	"eyrie/hcl/internal/syntax"
+	"eyrie/hcl/internal/value"
+	"eyrie/hcl/internal/word"
 	"eyrie/pipeline"
 )
 
@@ -47,14 +51,14 @@ type attribute struct {
 func (m *module) declareStage(b *hclsyntax.Block) {
 	s := &stage{name: b.Labels[1], block: b, many: b.Body.Attributes["for_each"] != nil}
 	if first := m.stages[s.name]; first != nil {
-		m.errorf(b.LabelRanges[1], "Name used twice", "The stage %q was already declared at %s. References go by name alone, whatever the type.", s.name, pos(first.block.DefRange()))
+		m.errorf(b.LabelRanges[1], "Name used twice", "The stage %q was already declared at %s. References go by name alone, whatever the type.", s.name, diagnostic.Pos(first.block.DefRange()))
 		return
 	}
 	m.stages[s.name] = s
 	m.ordered = append(m.ordered, s)
 	s.kind = m.types[b.Labels[0]]
 	if s.kind == nil {
-		m.errorf(b.LabelRanges[0], "Unknown stage type", "There is no stage %q.%s", b.Labels[0], didYouMean(b.Labels[0], sortedKeys(m.types)))
+		m.errorf(b.LabelRanges[0], "Unknown stage type", "There is no stage %q.%s", b.Labels[0], word.DidYouMean(b.Labels[0], word.Keys(m.types)))
 	}
 }
 
@@ -81,7 +85,7 @@ func (m *module) readStage(s *stage) {
 		s.forEach = m.compile(a.Expr, place{})
 	}
 	in := place{each: s.many}
-	for _, a := range inOrder(body.Attributes) {
+	for _, a := range syntax.InOrder(body.Attributes) {
 		switch a.Name {
 		case "for_each":
 		case "when":
@@ -98,9 +102,9 @@ func (m *module) readStage(s *stage) {
 			m.readAttribute(s, a.Name, a.Expr, a.NameRange, in)
 		}
 	}
-	for _, b := range groupBlocks(body.Blocks) {
-		if b.name == "resources" {
-			m.readResources(s, b.object(), in)
+	for _, b := range syntax.GroupBlocks(body.Blocks) {
+		if b.Name == "resources" {
+			m.readResources(s, b.Object(), in)
 		} else {
 			m.readBlocks(s, b, in)
 		}
@@ -109,7 +113,7 @@ func (m *module) readStage(s *stage) {
 }
 
 func (m *module) attribute(e hclsyntax.Expression, at hcl.Range, f *pipeline.Field, in place) *attribute {
-	return &attribute{field: f, expr: m.compile(e, in), at: at, pos: pos(at)}
+	return &attribute{field: f, expr: m.compile(e, in), at: at, pos: diagnostic.Pos(at)}
 }
 
 // commonAttributes are those of every stage.
@@ -122,8 +126,8 @@ func (m *module) readAttribute(s *stage, name string, e hclsyntax.Expression, at
 	}
 	f := s.kind.Config.Field(name)
 	if f == nil {
-		names := slices.Concat(fieldNames(s.kind.Config), commonAttributes)
-		m.errorf(at, "Unknown attribute", "A stage %q has no attribute %q.%s", s.kind.Name, name, didYouMean(name, names))
+		names := slices.Concat(value.FieldNames(s.kind.Config), commonAttributes)
+		m.errorf(at, "Unknown attribute", "A stage %q has no attribute %q.%s", s.kind.Name, name, word.DidYouMean(name, names))
 		m.compile(e, in)
 		return
 	}
@@ -144,7 +148,7 @@ func (m *module) missingAttributes(s *stage) {
 	}
 	list := ""
 	for _, f := range missing(s) {
-		list += "\n  " + f.Name + " = " + expected(f, f.Type) + docOf(f)
+		list += "\n  " + f.Name + " = " + value.Expected(f, f.Type) + value.DocOf(f)
 	}
 	if list != "" {
 		m.errorf(s.block.DefRange(), "Missing attribute", "A stage %q needs also:%s", s.kind.Name, list)

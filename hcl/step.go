@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
+	"eyrie/hcl/diagnostic"
 	"eyrie/pipeline"
 )
 
@@ -42,18 +43,18 @@ func (s *scope) output(st *step) cty.Value {
 		if st.raw != nil && bytes.Equal(raw, st.raw) { // at once where they are one and the same
 			return st.value
 		}
-		if v, err := st.m.shapes.knownOutput(raw, st.stage.kind.Output, st.id); err == nil {
+		if v, err := st.m.shapes.Known(raw, st.stage.kind.Output, st.id); err == nil {
 			st.raw, st.value = raw, v
 			return v
 		}
 	}
 	if !ok && raw != nil {
-		if v, err := st.m.shapes.foreseenOutput(raw, st.stage.kind.Output, st.id); err == nil {
+		if v, err := st.m.shapes.Foreseen(raw, st.stage.kind.Output, st.id); err == nil {
 			return v
 		}
 	}
 	if st.unknown == cty.NilVal {
-		st.unknown = st.m.shapes.unknownOutput(st.stage.kind.Output, st.id)
+		st.unknown = st.m.shapes.Unknown(st.stage.kind.Output, st.id)
 	}
 	return st.unknown
 }
@@ -63,7 +64,7 @@ func (m *module) steps() []*pipeline.Step {
 	var all []*pipeline.Step
 	for _, s := range m.ordered {
 		for _, st := range s.steps {
-			p := &pipeline.Step{ID: st.id, Stage: s.kind, Pos: pos(s.block.DefRange()), Deps: st.deps(), Attrs: st.evaluate, Policy: m.policy(st)}
+			p := &pipeline.Step{ID: st.id, Stage: s.kind, Pos: diagnostic.Pos(s.block.DefRange()), Deps: st.deps(), Attrs: st.evaluate, Policy: m.policy(st)}
 			all = append(all, p)
 		}
 	}
@@ -182,7 +183,7 @@ func (st *step) evaluate(known *pipeline.Outputs) (map[string]pipeline.Attr, err
 		}
 	}
 	if all.HasErrors() {
-		return nil, newDiagnostics(all, st.m.files)
+		return nil, diagnostic.New(all, st.m.files)
 	}
 	return attrs, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"eyrie/hcl/internal/syntax"
 	"eyrie/pipeline/mistake"
 )
 
@@ -75,7 +76,7 @@ var errSensitive = errors.New("why is not shown, as a sensitive value takes part
 func (s *stage) written(p mistake.Path) hcl.Range {
 	for _, a := range s.attrs {
 		if len(p) > 0 && a.field.Name == p[0].Name {
-			return inner(a.expr.syntax, p, false).Range()
+			return syntax.Inner(a.expr.syntax, p, false).Range()
 		}
 	}
 	return s.block.DefRange()

@@ -2,6 +2,10 @@ package hcl
 
 import (
 	"errors"
+	"eyrie/hcl/diagnostic"
+	"eyrie/hcl/internal/syntax"
+	"eyrie/hcl/internal/value"
+	"eyrie/hcl/internal/word"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -41,7 +45,7 @@ func (m *module) declareVariable(b *hclsyntax.Block) {
 	}
 	v := &variable{name: name, block: b, typ: cty.DynamicPseudoType}
 	m.variables[name] = v
-	for _, a := range inOrder(b.Body.Attributes) {
+	for _, a := range syntax.InOrder(b.Body.Attributes) {
 		switch a.Name {
 		case "type":
 			v.typ, v.defaults = m.typeOf(a)
@@ -77,7 +81,7 @@ func (m *module) typeOf(a *hclsyntax.Attribute) (cty.Type, *typeexpr.Defaults) {
 
 func (m *module) validationOf(b *hclsyntax.Block) validation {
 	var v validation
-	for _, a := range inOrder(b.Body.Attributes) {
+	for _, a := range syntax.InOrder(b.Body.Attributes) {
 		switch a.Name {
 		case "condition":
 			v.condition = a
@@ -95,18 +99,18 @@ func (m *module) validationOf(b *hclsyntax.Block) validation {
 
 // twice reports a second block of the same name.
 func (m *module) twice(b, first *hclsyntax.Block) {
-	m.errorf(b.DefRange(), "Name used twice", "The %s %q was already declared at %s.", b.Type, b.Labels[len(b.Labels)-1], pos(first.DefRange()))
+	m.errorf(b.DefRange(), "Name used twice", "The %s %q was already declared at %s.", b.Type, b.Labels[len(b.Labels)-1], diagnostic.Pos(first.DefRange()))
 }
 
 func (m *module) extraAttribute(a *hclsyntax.Attribute, block string, known ...string) {
-	m.errorf(a.NameRange, "Unknown attribute", "%s has no attribute %q; it has %s.%s", block, a.Name, strings.Join(known, ", "), didYouMean(a.Name, known))
+	m.errorf(a.NameRange, "Unknown attribute", "%s has no attribute %q; it has %s.%s", block, a.Name, strings.Join(known, ", "), word.DidYouMean(a.Name, known))
 }
 
 // constBool evaluates an attribute that is written as true or false.
 func (m *module) constBool(a *hclsyntax.Attribute) bool {
 	v := m.constant(a, "here")
 	if v.Type() != cty.Bool || v.IsNull() || !v.IsKnown() {
-		if !isBroken(v) {
+		if !value.IsBroken(v) {
 			m.errorf(a.Expr.Range(), "Wrong type", "%s is true or false.", a.Name)
 		}
 		return false
@@ -118,7 +122,7 @@ func (m *module) constBool(a *hclsyntax.Attribute) bool {
 func (m *module) constString(a *hclsyntax.Attribute) string {
 	v := m.constant(a, "here")
 	if v.Type() != cty.String || v.IsNull() || !v.IsKnown() {
-		if !isBroken(v) {
+		if !value.IsBroken(v) {
 			m.errorf(a.Expr.Range(), "Wrong type", "%s is a string.", a.Name)
 		}
 		return ""
@@ -138,19 +142,19 @@ func (m *module) constant(a *hclsyntax.Attribute, where string) cty.Value {
 func (m *module) setVariables() {
 	all := m.givenValues()
 	values := make(map[string]cty.Value, len(m.variables))
-	for _, name := range sortedKeys(m.variables) {
+	for _, name := range word.Keys(m.variables) {
 		v := m.variables[name]
 		v.value = m.variableValue(v, all[name])
 		values[name] = v.value
 		delete(all, name)
 	}
 	m.root.Variables["var"] = cty.ObjectVal(values)
-	for _, name := range sortedKeys(all) {
+	for _, name := range word.Keys(all) {
 		if !m.partial {
-			m.errorf(all[name].at, "Variable does not exist", "The recipe has no variable %q.%s", name, didYouMean(name, sortedKeys(m.variables)))
+			m.errorf(all[name].at, "Variable does not exist", "The recipe has no variable %q.%s", name, word.DidYouMean(name, word.Keys(m.variables)))
 		}
 	}
-	for _, name := range sortedKeys(m.variables) {
+	for _, name := range word.Keys(m.variables) {
 		m.validate(m.variables[name])
 	}
 }
@@ -162,27 +166,27 @@ func (m *module) variableValue(v *variable, g *given) cty.Value {
 			m.errorf(v.block.DefRange(), "Variable without a value",
 				"The variable has no default. Give it a value with --var %[1]s=…, in a --var-file, or in the environment as %[2]s%[1]s.", v.name, envPrefix)
 		}
-		return broken
+		return value.Broken
 	}
 	if g == nil {
 		g = &given{v.def.Expr.Range(), m.constant(v.def, "in a variable's default")}
 	}
-	value := g.value
-	if isBroken(value) {
-		return broken
+	val := g.value
+	if value.IsBroken(val) {
+		return value.Broken
 	}
-	if v.defaults != nil && !value.IsNull() {
-		value = v.defaults.Apply(value)
+	if v.defaults != nil && !val.IsNull() {
+		val = v.defaults.Apply(val)
 	}
-	value, err := convert.Convert(value, v.typ)
+	val, err := convert.Convert(val, v.typ)
 	if err != nil {
-		m.errorf(g.at, "Wrong type", "The variable %q is of type %s%s.", v.name, typeExpr(v.typ), pathError(err))
-		return broken
+		m.errorf(g.at, "Wrong type", "The variable %q is of type %s%s.", v.name, value.TypeExpr(v.typ), pathError(err))
+		return value.Broken
 	}
 	if v.sensitive {
-		value = value.Mark(sensitiveMark{})
+		val = val.Mark(value.SensitiveMark{})
 	}
-	return value
+	return val
 }
 
 // pathError says what is wrong with a value, and where within it.
@@ -191,12 +195,12 @@ func pathError(err error) string {
 	if !errors.As(err, &deep) || len(deep.Path) == 0 {
 		return ": " + err.Error()
 	}
-	return ": at " + pathOf(deep.Path).String() + ": " + err.Error()
+	return ": at " + value.PathOf(deep.Path).String() + ": " + err.Error()
 }
 
 // validate holds a variable's value against its conditions.
 func (m *module) validate(v *variable) {
-	if isBroken(v.value) {
+	if value.IsBroken(v.value) {
 		return
 	}
 	for _, val := range v.validations {
@@ -205,10 +209,10 @@ func (m *module) validate(v *variable) {
 		ok, diags := m.bare.value(condition)
 		text, more := m.bare.value(message)
 		m.diags = append(append(m.diags, diags...), more...)
-		if isBroken(ok) || isBroken(text) {
+		if value.IsBroken(ok) || value.IsBroken(text) {
 			continue
 		}
-		ok, text = bare(ok), bare(text)
+		ok, text = value.Bare(ok), value.Bare(text)
 		if ok.Type() != cty.Bool || ok.IsNull() || !ok.IsKnown() {
 			m.errorf(val.condition.Expr.Range(), "Wrong type", "The condition must be true or false.")
 			continue

@@ -1,4 +1,4 @@
-package hcl
+package value
 
 import (
 	"github.com/zclconf/go-cty/cty"
@@ -6,15 +6,15 @@ import (
 	"eyrie/pipeline/mistake"
 )
 
-// pathOf returns cty's form of a path in ours.
-func pathOf(steps cty.Path) mistake.Path {
+// PathOf returns cty's form of a path in ours.
+func PathOf(steps cty.Path) mistake.Path {
 	var p mistake.Path
 	for _, step := range steps {
 		switch s := step.(type) {
 		case cty.GetAttrStep:
 			p = append(p, mistake.Step{Name: s.Name})
 		case cty.IndexStep:
-			key := bare(s.Key)
+			key := Bare(s.Key)
 			switch {
 			case !key.IsKnown() || key.IsNull():
 				p = append(p, mistake.Step{Index: -1})

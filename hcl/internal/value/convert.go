@@ -1,46 +1,75 @@
-package hcl
+package value
 
 import (
 	"fmt"
 	"math"
 	bigfloat "math/big"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 
 	"github.com/zclconf/go-cty/cty"
 
 	"eyrie/artifacts"
+	"eyrie/hcl/internal/word"
+	"eyrie/hcl/source"
 	"eyrie/pipeline"
 	"eyrie/pipeline/mistake"
 )
 
-// converter turns an evaluated expression into the tree that a stage's schema
-// asks for, and gathers what the value's marks say.
+// Result is what a value became, and what its marks say.
+type Result struct {
+	Tree      any
+	Parts     []mistake.Path    // those that are not known; none where all is
+	Waits     []string          // the steps that these wait for, sorted
+	Blind     bool              // one of these does not say what it waits for
+	MayBeNull bool              // it may be null as a whole
+	Broken    bool              // a part could not be evaluated, as was reported
+	Sensitive bool              // a part must not be shown
+	Origins   []pipeline.Origin // where it came from
+	Faults    []Fault
+}
+
+// Fault is a part of a value that is not what the schema asks for.
+type Fault struct {
+	At      mistake.Path
+	Name    bool // the last name of the path is at fault, not its value
+	Summary string
+	Detail  string
+}
+
+// Convert turns an evaluated expression into the tree that a field of a stage's
+// schema asks for. Paths of files in it start from dir.
+func Convert(v cty.Value, f *pipeline.Field, dir source.Directory) Result {
+	c := &converter{dir: dir, at: mistake.Path{{Name: f.Name}}}
+	return c.result(c.tree(v, f, f.Type, inherited{}))
+}
+
+// ConvertAny turns an evaluated expression, which messages call by a name, into a
+// tree whatever it is.
+func ConvertAny(v cty.Value, name string) Result {
+	c := &converter{at: mistake.Path{{Name: name}}}
+	return c.result(c.any(v, inherited{}))
+}
+
+// converter gathers what a conversion finds.
 type converter struct {
-	dir string       // which relative paths start from
+	dir source.Directory
 	at  mistake.Path // the part being converted
 
 	waits     map[string]bool // the steps that unknown parts wait for
-	unknown   bool            // a part is not known
 	null      bool            // it may be null as a whole
-	parts     []mistake.Path  // those that are not
+	parts     []mistake.Path  // those that are not known
 	blind     bool            // an unknown part does not say what it waits for
 	broken    bool            // a part could not be evaluated, as was reported
 	sensitive bool
 	origins   map[pipeline.Origin]bool
 	cell      map[pipeline.Origin]bool // of the Cell being converted; nil outside
 	part      mistake.Path             // where in the Cell
-	faults    []fault
+	faults    []Fault
 }
 
-// fault is a part of a value that is not what the schema asks for.
-type fault struct {
-	at      mistake.Path
-	name    bool // the last name of the path is at fault, not its value
-	summary string
-	detail  string
+func (c *converter) result(tree any) Result {
+	return Result{tree, c.parts, word.Keys(c.waits), c.blind, c.null, c.broken, c.sensitive, sortOrigins(c.origins), c.faults}
 }
 
 // enter and leave keep track of which part of the value is being converted.
@@ -75,7 +104,7 @@ func (c *converter) unmark(v cty.Value, in inherited) (cty.Value, inherited) {
 			in.waits = append(in.waits, m.step)
 		case promiseMark:
 			in.promise = m.promise
-		case sensitiveMark:
+		case SensitiveMark:
 			c.sensitive = true
 		case brokenMark:
 			c.broken = true
@@ -100,7 +129,6 @@ func (c *converter) note(in inherited) {
 
 // wait notes that a part is unknown.
 func (c *converter) wait(in inherited) {
-	c.unknown = true
 	c.parts = append(c.parts, slices.Clone(c.at))
 	if len(in.waits) == 0 {
 		c.blind = true
@@ -116,13 +144,13 @@ func (c *converter) wait(in inherited) {
 // fault reports what is wrong with the part being converted. The detail begins
 // with where that is.
 func (c *converter) fault(summary, format string, args ...any) any {
-	c.faults = append(c.faults, fault{slices.Clone(c.at), false, summary, c.at.String() + fmt.Sprintf(format, args...)})
+	c.faults = append(c.faults, Fault{slices.Clone(c.at), false, summary, c.at.String() + fmt.Sprintf(format, args...)})
 	return nil
 }
 
 // mismatch reports a value of the wrong type.
 func (c *converter) mismatch(v cty.Value, f *pipeline.Field, t *pipeline.Type) any {
-	return c.fault("Wrong type", " takes %s, not %s.", expected(f, t), c.describe(v))
+	return c.fault("Wrong type", " takes %s, not %s.", Expected(f, t), Describe(v, c.sensitive))
 }
 
 // tree converts v to what type t, of field f or within it, asks for.
@@ -142,7 +170,7 @@ func (c *converter) tree(v cty.Value, f *pipeline.Field, t *pipeline.Type, in in
 	}
 	if v.IsNull() && (t.Kind != pipeline.Any && t.Kind != pipeline.Cell || len(c.at) == 1 && f.Required) {
 		if !t.Nullable {
-			c.fault("Missing value", " takes %s, not null.", expected(f, t))
+			c.fault("Missing value", " takes %s, not null.", Expected(f, t))
 		}
 		return nil
 	}
@@ -195,7 +223,7 @@ func (c *converter) scalar(v cty.Value, f *pipeline.Field, t *pipeline.Type) any
 		}
 	case pipeline.File:
 		switch v.Type() {
-		case fileType:
+		case FileType:
 			return *v.EncapsulatedValue().(*artifacts.File)
 		case cty.String:
 			return c.file(v.AsString())
@@ -209,11 +237,11 @@ func (c *converter) scalar(v cty.Value, f *pipeline.Field, t *pipeline.Type) any
 func (c *converter) number(v cty.Value, f *pipeline.Field, t *pipeline.Type) any {
 	big := v.AsBigFloat()
 	if t.Kind == pipeline.Integer && !big.IsInt() {
-		return c.fault("Not an integer", " takes an integer, not %s.", c.describe(v))
+		return c.fault("Not an integer", " takes an integer, not %s.", Describe(v, c.sensitive))
 	}
 	n, accuracy := big.Float64()
 	if math.IsInf(n, 0) || t.Kind == pipeline.Integer && accuracy != bigfloat.Exact {
-		return c.fault("Number too large", ": %s is too large to be held exactly.", c.describe(v))
+		return c.fault("Number too large", ": %s is too large to be held exactly.", Describe(v, c.sensitive))
 	}
 	if err := f.Admit(n); err != nil {
 		return c.fault("Out of range", " %s.", c.hide(err.Error()))
@@ -222,15 +250,15 @@ func (c *converter) number(v cty.Value, f *pipeline.Field, t *pipeline.Type) any
 }
 
 func (c *converter) text(v cty.Value, f *pipeline.Field) any {
-	s := textOf(v)
+	s := TextOf(v)
 	if f.Admit(s) != nil {
-		return c.fault("Not one of the choices", " is one of %s, not %s.%s", quoteAll(f.OneOf), c.describe(v), didYouMean(s, f.OneOf))
+		return c.fault("Not one of the choices", " is one of %s, not %s.%s", word.Quote(f.OneOf), Describe(v, c.sensitive), word.DidYouMean(s, f.OneOf))
 	}
 	return s
 }
 
-// textOf returns a bool, number or string as text.
-func textOf(v cty.Value) string {
+// TextOf returns a bool, number or string as text.
+func TextOf(v cty.Value) string {
 	switch v.Type() {
 	case cty.Bool:
 		return strconv.FormatBool(v.True())
@@ -245,28 +273,20 @@ func (c *converter) file(name string) any {
 	if name == "" {
 		return c.fault("No such file", ": the path is empty.")
 	}
-	full := name
-	if !filepath.IsAbs(name) {
-		full = filepath.Join(c.dir, name)
-	}
-	if _, err := os.Stat(full); err != nil {
+	full := c.dir.Join(name)
+	if _, err := c.dir.Stat(full); err != nil {
 		return c.fault("No such file", ": there is no file or directory %s. Relative paths start from the recipe's directory.%s",
-			c.hide(full), c.hide(nearby(full)))
+			c.hide(full), c.hide(c.dir.Nearby(full)))
 	}
 	return artifacts.File{Path: full}
 }
 
-// nearby suggests a file with a similar name in the same directory.
-func nearby(path string) string {
-	entries, err := os.ReadDir(filepath.Dir(path))
-	if err != nil || len(entries) > 1000 {
-		return ""
+// hide returns the words, or nothing of them when they may contain a sensitive value.
+func (c *converter) hide(words string) string {
+	if c.sensitive {
+		return "(sensitive)"
 	}
-	names := make([]string, len(entries))
-	for i, e := range entries {
-		names[i] = e.Name()
-	}
-	return didYouMean(filepath.Base(path), names)
+	return words
 }
 
 func (c *converter) list(v cty.Value, f *pipeline.Field, t *pipeline.Type, in inherited) any {
@@ -295,7 +315,7 @@ func (c *converter) dict(v cty.Value, f *pipeline.Field, t *pipeline.Type, in in
 func stranger(v cty.Value, t *pipeline.Type) bool {
 	for k := range v.Elements() {
 		name := k.AsString()
-		if t.Field(name) != nil || didYouMean(name, fieldNames(t)) != "" {
+		if t.Field(name) != nil || word.DidYouMean(name, FieldNames(t)) != "" {
 			return false
 		}
 	}
@@ -328,11 +348,11 @@ func (c *converter) object(v cty.Value, f *pipeline.Field, t *pipeline.Type, in 
 }
 
 func (c *converter) extra(name string, t *pipeline.Type) {
-	c.fault("Unknown attribute", " has no attribute %q.%s", name, didYouMean(name, fieldNames(t)))
+	c.fault("Unknown attribute", " has no attribute %q.%s", name, word.DidYouMean(name, FieldNames(t)))
 	f := &c.faults[len(c.faults)-1]
-	f.at, f.name = append(f.at, mistake.Step{Name: name}), true
+	f.At, f.Name = append(f.At, mistake.Step{Name: name}), true
 }
 
 func (c *converter) missing(f *pipeline.Field) {
-	c.fault("Missing attribute", " needs %s: %s.", f.Name, expected(f, f.Type))
+	c.fault("Missing attribute", " needs %s: %s.", f.Name, Expected(f, f.Type))
 }

@@ -1,4 +1,4 @@
-package hcl
+package value
 
 import (
 	"reflect"
@@ -19,8 +19,7 @@ func TestOriginsOfParts(t *testing.T) {
 		"top1":    cty.NumberFloatVal(0.9).Mark(originMark{measured}),
 		"top10":   cty.NumberIntVal(1),
 	})
-	var c converter
-	cell := c.tree(v, &pipeline.Field{}, &pipeline.Type{Kind: pipeline.Cell}, inherited{}).(pipeline.Traced)
+	cell := new(converter).tree(v, &pipeline.Field{}, &pipeline.Type{Kind: pipeline.Cell}, inherited{}).(pipeline.Traced)
 	given := pipeline.Origin{Kind: pipeline.Given, At: "top10"}
 	modelled.At, measured.At = "latency[0]", "top1"
 	if want := []pipeline.Origin{given, modelled, measured}; !reflect.DeepEqual(cell.Origins, want) {

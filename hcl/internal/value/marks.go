@@ -1,4 +1,4 @@
-package hcl
+package value
 
 import (
 	"cmp"
@@ -29,33 +29,33 @@ type promiseMark struct {
 	promise string
 }
 
-// sensitiveMark is on values that must not be shown.
-type sensitiveMark struct{}
+// SensitiveMark is on values that must not be shown.
+type SensitiveMark struct{}
 
 // brokenMark is on placeholders for what could not be evaluated because of a
 // mistake that was already reported.
 type brokenMark struct{ ctymarks.ProvenanceMark }
 
-// broken stands for a value that has no value because of a reported mistake.
-var broken = cty.DynamicVal.Mark(brokenMark{})
+// Broken stands for a value that has no value because of a reported mistake.
+var Broken = cty.DynamicVal.Mark(brokenMark{})
 
-// isBroken reports whether v depends on what was already reported.
-func isBroken(v cty.Value) bool {
+// IsBroken reports whether v depends on what was already reported.
+func IsBroken(v cty.Value) bool {
 	for range cty.ValueMarksOfTypeDeep[brokenMark](v) {
 		return true
 	}
 	return false
 }
 
-// bare returns v without any marks.
-func bare(v cty.Value) cty.Value {
+// Bare returns v without any marks.
+func Bare(v cty.Value) cty.Value {
 	v, _ = v.UnmarkDeep()
 	return v
 }
 
-// withoutOrigins returns v without the origins on itself: of a value that
+// WithoutOrigins returns v without the origins on itself: of a value that
 // selects others and is no part of them.
-func withoutOrigins(v cty.Value) cty.Value {
+func WithoutOrigins(v cty.Value) cty.Value {
 	if !v.IsMarked() {
 		return v
 	}
@@ -68,8 +68,8 @@ func withoutOrigins(v cty.Value) cty.Value {
 	return v.WithMarks(marks)
 }
 
-// markLeaves adds an origin to every leaf of v that is known.
-func markLeaves(v cty.Value, o pipeline.Origin) (cty.Value, error) {
+// MarkLeaves adds an origin to every leaf of v that is known.
+func MarkLeaves(v cty.Value, o pipeline.Origin) (cty.Value, error) {
 	return cty.Transform(v, func(_ cty.Path, v cty.Value) (cty.Value, error) {
 		if plain, _ := v.Unmark(); isLeaf(plain) {
 			return v.Mark(originMark{o}), nil
@@ -92,7 +92,7 @@ func markPart(v cty.Value, o pipeline.Origin) (cty.Value, error) {
 
 // covers reports whether the value at p is within the part that at names.
 func covers(at string, p cty.Path) bool {
-	here := pathOf(p).String()
+	here := PathOf(p).String()
 	if strings.Contains(at, "[*]") {
 		here = indexes.ReplaceAllString(here, "[*]")
 	}
@@ -104,6 +104,21 @@ func covers(at string, p cty.Path) bool {
 func isLeaf(v cty.Value) bool {
 	return v.IsKnown() && !v.IsNull() && (v.Type().IsPrimitiveType() || v.Type().IsCapsuleType())
 }
+
+// WaitsFor returns the steps that unknown parts of v wait for.
+func WaitsFor(v cty.Value) map[string]bool {
+	steps := make(map[string]bool)
+	for w := range cty.ValueMarksOfTypeDeep[waitMark](v) {
+		steps[w.step] = true
+	}
+	return steps
+}
+
+// IsSensitive reports whether v itself must not be shown.
+func IsSensitive(v cty.Value) bool { return v.HasMark(SensitiveMark{}) }
+
+// HoldsSensitive reports whether v, or a part of it, must not be shown.
+func HoldsSensitive(v cty.Value) bool { return v.HasMarkDeep(SensitiveMark{}) }
 
 // manyOrigins is how many origins a value may have before those that differ
 // only in an index are shown as one.

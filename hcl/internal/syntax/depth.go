@@ -1,4 +1,4 @@
-package hcl
+package syntax
 
 import (
 	"fmt"
@@ -11,8 +11,8 @@ import (
 // parser recurses; without a limit a text of brackets would exhaust the stack.
 const maxDepth = 2000
 
-// tooDeep reports text that is nested deeper than a person would write it.
-func tooDeep(src []byte, filename string) *hcl.Diagnostic {
+// TooDeep reports text that is nested deeper than a person would write it.
+func TooDeep(src []byte, filename string) *hcl.Diagnostic {
 	if !suspicious(src) {
 		return nil
 	}

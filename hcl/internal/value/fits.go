@@ -1,8 +1,9 @@
-package hcl
+package value
 
 import (
 	"github.com/zclconf/go-cty/cty"
 
+	"eyrie/hcl/internal/word"
 	"eyrie/pipeline"
 	"eyrie/pipeline/mistake"
 )
@@ -23,7 +24,7 @@ func (c *converter) fits(ty cty.Type, f *pipeline.Field, t *pipeline.Type) {
 	case pipeline.Number, pipeline.Integer:
 		ok = ty == cty.Number || ty == cty.String && f.Unit != ""
 	case pipeline.File:
-		ok = ty == fileType || ty == cty.String
+		ok = ty == FileType || ty == cty.String
 	case pipeline.List:
 		if ok = ty.IsListType() || ty.IsSetType(); ok {
 			c.enter(mistake.Step{Index: -1})
@@ -42,7 +43,7 @@ func (c *converter) fits(ty cty.Type, f *pipeline.Field, t *pipeline.Type) {
 			c.fits(ty.ElementType(), f, t.Elem)
 			c.leave()
 		} else if ok = ty.IsObjectType(); ok {
-			for _, name := range sortedKeys(ty.AttributeTypes()) {
+			for _, name := range word.Keys(ty.AttributeTypes()) {
 				c.enter(mistake.Step{Name: name})
 				c.fits(ty.AttributeType(name), f, t.Elem)
 				c.leave()
@@ -52,7 +53,7 @@ func (c *converter) fits(ty cty.Type, f *pipeline.Field, t *pipeline.Type) {
 		ok = ty.IsMapType() || ty.IsObjectType() && c.fitsObject(ty, t)
 	}
 	if !ok {
-		c.fault("Wrong type", " takes %s, not %s.", expected(f, t), typeName(ty))
+		c.fault("Wrong type", " takes %s, not %s.", Expected(f, t), TypeName(ty))
 	}
 }
 
@@ -63,7 +64,7 @@ func (c *converter) fitsObject(ty cty.Type, t *pipeline.Type) bool {
 			return false
 		}
 	}
-	names := sortedKeys(ty.AttributeTypes())
+	names := word.Keys(ty.AttributeTypes())
 	for _, name := range names {
 		if t.Field(name) == nil {
 			return false

@@ -1,4 +1,4 @@
-package hcl
+package value
 
 import (
 	"math"
@@ -48,7 +48,7 @@ func (c *converter) any(v cty.Value, in inherited) any {
 		return n
 	case cty.String:
 		return v.AsString()
-	case fileType:
+	case FileType:
 		return *v.EncapsulatedValue().(*artifacts.File)
 	}
 	panic("hcl: a value of type " + ty.FriendlyName())

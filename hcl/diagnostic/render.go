@@ -1,4 +1,4 @@
-package hcl
+package diagnostic
 
 import (
 	"bufio"
@@ -24,7 +24,7 @@ import (
 //	A stage "evolve" has no attribute "suprnet". Did you mean "supernet"?
 //
 // Sentences are wrapped to the width, unless it is 0; color adds ANSI escapes.
-func (d Diagnostics) Write(w io.Writer, width int, color bool) error {
+func (d List) Write(w io.Writer, width int, color bool) error {
 	b := bufio.NewWriter(w)
 	r := renderer{b, d.files, width, paint(color)}
 	for _, diag := range d.list {
@@ -40,7 +40,7 @@ type renderer struct {
 	paint
 }
 
-// paint reports whether to colour.
+// paint says whether to colour.
 type paint bool
 
 const (

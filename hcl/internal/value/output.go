@@ -1,4 +1,4 @@
-package hcl
+package value
 
 import (
 	"bytes"
@@ -24,7 +24,7 @@ func typeOf(t *pipeline.Type) cty.Type {
 	case pipeline.String:
 		return cty.String
 	case pipeline.File:
-		return fileType
+		return FileType
 	case pipeline.List, pipeline.Map:
 		elem := typeOf(t.Elem)
 		switch {
@@ -44,24 +44,24 @@ func typeOf(t *pipeline.Type) cty.Type {
 	return cty.DynamicPseudoType
 }
 
-// shapes holds the types of outputs' values, so that each is made once.
-type shapes map[*pipeline.Type]cty.Type
+// Shapes holds the types of outputs' values, so that each is made once.
+type Shapes map[*pipeline.Type]cty.Type
 
-// add takes in t and all types within it.
-func (s shapes) add(t *pipeline.Type) {
+// Add takes in t and all types within it.
+func (s Shapes) Add(t *pipeline.Type) {
 	s[t] = typeOf(t)
 	if t.Elem != nil {
-		s.add(t.Elem)
+		s.Add(t.Elem)
 	}
 	for i := range t.Fields {
-		s.add(t.Fields[i].Type)
+		s.Add(t.Fields[i].Type)
 	}
 }
 
-// unknownOutput returns what an output of type t is before its step has run:
+// Unknown returns what an output of type t is before its step has run:
 // an object down to the parts that are certain to be there, and unknown
 // values, marked with the step, below.
-func (s shapes) unknownOutput(t *pipeline.Type, step string) cty.Value {
+func (s Shapes) Unknown(t *pipeline.Type, step string) cty.Value {
 	if t.Kind != pipeline.Object || t.Nullable {
 		return s.unknown(t, step)
 	}
@@ -72,15 +72,15 @@ func (s shapes) unknownOutput(t *pipeline.Type, step string) cty.Value {
 	return cty.ObjectVal(attrs)
 }
 
-func (s shapes) unknownField(f *pipeline.Field, step string) cty.Value {
+func (s Shapes) unknownField(f *pipeline.Field, step string) cty.Value {
 	if f.Required {
-		return s.unknownOutput(f.Type, step)
+		return s.Unknown(f.Type, step)
 	}
 	return s.unknown(f.Type, step)
 }
 
 // unknown returns an unknown value, which is not null unless its type says that it may be.
-func (s shapes) unknown(t *pipeline.Type, step string) cty.Value {
+func (s Shapes) unknown(t *pipeline.Type, step string) cty.Value {
 	v := cty.UnknownVal(s[t])
 	if !t.Nullable && t.Kind != pipeline.Any && t.Kind != pipeline.Cell && s[t] != cty.DynamicPseudoType {
 		v = v.RefineNotNull()
@@ -88,8 +88,8 @@ func (s shapes) unknown(t *pipeline.Type, step string) cty.Value {
 	return v.Mark(waitMark{step: step})
 }
 
-// knownOutput returns a step's output as a value whose leaves carry their origin.
-func (s shapes) knownOutput(raw json.RawMessage, t *pipeline.Type, step string) (cty.Value, error) {
+// Known returns a step's output as a value whose leaves carry their origin.
+func (s Shapes) Known(raw json.RawMessage, t *pipeline.Type, step string) (cty.Value, error) {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
 	var tree any
@@ -99,9 +99,9 @@ func (s shapes) knownOutput(raw json.RawMessage, t *pipeline.Type, step string) 
 	return grower{s, step}.value(tree, t, origin{}), nil
 }
 
-// foreseenOutput returns an output of which only raw is certain, an object without what
+// Foreseen returns an output of which only raw is certain, an object without what
 // is not. Its values wait for the step.
-func (s shapes) foreseenOutput(raw json.RawMessage, t *pipeline.Type, step string) (cty.Value, error) {
+func (s Shapes) Foreseen(raw json.RawMessage, t *pipeline.Type, step string) (cty.Value, error) {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
 	var tree any
@@ -116,7 +116,7 @@ func (g grower) foreseen(tree any, t *pipeline.Type, at origin) cty.Value {
 	object, _ := tree.(map[string]any)
 	if promise, ok := object["$foreseen"]; ok {
 		b, _ := json.Marshal(promise) // which was JSON
-		return cty.UnknownVal(fileType).RefineNotNull().Mark(waitMark{step: g.step}).Mark(promiseMark{promise: string(b)})
+		return cty.UnknownVal(FileType).RefineNotNull().Mark(waitMark{step: g.step}).Mark(promiseMark{promise: string(b)})
 	}
 	part, ok := object["$partial"].(map[string]any)
 	if !ok {
@@ -136,7 +136,7 @@ func (g grower) foreseen(tree any, t *pipeline.Type, at origin) cty.Value {
 
 // grower makes values of a step's output.
 type grower struct {
-	shapes shapes
+	shapes Shapes
 	step   string
 }
 
@@ -262,7 +262,7 @@ func (g grower) cell(v map[string]any, at origin) (cty.Value, bool) {
 	if len(traced.Origins) == 0 {
 		return g.implied(traced.Value, at), true
 	}
-	value := bare(g.implied(traced.Value, at))
+	value := Bare(g.implied(traced.Value, at))
 	for _, o := range traced.Origins {
 		if o.Step == "" {
 			o.Step, o.Output = g.step, at.path

@@ -1,4 +1,4 @@
-package hcl
+package builtin
 
 import (
 	"errors"

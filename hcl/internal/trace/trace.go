@@ -1,29 +1,35 @@
-package hcl
+// Package trace makes expressions whose values say where they came from, and not
+// what chose them.
+package trace
 
 import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+
+	"eyrie/hcl/internal/syntax"
+	"eyrie/hcl/internal/value"
 )
 
-// HCL lets every value that an expression looked at mark its result. For the
-// origin of a number that says too much: in
+// Origins returns an expression that marks its value with the origins of what is in
+// it. HCL lets every value that an expression looked at mark its result, which says
+// too much: in
 //
 //	[for s in front : s.accuracy if s.latency < 0.087]
 //
-// the accuracies do not come from the latencies. trace returns an expression in
-// which conditions, keys and indexes are wrapped so that they say no longer where
-// they came from, and conditionals so that they have the marks of the branch taken.
+// the accuracies do not come from the latencies. Conditions, keys and indexes are
+// wrapped so that they no longer say where they came from, and conditionals so that
+// they have the marks of the branch taken.
 //
 // The expression itself stays as it was parsed, as an editor asks the same tree:
 // nodes on the way to what is wrapped are copied, all others are shared. Most
 // expressions have nothing to wrap, and come back as they are.
-func trace(e hclsyntax.Expression) hclsyntax.Expression {
+func Origins(e hclsyntax.Expression) hclsyntax.Expression {
 	t, _ := traced(e)
 	return t
 }
 
-// traced returns what trace does, and whether that is another node.
+// traced returns what Origins does, and whether that is another node.
 func traced(e hclsyntax.Expression) (_ hclsyntax.Expression, other bool) {
 	switch e := e.(type) {
 	case *hclsyntax.ParenthesesExpr:
@@ -44,11 +50,11 @@ func traced(e hclsyntax.Expression) (_ hclsyntax.Expression, other bool) {
 		}
 	case *hclsyntax.ConditionalExpr:
 		c := *e
-		c.Condition, c.TrueResult, c.FalseResult = selector{trace(e.Condition)}, trace(e.TrueResult), trace(e.FalseResult)
+		c.Condition, c.TrueResult, c.FalseResult = selector{Origins(e.Condition)}, Origins(e.TrueResult), Origins(e.FalseResult)
 		return branch{&c}, true
 	case *hclsyntax.IndexExpr:
 		c := *e
-		c.Collection, c.Key = trace(e.Collection), selector{trace(e.Key)}
+		c.Collection, c.Key = Origins(e.Collection), selector{Origins(e.Key)}
 		return &c, true
 	case *hclsyntax.TupleConsExpr:
 		if exprs, other := tracedAll(e.Exprs); other {
@@ -64,12 +70,12 @@ func traced(e hclsyntax.Expression) (_ hclsyntax.Expression, other bool) {
 		}
 	case *hclsyntax.ForExpr:
 		c := *e
-		c.CollExpr, c.ValExpr = trace(e.CollExpr), trace(e.ValExpr)
+		c.CollExpr, c.ValExpr = Origins(e.CollExpr), Origins(e.ValExpr)
 		if e.KeyExpr != nil {
-			c.KeyExpr = selector{trace(e.KeyExpr)}
+			c.KeyExpr = selector{Origins(e.KeyExpr)}
 		}
 		if e.CondExpr != nil {
-			c.CondExpr = selector{trace(e.CondExpr)}
+			c.CondExpr = selector{Origins(e.CondExpr)}
 		}
 		return &c, true
 	case *hclsyntax.SplatExpr: // whose Item is found in Each by its address, and is never copied
@@ -150,14 +156,14 @@ func tracedKey(e hclsyntax.Expression) (_ hclsyntax.Expression, other bool) {
 	if !ok {
 		return e, false
 	}
-	if _, written := constantKey(key); written {
+	if _, written := syntax.ConstantKey(key); written {
 		return e, false
 	}
 	if _, ok := key.Wrapped.(*hclsyntax.ScopeTraversalExpr); ok {
 		return e, false
 	}
 	c := *key
-	c.Wrapped = selector{trace(key.Wrapped)}
+	c.Wrapped = selector{Origins(key.Wrapped)}
 	return &c, true
 }
 
@@ -167,7 +173,7 @@ type selector struct{ hclsyntax.Expression }
 // Value implements [hclsyntax.Expression].
 func (s selector) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 	v, diags := s.Expression.Value(ctx)
-	return withoutOrigins(v), diags
+	return value.WithoutOrigins(v), diags
 }
 
 // UnwrapExpression lets HCL's static analysis see what is selected by.

@@ -1,4 +1,4 @@
-package hcl
+package value
 
 import (
 	"reflect"
@@ -8,9 +8,9 @@ import (
 	"eyrie/artifacts"
 )
 
-// fileType is the type of outputs that are files: opaque handles, which an
+// FileType is the type of outputs that are files: opaque handles, which an
 // expression can hand on but not look into. Two are equal when their contents are.
-var fileType = cty.CapsuleWithOps("file", reflect.TypeFor[artifacts.File](), &cty.CapsuleOps{
+var FileType = cty.CapsuleWithOps("file", reflect.TypeFor[artifacts.File](), &cty.CapsuleOps{
 	GoString:     func(v any) string { return "file " + v.(*artifacts.File).Digest.String() },
 	TypeGoString: func(reflect.Type) string { return "file" },
 	RawEquals: func(a, b any) bool {
@@ -20,4 +20,4 @@ var fileType = cty.CapsuleWithOps("file", reflect.TypeFor[artifacts.File](), &ct
 	HashKey: func(v any) string { return v.(*artifacts.File).Digest.String() },
 })
 
-func fileVal(f artifacts.File) cty.Value { return cty.CapsuleVal(fileType, &f) }
+func fileVal(f artifacts.File) cty.Value { return cty.CapsuleVal(FileType, &f) }

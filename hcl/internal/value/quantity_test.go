@@ -1,6 +1,7 @@
-package hcl
+package value
 
 import (
+	"eyrie/hcl/internal/word"
 	"fmt"
 	"math/big"
 	"math/rand/v2"
@@ -91,7 +92,7 @@ func TestQuantityExact(t *testing.T) {
 	}
 	for range 20000 {
 		unit := []string{"s", "bytes", "J"}[rng.IntN(3)]
-		suffixes := sortedKeys(units[unit])
+		suffixes := word.Keys(units[unit])
 		suffix := suffixes[rng.IntN(len(suffixes))]
 		number := strconv.FormatUint(rng.Uint64()>>rng.IntN(64), 10)
 		if rng.IntN(2) == 0 {

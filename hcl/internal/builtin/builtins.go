@@ -1,18 +1,15 @@
-package hcl
+package builtin
 
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"sync"
-	"unicode/utf8"
 
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 	"github.com/zclconf/go-cty/cty/function"
 	"github.com/zclconf/go-cty/cty/function/stdlib"
 
+	"eyrie/hcl/internal/value"
 	"eyrie/pipeline"
 )
 
@@ -35,7 +32,7 @@ func originFunc(kind pipeline.Provenance) function.Function {
 			if !source.IsKnown() {
 				return cty.UnknownVal(args[0].Type()), nil
 			}
-			return markLeaves(args[0], pipeline.Origin{Kind: kind, Source: source.AsString()})
+			return value.MarkLeaves(args[0], pipeline.Origin{Kind: kind, Source: source.AsString()})
 		},
 	})
 }
@@ -47,7 +44,7 @@ var lengthFunc = function.New(&function.Spec{
 		if ty == cty.String || ty == cty.DynamicPseudoType || ty.IsCollectionType() || ty.IsTupleType() || ty.IsObjectType() {
 			return cty.Number, nil
 		}
-		return cty.NilType, function.NewArgErrorf(0, "%s has no length", typeName(ty))
+		return cty.NilType, function.NewArgErrorf(0, "%s has no length", value.TypeName(ty))
 	},
 	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 		v, marks := args[0].Unmark()
@@ -71,7 +68,7 @@ var indexFunc = function.New(&function.Spec{
 	},
 	Type: func(args []cty.Value) (cty.Type, error) {
 		if ty := args[0].Type(); !ty.IsListType() && !ty.IsTupleType() {
-			return cty.NilType, function.NewArgErrorf(0, "must be a list, not %s", typeName(ty))
+			return cty.NilType, function.NewArgErrorf(0, "must be a list, not %s", value.TypeName(ty))
 		}
 		return cty.Number, nil
 	},
@@ -135,76 +132,10 @@ func toFunc(want cty.Type) function.Function {
 		Type: func(args []cty.Value) (cty.Type, error) {
 			v, err := convert.Convert(args[0], want)
 			if err != nil {
-				c := converter{sensitive: args[0].HasMarkDeep(sensitiveMark{})}
-				return cty.NilType, function.NewArgErrorf(0, "%s cannot be converted to %s", c.describe(bare(args[0])), typeExpr(want))
+				return cty.NilType, function.NewArgErrorf(0, "%s cannot be converted to %s", value.Describe(value.Bare(args[0]), value.HoldsSensitive(args[0])), value.TypeExpr(want))
 			}
 			return v.Type(), nil
 		},
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) { return convert.Convert(args[0], want) },
-	})
-}
-
-// files reads each file once, so that an expression has the same value
-// whenever it is evaluated.
-type files struct {
-	dir string
-	mu  sync.Mutex
-	all map[string]content
-}
-
-type content struct {
-	text string
-	err  error
-}
-
-func newFiles(dir string) *files { return &files{dir: dir, all: make(map[string]content)} }
-
-func (f *files) path(name string) string {
-	if filepath.IsAbs(name) {
-		return name
-	}
-	return filepath.Join(f.dir, name)
-}
-
-func (f *files) read(name string) (string, error) {
-	path := f.path(name)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if c, ok := f.all[path]; ok {
-		return c.text, c.err
-	}
-	b, err := os.ReadFile(path)
-	if err == nil && !utf8.Valid(b) {
-		err = errors.New("the file is not UTF-8 text; a stage can take it as a file, by its path")
-	}
-	c := content{string(b), err}
-	f.all[path] = c
-	return c.text, c.err
-}
-
-func (f *files) fileFunc() function.Function {
-	return function.New(&function.Spec{
-		Params: []function.Parameter{{Name: "path", Type: cty.String}},
-		Type:   function.StaticReturnType(cty.String),
-		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-			text, err := f.read(args[0].AsString())
-			if errors.Is(err, os.ErrNotExist) {
-				return cty.NilVal, function.NewArgErrorf(0, "there is no file %s%s", f.path(args[0].AsString()), nearby(f.path(args[0].AsString())))
-			} else if err != nil {
-				return cty.NilVal, function.NewArgError(0, err)
-			}
-			return cty.StringVal(text), nil
-		},
-	})
-}
-
-func (f *files) existsFunc() function.Function {
-	return function.New(&function.Spec{
-		Params: []function.Parameter{{Name: "path", Type: cty.String}},
-		Type:   function.StaticReturnType(cty.Bool),
-		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-			_, err := os.Stat(f.path(args[0].AsString()))
-			return cty.BoolVal(err == nil), nil
-		},
 	})
 }

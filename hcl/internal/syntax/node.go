@@ -1,0 +1,94 @@
+package syntax
+
+import (
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+
+	"eyrie/pipeline/mistake"
+)
+
+// InOrder returns attributes in the order of the text.
+func InOrder(attrs hclsyntax.Attributes) []*hclsyntax.Attribute {
+	all := make([]*hclsyntax.Attribute, 0, len(attrs))
+	for _, a := range attrs {
+		all = append(all, a)
+	}
+	slices.SortFunc(all, func(a, b *hclsyntax.Attribute) int { return a.SrcRange.Start.Byte - b.SrcRange.Start.Byte })
+	return all
+}
+
+// Literal reports, cheaply, whether an expression is a plain number, bool or string.
+func Literal(e hclsyntax.Expression) bool {
+	switch e := e.(type) {
+	case *hclsyntax.LiteralValueExpr:
+		return true
+	case *hclsyntax.TemplateExpr:
+		return e.IsStringLiteral()
+	}
+	return false
+}
+
+// ConstantKey returns the key of an object's item, where that is written out.
+func ConstantKey(e hclsyntax.Expression) (string, bool) {
+	if k, ok := e.(*hclsyntax.ObjectConsKeyExpr); ok {
+		if word := hcl.ExprAsKeyword(k.Wrapped); word != "" {
+			return word, true
+		}
+		e = k.Wrapped
+	}
+	if !Literal(e) {
+		return "", false
+	}
+	v, _ := e.Value(nil)
+	if v.Type() != cty.String || v.IsNull() || !v.IsKnown() {
+		return "", false
+	}
+	return v.AsString(), true
+}
+
+// Inner follows a path, whose first step is the attribute's own name, into an
+// expression as far as that is written out: to the value there, or to its name.
+func Inner(e hclsyntax.Expression, p mistake.Path, name bool) hclsyntax.Expression {
+	for i := 1; i < len(p); i++ {
+		key, value := child(e, p[i])
+		if value == nil {
+			break
+		}
+		if name && i == len(p)-1 {
+			return key
+		}
+		e = value
+	}
+	return e
+}
+
+func child(e hclsyntax.Expression, step mistake.Step) (key, value hclsyntax.Expression) {
+	switch e := e.(type) {
+	case *hclsyntax.ParenthesesExpr:
+		return child(e.Expression, step)
+	case *hclsyntax.TupleConsExpr:
+		if i := step.Index; step.Name == "" && 0 <= i && i < len(e.Exprs) {
+			return e.Exprs[i], e.Exprs[i]
+		}
+	case *hclsyntax.ObjectConsExpr:
+		for _, item := range e.Items {
+			if name, ok := ConstantKey(item.KeyExpr); ok && name == step.Name {
+				return item.KeyExpr, item.ValueExpr
+			}
+		}
+	}
+	return nil, nil
+}
+
+// IsScalar reports whether an expression is a number, true, false or null.
+func IsScalar(e hclsyntax.Expression) bool {
+	negative := false
+	if minus, ok := e.(*hclsyntax.UnaryOpExpr); ok && minus.Op == hclsyntax.OpNegate {
+		e, negative = minus.Val, true
+	}
+	literal, ok := e.(*hclsyntax.LiteralValueExpr)
+	return ok && (!negative || literal.Val.Type() == cty.Number)
+}

@@ -1,0 +1,68 @@
+// Package syntax reads the text of recipes, and finds what is written where in the
+// trees that the parser makes of it. It never changes these trees.
+package syntax
+
+import (
+	"bytes"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// Parse parses a file. Of text with mistakes it returns what can be read, without a
+// body where that is nothing.
+func Parse(src []byte, filename string) (*hcl.File, hcl.Diagnostics) {
+	if diag := TooDeep(src, filename); diag != nil {
+		return &hcl.File{Bytes: src}, hcl.Diagnostics{diag}
+	}
+	file, diags := hclsyntax.ParseConfig(src, filename, hcl.InitialPos)
+	return file, withoutCascade(diags)
+}
+
+// Body returns a file's body, nil where nothing of it could be read.
+func Body(f *hcl.File) *hclsyntax.Body {
+	body, _ := f.Body.(*hclsyntax.Body)
+	return body
+}
+
+// NotText returns the first line that has a zero byte, or one that is part of no
+// character in UTF-8, if there is any.
+func NotText(src []byte) (line int, bad bool) {
+	if utf8.Valid(src) && bytes.IndexByte(src, 0) < 0 {
+		return 0, false
+	}
+	at := 0
+	for {
+		r, size := utf8.DecodeRune(src[at:])
+		if r == 0 || r == utf8.RuneError && size == 1 {
+			return 1 + bytes.Count(src[:at], []byte("\n")), true
+		}
+		at += size
+	}
+}
+
+// withoutCascade leaves out what follows from a quote that is missing: the
+// parser takes all the rest of the file for a string, and objects to each line.
+func withoutCascade(diags hcl.Diagnostics) hcl.Diagnostics {
+	i := slices.IndexFunc(diags, func(d *hcl.Diagnostic) bool { return d.Summary == "Invalid multi-line string" })
+	if i < 0 {
+		return diags
+	}
+	diags[i].Summary = "Unclosed string"
+	diags[i].Detail = "A quote is missing at the end. Text of several lines is written between <<-END and END; \\n is a line's end within quotes."
+	return diags[:i+1]
+}
+
+// ParseExpression parses an expression, or says what is wrong first.
+func ParseExpression(text, source string) (hclsyntax.Expression, *hcl.Diagnostic) {
+	if diag := TooDeep([]byte(text), source); diag != nil {
+		return nil, diag
+	}
+	e, diags := hclsyntax.ParseExpression([]byte(text), source, hcl.InitialPos)
+	if diags.HasErrors() {
+		return nil, diags[0]
+	}
+	return e, nil
+}
