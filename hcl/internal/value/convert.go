@@ -69,7 +69,11 @@ type converter struct {
 }
 
 func (c *converter) result(tree any) Result {
-	return Result{tree, c.parts, word.Keys(c.waits), c.blind, c.null, c.broken, c.sensitive, sortOrigins(c.origins), c.faults}
+	r := Result{tree, c.parts, nil, c.blind, c.null, c.broken, c.sensitive, sortOrigins(c.origins), c.faults}
+	if len(c.waits) > 0 {
+		r.Waits = word.Keys(c.waits)
+	}
+	return r
 }
 
 // enter and leave keep track of which part of the value is being converted.
