@@ -12,6 +12,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"eyrie/hcl/internal/builtin"
+	"eyrie/hcl/internal/grammar"
 	"eyrie/hcl/internal/syntax"
 	"eyrie/hcl/internal/value"
 	"eyrie/hcl/internal/word"
@@ -36,13 +37,7 @@ type Options struct {
 // names) and looks whether files that stages take exist, all through opt.Files. It
 // does nothing else.
 func Load(path string, opt Options) (*pipeline.Recipe, Diagnostics) {
-	m := newModule(opt)
-	r := m.load(path)
-	diags := m.diagnostics()
-	if diags.HasErrors() {
-		return nil, diags
-	}
-	return r, diags
+	return Open(path, opt).Recipe()
 }
 
 // load reads the recipe at path as far as its mistakes, which it reports, allow.
@@ -67,10 +62,11 @@ func (m *module) load(path string) *pipeline.Recipe {
 type module struct {
 	opt     Options
 	types   map[string]*pipeline.Stage
-	shapes  value.Shapes     // of the types' outputs
-	dir     source.Directory // of the recipe
-	files   map[string]*hcl.File
-	partial bool // a file could not be read to its end
+	shapes  value.Shapes         // of the types' outputs
+	dir     source.Directory     // of the recipe
+	names   []string             // of the recipe's files
+	files   map[string]*hcl.File // those, and others that diagnostics are about
+	partial bool                 // a file could not be read to its end
 	diags   hcl.Diagnostics
 
 	bodies     []*hclsyntax.Body
@@ -128,6 +124,7 @@ func (m *module) read(path string) {
 	case len(names) == 0:
 		m.report(nil, "Not a recipe", "The directory %s has no *.hcl files.", path)
 	}
+	m.names = names
 	for _, name := range names {
 		if body := m.parse(name); body != nil {
 			m.bodies = append(m.bodies, body)
@@ -188,7 +185,7 @@ func (m *module) parse(name string) *hclsyntax.Body {
 	m.files[name] = file
 	m.diags = append(m.diags, diags...)
 	m.partial = m.partial || diags.HasErrors()
-	return syntax.Body(file)
+	return syntax.BodyOf(file)
 }
 
 // declare collects the blocks, so that what follows can refer to any of them.
@@ -203,7 +200,7 @@ func (m *module) declare() {
 	}
 }
 
-var blockTypes = []string{"variable", "locals", "stage", "output"}
+var blockTypes = grammar.Types()
 
 func (m *module) declareBlock(b *hclsyntax.Block) {
 	switch b.Type {

@@ -6,14 +6,15 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
+	"eyrie/hcl/internal/grammar"
 	"eyrie/hcl/internal/syntax"
 	"eyrie/pipeline"
 )
 
 // Fields of what every stage takes besides its own attributes.
 var (
-	retryField   = pipeline.Field{Name: "retry", Type: &pipeline.Type{Kind: pipeline.Integer}, Min: new(float64)}
-	timeoutField = pipeline.Field{Name: "timeout", Type: &pipeline.Type{Kind: pipeline.Number}, Unit: "s", Min: new(float64)}
+	retryField   = grammar.Of("stage").Body.Field("retry")
+	timeoutField = grammar.Of("stage").Body.Field("timeout")
 )
 
 // readResources reads what a step takes of the machine: any named numbers. That

@@ -2,6 +2,7 @@ package hcl
 
 import (
 	"eyrie/hcl/diagnostic"
+	"eyrie/hcl/internal/grammar"
 	"eyrie/hcl/internal/syntax"
 	"eyrie/hcl/internal/trace"
 	"eyrie/hcl/internal/word"
@@ -84,8 +85,6 @@ type compiler struct {
 	out *expr
 }
 
-var roots = []string{"var", "local", "stage", "path", "each"}
-
 // reference notes or reports one reference.
 func (c compiler) reference(r syntax.Reference) {
 	root, name, at := r.Root(), r.Name(), r.Traversal.SourceRange()
@@ -129,13 +128,15 @@ func (c compiler) reference(r syntax.Reference) {
 	}
 }
 
-var completions = map[string]string{
-	"var":   "var.NAME, one of the recipe's variables",
-	"local": "local.NAME, one of the recipe's locals",
-	"stage": "stage.NAME.OUTPUT, an output of one of the recipe's stages",
-	"path":  "path.recipe, the directory of the recipe",
-	"each":  "each.key or each.value",
-}
+// roots are what references begin with, and completions how they go on.
+var roots, completions = func() (names []string, goesOn map[string]string) {
+	goesOn = make(map[string]string)
+	for _, r := range grammar.Roots {
+		names = append(names, r.Name)
+		goesOn[r.Name] = r.GoesOn
+	}
+	return names, goesOn
+}()
 
 func (c compiler) eachRef(r syntax.Reference, name string, at hcl.Range) {
 	switch {

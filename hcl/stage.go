@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"eyrie/hcl/diagnostic"
+	"eyrie/hcl/internal/grammar"
 	"eyrie/hcl/internal/syntax"
 	"eyrie/hcl/internal/value"
 	"eyrie/hcl/internal/word"
@@ -93,9 +94,9 @@ func (m *module) readStage(s *stage) {
 		case "depends_on":
 			s.dependsOn = m.dependencies(a.Expr, in)
 		case "retry":
-			s.retry = m.attribute(a.Expr, a.NameRange, &retryField, in)
+			s.retry = m.attribute(a.Expr, a.NameRange, retryField, in)
 		case "timeout":
-			s.timeout = m.attribute(a.Expr, a.NameRange, &timeoutField, in)
+			s.timeout = m.attribute(a.Expr, a.NameRange, timeoutField, in)
 		case "resources":
 			m.readResources(s, a.Expr, in)
 		default:
@@ -117,7 +118,7 @@ func (m *module) attribute(e hclsyntax.Expression, at hcl.Range, f *pipeline.Fie
 }
 
 // commonAttributes are those of every stage.
-var commonAttributes = []string{"for_each", "when", "depends_on", "retry", "timeout", "resources"}
+var commonAttributes = value.FieldNames(grammar.Of("stage").Body)
 
 func (m *module) readAttribute(s *stage, name string, e hclsyntax.Expression, at hcl.Range, in place) {
 	if s.kind == nil {

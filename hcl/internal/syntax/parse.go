@@ -21,8 +21,8 @@ func Parse(src []byte, filename string) (*hcl.File, hcl.Diagnostics) {
 	return file, withoutCascade(diags)
 }
 
-// Body returns a file's body, nil where nothing of it could be read.
-func Body(f *hcl.File) *hclsyntax.Body {
+// BodyOf returns a file's body, nil where nothing of it could be read.
+func BodyOf(f *hcl.File) *hclsyntax.Body {
 	body, _ := f.Body.(*hclsyntax.Body)
 	return body
 }

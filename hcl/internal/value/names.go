@@ -71,13 +71,21 @@ func Describe(v cty.Value, sensitive bool) string {
 		return fmt.Sprintf("the string %q", s)
 	}
 	if ty == cty.Number {
-		n := v.AsBigFloat()
-		if e := n.MantExp(nil); e > 1100 || e < -1100 {
-			return "a number" // whose digits would take long to find
+		if digits := digits(v); digits != "" {
+			return "the number " + digits
 		}
-		return "the number " + n.Text('g', 20)
+		return "a number"
 	}
 	return TextOf(v)
+}
+
+// digits writes a number, unless its digits would take long to find.
+func digits(v cty.Value) string {
+	n := v.AsBigFloat()
+	if e := n.MantExp(nil); e > 1100 || e < -1100 {
+		return ""
+	}
+	return n.Text('g', 20)
 }
 
 // TypeName names a type in an author's words, with its article.

@@ -1,0 +1,135 @@
+// Package editor answers what an editor asks about a recipe: what it declares, where
+// that is used, what stands at a place, and what may be written there. It answers for
+// recipes with mistakes as well, as those are the ones that people edit.
+//
+// Places are as HCL counts them: lines and columns from 1, bytes from 0, a column for
+// each character as people see it (a grapheme cluster). The byte of a place decides;
+// [Index.Position] finds it for a line and column. An editor that counts UTF-16 units,
+// as the language server protocol does, finds the byte in its own text.
+package editor
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+
+	"eyrie/hcl/diagnostic"
+	"eyrie/hcl/internal/syntax"
+	"eyrie/pipeline"
+)
+
+// Range and Position are those of diagnostics.
+type (
+	Range    = diagnostic.Range
+	Position = diagnostic.Position
+)
+
+// Evaluator evaluates expressions as far as that is possible before anything runs.
+type Evaluator interface {
+	// Value returns what an expression comes to in the first instance of a stage, or for
+	// "" outside of any. Where it has a mistake, that is not known.
+	Value(e hclsyntax.Expression, stage string) cty.Value
+	// Instances returns the keys of a stage's instances.
+	Instances(stage string) []string
+}
+
+// Index answers questions about one recipe. Its methods may be called concurrently.
+type Index struct {
+	files map[string]*hcl.File
+	types map[string]*pipeline.Stage
+	eval  Evaluator
+
+	once     sync.Once // guards what is found in the trees
+	declared []*declaration
+	targets  map[target]*declaration
+	uses     []use
+
+	mu     sync.Mutex
+	tokens map[string]*syntax.Tokens
+}
+
+// New returns the index of a recipe that consists of these files, by the names that
+// ranges have.
+func New(files map[string]*hcl.File, types map[string]*pipeline.Stage, eval Evaluator) *Index {
+	return &Index{files: files, types: types, eval: eval}
+}
+
+// Position returns the place in a file at a line and column.
+func (x *Index) Position(file string, line, column int) Position {
+	f := x.files[file]
+	if f == nil {
+		return Position{Line: 1, Column: 1}
+	}
+	return Position(syntax.Position(f.Bytes, syntax.Offset(f.Bytes, line, column)))
+}
+
+// rangeOf returns a part of a file by its bytes.
+func (x *Index) rangeOf(file string, begin, end int) Range {
+	src := x.files[file].Bytes
+	return Range{File: file, Start: Position(syntax.Position(src, begin)), End: Position(syntax.Position(src, end))}
+}
+
+// cursor is a place in a recipe.
+type cursor struct {
+	*syntax.Cursor
+	x     *Index
+	file  string
+	stage string // the stage around it, "" where there is none
+}
+
+func (x *Index) cursor(file string, at Position) *cursor {
+	f := x.files[file]
+	if f == nil {
+		return nil
+	}
+	x.once.Do(x.find)
+	c := &cursor{x.lex(file).At(at.Byte), x, file, ""}
+	if block := c.block(); block != nil && block.Type == "stage" && len(block.Labels) == 2 {
+		c.stage = block.Labels[1]
+	}
+	return c
+}
+
+func (x *Index) lex(file string) *syntax.Tokens {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	tokens, ok := x.tokens[file]
+	if !ok {
+		if x.tokens == nil {
+			x.tokens = make(map[string]*syntax.Tokens)
+		}
+		tokens = syntax.Lex(x.files[file].Bytes, file)
+		x.tokens[file] = tokens
+	}
+	return tokens
+}
+
+// block returns the recipe's block around the cursor, nil where there is none.
+func (c *cursor) block() *syntax.Frame {
+	if len(c.Frames) > 1 && c.Frames[1].Kind == syntax.Body {
+		return c.Frames[1]
+	}
+	return nil
+}
+
+// at returns the range of the word at the cursor.
+func (c *cursor) at() Range { return c.x.rangeOf(c.file, c.Start, c.End) }
+
+// inOrder compares ranges by file and place.
+func inOrder(a, b Range) int {
+	return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Start.Byte, b.Start.Byte))
+}
+
+// sortedNames returns the names of the files that could be read.
+func (x *Index) sortedNames() []string {
+	var names []string
+	for name := range x.files {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}

@@ -1,0 +1,249 @@
+package editor
+
+import (
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"eyrie/hcl/diagnostic"
+	"eyrie/hcl/internal/syntax"
+	"eyrie/hcl/internal/value"
+	"eyrie/pipeline"
+)
+
+// Kind is what a name, or what may be written, is.
+type Kind string
+
+// The kinds of names that a recipe declares.
+const (
+	Variable Kind = "variable"
+	Local    Kind = "local"
+	Stage    Kind = "stage"
+	Output   Kind = "output"
+	Each     Kind = "each" // a stage's for_each; not among [Index.Symbols]
+)
+
+// Symbol is a name that a recipe declares.
+type Symbol struct {
+	Kind   Kind
+	Name   string
+	Detail string // a stage's type; the type of others, where that is known
+	Doc    string // its description
+	Range  Range  // all of it
+	At     Range  // its name, without quotes
+}
+
+// declaration is a symbol with what is written for it.
+type declaration struct {
+	Symbol
+	block   *hclsyntax.Block     // nil of a local
+	expr    hclsyntax.Expression // a local's or output's value, a variable's default, what for_each is
+	forEach *hclsyntax.Attribute // of a stage
+	typ     *pipeline.Stage      // of a stage, nil where there is no such type
+}
+
+// target is what a reference may lead to.
+type target struct {
+	kind Kind
+	name string // for Each, the stage's
+}
+
+// use is a reference to a declaration.
+type use struct {
+	at Range // the name
+	to *declaration
+}
+
+// Symbols returns what the recipe declares, file by file in the order of the text. Names
+// that are declared twice are there twice.
+func (x *Index) Symbols() []Symbol {
+	x.once.Do(x.find)
+	var all []Symbol
+	for _, d := range x.declared {
+		if d.Kind != Each {
+			all = append(all, x.detailed(d))
+		}
+	}
+	return all
+}
+
+// detailed returns a declaration's symbol with its type.
+func (x *Index) detailed(d *declaration) Symbol {
+	s := d.Symbol
+	if s.Detail == "" && d.expr != nil {
+		s.Detail = value.TypeExpr(x.eval.Value(d.expr, "").Type())
+	}
+	return s
+}
+
+// Definition returns what the reference at a place refers to. At the name in a
+// declaration, that is the declaration itself.
+func (x *Index) Definition(file string, at Position) (Symbol, bool) {
+	if d := x.definition(x.cursor(file, at), at); d != nil {
+		return x.detailed(d), true
+	}
+	return Symbol{}, false
+}
+
+// References returns where the symbol at a place is referred to: the names there, in
+// every file of the recipe, without that in its declaration.
+func (x *Index) References(file string, at Position) []Range {
+	d := x.definition(x.cursor(file, at), at)
+	if d == nil {
+		return nil
+	}
+	var all []Range
+	for _, u := range x.uses {
+		if u.to == d {
+			all = append(all, u.at)
+		}
+	}
+	return all
+}
+
+func (x *Index) definition(c *cursor, at Position) *declaration {
+	if c == nil {
+		return nil
+	}
+	for _, d := range x.declared {
+		if d.At.File == c.file && d.At.Start.Byte <= at.Byte && at.Byte <= d.At.End.Byte && d.Kind != Each {
+			return x.first(d)
+		}
+	}
+	if root, name := c.reference(); name != "" {
+		return x.target(root, name, c.stage)
+	}
+	return nil
+}
+
+// first returns the declaration that references to the name of d lead to.
+func (x *Index) first(d *declaration) *declaration {
+	if t := x.targets[target{d.Kind, d.Name}]; t != nil {
+		return t
+	}
+	return d
+}
+
+// target returns what root.name refers to within a stage, "" outside of any; nil for
+// what does not exist.
+func (x *Index) target(root, name, stage string) *declaration {
+	switch root {
+	case "var":
+		return x.targets[target{Variable, name}]
+	case "local":
+		return x.targets[target{Local, name}]
+	case "stage":
+		return x.targets[target{Stage, name}]
+	case "each":
+		return x.targets[target{Each, stage}]
+	}
+	return nil
+}
+
+// find finds what the recipe's trees declare and refer to.
+func (x *Index) find() {
+	x.targets = make(map[target]*declaration)
+	for _, file := range x.sortedNames() {
+		body := syntax.BodyOf(x.files[file])
+		if body == nil {
+			continue
+		}
+		begin := len(x.declared)
+		for _, b := range body.Blocks {
+			x.declare(b)
+		}
+		slices.SortStableFunc(x.declared[begin:], func(a, b *declaration) int { return inOrder(a.At, b.At) })
+	}
+	for _, d := range x.declared {
+		t := target{d.Kind, d.Name}
+		if x.targets[t] == nil && d.Kind != Output { // which nothing can refer to
+			x.targets[t] = d
+		}
+	}
+	for _, file := range x.sortedNames() {
+		if body := syntax.BodyOf(x.files[file]); body != nil {
+			for _, b := range body.Blocks {
+				x.findUses(b, b.Body)
+			}
+		}
+	}
+	slices.SortFunc(x.uses, func(a, b use) int { return inOrder(a.at, b.at) })
+}
+
+func (x *Index) declare(b *hclsyntax.Block) {
+	n := len(b.Labels)
+	switch {
+	case b.Type == "variable" && n == 1:
+		d := x.block(Variable, b)
+		d.expr = expression(b.Body, "default")
+		if typ := expression(b.Body, "type"); typ != nil {
+			d.Detail = string(typ.Range().SliceBytes(x.files[d.Range.File].Bytes))
+		}
+	case b.Type == "output" && n == 1:
+		x.block(Output, b).expr = expression(b.Body, "value")
+	case b.Type == "locals":
+		for _, a := range b.Body.Attributes {
+			x.declared = append(x.declared, &declaration{Symbol: Symbol{Kind: Local, Name: a.Name,
+				Range: diagnostic.RangeOf(a.SrcRange), At: diagnostic.RangeOf(a.NameRange)}, expr: a.Expr})
+		}
+	case b.Type == "stage" && n == 2:
+		d := x.block(Stage, b)
+		d.Detail, d.typ = b.Labels[0], x.types[b.Labels[0]]
+		if d.forEach = b.Body.Attributes["for_each"]; d.forEach != nil {
+			x.declared = append(x.declared, &declaration{Symbol: Symbol{Kind: Each, Name: d.Name,
+				Range: diagnostic.RangeOf(d.forEach.SrcRange), At: diagnostic.RangeOf(d.forEach.NameRange)}, expr: d.forEach.Expr})
+		}
+	}
+}
+
+// block adds the declaration of a block whose last label is its name.
+func (x *Index) block(k Kind, b *hclsyntax.Block) *declaration {
+	last := len(b.Labels) - 1
+	d := &declaration{block: b, Symbol: Symbol{Kind: k, Name: b.Labels[last], Range: diagnostic.RangeOf(b.Range()),
+		At: diagnostic.RangeOf(unquoted(b.LabelRanges[last], b.Labels[last]))}}
+	d.Range.End = Position(b.Body.SrcRange.End)
+	if e := expression(b.Body, "description"); e != nil {
+		if v := value.Bare(x.eval.Value(e, "")); v.IsKnown() && !v.IsNull() && v.Type().IsPrimitiveType() {
+			d.Doc = value.TextOf(v)
+		}
+	}
+	x.declared = append(x.declared, d)
+	return d
+}
+
+// unquoted returns a label's range without its quotes.
+func unquoted(r hcl.Range, label string) hcl.Range {
+	if r.End.Byte-r.Start.Byte == len(label)+2 {
+		r.Start.Byte, r.Start.Column = r.Start.Byte+1, r.Start.Column+1
+		r.End.Byte, r.End.Column = r.End.Byte-1, r.End.Column-1
+	}
+	return r
+}
+
+// expression returns what is written for an attribute, nil where that is nothing.
+func expression(b *hclsyntax.Body, name string) hclsyntax.Expression {
+	if a := b.Attributes[name]; a != nil {
+		return a.Expr
+	}
+	return nil
+}
+
+// findUses finds the references in a body within a block of the recipe.
+func (x *Index) findUses(top *hclsyntax.Block, body *hclsyntax.Body) {
+	stage := ""
+	if top.Type == "stage" && len(top.Labels) == 2 {
+		stage = top.Labels[1]
+	}
+	for _, a := range body.Attributes {
+		refs, _ := syntax.Scan(a.Expr)
+		for _, r := range refs {
+			if d := x.target(r.Root(), r.Name(), stage); d != nil && r.Name() != "" {
+				x.uses = append(x.uses, use{diagnostic.RangeOf(r.NameRange()), d})
+			}
+		}
+	}
+	for _, b := range body.Blocks {
+		x.findUses(top, b.Body)
+	}
+}

@@ -1,0 +1,86 @@
+// Package grammar says which blocks a recipe has, and which attributes those have that
+// are the same in every recipe.
+package grammar
+
+import "eyrie/pipeline"
+
+// Block is a kind of block of a recipe.
+type Block struct {
+	Type   string
+	Labels []string // what they are: TYPE, NAME
+	Doc    string
+	Body   *pipeline.Type // its attributes and blocks; of a stage, those that every stage has
+}
+
+// Blocks are all of them.
+var Blocks = []Block{
+	{"variable", []string{"NAME"}, "A value that is given from outside: by --var, a --var-file or the environment.", object(
+		pipeline.Field{Name: "type", Doc: "what it holds: string, number, bool, list(number), object({ a = string }) …", Type: anything},
+		pipeline.Field{Name: "default", Doc: "its value where none is given; without it, one must be", Type: anything},
+		pipeline.Field{Name: "description", Doc: "what it is, for people", Type: text},
+		pipeline.Field{Name: "sensitive", Doc: "it must not be shown", Type: truth},
+		pipeline.Field{Name: "validation", Doc: "a condition on its value", Type: list(object(
+			pipeline.Field{Name: "condition", Doc: "true for good values", Type: truth, Required: true},
+			pipeline.Field{Name: "error_message", Doc: "what to say of others", Type: text, Required: true},
+		))},
+	)},
+	{"locals", nil, "Named expressions: local.NAME.", object()},
+	{"stage", []string{"TYPE", "NAME"}, "A step of the recipe, or with for_each one for each element.", object(
+		pipeline.Field{Name: "for_each", Doc: "a map, a set or a list of unique strings: makes a step for each element", Type: anything},
+		pipeline.Field{Name: "when", Doc: "false leaves the step out", Type: truth},
+		pipeline.Field{Name: "depends_on", Doc: "stages that must be done before, though no attribute refers to them", Type: anything},
+		pipeline.Field{Name: "retry", Doc: "how often it is tried again after a failure", Type: &pipeline.Type{Kind: pipeline.Integer}, Min: new(float64)},
+		pipeline.Field{Name: "timeout", Doc: "how long an attempt may take", Type: number, Unit: "s", Min: new(float64)},
+		pipeline.Field{Name: "resources", Doc: "what it takes of the machine while it runs: cpus, gpus, memory, or others by name", Type: object(
+			pipeline.Field{Name: "cpus", Doc: "processor cores", Type: number, Min: new(float64)},
+			pipeline.Field{Name: "gpus", Doc: "GPUs, or a part of one", Type: number, Min: new(float64)},
+			pipeline.Field{Name: "memory", Doc: "main memory", Type: number, Unit: "bytes", Min: new(float64)},
+		)},
+	)},
+	{"output", []string{"NAME"}, "A result of the recipe, shown after a run.", object(
+		pipeline.Field{Name: "value", Doc: "what it is", Type: anything, Required: true},
+		pipeline.Field{Name: "description", Doc: "what it means, for people", Type: text},
+		pipeline.Field{Name: "sensitive", Doc: "it must not be shown unless it is asked for by name", Type: truth},
+	)},
+}
+
+var (
+	anything = &pipeline.Type{Kind: pipeline.Any}
+	text     = &pipeline.Type{Kind: pipeline.String}
+	truth    = &pipeline.Type{Kind: pipeline.Bool}
+	number   = &pipeline.Type{Kind: pipeline.Number}
+)
+
+func object(fields ...pipeline.Field) *pipeline.Type {
+	return &pipeline.Type{Kind: pipeline.Object, Fields: fields}
+}
+
+func list(of *pipeline.Type) *pipeline.Type { return &pipeline.Type{Kind: pipeline.List, Elem: of} }
+
+// Of returns the kind of block of this type, nil when there is none.
+func Of(kind string) *Block {
+	for i := range Blocks {
+		if Blocks[i].Type == kind {
+			return &Blocks[i]
+		}
+	}
+	return nil
+}
+
+// Types returns the types of blocks.
+func Types() []string {
+	var all []string
+	for _, b := range Blocks {
+		all = append(all, b.Type)
+	}
+	return all
+}
+
+// Roots are what references begin with, and how they go on.
+var Roots = []struct{ Name, GoesOn, Doc string }{
+	{"var", "var.NAME, one of the recipe's variables", "The recipe's variables."},
+	{"local", "local.NAME, one of the recipe's locals", "The recipe's locals."},
+	{"stage", "stage.NAME.OUTPUT, an output of one of the recipe's stages", "The outputs of the recipe's stages."},
+	{"path", "path.recipe, the directory of the recipe", "path.recipe is the directory of the recipe."},
+	{"each", "each.key or each.value", "The element of for_each that the step is for: each.key, each.value."},
+}
