@@ -2,6 +2,7 @@ package editor
 
 import (
 	"slices"
+	"sync"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -41,6 +42,9 @@ type declaration struct {
 	expr    hclsyntax.Expression // a local's or output's value, a variable's default, what for_each is
 	forEach *hclsyntax.Attribute // of a stage
 	typ     *pipeline.Stage      // of a stage, nil where there is no such type
+
+	once   sync.Once // guards detail, which is evaluated when it is asked for
+	detail string
 }
 
 // target is what a reference may lead to.
@@ -72,7 +76,8 @@ func (x *Index) Symbols() []Symbol {
 func (x *Index) detailed(d *declaration) Symbol {
 	s := d.Symbol
 	if s.Detail == "" && d.expr != nil {
-		s.Detail = value.TypeExpr(x.eval.Value(d.expr, "").Type())
+		d.once.Do(func() { d.detail = value.TypeExpr(x.eval.Value(d.expr, "").Type()) })
+		s.Detail = d.detail
 	}
 	return s
 }
