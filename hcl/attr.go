@@ -13,8 +13,8 @@ import (
 	"eyrie/pipeline/mistake"
 )
 
-// attr evaluates an attribute: nil where it is null, as if it were not written. Parts with
-// a mistake count as unknown, and so does all of what cannot be evaluated.
+// attr evaluates an attribute. One that is null is nil, as if it were not written. Parts
+// with a mistake count as unknown, as does an attribute that cannot be evaluated at all.
 func (s *scope) attr(a *attribute) (*pipeline.Attr, hcl.Diagnostics) {
 	v, diags := s.partial(a.expr)
 	if plain, _ := v.Unmark(); plain.IsNull() && !a.field.Type.Nullable && !a.field.Required {
@@ -47,8 +47,8 @@ func (s *scope) result(c value.Result, e *expr, pos string) *pipeline.Attr {
 	return r
 }
 
-// missing returns the steps without output that an expression refers to, for
-// where the unknown value itself does not tell.
+// missing returns the steps without output that an expression refers to. It is asked
+// where the unknown value itself does not say what it waits for.
 func (s *scope) missing(e *expr) []string {
 	ids := make(map[string]bool)
 	add := func(e *expr) {
@@ -107,8 +107,8 @@ func (m *module) check(st *step, a *attribute) *pipeline.Attr {
 	return result
 }
 
-// checkStage checks the attributes of all instances of a stage; of a stage
-// whose instances cannot be told, those of one that stands for them.
+// checkStage checks the attributes of all instances of a stage. Where a mistake hides
+// which instances there are, one stands for them.
 func (m *module) checkStage(s *stage) {
 	if s.kind == nil {
 		return

@@ -15,9 +15,9 @@ import (
 	"eyrie/pipeline"
 )
 
-// explain adds to what HCL reports of an expression what only the recipe tells:
-// names that were meant, instances that there are, stages that when dropped.
-// Where something sensitive takes part, HCL's words may show it, and are left out.
+// explain adds to HCL's diagnostics what only the recipe knows: which name was
+// probably meant, which instances there are, which stages their when leaves out.
+// HCL's words may show a sensitive value, and are replaced where one takes part.
 func (m *module) explain(e *expr, diags hcl.Diagnostics, secret bool) hcl.Diagnostics {
 	all := make(hcl.Diagnostics, len(diags))
 	for i, d := range diags {
@@ -92,7 +92,7 @@ func collectNames(t *pipeline.Type, names []string) []string {
 	return names
 }
 
-// instanceHint tells which instances there are, and which stages when dropped.
+// instanceHint says which instances there are, or that a stage was left out.
 func (m *module) instanceHint(e *expr, d *hcl.Diagnostic) string {
 	if d.Subject == nil {
 		return ""
@@ -110,7 +110,7 @@ func (m *module) instanceHint(e *expr, d *hcl.Diagnostic) string {
 	return ""
 }
 
-// inventory tells which instances a stage with for_each has.
+// inventory says which instances a stage with for_each has.
 func (s *stage) inventory() string {
 	hint := fmt.Sprintf(" stage.%s has the instances %s", s.name, word.Quote(word.First(s.keys(), 8)))
 	if len(s.steps) == 0 {

@@ -71,7 +71,7 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
-// heavy tells that a text may ask for more numbers, or longer ones, than a
+// heavy reports whether a text may ask for more numbers, or longer ones, than a
 // fuzzer has time for; that is no mistake.
 func heavy(text []byte) bool { return heavyText.Match(text) }
 

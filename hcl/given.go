@@ -62,7 +62,7 @@ func (m *module) text(name, text, source string) *given {
 	e, diag := syntax.ParseExpression(text, source)
 	switch {
 	case looks != "" && diag != nil:
-		m.errorf(*diag.Subject, "Malformed value", "What is given to the variable %q begins like %s, and is none. %s "+
+		m.errorf(*diag.Subject, "Malformed value", "The value given for the variable %q begins like %s, but is not one. %s "+
 			"If it is meant as text, declare the variable with type = string.", name, looks, diag.Detail)
 		g.value = value.Broken
 	case looks != "" || diag == nil && syntax.IsScalar(e):

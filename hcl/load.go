@@ -40,7 +40,7 @@ func Load(path string, opt Options) (*pipeline.Recipe, Diagnostics) {
 	return Open(path, opt).Recipe()
 }
 
-// load reads the recipe at path as far as its mistakes, which it reports, allow.
+// load reads the recipe at path as far as its mistakes allow, and reports these.
 func (m *module) load(path string) *pipeline.Recipe {
 	m.read(path)
 	m.declare()
@@ -136,8 +136,8 @@ func (m *module) read(path string) {
 	}
 }
 
-// Files returns the files of the recipe at path: path itself, or of a directory
-// the *.hcl files in it, sorted.
+// Files returns the files of the recipe at path: path itself, or where that is a
+// directory, the *.hcl files in it, sorted.
 func Files(path string) ([]string, error) { return filesOf(source.Disk, path) }
 
 func filesOf(files source.Files, path string) ([]string, error) {
@@ -225,7 +225,8 @@ func (m *module) declareBlock(b *hclsyntax.Block) {
 	}
 }
 
-// labels reports a block that has not the labels it should have.
+// labels returns whether a block has the labels that it should have, and reports it if
+// not.
 func (m *module) labels(b *hclsyntax.Block, want ...string) bool {
 	if len(b.Labels) != len(want) {
 		usage := b.Type

@@ -22,7 +22,7 @@ type stage struct {
 	many  bool            // it has for_each
 	attrs []*attribute    // what is written for the stage, in the order of the text
 
-	forEach   *expr // nil where there is none; so are the others
+	forEach   *expr // nil where it is not written, as the others are
 	when      *expr
 	dependsOn []*expr
 	retry     *attribute
@@ -30,12 +30,12 @@ type stage struct {
 	resources []*attribute
 
 	state   visit
-	broken  bool             // how many steps it has cannot be told, because of a mistake
-	steps   []*step          // its instances, or the one step; without those that when drops
+	broken  bool             // a mistake hides how many steps it has
+	steps   []*step          // its instances, or the one step, without those that its when leaves out
 	byKey   map[string]*step // the instances
 	deps    []string         // what the instances need, where that is the same for all
 	linked  bool             // deps is set
-	dropped []string         // the keys of those that when drops
+	dropped []string         // the keys of those that its when leaves out
 	mirrors *stage           // for_each is just this stage with for_each
 }
 
@@ -141,8 +141,7 @@ func (m *module) readAttribute(s *stage, name string, e hclsyntax.Expression, at
 	s.attrs = append(s.attrs, m.attribute(e, at, f, in))
 }
 
-// missingAttributes reports the attributes that a stage needs and the block
-// has not.
+// missingAttributes reports the attributes that a stage needs and the block lacks.
 func (m *module) missingAttributes(s *stage) {
 	if s.kind == nil || m.partial {
 		return

@@ -22,9 +22,8 @@ type candidate struct {
 	sensitive bool     // one of the values is
 }
 
-// validateSteps lets the stages judge the steps without other mistakes, and reports
-// what they object to: of each stage block, each mistake once, whichever of its
-// instances have it.
+// validateSteps lets the stages judge the steps that have no other mistakes, and reports
+// what they object to. A mistake that several instances of a block share is reported once.
 func (m *module) validateSteps() {
 	errs := make([]error, len(m.candidates))
 	var wg sync.WaitGroup

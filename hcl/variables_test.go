@@ -93,7 +93,7 @@ variable "size" {
 			`--var n:1: Wrong type: The variable "n" is of type number`, `--var siez:1: Variable does not exist: The recipe has no variable "siez". Did you mean "size"?`}},
 		{hcl.Options{Vars: map[string]string{"n": "1 +"}}, []string{`--var n:1: Wrong type: The variable "n" is of type number`}},
 		{hcl.Options{Vars: map[string]string{"n": "1", "size": "[1,2"}}, []string{
-			`--var size:1: Malformed value: What is given to the variable "size" begins like a list, such as [1, "two"], and is none.`, "type = string"}},
+			`--var size:1: Malformed value: The value given for the variable "size" begins like a list, such as [1, "two"], but is not one.`, "type = string"}},
 		{hcl.Options{Vars: map[string]string{"n": "1", "size": "{ a = 1"}}, []string{"--var size:1: Malformed value", "begins like an object"}},
 		{hcl.Options{Vars: map[string]string{"n": "1", "size": `"open`}}, []string{"--var size:1: Malformed value", "begins like quoted text"}},
 		{hcl.Options{Vars: map[string]string{"n": "1", "size": "[1] 2"}}, []string{"--var size:1: Malformed value"}},

@@ -44,7 +44,7 @@ func (disk) Stat(path string) (fs.FileInfo, error)      { return os.Stat(path) }
 func (disk) ReadDir(path string) ([]fs.DirEntry, error) { return os.ReadDir(path) }
 
 func (disk) ReadFile(path string) ([]byte, error) {
-	if info, err := os.Stat(path); err != nil { // before it is opened, as opening a pipe waits for who writes to it
+	if info, err := os.Stat(path); err != nil { // before it is opened, as opening a pipe waits for a writer
 		return nil, err
 	} else if err := readable(path, info); err != nil {
 		return nil, err

@@ -64,8 +64,8 @@ func (n *nesting) end() {
 	n.choices[last] = 0
 }
 
-// suspicious tells, without reading tokens, whether the text could be nested
-// too deeply at all: strings and comments count as well.
+// suspicious reports whether the text could be nested too deeply at all. It spares most
+// texts the lexer, and counts what is in strings and comments as well.
 func suspicious(src []byte) bool {
 	brackets, signs, choices := 0, 0, 0
 	for _, c := range src {

@@ -11,8 +11,8 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// Parse parses a file. Of text with mistakes it returns what can be read, without a
-// body where that is nothing.
+// Parse parses a file. It returns as much as can be read of a text with mistakes; where
+// that is nothing, the file has no body.
 func Parse(src []byte, filename string) (*hcl.File, hcl.Diagnostics) {
 	if diag := TooDeep(src, filename); diag != nil {
 		return &hcl.File{Bytes: src}, hcl.Diagnostics{diag}

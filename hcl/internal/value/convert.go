@@ -193,7 +193,7 @@ func (c *converter) tree(v cty.Value, f *pipeline.Field, t *pipeline.Type, in in
 			return c.dict(v, f, t, in)
 		}
 	case pipeline.Object:
-		if (ty.IsMapType() || ty.IsObjectType()) && !stranger(v, t) {
+		if (ty.IsMapType() || ty.IsObjectType()) && !unrelated(v, t) {
 			return c.object(v, f, t, in)
 		}
 	default:
@@ -314,9 +314,9 @@ func (c *converter) dict(v cty.Value, f *pipeline.Field, t *pipeline.Type, in in
 	return all
 }
 
-// stranger reports whether an object has nothing in common with what is asked
-// for, not even misspelt.
-func stranger(v cty.Value, t *pipeline.Type) bool {
+// unrelated reports whether an object has no attribute in common with what is asked
+// for, not even a misspelt one: then its type is at fault, not its attributes.
+func unrelated(v cty.Value, t *pipeline.Type) bool {
 	for k := range v.Elements() {
 		name := k.AsString()
 		if t.Field(name) != nil || word.DidYouMean(name, FieldNames(t)) != "" {

@@ -53,8 +53,8 @@ func Bare(v cty.Value) cty.Value {
 	return v
 }
 
-// WithoutOrigins returns v without the origins on itself: of a value that
-// selects others and is no part of them.
+// WithoutOrigins returns v without the origins on itself. A value that only selects
+// others is no part of them.
 func WithoutOrigins(v cty.Value) cty.Value {
 	if !v.IsMarked() {
 		return v

@@ -25,7 +25,7 @@ func TestOriginsOfParts(t *testing.T) {
 	if want := []pipeline.Origin{given, modelled, measured}; !reflect.DeepEqual(cell.Origins, want) {
 		t.Fatalf("origins %+v\nwant %+v", cell.Origins, want)
 	}
-	back, ok := grower{}.cell(map[string]any{"value": cell.Value, "origins": cell.Origins}, origin{})
+	back, ok := builder{}.cell(map[string]any{"value": cell.Value, "origins": cell.Origins}, origin{})
 	if !ok {
 		t.Fatal("not a cell")
 	}

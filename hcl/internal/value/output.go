@@ -96,7 +96,7 @@ func (s Shapes) Known(raw json.RawMessage, t *pipeline.Type, step string) (cty.V
 	if err := d.Decode(&tree); err != nil {
 		return cty.NilVal, fmt.Errorf("the output of %s: %w", step, err)
 	}
-	return grower{s, step}.value(tree, t, origin{}), nil
+	return builder{s, step}.value(tree, t, origin{}), nil
 }
 
 // Foreseen returns an output of which only raw is certain, an object without what
@@ -108,34 +108,34 @@ func (s Shapes) Foreseen(raw json.RawMessage, t *pipeline.Type, step string) (ct
 	if err := d.Decode(&tree); err != nil {
 		return cty.NilVal, err
 	}
-	return grower{s, step}.foreseen(tree, t, origin{}), nil
+	return builder{s, step}.foreseen(tree, t, origin{}), nil
 }
 
-// foreseen grows a value that is foreseen: see [pipeline.Partial].
-func (g grower) foreseen(tree any, t *pipeline.Type, at origin) cty.Value {
+// foreseen makes a value that is foreseen: see [pipeline.Partial].
+func (b builder) foreseen(tree any, t *pipeline.Type, at origin) cty.Value {
 	object, _ := tree.(map[string]any)
 	if promise, ok := object["$foreseen"]; ok {
-		b, _ := json.Marshal(promise) // which was JSON
-		return cty.UnknownVal(FileType).RefineNotNull().Mark(waitMark{step: g.step}).Mark(promiseMark{promise: string(b)})
+		text, _ := json.Marshal(promise) // which was JSON
+		return cty.UnknownVal(FileType).RefineNotNull().Mark(waitMark{step: b.step}).Mark(promiseMark{promise: string(text)})
 	}
 	part, ok := object["$partial"].(map[string]any)
 	if !ok {
-		return g.value(tree, t, at)
+		return b.value(tree, t, at)
 	}
 	attrs := make(map[string]cty.Value, len(t.Fields))
 	for i := range t.Fields {
 		f := &t.Fields[i]
 		if value, ok := part[f.Name]; ok {
-			attrs[f.Name] = g.foreseen(value, f.Type, at.field(f))
+			attrs[f.Name] = b.foreseen(value, f.Type, at.field(f))
 		} else {
-			attrs[f.Name] = g.shapes.unknownField(f, g.step)
+			attrs[f.Name] = b.shapes.unknownField(f, b.step)
 		}
 	}
 	return cty.ObjectVal(attrs)
 }
 
-// grower makes values of a step's output.
-type grower struct {
+// builder makes values of a step's output.
+type builder struct {
 	shapes Shapes
 	step   string
 }
@@ -157,42 +157,42 @@ func (o origin) index(i int) origin { return origin{o.path + "[" + strconv.Itoa(
 
 func (o origin) key(k string) origin { return origin{o.path + "[" + strconv.Quote(k) + "]", o.kind} }
 
-// value grows the value of a JSON tree of type t. What does not have the form
+// value makes the value of a JSON tree of type t. What does not have the form
 // that the schema says gets the type that it has.
-func (g grower) value(tree any, t *pipeline.Type, at origin) cty.Value {
+func (b builder) value(tree any, t *pipeline.Type, at origin) cty.Value {
 	switch v := tree.(type) {
 	case nil:
-		return g.null(t)
+		return b.null(t)
 	case []any:
 		if t.Kind == pipeline.List {
-			return g.list(v, t, at)
+			return b.list(v, t, at)
 		}
 	case map[string]any:
 		switch t.Kind {
 		case pipeline.Object:
-			return g.object(v, t, at)
+			return b.object(v, t, at)
 		case pipeline.Map:
-			return g.dict(v, t, at)
+			return b.dict(v, t, at)
 		case pipeline.Cell:
-			if cell, ok := g.cell(v, at); ok {
+			if cell, ok := b.cell(v, at); ok {
 				return cell
 			}
 		}
 	}
-	return g.implied(tree, at)
+	return b.implied(tree, at)
 }
 
 // null returns the value of a JSON null. Go's nil slices and maps are empty.
-func (g grower) null(t *pipeline.Type) cty.Value {
+func (b builder) null(t *pipeline.Type) cty.Value {
 	if t.Nullable {
-		return cty.NullVal(g.shapes[t])
+		return cty.NullVal(b.shapes[t])
 	}
-	return g.empty(t)
+	return b.empty(t)
 }
 
 // empty returns an empty list or map, or where t is neither, null.
-func (g grower) empty(t *pipeline.Type) cty.Value {
-	switch ty := g.shapes[t]; {
+func (b builder) empty(t *pipeline.Type) cty.Value {
+	switch ty := b.shapes[t]; {
 	case ty.IsListType():
 		return cty.ListValEmpty(ty.ElementType())
 	case ty.IsMapType():
@@ -206,38 +206,38 @@ func (g grower) empty(t *pipeline.Type) cty.Value {
 	}
 }
 
-func (g grower) object(v map[string]any, t *pipeline.Type, at origin) cty.Value {
+func (b builder) object(v map[string]any, t *pipeline.Type, at origin) cty.Value {
 	attrs := make(map[string]cty.Value, len(t.Fields))
 	for i := range t.Fields {
 		f := &t.Fields[i]
-		attrs[f.Name] = g.value(v[f.Name], f.Type, at.field(f))
+		attrs[f.Name] = b.value(v[f.Name], f.Type, at.field(f))
 	}
 	return cty.ObjectVal(attrs)
 }
 
-func (g grower) list(v []any, t *pipeline.Type, at origin) cty.Value {
+func (b builder) list(v []any, t *pipeline.Type, at origin) cty.Value {
 	if len(v) == 0 {
-		return g.empty(t)
+		return b.empty(t)
 	}
 	elems := make([]cty.Value, len(v))
 	for i := range v {
-		elems[i] = g.value(v[i], t.Elem, at.index(i))
+		elems[i] = b.value(v[i], t.Elem, at.index(i))
 	}
-	if g.shapes[t] == cty.DynamicPseudoType || !cty.CanListVal(elems) {
+	if b.shapes[t] == cty.DynamicPseudoType || !cty.CanListVal(elems) {
 		return cty.TupleVal(elems)
 	}
 	return cty.ListVal(elems)
 }
 
-func (g grower) dict(v map[string]any, t *pipeline.Type, at origin) cty.Value {
+func (b builder) dict(v map[string]any, t *pipeline.Type, at origin) cty.Value {
 	if len(v) == 0 {
-		return g.empty(t)
+		return b.empty(t)
 	}
 	elems := make(map[string]cty.Value, len(v))
 	for k := range v {
-		elems[cty.NormalizeString(k)] = g.value(v[k], t.Elem, at.key(k))
+		elems[cty.NormalizeString(k)] = b.value(v[k], t.Elem, at.key(k))
 	}
-	if g.shapes[t] == cty.DynamicPseudoType || !cty.CanMapVal(elems) {
+	if b.shapes[t] == cty.DynamicPseudoType || !cty.CanMapVal(elems) {
 		return cty.ObjectVal(elems)
 	}
 	return cty.MapVal(elems)
@@ -245,8 +245,8 @@ func (g grower) dict(v map[string]any, t *pipeline.Type, at origin) cty.Value {
 
 // cell unwraps a Traced value, so that its origins go on through the step. One
 // that names no step was found by this one, in a file.
-func (g grower) cell(v map[string]any, at origin) (cty.Value, bool) {
-	b, err := json.Marshal(v)
+func (b builder) cell(v map[string]any, at origin) (cty.Value, bool) {
+	text, err := json.Marshal(v)
 	if err != nil {
 		return cty.NilVal, false
 	}
@@ -254,18 +254,18 @@ func (g grower) cell(v map[string]any, at origin) (cty.Value, bool) {
 		Value   any
 		Origins []pipeline.Origin
 	}
-	d := json.NewDecoder(bytes.NewReader(b))
+	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
 	if err := d.Decode(&traced); err != nil {
 		return cty.NilVal, false
 	}
 	if len(traced.Origins) == 0 {
-		return g.implied(traced.Value, at), true
+		return b.implied(traced.Value, at), true
 	}
-	value := Bare(g.implied(traced.Value, at))
+	value := Bare(b.implied(traced.Value, at))
 	for _, o := range traced.Origins {
 		if o.Step == "" {
-			o.Step, o.Output = g.step, at.path
+			o.Step, o.Output = b.step, at.path
 		}
 		if value, err = markPart(value, o); err != nil {
 			return cty.NilVal, false
@@ -274,34 +274,34 @@ func (g grower) cell(v map[string]any, at origin) (cty.Value, bool) {
 	return value, true
 }
 
-// implied grows the value of a JSON tree that has no schema.
-func (g grower) implied(tree any, at origin) cty.Value {
+// implied makes the value of a JSON tree that has no schema.
+func (b builder) implied(tree any, at origin) cty.Value {
 	switch v := tree.(type) {
 	case nil:
 		return cty.NullVal(cty.DynamicPseudoType)
 	case bool:
-		return g.leaf(cty.BoolVal(v), at)
+		return b.leaf(cty.BoolVal(v), at)
 	case string:
-		return g.leaf(cty.StringVal(v), at)
+		return b.leaf(cty.StringVal(v), at)
 	case json.Number:
 		n, err := cty.ParseNumberVal(v.String())
 		if err != nil {
-			return g.leaf(cty.StringVal(v.String()), at)
+			return b.leaf(cty.StringVal(v.String()), at)
 		}
-		return g.leaf(n, at)
+		return b.leaf(n, at)
 	case []any:
 		elems := make([]cty.Value, len(v))
 		for i := range v {
-			elems[i] = g.implied(v[i], at.index(i))
+			elems[i] = b.implied(v[i], at.index(i))
 		}
 		return cty.TupleVal(elems)
 	case map[string]any:
 		if f, ok := handle(v); ok {
-			return g.leaf(fileVal(f), at)
+			return b.leaf(fileVal(f), at)
 		}
 		attrs := make(map[string]cty.Value, len(v))
 		for k := range v {
-			attrs[cty.NormalizeString(k)] = g.implied(v[k], at.key(k))
+			attrs[cty.NormalizeString(k)] = b.implied(v[k], at.key(k))
 		}
 		return cty.ObjectVal(attrs)
 	}
@@ -310,8 +310,8 @@ func (g grower) implied(tree any, at origin) cty.Value {
 
 // leaf marks a leaf with its origin. Only numbers came about in some way; names
 // and choices just are.
-func (g grower) leaf(v cty.Value, at origin) cty.Value {
-	o := pipeline.Origin{Step: g.step, Output: at.path}
+func (b builder) leaf(v cty.Value, at origin) cty.Value {
+	o := pipeline.Origin{Step: b.step, Output: at.path}
 	if v.Type() == cty.Number {
 		o.Kind = at.kind
 	}
