@@ -43,7 +43,7 @@ func TestEditorAsksEverywhere(t *testing.T) {
 			}
 			leads++
 			within := func(r editor.Range) bool { return r.Start.Byte-len("stage.") <= i }
-			if inside(s.At, i) && s.Kind != editor.Each {
+			if inside(s.At, i) {
 				continue
 			}
 			if !slices.ContainsFunc(refs, within) {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"eyrie/hcl"
@@ -179,8 +180,8 @@ func TestDescribe(t *testing.T) {
 		{"stage \"calibrate\" \"x\" { pol|icy = \"tiled\" }", "attribute policy|what stays in memory|type: string|one of \"resident\", \"tiled\"|required|value: \"tiled\""},
 		{"stage \"calibrate\" \"x\" { policy = \"ti|led\" }", "attribute policy|what stays in memory|type: string|one of \"resident\", \"tiled\"|required"},
 		{"stage \"search\" \"x\" {\n  rou|nds = 1 + 2\n}", "attribute rounds|type: integer|at least 1|default: 10|value: 3"},
-		{"stage \"search\" \"x\" {\n  limit = { late|ncy = 1 }\n}", "attribute latency|type: number|unit: s|at least 0|at most 1|required"},
-		{"stage \"search\" \"x\" {\n  limit {\n    ene|rgy = 1\n  }\n}", "attribute energy|type: number|unit: J"},
+		{"stage \"search\" \"x\" {\n  limit = { late|ncy = 1 }\n}", "attribute latency|type: number|unit: s|at least 0|at most 1|required|value: 1"},
+		{"stage \"search\" \"x\" {\n  limit {\n    ene|rgy = 1\n  }\n}", "attribute energy|type: number|unit: J|value: 1"},
 		{"stage \"table\" \"x\" {\n  whe|n = false\n}", "attribute when|false leaves the step out|type: bool|value: false"},
 		{"sta|ge \"table\" \"x\" {}", "block stage|A step of the recipe, or with for_each one for each element."},
 		{"stage \"tab|le\" \"x\" {}", "stage \"table\"|Makes a table.|type: gives object {rows, text}"},
@@ -301,6 +302,51 @@ func TestEditorAsksEverywhere(t *testing.T) {
 			askAll(m, path, i)
 		}
 	}
+}
+
+// Several may ask at once, and while steps are evaluated.
+func TestEditorAsksAtOnce(t *testing.T) {
+	m, path, at := open(t, edited+"|")
+	r, diags := m.Recipe()
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	var wait sync.WaitGroup
+	for w := range 4 {
+		wait.Go(func() {
+			for i := w; i < at.Byte; i += 4 {
+				askAll(m, path, i)
+			}
+			m.Symbols()
+			for _, s := range r.Steps {
+				if _, err := s.Attrs(outputs{}.known()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wait.Wait()
+}
+
+// FuzzEditor holds that whatever is typed there is an answer at every place, that it
+// stays in the text, and that what is offered begins where it says.
+func FuzzEditor(f *testing.F) {
+	f.Add(edited, 30)
+	f.Add("locals { x = [for k, s in stage.net : s.", 40)
+	f.Add("stage \"search\" \"x\" {\n limit { \n latency = \"${each.value[\"", 50)
+	f.Add("a = <<END\n${stage.\nEND\n", 14)
+	f.Fuzz(func(t *testing.T, text string, at int) {
+		if len(text) > 1<<12 || heavy([]byte(text)) {
+			return
+		}
+		m := hcl.Open("fuzz.hcl", hcl.Options{Stages: testStages, Files: source.Overlay(source.Disk, map[string][]byte{"fuzz.hcl": []byte(text)})})
+		askAll(m, "fuzz.hcl", at)
+		at = min(max(at, 0), len(text))
+		c := m.Complete("fuzz.hcl", editor.Position{Byte: at})
+		if r := c.Range; len(c.Candidates) > 0 && (r.Start.Byte > at || r.End.Byte < at || r.End.Byte > len(text)) {
+			t.Errorf("at byte %d of %q, %v is replaced", at, text, r)
+		}
+	})
 }
 
 func askAll(m *hcl.Module, path string, at int) {

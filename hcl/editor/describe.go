@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
 	"eyrie/hcl/internal/builtin"
@@ -106,14 +107,25 @@ func (c *cursor) describeItem() (Description, bool) {
 		return Description{}, false
 	}
 	d := ofField("attribute "+f.Name, f)
-	if block := c.block(); block == c.Top() && c.stage != "" {
-		if decl := c.x.targets[target{Stage, c.stage}]; decl != nil {
-			if e := expression(decl.block.Body, f.Name); e != nil {
-				d.Value = shown(c.x.eval.Value(e, c.stage))
-			}
-		}
+	if e := c.written(); e != nil {
+		d.Value = shown(c.x.eval.Value(e, c.stage))
 	}
 	return d, true
+}
+
+// written returns what is written for the item whose name is at the cursor, nil where
+// the parser made nothing of it.
+func (c *cursor) written() hclsyntax.Expression {
+	body := syntax.BodyOf(c.x.files[c.file])
+	if body == nil {
+		return nil
+	}
+	for _, b := range body.Blocks {
+		if r := b.Body.SrcRange; r.Start.Byte <= c.Start && c.End <= r.End.Byte {
+			return syntax.Item(b.Body, c.Start, c.End)
+		}
+	}
+	return nil
 }
 
 // describeLabel describes a stage's type, or the name that a block declares.

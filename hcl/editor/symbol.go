@@ -22,7 +22,7 @@ const (
 	Local    Kind = "local"
 	Stage    Kind = "stage"
 	Output   Kind = "output"
-	Each     Kind = "each" // a stage's for_each; not among [Index.Symbols]
+	Each     Kind = "each" // a stage's for_each, with the stage's name; not among [Index.Symbols]
 )
 
 // Symbol is a name that a recipe declares.
@@ -82,8 +82,9 @@ func (x *Index) detailed(d *declaration) Symbol {
 	return s
 }
 
-// Definition returns what the reference at a place refers to. At the name in a
-// declaration, that is the declaration itself.
+// Definition returns what the reference at a place refers to, which is all of
+// stage.net["a"].best. At the name in a declaration, that is the declaration itself.
+// each refers to its stage's for_each; what loops define is no symbol.
 func (x *Index) Definition(file string, at Position) (Symbol, bool) {
 	if d := x.definition(x.cursor(file, at), at); d != nil {
 		return x.detailed(d), true
@@ -112,7 +113,7 @@ func (x *Index) definition(c *cursor, at Position) *declaration {
 		return nil
 	}
 	for _, d := range x.declared {
-		if d.At.File == c.file && d.At.Start.Byte <= at.Byte && at.Byte <= d.At.End.Byte && d.Kind != Each {
+		if d.At.File == c.file && d.At.Start.Byte <= at.Byte && at.Byte <= d.At.End.Byte {
 			return x.first(d)
 		}
 	}

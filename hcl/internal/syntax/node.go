@@ -92,3 +92,26 @@ func IsScalar(e hclsyntax.Expression) bool {
 	literal, ok := e.(*hclsyntax.LiteralValueExpr)
 	return ok && (!negative || literal.Val.Type() == cty.Number)
 }
+
+// Item returns what is written, within a body, for the attribute or the object's key
+// whose name is between two bytes of the text; nil where there is no such name.
+func Item(body *hclsyntax.Body, start, end int) hclsyntax.Expression {
+	var found hclsyntax.Expression
+	is := func(r hcl.Range) bool { return r.Start.Byte <= start && end <= r.End.Byte }
+	_ = hclsyntax.VisitAll(body, func(n hclsyntax.Node) hcl.Diagnostics {
+		switch n := n.(type) {
+		case *hclsyntax.Attribute:
+			if is(n.NameRange) {
+				found = n.Expr
+			}
+		case *hclsyntax.ObjectConsExpr:
+			for _, item := range n.Items {
+				if is(item.KeyExpr.Range()) {
+					found = item.ValueExpr
+				}
+			}
+		}
+		return nil
+	})
+	return found
+}
