@@ -5,10 +5,12 @@
 //	hcl                   variables, locals, stages, outputs: what a recipe declares, and its expansion into steps
 //	  source              the files that are read: the disk, with an editor's buffers over it
 //	  diagnostic          mistakes, shown to people and to machines
+//	  editor              what an editor asks: symbols, definitions, descriptions, completion
 //	  internal/trace      expressions whose values say where they came from
 //	  internal/builtin    the functions that expressions call
 //	  internal/value      values: their marks, what outputs become, what schemas ask for
-//	  internal/syntax     text to trees, and what is written where in a tree
+//	  internal/syntax     text to trees, and what is written where, in a tree or in text half typed
+//	  internal/grammar    the blocks of a recipe, and the attributes that all of a kind have
 //	  internal/word       suggestions and lists in messages
 //
 // A recipe consists of blocks, in one file or in the *.hcl files of a directory:
@@ -39,6 +41,9 @@
 //
 // What merely selects a value (a condition, an index, a key) leaves it its own
 // origins and adds none.
+//
+// [Open] does what Load does, and answers for an editor, whatever mistakes there are.
+// Nothing changes the syntax trees, which both read.
 //
 // Mistakes of the recipe's author are [Diagnostics], all of them in one go,
 // each with the text at fault and what to write instead.

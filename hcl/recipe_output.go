@@ -5,6 +5,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"eyrie/hcl/diagnostic"
+	"eyrie/hcl/internal/grammar"
 	"eyrie/hcl/internal/syntax"
 	"eyrie/hcl/internal/value"
 	"eyrie/pipeline"
@@ -52,7 +53,7 @@ func (m *module) buildOutput(o *output) {
 		case "sensitive":
 			o.sensitive = m.constBool(a)
 		default:
-			m.extraAttribute(a, "An output", "value", "description", "sensitive")
+			m.extraAttribute(a, "An output", grammar.Of("output").Body)
 		}
 	}
 	if o.value == nil {

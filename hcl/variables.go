@@ -3,9 +3,11 @@ package hcl
 import (
 	"errors"
 	"eyrie/hcl/diagnostic"
+	"eyrie/hcl/internal/grammar"
 	"eyrie/hcl/internal/syntax"
 	"eyrie/hcl/internal/value"
 	"eyrie/hcl/internal/word"
+	"eyrie/pipeline"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -56,7 +58,7 @@ func (m *module) declareVariable(b *hclsyntax.Block) {
 		case "sensitive":
 			v.sensitive = m.constBool(a)
 		default:
-			m.extraAttribute(a, "A variable", "type", "default", "description", "sensitive")
+			m.extraAttribute(a, "A variable", grammar.Of("variable").Body)
 		}
 	}
 	for _, inner := range b.Body.Blocks {
@@ -88,7 +90,7 @@ func (m *module) validationOf(b *hclsyntax.Block) validation {
 		case "error_message":
 			v.message = a
 		default:
-			m.extraAttribute(a, "A validation", "condition", "error_message")
+			m.extraAttribute(a, "A validation", grammar.Of("variable").Body.Field("validation").Type.Elem)
 		}
 	}
 	if (v.condition == nil || v.message == nil) && !m.partial {
@@ -102,7 +104,8 @@ func (m *module) twice(b, first *hclsyntax.Block) {
 	m.errorf(b.DefRange(), "Name used twice", "The %s %q was already declared at %s.", b.Type, b.Labels[len(b.Labels)-1], diagnostic.Pos(first.DefRange()))
 }
 
-func (m *module) extraAttribute(a *hclsyntax.Attribute, block string, known ...string) {
+func (m *module) extraAttribute(a *hclsyntax.Attribute, block string, of *pipeline.Type) {
+	known := grammar.Attributes(of)
 	m.errorf(a.NameRange, "Unknown attribute", "%s has no attribute %q; it has %s.%s", block, a.Name, strings.Join(known, ", "), word.DidYouMean(a.Name, known))
 }
 

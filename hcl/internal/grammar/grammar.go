@@ -67,6 +67,18 @@ func Of(kind string) *Block {
 	return nil
 }
 
+// Attributes returns the names of the attributes of a type, without those that are
+// written as blocks.
+func Attributes(t *pipeline.Type) []string {
+	var names []string
+	for _, f := range t.Fields {
+		if f.Type.Kind != pipeline.List {
+			names = append(names, f.Name)
+		}
+	}
+	return names
+}
+
 // Types returns the types of blocks.
 func Types() []string {
 	var all []string

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"eyrie/hcl"
+	"eyrie/hcl/source"
 )
 
 func (a *app) fmtCommand() *cobra.Command {
@@ -111,7 +112,7 @@ func (a *app) read(name string) ([]byte, error) {
 	if name == "-" {
 		return io.ReadAll(a.in)
 	}
-	return os.ReadFile(name)
+	return source.Disk.ReadFile(name)
 }
 
 // formatted prints the name of a file that changed.
