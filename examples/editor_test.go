@@ -20,52 +20,58 @@ func TestEditorAsksEverywhere(t *testing.T) {
 		t.Fatal(recipes, err)
 	}
 	for _, path := range recipes {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			askEverywhere(t, path)
+		})
+	}
+}
+
+func askEverywhere(t *testing.T, path string) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := hcl.Open(path, hcl.Options{Stages: stages.All})
+	leads, described := 0, 0
+	for i := range len(text) + 1 {
+		at := editor.Position{Byte: i}
+		m.Complete(path, at)
+		if _, ok := m.Describe(path, at); ok {
+			described++
 		}
-		m := hcl.Open(path, hcl.Options{Stages: stages.All})
-		leads, described := 0, 0
-		for i := range len(text) + 1 {
-			at := m.Position(path, 1, 1)
-			at.Byte = i
-			m.Complete(path, at)
-			if _, ok := m.Describe(path, at); ok {
-				described++
+		s, ok := m.Definition(path, at)
+		refs := m.References(path, at)
+		if !ok {
+			if len(refs) > 0 {
+				t.Errorf("%s, byte %d: what is declared nowhere is referred to at %v", path, i, refs)
 			}
-			s, ok := m.Definition(path, at)
-			refs := m.References(path, at)
-			if !ok {
-				if len(refs) > 0 {
-					t.Errorf("%s, byte %d: what is declared nowhere is referred to at %v", path, i, refs)
-				}
-				continue
+			continue
+		}
+		leads++
+		within := func(r editor.Range) bool { return r.Start.Byte-len("stage.") <= i }
+		if inside(s.At, i) {
+			continue
+		}
+		if !slices.ContainsFunc(refs, within) {
+			t.Errorf("%s, byte %d: the reference to %s is not among %v", path, i, s.Name, refs)
+		}
+	}
+	for _, s := range m.Symbols() {
+		if back, ok := m.Definition(path, s.At.Start); !ok || back != s {
+			t.Errorf("%s: the name of %s leads to %+v", path, s.Name, back)
+		}
+		for _, r := range m.References(path, s.At.Start) {
+			if got := string(text[r.Start.Byte:r.End.Byte]); got != s.Name {
+				t.Errorf("%s line %d: %q is taken for a reference to %s", path, r.Start.Line, got, s.Name)
 			}
-			leads++
-			within := func(r editor.Range) bool { return r.Start.Byte-len("stage.") <= i }
-			if inside(s.At, i) {
-				continue
-			}
-			if !slices.ContainsFunc(refs, within) {
-				t.Errorf("%s, byte %d: the reference to %s is not among %v", path, i, s.Name, refs)
+			if back, ok := m.Definition(path, r.Start); !ok || back != s {
+				t.Errorf("%s line %d: the reference to %s leads to %+v", path, r.Start.Line, s.Name, back)
 			}
 		}
-		for _, s := range m.Symbols() {
-			if back, ok := m.Definition(path, s.At.Start); !ok || back != s {
-				t.Errorf("%s: the name of %s leads to %+v", path, s.Name, back)
-			}
-			for _, r := range m.References(path, s.At.Start) {
-				if got := string(text[r.Start.Byte:r.End.Byte]); got != s.Name {
-					t.Errorf("%s line %d: %q is taken for a reference to %s", path, r.Start.Line, got, s.Name)
-				}
-				if back, ok := m.Definition(path, r.Start); !ok || back != s {
-					t.Errorf("%s line %d: the reference to %s leads to %+v", path, r.Start.Line, s.Name, back)
-				}
-			}
-		}
-		if leads < 100 || described < 500 {
-			t.Errorf("%s: %d places lead somewhere, %d are described", path, leads, described)
-		}
+	}
+	if leads < 100 || described < 500 {
+		t.Errorf("%s: %d places lead somewhere, %d are described", path, leads, described)
 	}
 }
 

@@ -104,3 +104,29 @@ stage "table" "t" {
 		})
 	}
 }
+
+// BenchmarkEditor asks about the last of 10,000 blocks, each of which refers to the one
+// before: what an editor asks with each key that is pressed, after the recipe is read.
+func BenchmarkEditor(b *testing.B) {
+	const n = 10000
+	var chain strings.Builder
+	chain.WriteString("stage \"table\" \"t0\" {\n}\n")
+	for i := range n {
+		fmt.Fprintf(&chain, "stage \"table\" \"t%d\" {\n  any = stage.t%d.text\n}\n", i+1, i)
+	}
+	text := chain.String() + "output \"o\" { value = stage.t10000.te"
+	path := filepath.Join(b.TempDir(), "bench.hcl")
+	if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+		b.Fatal(err)
+	}
+	m, at := hcl.Open(path, hcl.Options{Stages: testStages}), hcl.Position{Byte: len(text)}
+	if len(m.Complete(path, at).Candidates) != 1 {
+		b.Fatal("nothing is offered")
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		m.Complete(path, at)
+		m.Describe(path, at)
+		m.Definition(path, at)
+	}
+}

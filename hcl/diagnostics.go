@@ -12,6 +12,13 @@ import (
 // are an error when there is any.
 type Diagnostics = diagnostic.List
 
+// What diagnostics consist of, for machines.
+type (
+	Diagnostic = diagnostic.Diagnostic
+	Range      = diagnostic.Range
+	Position   = diagnostic.Position
+)
+
 // errorf reports a mistake at a place in the recipe.
 func (m *module) errorf(at hcl.Range, summary, format string, args ...any) {
 	m.report(&at, summary, format, args...)

@@ -14,9 +14,9 @@ func Position(src []byte, at int) hcl.Pos {
 	at = min(max(at, 0), len(src))
 	begin := bytes.LastIndexByte(src[:at], '\n') + 1
 	p := hcl.Pos{Line: 1 + bytes.Count(src[:begin], []byte("\n")), Column: 1}
-	if begin < at {
+	if text := bytes.TrimSuffix(src[begin:at], []byte("\r")); len(text) > 0 {
 		all := func(data []byte, _ bool) (int, []byte, error) { return len(data), data, nil }
-		s := hcl.NewRangeScannerFragment(src[begin:at], "", p, all)
+		s := hcl.NewRangeScannerFragment(text, "", p, all)
 		s.Scan()
 		p = s.Range().End
 	}
@@ -24,9 +24,10 @@ func Position(src []byte, at int) hcl.Pos {
 	return p
 }
 
-// Offset returns the byte at a line and column, or the nearest one to it in the text.
+// Offset returns the byte at a line and column, or the last one before where the text,
+// or the line, is shorter.
 func Offset(src []byte, line, column int) int {
-	begin := 0
+	begin, column := 0, max(column, 1)
 	for ; line > 1; line-- {
 		i := bytes.IndexByte(src[begin:], '\n')
 		if i < 0 {
@@ -35,9 +36,14 @@ func Offset(src []byte, line, column int) int {
 		begin += i + 1
 	}
 	text, _, _ := bytes.Cut(src[begin:], []byte("\n"))
-	n := sort.Search(len(text), func(n int) bool { return Position(text, n).Column >= column })
-	for n < len(text) && !utf8.RuneStart(text[n]) {
-		n++
+	text = bytes.TrimSuffix(text, []byte("\r"))
+	ends := []int{0} // of the characters; within one, columns do not grow with bytes
+	for i := 0; i < len(text); {
+		_, size := utf8.DecodeRune(text[i:])
+		i += size
+		ends = append(ends, i)
 	}
-	return begin + n
+	// What is combined with a character ends at the same column as the character.
+	beyond := sort.Search(len(ends), func(i int) bool { return Position(text, ends[i]).Column > column })
+	return begin + ends[beyond-1]
 }
