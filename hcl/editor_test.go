@@ -132,6 +132,11 @@ func TestComplete(t *testing.T) {
 		{"stage \"table\" \"x\" {\n  for_each = stage.net\n  any = each.value.|\n}", "best front extra weights note"},
 		{"stage \"table\" \"x\" {\n  for_each = { a = { left = 1 } }\n  any = each.value.|\n}", "left"},
 		{"stage \"table\" \"x\" {\n  depends_on = [stage.|]\n}", "chip net x"},
+		// A block that is not closed, before others that are.
+		{"stage \"table\" \"x\" {\n  any = local.|\nlocals {\n  later = 1\n}\n", "best half opts"},
+		{"stage \"table\" \"x\" {\n  any = stage.|\nstage \"table\" \"later\" {}\n", "chip later net x"},
+		{"stage \"table\" \"x\" {\n\nstage \"search\" \"later\" {\n  for_each = stage.net\n  ro|\n}\n", "rounds"},
+		{"stage \"table\" \"x\" {\n\nstage \"search\" \"later\" {\n  for_each = stage.net\n  rounds = each.value.be|\n}\n", "best"},
 		// A reference half typed, on a line of its own.
 		{"stage.|", "chip net"},
 	} {

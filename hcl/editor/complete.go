@@ -190,20 +190,7 @@ func (c *cursor) hasEach() bool {
 // steps adds what may follow behind a dot.
 func (m *menu) steps() {
 	c := m.c
-	if c.Chain == "" {
-		return
-	}
-	if kind, ok := kinds[c.Chain]; ok && c.loop(c.Chain) == nil {
-		m.symbols(kind)
-		return
-	}
-	switch {
-	case c.loop(c.Chain) != nil:
-	case c.Chain == "path":
-		m.add(Candidate{Label: "recipe", Kind: Field, Type: "string", Doc: "The directory of the recipe."})
-		return
-	case c.Chain == "each":
-		m.each()
+	if c.Chain == "" || c.loop(c.Chain) == nil && m.root(c.Chain) {
 		return
 	}
 	s := c.chain()
@@ -222,8 +209,25 @@ func (m *menu) steps() {
 	}
 }
 
-// kinds are what the roots of references lead to.
-var kinds = map[string]Kind{"var": Variable, "local": Local, "stage": Stage}
+// root adds what may follow behind what references begin with, and reports whether name
+// is that.
+func (m *menu) root(name string) bool {
+	switch name {
+	case "var":
+		m.symbols(Variable)
+	case "local":
+		m.symbols(Local)
+	case "stage":
+		m.symbols(Stage)
+	case "path":
+		m.add(Candidate{Label: "recipe", Kind: Field, Type: "string", Doc: "The directory of the recipe."})
+	case "each":
+		m.each()
+	default:
+		return false
+	}
+	return true
+}
 
 // symbols adds the names of a kind that the recipe declares.
 func (m *menu) symbols(k Kind) {

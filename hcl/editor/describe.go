@@ -159,13 +159,11 @@ func (c *cursor) describeReference() (Description, bool) {
 	if e == nil {
 		return Description{}, false
 	}
-	root, name := c.reference()
 	s := c.shape(e)
-	t := c.traversal()
 	switch {
-	case len(t) == 2 && s.decl != nil && s.decl.Kind != Each && c.Kind != syntax.Key:
+	case len(c.traversal()) == 2 && s.decl != nil && s.decl.Kind != Each && c.Kind != syntax.Key:
 		return c.x.describeSymbol(s.decl)
-	case s.known() || root == "path" && name == "recipe" && len(t) == 2:
+	case s.known():
 		return ofShape(c.title(), s), true
 	}
 	return Description{}, false

@@ -57,10 +57,10 @@ func (c *cursor) schema() schema {
 
 // body enters a block, the depth'th frame.
 func (s schema) body(c *cursor, f *syntax.Frame, depth int) schema {
-	switch depth {
-	case 0:
+	if depth == 0 {
 		return schema{}
-	case 1:
+	}
+	if ofRecipe(f, depth) {
 		return schema{object: c.x.blockType(f)}
 	}
 	field := fieldOf(s.object, f.Type)

@@ -18,6 +18,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"eyrie/hcl/diagnostic"
+	"eyrie/hcl/internal/grammar"
 	"eyrie/hcl/internal/syntax"
 	"eyrie/pipeline"
 )
@@ -110,10 +111,18 @@ func (x *Index) lex(file string) *syntax.Tokens {
 
 // block returns the recipe's block around the cursor, nil where there is none.
 func (c *cursor) block() *syntax.Frame {
-	if len(c.Frames) > 1 && c.Frames[1].Kind == syntax.Body {
-		return c.Frames[1]
+	for i := len(c.Frames) - 1; i > 0; i-- {
+		if f := c.Frames[i]; ofRecipe(f, i) {
+			return f
+		}
 	}
 	return nil
+}
+
+// ofRecipe reports whether a frame, the depth'th, is a block of the recipe rather than
+// one within.
+func ofRecipe(f *syntax.Frame, depth int) bool {
+	return f.Kind == syntax.Body && (depth == 1 || depth > 1 && grammar.Begins(f.Type, f.Labels))
 }
 
 // at returns the range of the word at the cursor.

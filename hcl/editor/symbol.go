@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"eyrie/hcl/diagnostic"
+	"eyrie/hcl/internal/grammar"
 	"eyrie/hcl/internal/syntax"
 	"eyrie/hcl/internal/value"
 	"eyrie/pipeline"
@@ -158,6 +159,7 @@ func (x *Index) find() {
 		begin := len(x.declared)
 		for _, b := range body.Blocks {
 			x.declare(b)
+			x.declareWithin(b.Body)
 		}
 		slices.SortStableFunc(x.declared[begin:], func(a, b *declaration) int { return inOrder(a.At, b.At) })
 	}
@@ -175,6 +177,17 @@ func (x *Index) find() {
 		}
 	}
 	slices.SortFunc(x.uses, func(a, b use) int { return inOrder(a.at, b.at) })
+}
+
+// declareWithin declares the recipe's blocks that the parser finds in another one, see
+// [grammar.Begins].
+func (x *Index) declareWithin(body *hclsyntax.Body) {
+	for _, b := range body.Blocks {
+		if grammar.Begins(b.Type, b.Labels) {
+			x.declare(b)
+		}
+		x.declareWithin(b.Body)
+	}
 }
 
 func (x *Index) declare(b *hclsyntax.Block) {
@@ -250,6 +263,10 @@ func (x *Index) findUses(top *hclsyntax.Block, body *hclsyntax.Body) {
 		}
 	}
 	for _, b := range body.Blocks {
-		x.findUses(top, b.Body)
+		if grammar.Begins(b.Type, b.Labels) {
+			x.findUses(b, b.Body)
+		} else {
+			x.findUses(top, b.Body)
+		}
 	}
 }

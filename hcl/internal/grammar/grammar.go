@@ -67,6 +67,14 @@ func Of(kind string) *Block {
 	return nil
 }
 
+// Begins reports whether a block of this type and with these labels is one of a recipe's
+// own, wherever it stands: while the one before it lacks its closing brace, the parser
+// finds it in there. Blocks within stages have no labels.
+func Begins(kind string, labels []string) bool {
+	b := Of(kind)
+	return b != nil && len(labels) > 0 && len(labels) == len(b.Labels)
+}
+
 // Attributes returns the names of the attributes of a type, without those that are
 // written as blocks.
 func Attributes(t *pipeline.Type) []string {
