@@ -92,7 +92,7 @@ func (c compiler) reference(r syntax.Reference) {
 		c.bad(r.Range(), "Reference not allowed", "References are not allowed %s.", c.in.words)
 		return
 	}
-	if goesOn := completions[root]; goesOn != "" && name == "" {
+	if goesOn := grammar.GoesOn(root); goesOn != "" && name == "" {
 		c.bad(r.Range(), "Incomplete reference", "A reference goes on with a name: %s.", goesOn)
 		return
 	}
@@ -127,16 +127,6 @@ func (c compiler) reference(r syntax.Reference) {
 		c.unknownRoot(r)
 	}
 }
-
-// roots are what references begin with, and completions how they go on.
-var roots, completions = func() (names []string, goesOn map[string]string) {
-	goesOn = make(map[string]string)
-	for _, r := range grammar.Roots {
-		names = append(names, r.Name)
-		goesOn[r.Name] = r.GoesOn
-	}
-	return names, goesOn
-}()
 
 func (c compiler) eachRef(r syntax.Reference, name string, at hcl.Range) {
 	switch {
@@ -195,7 +185,7 @@ func (c compiler) unknown(at hcl.Range, what, name string, names []string) {
 
 func (c compiler) unknownRoot(r syntax.Reference) {
 	root := r.Root()
-	hint := word.DidYouMean(root, roots)
+	hint := word.DidYouMean(root, grammar.RootNames())
 	switch {
 	case c.m.stages[root] != nil:
 		hint = fmt.Sprintf(" Did you mean stage.%s?", root)

@@ -104,3 +104,22 @@ var Roots = []struct{ Name, GoesOn, Doc string }{
 	{"path", "path.recipe, the directory of the recipe", "path.recipe is the directory of the recipe."},
 	{"each", "each.key or each.value", "The element of for_each that the step is for: each.key, each.value."},
 }
+
+// RootNames returns what references begin with.
+func RootNames() []string {
+	var all []string
+	for _, r := range Roots {
+		all = append(all, r.Name)
+	}
+	return all
+}
+
+// GoesOn says how references with a root go on, "" for what is no root.
+func GoesOn(root string) string {
+	for _, r := range Roots {
+		if r.Name == root {
+			return r.GoesOn
+		}
+	}
+	return ""
+}
