@@ -26,7 +26,7 @@ func TestEvaluatedOnce(t *testing.T) {
 	type output struct {
 		Text string `json:"text"`
 	}
-	stage := pipeline.Define("echo", 1, "Echoes.", config{}, func(context.Context, config) (output, error) { panic("not run") })
+	stage := pipeline.Define("echo", 1, "Echoes.", config{}, func(context.Context, *pipeline.Task, config) (output, error) { panic("not run") })
 	for _, test := range []struct{ name, text string }{
 		{"for_each", `stage "echo" "b" {
   for_each = { for k, s in stage.a : k => upper(s.text) }

@@ -86,7 +86,9 @@ type tableOutput struct {
 	Text string                       `json:"text"`
 }
 
-func notRun[C, O any](context.Context, C) (o O, err error) { panic("a test of recipes runs no stage") }
+func notRun[C, O any](context.Context, *pipeline.Task, C) (o O, err error) {
+	panic("a test of recipes runs no stage")
+}
 
 var testStages = []*pipeline.Stage{
 	pipeline.Define("calibrate", 1, "Fits a platform.", calibrateConfig{}, notRun[calibrateConfig, calibrateOutput]),

@@ -30,7 +30,7 @@ type seerOutput struct {
 }
 
 // seer makes a shape whose side is the size, plus what extra says.
-var seer = Define("seer", 1, "", seerConfig{}, func(_ context.Context, c seerConfig) (out seerOutput, err error) {
+var seer = Define("seer", 1, "", seerConfig{}, func(_ context.Context, _ *Task, c seerConfig) (out seerOutput, err error) {
 	out.Shape.Side, out.Shape.Area = c.Size+c.Extra, c.Size*c.Size
 	return out, nil
 })
@@ -51,10 +51,10 @@ func TestForesee(t *testing.T) {
 
 // An output that is not what was foreseen is the stage's mistake, whatever it is.
 func TestForeseenMustComeTrue(t *testing.T) {
-	if _, err := seer.run(t.Context(), seerConfig{Size: 2}); err != nil {
+	if _, err := seer.run(t.Context(), new(Task), seerConfig{Size: 2}); err != nil {
 		t.Error(err)
 	}
-	_, err := seer.run(t.Context(), seerConfig{Size: 2, Extra: 1})
+	_, err := seer.run(t.Context(), new(Task), seerConfig{Size: 2, Extra: 1})
 	if err == nil || !strings.HasPrefix(err.Error(), "output shape.side is 3, and 2 was foreseen") {
 		t.Errorf("got %v", err)
 	}

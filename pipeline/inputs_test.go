@@ -21,7 +21,7 @@ import (
 )
 
 // whole is a stage that returns what it reads, slowly, of a file or of a tree's file "in".
-var whole = Define("whole", 1, "", readConfig{}, func(_ context.Context, c readConfig) (readOutput, error) {
+var whole = Define("whole", 1, "", readConfig{}, func(_ context.Context, _ *Task, c readConfig) (readOutput, error) {
 	path := c.In.Path
 	if fi, err := os.Stat(path); err != nil {
 		return readOutput{}, err
@@ -143,12 +143,12 @@ func TestInputsKeepTheirNames(t *testing.T) {
 	store, dir := storetest.New(t), t.TempDir()
 	path := filepath.Join(dir, `with "quotes".csv`)
 	write(dir, filepath.Base(path), "text")
-	complain := Define("complain", 1, "", readConfig{}, func(ctx context.Context, c readConfig) (numOutput, error) {
+	complain := Define("complain", 1, "", readConfig{}, func(_ context.Context, task *Task, c readConfig) (numOutput, error) {
 		write(dir, filepath.Base(path), "changed")
 		if b, err := c.In.ReadFile(); err != nil || string(b) != "text" || filepath.Base(c.In.Path) != filepath.Base(path) {
 			t.Errorf("read %q at %s, %v", b, c.In.Path, err)
 		}
-		zerolog.Ctx(ctx).Info().Str("file", c.In.Path).Msg("reading")
+		task.Log().Info().Str("file", c.In.Path).Msg("reading")
 		return numOutput{}, errors.Join(errors.New(c.In.Path+":5: no number"), context.DeadlineExceeded)
 	})
 	var log []string
@@ -172,7 +172,7 @@ func TestInputsKeepTheirNames(t *testing.T) {
 // A tree that is handed through loses one of its objects, though it is still laid out
 // for reading: one run puts it back.
 func TestLostObjectOfAHandedTree(t *testing.T) {
-	through := Define("through", 1, "", readConfig{}, func(_ context.Context, c readConfig) (readOutput, error) {
+	through := Define("through", 1, "", readConfig{}, func(_ context.Context, _ *Task, c readConfig) (readOutput, error) {
 		return readOutput{Copy: c.In}, nil
 	})
 	dir := t.TempDir()

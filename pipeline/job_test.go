@@ -61,7 +61,7 @@ func (x spy) Perform(ctx context.Context, job *Job, report func(Event)) (Result,
 // A job is whole in JSON, but for the secrets, and is performed as it was.
 func TestJobRoundTrip(t *testing.T) {
 	var got jobConfig
-	taker := Define("taker", 2, "", jobConfig{Text: "default", Steps: 4}, func(_ context.Context, c jobConfig) (numOutput, error) {
+	taker := Define("taker", 2, "", jobConfig{Text: "default", Steps: 4}, func(_ context.Context, _ *Task, c jobConfig) (numOutput, error) {
 		got = c
 		return numOutput{}, nil
 	}).WithLineage()

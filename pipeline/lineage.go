@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -27,17 +26,6 @@ type Ancestor struct {
 	Attrs    json.RawMessage    `json:"attrs,omitempty"`   // its attributes, as they are in the key
 	Output   json.RawMessage    `json:"output,omitempty"`
 	Finished bool               `json:"finished,omitempty"` // false for what still runs as the step starts: a cached step's own ancestors may be made anew beside it
-}
-
-// Lineage returns the steps that the running step needs, directly or not, each
-// after those that it needs itself. It is for reports about a run: what a stage
-// makes of it, other than of its attributes, is as old as the result. It panics in
-// a stage that was not defined [Stage.WithLineage].
-func Lineage(ctx context.Context) []Ancestor {
-	if f := env(ctx).Lineage; f != nil {
-		return f()
-	}
-	return nil
 }
 
 // lineage collects the ancestors of a step.

@@ -14,9 +14,9 @@ import (
 func TestLineage(t *testing.T) {
 	store := storetest.New(t)
 	var got []string
-	ask := stage(func(ctx context.Context) error {
+	ask := stage(func(_ context.Context, task *Task) error {
 		got = nil
-		for _, a := range Lineage(ctx) {
+		for _, a := range task.Lineage() {
 			got = append(got, fmt.Sprintf("%s cached=%v finished=%v deps=%v because=%v output=%s", a.ID, a.Cached, a.Finished, a.Deps, a.Because, a.Output))
 			if a.Action.IsZero() || a.Run == "" || !strings.Contains(string(a.Attrs), `"x"`) {
 				t.Errorf("%+v", a)

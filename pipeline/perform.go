@@ -144,12 +144,12 @@ func (p *performer) call(ctx context.Context, config any, work string, in *input
 	}
 	wire := &wire{report: p.report, names: in.inLog}
 	defer wire.cut()
-	log := zerolog.New(wire).Level(p.job.LogLevel)
+	task := p.task(work, wire)
 	returned := make(chan struct{})
 	var result func() (any, error)
 	go func() {
 		defer close(returned)
-		output, err := p.guarded(log.WithContext(With(ctx, p.env(work, wire))), config)
+		output, err := p.guarded(ctx, task, config)
 		result = func() (any, error) { return output, err }
 	}()
 	stuck := !p.await(ctx, returned)
@@ -186,30 +186,32 @@ func (p *performer) await(ctx context.Context, returned <-chan struct{}) bool {
 }
 
 // guarded runs the stage's function and turns a panic into an error.
-func (p *performer) guarded(ctx context.Context, config any) (output any, err error) {
+func (p *performer) guarded(ctx context.Context, task *Task, config any) (output any, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = PanicError(fmt.Sprint(v), string(debug.Stack()))
 		}
 	}()
-	return p.job.stage.run(ctx, config)
+	return p.job.stage.run(ctx, task, config)
 }
 
 // TimeoutError returns the error of an attempt that took longer than it may.
 func TimeoutError(t time.Duration) error { return fmt.Errorf("stopped after its timeout of %v", t) }
 
-// env is what the stage may use.
-func (p *performer) env(work string, wire *wire) Env {
-	return Env{
-		Work: work, CPUs: int(p.job.Resources["cpus"]), GPUs: p.job.GPUs, Progress: wire.progress,
+// task is what the stage may use.
+func (p *performer) task(work string, wire *wire) *Task {
+	t := NewTask(Env{
+		Work: work, CPUs: int(p.job.Resources["cpus"]), GPUs: p.job.GPUs,
+		Progress: wire.progress, Log: zerolog.New(wire).Level(p.job.LogLevel),
 		Lineage: func() []Ancestor {
 			if !p.job.stage.lineage {
-				panic("pipeline.Lineage: the stage " + p.job.Stage + " is not defined with WithLineage")
+				panic("pipeline: the stage " + p.job.Stage + " asks for its lineage, and is not defined with WithLineage")
 			}
 			return p.job.Lineage
 		},
-		open: func() (string, error) { return p.store.Checkpoint(p.job.Action) },
-	}
+	})
+	t.open = func() (string, error) { return p.store.Checkpoint(p.job.Action) }
+	return t
 }
 
 // wire carries what a stage reports. It is cut when the stage returns, so that

@@ -111,7 +111,7 @@ type numOutput struct {
 }
 
 // sum adds; its parity is the early cutoff's touchstone.
-var sum = Define("sum", 1, "Adds.", numConfig{}, func(_ context.Context, c numConfig) (numOutput, error) {
+var sum = Define("sum", 1, "Adds.", numConfig{}, func(_ context.Context, _ *Task, c numConfig) (numOutput, error) {
 	s := c.X + c.Y
 	return numOutput{s, []string{"even", "odd"}[int(s)&1]}, nil
 })
@@ -119,7 +119,7 @@ var sum = Define("sum", 1, "Adds.", numConfig{}, func(_ context.Context, c numCo
 // echo returns what it is given.
 var echo = Define("echo", 1, "Repeats.", struct {
 	Text string `json:"text"`
-}{}, func(_ context.Context, c struct {
+}{}, func(_ context.Context, _ *Task, c struct {
 	Text string `json:"text"`
 }) (struct {
 	Text string `json:"text"`
@@ -129,7 +129,7 @@ var echo = Define("echo", 1, "Repeats.", struct {
 
 // failing fails as long as its function does.
 func failing(f func() error) *Stage {
-	return Define("failing", 1, "Fails.", numConfig{}, func(context.Context, numConfig) (numOutput, error) {
+	return Define("failing", 1, "Fails.", numConfig{}, func(context.Context, *Task, numConfig) (numOutput, error) {
 		return numOutput{}, f()
 	})
 }

@@ -33,19 +33,19 @@ type readOutput struct {
 }
 
 // reader reads a file and makes another.
-var reader = Define("reader", 1, "Reads.", readConfig{}, func(ctx context.Context, c readConfig) (readOutput, error) {
+var reader = Define("reader", 1, "Reads.", readConfig{}, func(_ context.Context, task *Task, c readConfig) (readOutput, error) {
 	b, err := c.In.ReadFile()
 	if err != nil {
 		return readOutput{}, err
 	}
-	path := Path(ctx, "copy")
+	path := task.Path("copy")
 	return readOutput{string(b), artifacts.Local(path)}, os.WriteFile(path, bytes.ToUpper(b), 0o666)
 })
 
 // stage makes a test stage of a function.
-func stage(f func(ctx context.Context) error) *Stage {
-	return Define("test", 1, "Tests.", numConfig{}, func(ctx context.Context, c numConfig) (numOutput, error) {
-		return numOutput{Sum: c.X}, f(ctx)
+func stage(f func(context.Context, *Task) error) *Stage {
+	return Define("test", 1, "Tests.", numConfig{}, func(ctx context.Context, task *Task, c numConfig) (numOutput, error) {
+		return numOutput{Sum: c.X}, f(ctx, task)
 	})
 }
 
@@ -164,11 +164,11 @@ func TestFailureIsNotCached(t *testing.T) {
 // Retries end with the first success, and start with an empty work directory.
 func TestRetry(t *testing.T) {
 	calls := 0
-	s := step("a", stage(func(ctx context.Context) error {
+	s := step("a", stage(func(ctx context.Context, task *Task) error {
 		if calls++; calls < 3 {
-			return errors.Join(errors.New("not yet"), os.WriteFile(Path(ctx, "rest"), nil, 0o666))
+			return errors.Join(errors.New("not yet"), os.WriteFile(task.Path("rest"), nil, 0o666))
 		}
-		if _, err := os.Stat(Path(ctx, "rest")); err == nil {
+		if _, err := os.Stat(task.Path("rest")); err == nil {
 			t.Error("the work directory holds a failed attempt's file")
 		}
 		return nil
@@ -184,7 +184,7 @@ func TestRetry(t *testing.T) {
 }
 
 func TestTimeout(t *testing.T) {
-	s := step("a", stage(func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }), nil)
+	s := step("a", stage(func(ctx context.Context, _ *Task) error { <-ctx.Done(); return ctx.Err() }), nil)
 	s.Timeout = time.Millisecond
 	run := execute(t, storetest.New(t), recipe(s))
 	if run.Status != Failed || !strings.HasSuffix(run.Steps[0].Err.Error(), "stopped after its timeout of 1ms") {
@@ -195,7 +195,7 @@ func TestTimeout(t *testing.T) {
 // A panic is the step's error; its stack is in the journal, not in the message.
 func TestPanicIsTheStepsError(t *testing.T) {
 	var stack string
-	s := step("a", stage(func(context.Context) error { panic("oops") }), nil)
+	s := step("a", stage(func(context.Context, *Task) error { panic("oops") }), nil)
 	s.Retries = 5
 	run := execute(t, storetest.New(t), recipe(s), RunOptions{Observe: func(e Event) { stack += e.Stack }})
 	msg := run.Steps[0].Err.Error()
@@ -209,7 +209,7 @@ func TestPanicIsTheStepsError(t *testing.T) {
 
 // Not every Go value is a JSON value.
 func TestOutputMustBeAValue(t *testing.T) {
-	nan := Define("nan", 1, "", numConfig{}, func(context.Context, numConfig) (numOutput, error) {
+	nan := Define("nan", 1, "", numConfig{}, func(context.Context, *Task, numConfig) (numOutput, error) {
 		return numOutput{Sum: math.NaN()}, nil
 	})
 	run := execute(t, storetest.New(t), recipe(step("a", nan, nil)))
@@ -225,8 +225,8 @@ func TestInterruptAndResume(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var checkpoint string
-	r := recipe(step("a", stage(func(ctx context.Context) error {
-		checkpoint = Checkpoint(ctx)
+	r := recipe(step("a", stage(func(ctx context.Context, task *Task) error {
+		checkpoint = task.Checkpoint()
 		path := filepath.Join(checkpoint, "state")
 		if _, err := os.Stat(path); err == nil {
 			return nil
@@ -270,7 +270,7 @@ func TestJobsAndResources(t *testing.T) {
 	for _, test := range tests {
 		t.Run(fmt.Sprint(test), func(t *testing.T) {
 			var now, peak atomic.Int32
-			busy := stage(func(context.Context) error {
+			busy := stage(func(context.Context, *Task) error {
 				n := now.Add(1)
 				for p := peak.Load(); n > p && !peak.CompareAndSwap(p, n); p = peak.Load() {
 				}
@@ -314,7 +314,7 @@ func TestResourcesThatAreNotThere(t *testing.T) {
 func TestConcurrentRunsDoAnActionOnce(t *testing.T) {
 	store := storetest.New(t)
 	var calls atomic.Int32
-	r := recipe(step("a", stage(func(context.Context) error {
+	r := recipe(step("a", stage(func(context.Context, *Task) error {
 		calls.Add(1)
 		time.Sleep(20 * time.Millisecond)
 		return nil
@@ -341,10 +341,10 @@ func TestEventsThroughZerolog(t *testing.T) {
 	var buf bytes.Buffer
 	var seen []Event
 	log := zerolog.New(&buf)
-	chatty := stage(func(ctx context.Context) error {
-		zerolog.Ctx(ctx).Info().Int("step", 3).Msg("resuming")
-		zerolog.Ctx(ctx).Debug().Msg("hidden")
-		Report(ctx, Progress{Done: 1, Total: 2, Unit: "steps", Note: "half"})
+	chatty := stage(func(_ context.Context, task *Task) error {
+		task.Log().Info().Int("step", 3).Msg("resuming")
+		task.Log().Debug().Msg("hidden")
+		task.Report(Progress{Done: 1, Total: 2, Unit: "steps", Note: "half"})
 		return errors.New("no")
 	})
 	execute(t, store, recipe(step("a", chatty, nil), step("b", sum, map[string]any{"x": ref{"a", "sum"}})),

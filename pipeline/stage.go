@@ -26,7 +26,7 @@ type Stage struct {
 	decode  func(values map[string]any) (config any, err error)
 	restore func(whole []byte) (config any, err error)
 	check   func(config any, r *mistake.Report)
-	run     func(ctx context.Context, config any) (output any, err error)
+	run     func(ctx context.Context, task *Task, config any) (output any, err error)
 }
 
 // reserved are the attributes and blocks that every stage takes.
@@ -34,7 +34,10 @@ var reserved = map[string]bool{
 	"for_each": true, "when": true, "depends_on": true, "retry": true, "timeout": true, "resources": true,
 }
 
-// Define makes a stage of a function. C and O are structs whose json tags name
+// Define makes a stage of a function. It is called with a context, which ends when the
+// stage shall stop; with a task, which is what it may use; and with its configuration.
+//
+// C and O are structs whose json tags name
 // the attributes and outputs. Further tags of a field:
 //
 //	doc:"…"         what it means, for runner stages
@@ -52,7 +55,7 @@ var reserved = map[string]bool{
 //
 // Define panics on a struct that cannot be a schema, on tags that it does not
 // know and on defaults beyond their limits: those are mistakes of the stage's author.
-func Define[C, O any](name string, version int, doc string, defaults C, run func(context.Context, C) (O, error)) *Stage {
+func Define[C, O any](name string, version int, doc string, defaults C, run func(context.Context, *Task, C) (O, error)) *Stage {
 	config := typeOf(reflect.TypeFor[C](), reflect.ValueOf(defaults), name, "")
 	output := typeOf(reflect.TypeFor[O](), reflect.Value{}, name+" output", "")
 	if config.Kind != Object || output.Kind != Object {
@@ -78,8 +81,8 @@ func Define[C, O any](name string, version int, doc string, defaults C, run func
 				k.Check(r)
 			}
 		},
-		run: func(ctx context.Context, config any) (any, error) {
-			output, err := run(ctx, config.(C))
+		run: func(ctx context.Context, task *Task, config any) (any, error) {
+			output, err := run(ctx, task, config.(C))
 			if err == nil {
 				err = cameTrue(config, output)
 			}
@@ -88,7 +91,7 @@ func Define[C, O any](name string, version int, doc string, defaults C, run func
 	}
 }
 
-// WithLineage says that the stage calls [Lineage], and returns the stage. Only
+// WithLineage says that the stage calls [Task.Lineage], and returns the stage. Only
 // such stages are handed their lineage, as it holds the outputs of all the steps
 // before theirs.
 func (s *Stage) WithLineage() *Stage {

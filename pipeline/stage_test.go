@@ -54,7 +54,7 @@ type schemaOutput struct {
 
 var schemaStage = Define("schema", 3, "Shows a schema.", schemaConfig{
 	Steps: 4, Limit: limits{Latency: 0.5}, Widths: []float64{1, 2, 3}, Named: map[string]float64{"old": 1},
-}, func(context.Context, schemaConfig) (schemaOutput, error) { return schemaOutput{}, nil })
+}, func(context.Context, *Task, schemaConfig) (schemaOutput, error) { return schemaOutput{}, nil })
 
 // The schema, with defaults and limits, is what the struct says.
 func TestDefineDerivesTheSchema(t *testing.T) {
@@ -134,7 +134,7 @@ func TestDefineRefusesDefaultsAndTags(t *testing.T) {
 
 func define[C any](name string) {
 	var c C
-	Define(name, 1, "", c, func(context.Context, C) (struct{}, error) { return struct{}{}, nil })
+	Define(name, 1, "", c, func(context.Context, *Task, C) (struct{}, error) { return struct{}{}, nil })
 }
 
 // Written objects are merged with their defaults; lists and maps replace theirs.
@@ -212,7 +212,7 @@ func TestDecodeNamesWhatATypeRefuses(t *testing.T) {
 		Size  int    `json:"size"`
 	}
 	s := Define("refuses", 1, "", config{preset{"known"}, preset{"known"}, 1},
-		func(context.Context, config) (struct{}, error) { return struct{}{}, nil })
+		func(context.Context, *Task, config) (struct{}, error) { return struct{}{}, nil })
 	_, err := s.Decode(map[string]any{"chip": map[string]any{"name": "known"}, "other": map[string]any{"name": "none"}, "size": 2.0})
 	if err == nil || err.Error() != `other: there is no "none"` {
 		t.Errorf("got %v", err)
@@ -274,13 +274,13 @@ func TestDefineRefuses(t *testing.T) {
 	type misspelt struct {
 		N int `json:"n" mim:"1"`
 	}
-	run := func(context.Context, config) (struct{}, error) { return struct{}{}, nil }
+	run := func(context.Context, *Task, config) (struct{}, error) { return struct{}{}, nil }
 	for want, define := range map[string]func(){
 		"default of n: must be at least 1, not -1":       func() { Define("x", 1, "", config{N: -1}, run) },
 		"default of inner.m: must be at least 1, not -5": func() { Define("x", 1, "", deep, run) },
 		`default of s: "c" is not one of "a" and "b"`:    func() { Define("x", 1, "", config{N: 1, S: "c"}, run) },
 		`x.n: there is no tag "mim"`: func() {
-			Define("x", 1, "", misspelt{}, func(context.Context, misspelt) (struct{}, error) { return struct{}{}, nil })
+			Define("x", 1, "", misspelt{}, func(context.Context, *Task, misspelt) (struct{}, error) { return struct{}{}, nil })
 		},
 	} {
 		func() {

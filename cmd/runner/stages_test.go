@@ -12,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"eyrie/artifacts"
 	"eyrie/pipeline"
 )
@@ -65,7 +63,7 @@ type valueOutput struct {
 	Value any `json:"value" doc:"What was taken." provenance:"measured"`
 }
 
-func runValue(_ context.Context, c valueConfig) (valueOutput, error) {
+func runValue(_ context.Context, _ *pipeline.Task, c valueConfig) (valueOutput, error) {
 	trace("value %v", c.Value)
 	return valueOutput(c), nil
 }
@@ -79,9 +77,9 @@ type writeOutput struct {
 	File artifacts.File `json:"file"`
 }
 
-func runWrite(ctx context.Context, c writeConfig) (writeOutput, error) {
+func runWrite(_ context.Context, task *pipeline.Task, c writeConfig) (writeOutput, error) {
 	trace("write %s", c.Text)
-	path := pipeline.Path(ctx, c.Name)
+	path := task.Path(c.Name)
 	return writeOutput{artifacts.Local(path)}, os.WriteFile(path, []byte(c.Text), 0o666)
 }
 
@@ -93,7 +91,7 @@ type readOutput struct {
 	Text string `json:"text"`
 }
 
-func runRead(_ context.Context, c readConfig) (readOutput, error) {
+func runRead(_ context.Context, _ *pipeline.Task, c readConfig) (readOutput, error) {
 	b, err := c.File.ReadFile()
 	trace("read %s", b)
 	return readOutput{strings.TrimSpace(string(b))}, err
@@ -108,7 +106,7 @@ type listOutput struct {
 	Dir   artifacts.File `json:"dir"`
 }
 
-func runList(_ context.Context, c listConfig) (listOutput, error) {
+func runList(_ context.Context, _ *pipeline.Task, c listConfig) (listOutput, error) {
 	o := listOutput{Dir: c.Dir}
 	entries, err := os.ReadDir(c.Dir.Path)
 	for _, e := range entries {
@@ -127,7 +125,7 @@ type sumOutput struct {
 	Total float64 `json:"total" doc:"The sum." provenance:"modelled"`
 }
 
-func runSum(_ context.Context, c sumConfig) (sumOutput, error) {
+func runSum(_ context.Context, _ *pipeline.Task, c sumConfig) (sumOutput, error) {
 	trace("sum %v", c.Values)
 	var o sumOutput
 	for _, v := range c.Values {
@@ -147,14 +145,14 @@ type slowOutput struct {
 	State   uint32 `json:"state"` // depends on every count: a wrong resume gives another
 }
 
-func runSlow(ctx context.Context, c slowConfig) (slowOutput, error) {
+func runSlow(ctx context.Context, task *pipeline.Task, c slowConfig) (slowOutput, error) {
 	var o slowOutput
-	saved := filepath.Join(pipeline.Checkpoint(ctx), "count")
+	saved := filepath.Join(task.Checkpoint(), "count")
 	if b, err := os.ReadFile(saved); err == nil {
 		if _, err := fmt.Sscan(string(b), &o.Counted, &o.State); err != nil {
 			o = slowOutput{} // damaged: from the beginning
 		}
-		zerolog.Ctx(ctx).Info().Msgf("resuming at step %d of %d", o.Counted, c.Steps)
+		task.Log().Info().Msgf("resuming at step %d of %d", o.Counted, c.Steps)
 		trace("slow resumes at %d", o.Counted)
 	}
 	for o.Counted < c.Steps {
@@ -171,7 +169,7 @@ func runSlow(ctx context.Context, c slowConfig) (slowOutput, error) {
 		if err := errors.Join(os.WriteFile(tmp, fmt.Append(nil, o.Counted, o.State), 0o666), os.Rename(tmp, saved)); err != nil {
 			return o, err
 		}
-		pipeline.Report(ctx, pipeline.Progress{Done: float64(o.Counted), Total: float64(c.Steps), Unit: "steps", Note: "state " + strconv.Itoa(int(o.State%100))})
+		task.Report(pipeline.Progress{Done: float64(o.Counted), Total: float64(c.Steps), Unit: "steps", Note: "state " + strconv.Itoa(int(o.State%100))})
 	}
 	return o, nil
 }
@@ -180,7 +178,7 @@ type stubbornConfig struct {
 	Seconds float64 `json:"seconds" doc:"How long it sleeps."`
 }
 
-func runStubborn(_ context.Context, c stubbornConfig) (struct{}, error) {
+func runStubborn(_ context.Context, _ *pipeline.Task, c stubbornConfig) (struct{}, error) {
 	trace("stubborn")
 	time.Sleep(time.Duration(c.Seconds * float64(time.Second)))
 	return struct{}{}, nil
@@ -192,7 +190,7 @@ type failConfig struct {
 	Input   any    `json:"input,omitempty" doc:"Anything."`
 }
 
-func runFail(_ context.Context, c failConfig) (struct{}, error) {
+func runFail(_ context.Context, _ *pipeline.Task, c failConfig) (struct{}, error) {
 	trace("fail")
 	if c.Until != "" {
 		b, _ := os.ReadFile(c.Until)
@@ -206,7 +204,7 @@ func runFail(_ context.Context, c failConfig) (struct{}, error) {
 	return struct{}{}, errors.New(c.Message)
 }
 
-func runBolt(context.Context, struct{}) (struct{}, error) {
+func runBolt(context.Context, *pipeline.Task, struct{}) (struct{}, error) {
 	trace("bolt")
 	go panic("out of reach")
 	select {}
@@ -214,7 +212,7 @@ func runBolt(context.Context, struct{}) (struct{}, error) {
 
 var hoarded [][]byte
 
-func runHoard(context.Context, struct{}) (struct{}, error) {
+func runHoard(context.Context, *pipeline.Task, struct{}) (struct{}, error) {
 	trace("hoard")
 	for {
 		b := make([]byte, 1<<20)
@@ -225,7 +223,7 @@ func runHoard(context.Context, struct{}) (struct{}, error) {
 	}
 }
 
-func runParent(context.Context, struct{}) (struct{}, error) {
+func runParent(context.Context, *pipeline.Task, struct{}) (struct{}, error) {
 	cmd := exec.Command("sleep", "1000")
 	if err := cmd.Start(); err != nil {
 		return struct{}{}, err
@@ -234,13 +232,13 @@ func runParent(context.Context, struct{}) (struct{}, error) {
 	return struct{}{}, cmd.Wait()
 }
 
-func runChatter(context.Context, struct{}) (struct{}, error) {
+func runChatter(context.Context, *pipeline.Task, struct{}) (struct{}, error) {
 	fmt.Println("to standard output")
 	fmt.Fprintln(os.Stderr, "to standard error")
 	return struct{}{}, nil
 }
 
-func runPanic(context.Context, struct{}) (struct{}, error) {
+func runPanic(context.Context, *pipeline.Task, struct{}) (struct{}, error) {
 	trace("panic")
 	panic("out of luck")
 }

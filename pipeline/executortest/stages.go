@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"eyrie/artifacts"
 	"eyrie/pipeline"
 )
@@ -20,16 +18,19 @@ var Stages = []*pipeline.Stage{
 	pipeline.Define("copy", 1, "Copies a file, or makes a tree of it.", copyConfig{}, runCopy),
 	pipeline.Define("chatty", 1, "Reports and logs.", none{}, runChatty),
 	pipeline.Define("picky", 1, "Takes none of its attributes.", pickyConfig{}, runPicky),
-	pipeline.Define("panic", 1, "Panics.", none{}, func(context.Context, none) (none, error) { panic("out of luck") }),
-	pipeline.Define("wait", 1, "Waits until it is told to stop.", none{}, func(ctx context.Context, _ none) (none, error) { <-ctx.Done(); return none{}, ctx.Err() }),
+	pipeline.Define("panic", 1, "Panics.", none{}, func(context.Context, *pipeline.Task, none) (none, error) { panic("out of luck") }),
+	pipeline.Define("wait", 1, "Waits until it is told to stop.", none{}, func(ctx context.Context, _ *pipeline.Task, _ none) (none, error) {
+		<-ctx.Done()
+		return none{}, ctx.Err()
+	}),
 	pipeline.Define("resume", 1, "Needs two goes.", none{}, runResume),
 	pipeline.Define("flaky", 1, "Succeeds the third time.", triesConfig{}, runFlaky),
 	pipeline.Define("once", 1, "Takes a while.", triesConfig{}, runOnce),
 	pipeline.Define("secret", 1, "Counts the letters of a secret.", secretConfig{}, runSecret),
 	pipeline.Define("ask", 1, "Gives what it was granted.", none{}, runAsk).WithLineage(),
 	pipeline.Define("babbling", 1, "Goes on reporting when it has returned.", none{}, runBabbling),
-	pipeline.Define("bolt", 1, "Panics in a goroutine.", none{}, func(context.Context, none) (none, error) { go panic("out of reach"); select {} }),
-	pipeline.Define("leave", 1, "Leaves the process.", none{}, func(context.Context, none) (none, error) { os.Exit(7); return none{}, nil }),
+	pipeline.Define("bolt", 1, "Panics in a goroutine.", none{}, func(context.Context, *pipeline.Task, none) (none, error) { go panic("out of reach"); select {} }),
+	pipeline.Define("leave", 1, "Leaves the process.", none{}, func(context.Context, *pipeline.Task, none) (none, error) { os.Exit(7); return none{}, nil }),
 	pipeline.Define("stubborn", 1, "Does not stop.", none{}, runStubborn),
 	pipeline.Define("print", 1, "Prints.", none{}, runPrint),
 }
@@ -48,12 +49,12 @@ type copyOutput struct {
 	Same artifacts.File `json:"same"` // what it was given
 }
 
-func runCopy(ctx context.Context, c copyConfig) (copyOutput, error) {
+func runCopy(_ context.Context, task *pipeline.Task, c copyConfig) (copyOutput, error) {
 	b, err := c.In.ReadFile()
 	if err != nil {
 		return copyOutput{}, err
 	}
-	path := pipeline.Path(ctx, "copy")
+	path := task.Path("copy")
 	o := copyOutput{string(b), artifacts.Local(path), c.In}
 	if c.Tree {
 		if err := os.Mkdir(path, 0o777); err != nil {
@@ -64,10 +65,10 @@ func runCopy(ctx context.Context, c copyConfig) (copyOutput, error) {
 	return o, os.WriteFile(path, []byte(strings.ToUpper(string(b))), 0o666)
 }
 
-func runChatty(ctx context.Context, _ none) (none, error) {
-	zerolog.Ctx(ctx).Info().Msg("begins")
-	pipeline.Report(ctx, pipeline.Progress{Done: 1, Total: 2, Unit: "steps", Note: "half"})
-	zerolog.Ctx(ctx).Info().Msg("ends")
+func runChatty(_ context.Context, task *pipeline.Task, _ none) (none, error) {
+	task.Log().Info().Msg("begins")
+	task.Report(pipeline.Progress{Done: 1, Total: 2, Unit: "steps", Note: "half"})
+	task.Log().Info().Msg("ends")
 	return none{}, nil
 }
 
@@ -76,19 +77,19 @@ type pickyConfig struct {
 	Token string  `json:"token,omitempty"`
 }
 
-func runPicky(_ context.Context, c pickyConfig) (none, error) {
+func runPicky(_ context.Context, _ *pipeline.Task, c pickyConfig) (none, error) {
 	if c.Token != "" {
 		return none{}, pipeline.Badf("token", "%s is not to my taste", c.Token)
 	}
 	return none{}, pipeline.Badf("x", "%v is not to my taste", c.X)
 }
 
-func runResume(ctx context.Context, _ none) (none, error) {
-	saved := filepath.Join(pipeline.Checkpoint(ctx), "saved")
+func runResume(ctx context.Context, task *pipeline.Task, _ none) (none, error) {
+	saved := filepath.Join(task.Checkpoint(), "saved")
 	if _, err := os.Stat(saved); err == nil {
 		return none{}, nil
 	}
-	pipeline.Report(ctx, pipeline.Progress{Done: 1})
+	task.Report(pipeline.Progress{Done: 1})
 	<-ctx.Done()
 	return none{}, errors.Join(ctx.Err(), os.WriteFile(saved, nil, 0o666))
 }
@@ -105,7 +106,7 @@ func (c triesConfig) mark() (int, error) {
 	return len(b), os.WriteFile(c.Tries, b, 0o666)
 }
 
-func runFlaky(_ context.Context, c triesConfig) (none, error) {
+func runFlaky(_ context.Context, _ *pipeline.Task, c triesConfig) (none, error) {
 	n, err := c.mark()
 	if err == nil && n < 3 {
 		err = fmt.Errorf("attempt %d", n)
@@ -113,7 +114,7 @@ func runFlaky(_ context.Context, c triesConfig) (none, error) {
 	return none{}, err
 }
 
-func runOnce(_ context.Context, c triesConfig) (none, error) {
+func runOnce(_ context.Context, _ *pipeline.Task, c triesConfig) (none, error) {
 	_, err := c.mark()
 	time.Sleep(time.Duration(c.Seconds * float64(time.Second)))
 	return none{}, err
@@ -127,7 +128,7 @@ type secretOutput struct {
 	Length int `json:"length"`
 }
 
-func runSecret(_ context.Context, c secretConfig) (secretOutput, error) {
+func runSecret(_ context.Context, _ *pipeline.Task, c secretConfig) (secretOutput, error) {
 	return secretOutput{len(c.Token)}, nil
 }
 
@@ -137,9 +138,9 @@ type askOutput struct {
 	CPUs    int      `json:"cpus"`
 }
 
-func runAsk(ctx context.Context, _ none) (askOutput, error) {
-	o := askOutput{GPUs: pipeline.GPUs(ctx), CPUs: pipeline.CPUs(ctx)}
-	for _, a := range pipeline.Lineage(ctx) {
+func runAsk(_ context.Context, task *pipeline.Task, _ none) (askOutput, error) {
+	o := askOutput{GPUs: task.GPUs(), CPUs: task.CPUs()}
+	for _, a := range task.Lineage() {
 		if !a.Finished || a.Output == nil {
 			return o, fmt.Errorf("%+v", a)
 		}
@@ -148,23 +149,23 @@ func runAsk(ctx context.Context, _ none) (askOutput, error) {
 	return o, nil
 }
 
-func runBabbling(ctx context.Context, _ none) (none, error) {
+func runBabbling(_ context.Context, task *pipeline.Task, _ none) (none, error) {
 	go func() {
 		for range 100 {
-			zerolog.Ctx(ctx).Info().Msg("still here")
-			pipeline.Report(ctx, pipeline.Progress{Done: 1})
+			task.Log().Info().Msg("still here")
+			task.Report(pipeline.Progress{Done: 1})
 			time.Sleep(time.Millisecond)
 		}
 	}()
 	return none{}, nil
 }
 
-func runStubborn(ctx context.Context, _ none) (none, error) {
-	pipeline.Report(ctx, pipeline.Progress{Done: 1})
+func runStubborn(_ context.Context, task *pipeline.Task, _ none) (none, error) {
+	task.Report(pipeline.Progress{Done: 1})
 	select {}
 }
 
-func runPrint(context.Context, none) (none, error) {
+func runPrint(context.Context, *pipeline.Task, none) (none, error) {
 	fmt.Println("to standard output")
 	fmt.Fprint(os.Stderr, "to standard error")
 	return none{}, nil

@@ -68,7 +68,7 @@ type Need struct {
 	SYSShare    float64 `json:"sys_share" provenance:"modelled" doc:"share of the network's SYS cycles"`
 }
 
-func run(_ context.Context, c Config) (Output, error) {
+func run(_ context.Context, _ *pipeline.Task, c Config) (Output, error) {
 	net, err := c.Network.Network()
 	if err != nil {
 		return Output{}, err

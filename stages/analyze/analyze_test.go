@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"eyrie/pipeline"
 	"eyrie/pipeline/pipelinetest"
 	"eyrie/stages/arch"
 	"eyrie/stages/raptor"
@@ -18,7 +19,7 @@ func platform() raptor.Platform {
 
 func analyse(t *testing.T, width float64) Output {
 	t.Helper()
-	out, err := run(context.Background(), Config{arch.Spec{Width: width, Resolution: 224}, platform()})
+	out, err := run(context.Background(), new(pipeline.Task), Config{arch.Spec{Width: width, Resolution: 224}, platform()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +75,7 @@ func TestShares(t *testing.T) {
 func TestWeightMemory(t *testing.T) {
 	p := platform()
 	p.Memory, p.WeightMemory = 4<<20, 64<<10
-	out, err := run(context.Background(), Config{arch.Spec{Width: 0.5, Resolution: 96}, p})
+	out, err := run(context.Background(), new(pipeline.Task), Config{arch.Spec{Width: 0.5, Resolution: 96}, p})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +86,7 @@ func TestWeightMemory(t *testing.T) {
 
 // The figures of a very small network are not rounded to nothing.
 func TestSmall(t *testing.T) {
-	out, err := run(context.Background(), Config{arch.Spec{Name: "tiny", Input: arch.Shape{C: 1, H: 8, W: 8},
+	out, err := run(context.Background(), new(pipeline.Task), Config{arch.Spec{Name: "tiny", Input: arch.Shape{C: 1, H: 8, W: 8},
 		Layers: []arch.LayerSpec{{Op: arch.Conv, Channels: 4, Kernel: 3}}}, platform()})
 	if err != nil {
 		t.Fatal(err)

@@ -135,12 +135,12 @@ func (c Config) Foresee(knows func(paths ...string) bool) pipeline.Partial {
 // fitted reports whether a parameter is to be fitted.
 func (c *Config) fitted(name string) bool { return slices.Contains(c.Fit, name) }
 
-func run(ctx context.Context, c Config) (Output, error) {
+func run(ctx context.Context, task *pipeline.Task, c Config) (Output, error) {
 	ms, err := readMeasurements(c.Measurements, c.Networks, arch.Spec{Scaling: c.Scaling, Rounding: c.Rounding})
 	if err != nil {
 		return Output{}, pipeline.Badf("measurements", "%w", err)
 	}
-	cal := newCalibration(c, ms)
+	cal := newCalibration(task, c, ms)
 	if cal.data == 0 {
 		return Output{}, pipeline.Badf("measurements", "no value of mu or latency in %d rows: there is nothing to fit to", len(ms))
 	}
@@ -185,8 +185,8 @@ func run(ctx context.Context, c Config) (Output, error) {
 }
 
 // newCalibration counts what is there and what is asked.
-func newCalibration(c Config, ms []measurement) *calibration {
-	cal := &calibration{Config: c, ms: ms, distinct: make([]int, 0, len(ms))}
+func newCalibration(task *pipeline.Task, c Config, ms []measurement) *calibration {
+	cal := &calibration{Config: c, task: task, ms: ms, distinct: make([]int, 0, len(ms))}
 	groups := map[int]int{}
 	for i := range ms {
 		g, seen := groups[ms[i].group]

@@ -46,7 +46,7 @@ func TestPaper(t *testing.T) {
 	c := config(t, paperCSV)
 	c.Platform.ActivationCost, c.Platform.WeightCost, c.Platform.Memory = 1, 1, 1<<19 // another start
 	c.Compare = map[string]arch.Spec{"0.5": {Width: 0.5, Resolution: 160}, "0.35": {Width: 0.35, Resolution: 192}}
-	out, err := run(context.Background(), c)
+	out, err := run(context.Background(), new(pipeline.Task), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func TestRecovers(t *testing.T) {
 		c := config(t, write(t, truth))
 		c.Platform.Clock, c.Platform.PEs, c.Platform.DoubleBuffer = truth.Clock, truth.PEs, double
 		c.MemoryMin, c.MemoryMax, c.MemoryStep = 128<<10, 256<<10, 32<<10
-		out, err := run(context.Background(), c)
+		out, err := run(context.Background(), new(pipeline.Task), c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -153,7 +153,7 @@ func TestKeepsTheRest(t *testing.T) {
 		if c.fitted("rate") {
 			c.Platform.Rates.Conv, c.Platform.Rates.Pointwise, c.Platform.Rates.Linear = 24, 28, 8
 		}
-		out, err := run(context.Background(), c)
+		out, err := run(context.Background(), new(pipeline.Task), c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -190,7 +190,7 @@ func TestNoFit(t *testing.T) {
 	}
 	c := config(t, file)
 	c.Fit, c.Policies = []string{"activation_cost"}, c.Policies[:1]
-	out, err := run(context.Background(), c)
+	out, err := run(context.Background(), new(pipeline.Task), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +206,7 @@ func paperProblem(t *testing.T, c Config) *problem {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cal := newCalibration(c, ms)
+	cal := newCalibration(new(pipeline.Task), c, ms)
 	ts, err := cal.price(&c.Platform)
 	if err != nil {
 		t.Fatal(err)
@@ -289,7 +289,7 @@ func smallSearch(t *testing.T, cpus int) Output {
 	c := config(t, paperCSV)
 	c.MemoryMin, c.MemoryMax, c.MemoryStep = 256<<10, 320<<10, 16<<10
 	c.Policies = []Policy{{raptor.Resident, raptor.GroupScope}, {raptor.Mixed, raptor.NetworkScope}}
-	out, err := run(pipeline.With(context.Background(), pipeline.Env{CPUs: cpus}), c)
+	out, err := run(context.Background(), pipeline.NewTask(pipeline.Env{CPUs: cpus}), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -312,7 +312,7 @@ func TestThreads(t *testing.T) {
 func TestCancel(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := run(ctx, config(t, paperCSV)); err != context.Canceled {
+	if _, err := run(ctx, new(pipeline.Task), config(t, paperCSV)); err != context.Canceled {
 		t.Errorf("got %v", err)
 	}
 }
@@ -353,21 +353,21 @@ func TestRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := config(t, file)
-	if _, err := run(context.Background(), c); err == nil || !strings.Contains(err.Error(), "8 parameters cannot be fitted to 2 values") {
+	if _, err := run(context.Background(), new(pipeline.Task), c); err == nil || !strings.Contains(err.Error(), "8 parameters cannot be fitted to 2 values") {
 		t.Errorf("too few values: %v", err)
 	}
 	c.Fit = []string{"weight_limit"}
-	if _, err := run(context.Background(), c); err == nil || !strings.Contains(err.Error(), "no limit on a layer's weights agrees") {
+	if _, err := run(context.Background(), new(pipeline.Task), c); err == nil || !strings.Contains(err.Error(), "no limit on a layer's weights agrees") {
 		t.Errorf("contradiction: %v", err)
 	}
 	c.Fit, c.Platform.ActivationCost, c.Platform.WeightCost, c.Platform.TileCost = nil, 0, 0, 0
-	if _, err := run(context.Background(), c); err == nil || !strings.Contains(err.Error(), "where moving data costs nothing there is no μ") {
+	if _, err := run(context.Background(), new(pipeline.Task), c); err == nil || !strings.Contains(err.Error(), "where moving data costs nothing there is no μ") {
 		t.Errorf("nothing costs: %v", err)
 	}
 	if err := os.WriteFile(file, []byte("network,width,resolution\nMobileNetV2,0.5,96\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := run(context.Background(), c); err == nil || !strings.Contains(err.Error(), "measurements: no value of mu or latency in 1 rows") {
+	if _, err := run(context.Background(), new(pipeline.Task), c); err == nil || !strings.Contains(err.Error(), "measurements: no value of mu or latency in 1 rows") {
 		t.Errorf("nothing measured: %v", err)
 	}
 	c.Fit = []string{"ram"}

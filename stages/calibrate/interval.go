@@ -72,7 +72,7 @@ func (c *calibration) profile(ctx context.Context, designs []design, best design
 		}
 	}
 	ends := make([]end, 2*len(c.free))
-	err := each(ctx, len(ends), "intervals", func(i int) {
+	err := c.each(ctx, len(ends), "intervals", func(i int) {
 		sign := 1.0
 		if i%2 == 0 {
 			sign = -1

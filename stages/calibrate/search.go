@@ -34,6 +34,7 @@ type design struct {
 // calibration is a fit under way.
 type calibration struct {
 	Config
+	task     *pipeline.Task
 	ms       []measurement
 	distinct []int // index of the first measurement of each network
 	free     []int // continuous parameters to fit
@@ -42,11 +43,11 @@ type calibration struct {
 }
 
 // each calls f(i) for all i in [0, n) from several goroutines, and reports
-// progress as counted in unit.
-func each(ctx context.Context, n int, note string, f func(i int)) error {
+// progress with a note.
+func (c *calibration) each(ctx context.Context, n int, note string, f func(i int)) error {
 	next := make(chan int)
 	var group sync.WaitGroup
-	for range pipeline.CPUs(ctx) {
+	for range c.task.CPUs() {
 		group.Go(func() {
 			for i := range next {
 				f(i)
@@ -57,7 +58,7 @@ func each(ctx context.Context, n int, note string, f func(i int)) error {
 	for i := 0; i < n && err == nil; i++ {
 		select {
 		case next <- i:
-			pipeline.Report(ctx, pipeline.Progress{Done: float64(i), Total: float64(n), Unit: "fits", Note: note})
+			c.task.Report(pipeline.Progress{Done: float64(i), Total: float64(n), Unit: "fits", Note: note})
 		case <-ctx.Done():
 			err = ctx.Err()
 		}
@@ -72,7 +73,7 @@ func (c *calibration) search(ctx context.Context) ([]design, error) {
 	bases := c.platforms()
 	priced := make([]design, len(bases))
 	failed := make([]error, len(bases))
-	err := each(ctx, len(bases), "pricing the networks", func(i int) {
+	err := c.each(ctx, len(bases), "pricing the networks", func(i int) {
 		priced[i] = design{platform: bases[i], memory: bases[i].Memory, largest: bases[i].Memory}
 		priced[i].terms, failed[i] = c.price(&bases[i])
 	})
@@ -99,7 +100,7 @@ func (c *calibration) search(ctx context.Context) ([]design, error) {
 	}
 	// The tiles were those of the platform as given: take those of the fit.
 	best := slices.MinFunc(designs, bySSE)
-	return designs, each(ctx, len(designs), "refitting", func(i int) {
+	return designs, c.each(ctx, len(designs), "refitting", func(i int) {
 		d := &designs[i]
 		if d.sse > screen*screen*best.sse {
 			return
@@ -231,7 +232,7 @@ func withLimit(all [][]term, limit int64) [][]term {
 }
 
 func (c *calibration) fitAll(ctx context.Context, designs []design, note string) error {
-	return each(ctx, len(designs), note, func(i int) {
+	return c.each(ctx, len(designs), note, func(i int) {
 		designs[i].fitted = c.problem(&designs[i], -1).fit(c.Starts, c.rng(i))
 	})
 }

@@ -19,7 +19,7 @@ func (c *calibration) leaveOneOut(ctx context.Context, designs []design, best de
 		}
 	}
 	platforms := make([]raptor.Platform, len(c.distinct))
-	err := each(ctx, len(platforms), "leaving one network out", func(g int) {
+	err := c.each(ctx, len(platforms), "leaving one network out", func(g int) {
 		refitted := slices.Clone(near)
 		for i := range refitted {
 			d := &refitted[i]

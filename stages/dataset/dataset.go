@@ -192,39 +192,39 @@ func quoted(names []string) string {
 	return q[0]
 }
 
-func run(ctx context.Context, c Config) (Output, error) {
+func run(ctx context.Context, task *pipeline.Task, c Config) (Output, error) {
 	var out Output
 	var err error
 	switch c.Source {
 	case shapes:
-		out.Dataset, err = drawShapes(ctx, c)
+		out.Dataset, err = drawShapes(ctx, task, c)
 	case folder, tars:
-		out.Dataset, out.Corrupt, out.LeftOut, err = readTree(ctx, c)
+		out.Dataset, out.Corrupt, out.LeftOut, err = readTree(ctx, task, c)
 	default:
-		out.Dataset, err = readFiles(ctx, c)
+		out.Dataset, err = readFiles(ctx, task, c)
 	}
 	if err != nil {
 		return Output{}, err
 	}
 	out.Dataset.Name = cmp.Or(c.Name, c.Source)
-	out.Preview, err = drawPreview(ctx, out.Dataset)
+	out.Preview, err = drawPreview(ctx, task, out.Dataset)
 	return out, err
 }
 
 // readFiles reads a set of IDX files, which it downloads where there is no path.
-func readFiles(ctx context.Context, c Config) (data.Set, error) {
+func readFiles(ctx context.Context, task *pipeline.Task, c Config) (data.Set, error) {
 	if c.Source == fashion {
 		c.ClassNames, c.SHA256 = fashionClasses, fashionSums
 		c.URL = cmp.Or(c.URL, fashionURL)
 	}
 	if c.Path == nil {
-		dir, err := download(ctx, c.URL, c.SHA256)
+		dir, err := download(ctx, task, c.URL, c.SHA256)
 		if err != nil {
 			return data.Set{}, err
 		}
 		c.Path = &artifacts.File{Path: dir, Tree: true}
 	}
-	return readIDX(ctx, c)
+	return readIDX(ctx, task, c)
 }
 
 // picked reports whether image i of n is among the limit that are kept, evenly

@@ -26,8 +26,8 @@ import (
 	"eyrie/stages/data/picture"
 )
 
-func stageContext(t *testing.T) context.Context {
-	return pipeline.With(t.Context(), pipeline.Env{Work: t.TempDir(), CPUs: 2})
+func newTask(t *testing.T) *pipeline.Task {
+	return pipeline.NewTask(pipeline.Env{Work: t.TempDir(), CPUs: 2})
 }
 
 func idxFile(dims []int, content []byte) []byte {
@@ -100,7 +100,7 @@ func TestGolden(t *testing.T) {
 		"stored": {Source: folder, Path: kinds(t), Orientation: picture.Stored},
 		"shards": {Source: tars, Path: shardTree(t), Channels: 1, Corrupt: "skip"},
 	} {
-		out, err := run(stageContext(t), config)
+		out, err := run(t.Context(), newTask(t), config)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,7 +112,7 @@ func TestGolden(t *testing.T) {
 // Images and labels of IDX files come out of the loader as they went in, with
 // the facts about them.
 func TestIDX(t *testing.T) {
-	out, err := run(stageContext(t), Config{Source: idx, Name: "tiny", Path: writeFiles(t, tiny()), ClassNames: []string{"a", "b", "c"}})
+	out, err := run(t.Context(), newTask(t), Config{Source: idx, Name: "tiny", Path: writeFiles(t, tiny()), ClassNames: []string{"a", "b", "c"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func TestIDXDamage(t *testing.T) {
 			if test.content != nil {
 				files[test.file] = test.content
 			}
-			_, err := run(stageContext(t), Config{Source: idx, Path: writeFiles(t, files), ClassNames: []string{"a", "b", "c"}})
+			_, err := run(t.Context(), newTask(t), Config{Source: idx, Path: writeFiles(t, files), ClassNames: []string{"a", "b", "c"}})
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error %v, want %q", err, test.want)
 			}
@@ -183,7 +183,7 @@ func TestLimit(t *testing.T) {
 	if kept != 7 || classes != [4]bool{true, true, true, true} {
 		t.Errorf("kept %d, classes %v", kept, classes)
 	}
-	out, err := run(stageContext(t), Config{Source: idx, Path: writeFiles(t, tiny()), Train: 3, Test: 99})
+	out, err := run(t.Context(), newTask(t), Config{Source: idx, Path: writeFiles(t, tiny()), Train: 3, Test: 99})
 	if err != nil || out.Dataset.Train.Count != 3 || out.Dataset.Test.Count != 3 {
 		t.Errorf("%+v, %v", out.Dataset, err)
 	}
@@ -193,11 +193,11 @@ func TestLimit(t *testing.T) {
 // number of training images, and they differ from the training images.
 func TestShapes(t *testing.T) {
 	c := Config{Source: shapes, Train: 36, Test: 12, Size: 16}
-	out, err := run(stageContext(t), c)
+	out, err := run(t.Context(), newTask(t), c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := run(pipeline.With(t.Context(), pipeline.Env{Work: t.TempDir(), CPUs: 5}), c)
+	again, err := run(t.Context(), pipeline.NewTask(pipeline.Env{Work: t.TempDir(), CPUs: 5}), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,7 +205,7 @@ func TestShapes(t *testing.T) {
 		t.Error("five threads draw another set than two")
 	}
 	c.Train = 12
-	fewer, err := run(stageContext(t), c)
+	fewer, err := run(t.Context(), newTask(t), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +226,7 @@ func TestShapes(t *testing.T) {
 
 // The preview is a picture with a row for each class.
 func TestPreview(t *testing.T) {
-	out, err := run(stageContext(t), Config{Source: shapes, Train: 24, Test: 12, Size: 16})
+	out, err := run(t.Context(), newTask(t), Config{Source: shapes, Train: 24, Test: 12, Size: 16})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -320,11 +320,11 @@ func TestDownload(t *testing.T) {
 		}
 		return false
 	})
-	got, err := run(stageContext(t), c)
+	got, err := run(t.Context(), newTask(t), c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := run(stageContext(t), Config{Source: idx, Path: writeFiles(t, tiny())})
+	want, err := run(t.Context(), newTask(t), Config{Source: idx, Path: writeFiles(t, tiny())})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -342,12 +342,12 @@ func TestDownloadWrongFile(t *testing.T) {
 		io.WriteString(w, "<html>please log in</html>")
 		return true
 	})
-	ctx := stageContext(t)
-	_, err := run(ctx, c)
+	task := newTask(t)
+	_, err := run(t.Context(), task, c)
 	if err == nil || !strings.Contains(err.Error(), "not the file that was asked for (26 bytes)") || calls != 1 {
 		t.Errorf("%v after %d calls", err, calls)
 	}
-	if left, _ := os.ReadDir(pipeline.Path(ctx, "download")); len(left) > 0 {
+	if left, _ := os.ReadDir(task.Path("download")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
 }
@@ -363,7 +363,7 @@ func TestDownloadGivesUp(t *testing.T) {
 			w.WriteHeader(status)
 			return true
 		})
-		_, err := run(stageContext(t), c)
+		_, err := run(t.Context(), newTask(t), c)
 		if err == nil || !strings.Contains(err.Error(), fmt.Sprint(status)) || calls != want {
 			t.Errorf("%d: %v after %d calls, want %d", status, err, calls, want)
 		}
@@ -381,12 +381,12 @@ func TestDownloadResumes(t *testing.T) {
 		}
 		return false
 	})
-	ctx := pipeline.With(t.Context(), pipeline.Env{Work: t.TempDir(), Checkpoint: t.TempDir()})
-	if _, err := run(ctx, c); err == nil {
+	task := pipeline.NewTask(pipeline.Env{Work: t.TempDir(), Checkpoint: t.TempDir()})
+	if _, err := run(t.Context(), task, c); err == nil {
 		t.Fatal("no error from the broken server")
 	}
 	broken = false
-	if _, err := run(ctx, c); err != nil {
+	if _, err := run(t.Context(), task, c); err != nil {
 		t.Fatal(err)
 	}
 	if calls["train-images-idx3-ubyte.gz"] != 1 || calls["train-labels-idx1-ubyte"] != 2 {
@@ -396,7 +396,7 @@ func TestDownloadResumes(t *testing.T) {
 
 // Cancelling ends a download that hangs.
 func TestDownloadCancel(t *testing.T) {
-	ctx, cancel := context.WithCancel(stageContext(t))
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	c := serve(t, tiny(), func(w http.ResponseWriter, r *http.Request) bool {
 		w.Header().Set("Content-Length", "1000")
@@ -406,7 +406,7 @@ func TestDownloadCancel(t *testing.T) {
 		<-r.Context().Done()
 		return true
 	})
-	if _, err := run(ctx, c); !errors.Is(err, context.Canceled) {
+	if _, err := run(ctx, newTask(t), c); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v, want context.Canceled", err)
 	}
 }
@@ -420,7 +420,7 @@ func TestFashionMNIST(t *testing.T) {
 		}
 		t.Skip("scripts/fashion-mnist data/fashion-mnist gets it: ", err)
 	}
-	out, err := run(stageContext(t), Config{Source: fashion, Path: &artifacts.File{Path: dir, Tree: true}})
+	out, err := run(t.Context(), newTask(t), Config{Source: fashion, Path: &artifacts.File{Path: dir, Tree: true}})
 	if err != nil {
 		t.Fatal(err)
 	}

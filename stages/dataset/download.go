@@ -16,8 +16,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"eyrie/pipeline"
 	"eyrie/pipeline/mistake"
 )
@@ -56,9 +54,9 @@ func checkDownload(r *mistake.Report, address string, sums map[string]string) {
 
 // download gets the files that sums names and returns the directory in which
 // they lie. Files that are complete survive an interruption.
-func download(ctx context.Context, address string, sums map[string]string) (dir string, err error) {
-	dir = pipeline.Path(ctx, "download")
-	if keep := pipeline.Checkpoint(ctx); keep != "" {
+func download(ctx context.Context, task *pipeline.Task, address string, sums map[string]string) (dir string, err error) {
+	dir = task.Path("download")
+	if keep := task.Checkpoint(); keep != "" {
 		dir = filepath.Join(keep, "download")
 	}
 	if err := os.MkdirAll(dir, 0o777); err != nil {
@@ -69,7 +67,7 @@ func download(ctx context.Context, address string, sums map[string]string) (dir 
 		if err != nil {
 			return "", pipeline.Badf("url", "%w", err)
 		}
-		if err := fetch(ctx, from, filepath.Join(dir, name), strings.ToLower(sums[name])); err != nil {
+		if err := fetch(ctx, task, from, filepath.Join(dir, name), strings.ToLower(sums[name])); err != nil {
 			return "", fmt.Errorf("download %s: %w", from, err)
 		}
 	}
@@ -82,18 +80,18 @@ type permanent struct{ error }
 func (p permanent) Unwrap() error { return p.error }
 
 // fetch downloads a file unless it is there already, with several attempts.
-func fetch(ctx context.Context, from, to, sum string) error {
+func fetch(ctx context.Context, task *pipeline.Task, from, to, sum string) error {
 	if have, err := hashFile(to); err == nil && have == sum {
 		return nil
 	}
 	wait := pause
 	for attempt := 1; ; attempt++ {
-		err := try(ctx, from, to, sum)
+		err := try(ctx, task, from, to, sum)
 		var p permanent
 		if err == nil || errors.As(err, &p) || ctx.Err() != nil || attempt == attempts {
 			return err
 		}
-		zerolog.Ctx(ctx).Warn().Err(err).Str("url", from).Dur("wait", wait).Msg("download failed, trying again")
+		task.Log().Warn().Err(err).Str("url", from).Dur("wait", wait).Msg("download failed, trying again")
 		select {
 		case <-time.After(wait):
 			wait *= 2
@@ -104,7 +102,7 @@ func fetch(ctx context.Context, from, to, sum string) error {
 }
 
 // try downloads to a temporary name, and renames what has the right digest.
-func try(ctx context.Context, from, to, sum string) error {
+func try(ctx context.Context, task *pipeline.Task, from, to, sum string) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watch := time.AfterFunc(stall, func() { cancel(fmt.Errorf("no data for %v", stall)) })
@@ -121,7 +119,7 @@ func try(ctx context.Context, from, to, sum string) error {
 	defer os.Remove(tmp.Name())
 	defer tmp.Close()
 	hash := sha256.New()
-	meter := &meter{ctx: ctx, watch: watch, total: size, name: filepath.Base(to)}
+	meter := &meter{task: task, watch: watch, total: size, name: filepath.Base(to)}
 	n, err := io.Copy(io.MultiWriter(tmp, hash, meter), io.LimitReader(body, maxDownload+1))
 	switch got := hex.EncodeToString(hash.Sum(nil)); {
 	case err != nil && context.Cause(ctx) != nil:
@@ -173,7 +171,7 @@ func get(ctx context.Context, from string) (body io.ReadCloser, size int64, err 
 
 // meter reports how far a download has come, and holds off the stall watch.
 type meter struct {
-	ctx         context.Context
+	task        *pipeline.Task
 	watch       *time.Timer
 	done, total int64
 	name        string
@@ -182,7 +180,7 @@ type meter struct {
 func (m *meter) Write(b []byte) (int, error) {
 	m.watch.Reset(stall)
 	m.done += int64(len(b))
-	pipeline.Report(m.ctx, pipeline.Progress{Done: float64(m.done), Total: float64(max(0, m.total)), Unit: "bytes", Note: "downloading " + m.name})
+	m.task.Report(pipeline.Progress{Done: float64(m.done), Total: float64(max(0, m.total)), Unit: "bytes", Note: "downloading " + m.name})
 	return len(b), nil
 }
 

@@ -34,7 +34,7 @@ var fashionClasses = []string{
 const maxImages = 1 << 27
 
 // readIDX reads the four files in the directory c.Path.
-func readIDX(ctx context.Context, c Config) (data.Set, error) {
+func readIDX(ctx context.Context, task *pipeline.Task, c Config) (data.Set, error) {
 	dir := c.Path.Path
 	if st, err := os.Stat(dir); err != nil {
 		return data.Set{}, pipeline.Badf("path", "%w", err)
@@ -65,10 +65,10 @@ func readIDX(ctx context.Context, c Config) (data.Set, error) {
 		set.Size = h
 	}
 	var stats data.Stats
-	if set.Train, stats, err = train.convert(ctx, "train", len(names), c.Train); err != nil {
+	if set.Train, stats, err = train.convert(ctx, task, "train", len(names), c.Train); err != nil {
 		return set, err
 	}
-	if set.Test, _, err = test.convert(ctx, "test", len(names), c.Test); err != nil {
+	if set.Test, _, err = test.convert(ctx, task, "test", len(names), c.Test); err != nil {
 		return set, err
 	}
 	set.Mean, set.Std = stats.MeanStd()
@@ -151,9 +151,9 @@ func readLabels(ctx context.Context, path string) ([]byte, error) {
 }
 
 // convert writes the part in its stored form.
-func (p *idxPart) convert(ctx context.Context, name string, classes, limit int) (part data.Part, stats data.Stats, err error) {
+func (p *idxPart) convert(ctx context.Context, task *pipeline.Task, name string, classes, limit int) (part data.Part, stats data.Stats, err error) {
 	n := p.images.Len()
-	w, err := data.Create(pipeline.Path(ctx, name), p.images.Dims[1], p.images.Dims[2], 1, classes)
+	w, err := data.Create(task.Path(name), p.images.Dims[1], p.images.Dims[2], 1, classes)
 	if err != nil {
 		return part, stats, fmt.Errorf("%s: %w", p.imagesName, err)
 	}
@@ -177,7 +177,7 @@ func (p *idxPart) convert(ctx context.Context, name string, classes, limit int) 
 			return part, stats, context.Cause(ctx)
 		}
 		if i%1000 == 0 {
-			pipeline.Report(ctx, pipeline.Progress{Done: float64(i), Total: float64(n), Unit: "images", Note: "reading " + name})
+			task.Report(pipeline.Progress{Done: float64(i), Total: float64(n), Unit: "images", Note: "reading " + name})
 		}
 	}
 	part, err = w.Close()

@@ -22,7 +22,7 @@ const (
 
 // drawPreview draws the first training images of each class, as the loader
 // shows them to a network.
-func drawPreview(ctx context.Context, set data.Set) (artifacts.File, error) {
+func drawPreview(ctx context.Context, task *pipeline.Task, set data.Set) (artifacts.File, error) {
 	train, test, err := data.Open(set)
 	if err != nil {
 		return artifacts.File{}, err
@@ -45,7 +45,7 @@ func drawPreview(ctx context.Context, set data.Set) (artifacts.File, error) {
 		}
 		paste(sheet, col*previewSide, row*previewSide, &b, set)
 	}
-	path := pipeline.Path(ctx, "preview.png")
+	path := task.Path("preview.png")
 	f, err := os.Create(path)
 	if err != nil {
 		return artifacts.File{}, err

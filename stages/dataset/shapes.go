@@ -19,7 +19,7 @@ const (
 
 // drawShapes draws the shapes set. Test images are those after the training
 // images of the same seed.
-func drawShapes(ctx context.Context, c Config) (data.Set, error) {
+func drawShapes(ctx context.Context, task *pipeline.Task, c Config) (data.Set, error) {
 	g := data.Shapes{Seed: uint64(c.Seed), Size: cmp.Or(c.Size, shapeSize), Noise: 0.1}
 	if c.Noise != nil {
 		g.Noise = *c.Noise
@@ -29,10 +29,10 @@ func drawShapes(ctx context.Context, c Config) (data.Set, error) {
 	train, test := cmp.Or(c.Train, shapeTrain), cmp.Or(c.Test, shapeTest)
 	var stats data.Stats
 	var err error
-	if set.Train, stats, err = drawPart(ctx, g, "train", 0, train); err != nil {
+	if set.Train, stats, err = drawPart(ctx, task, g, "train", 0, train); err != nil {
 		return set, err
 	}
-	if set.Test, _, err = drawPart(ctx, g, "test", testShapes, test); err != nil {
+	if set.Test, _, err = drawPart(ctx, task, g, "test", testShapes, test); err != nil {
 		return set, err
 	}
 	set.Mean, set.Std = stats.MeanStd()
@@ -45,13 +45,13 @@ const testShapes = 12 << 26
 
 // drawPart draws the images first … first+n-1, a chunk at a time on all
 // threads.
-func drawPart(ctx context.Context, g data.Shapes, name string, first, n int) (part data.Part, stats data.Stats, err error) {
-	w, err := data.Create(pipeline.Path(ctx, name), g.Size, g.Size, 3, len(data.ShapeClasses()))
+func drawPart(ctx context.Context, task *pipeline.Task, g data.Shapes, name string, first, n int) (part data.Part, stats data.Stats, err error) {
+	w, err := data.Create(task.Path(name), g.Size, g.Size, 3, len(data.ShapeClasses()))
 	if err != nil {
 		return part, stats, err
 	}
 	defer w.Abort()
-	size, threads := g.Size*g.Size*3, pipeline.CPUs(ctx)
+	size, threads := g.Size*g.Size*3, task.CPUs()
 	chunk := max(threads, 1<<22/size) // images: some 4 MiB
 	pixels, labels, errs := make([]byte, chunk*size), make([]int, chunk), make([]error, threads)
 	for at := 0; at < n; at += chunk {
@@ -76,7 +76,7 @@ func drawPart(ctx context.Context, g data.Shapes, name string, first, n int) (pa
 				return part, stats, err
 			}
 		}
-		pipeline.Report(ctx, pipeline.Progress{Done: float64(at + m), Total: float64(n), Unit: "images", Note: "drawing " + name})
+		task.Report(pipeline.Progress{Done: float64(at + m), Total: float64(n), Unit: "images", Note: "drawing " + name})
 	}
 	part, err = w.Close()
 	return part, w.Stats, err

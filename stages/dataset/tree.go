@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/rs/zerolog"
-
 	"eyrie/artifacts"
 	"eyrie/pipeline"
 	"eyrie/stages/data"
@@ -16,7 +14,7 @@ import (
 
 // readTree makes a set of an ImageFolder or WebDataset tree, whose images stay
 // where they are. It returns what it left out: corrupt images, and other files.
-func readTree(ctx context.Context, c Config) (set data.Set, corrupt []string, left data.LeftOut, err error) {
+func readTree(ctx context.Context, task *pipeline.Task, c Config) (set data.Set, corrupt []string, left data.LeftOut, err error) {
 	list := data.ListFolder
 	if c.Source == tars {
 		list = data.ListShards
@@ -29,19 +27,19 @@ func readTree(ctx context.Context, c Config) (set data.Set, corrupt []string, le
 		return set, nil, left, pipeline.Badf("path", "%s: %w", c.Path.Path, err)
 	}
 	if l.LeftOut.Count > 0 {
-		zerolog.Ctx(ctx).Warn().Int("files", l.LeftOut.Count).Strs("first", l.LeftOut.Names[:min(3, len(l.LeftOut.Names))]).Msg("left out")
+		task.Log().Warn().Int("files", l.LeftOut.Count).Strs("first", l.LeftOut.Names[:min(3, len(l.LeftOut.Names))]).Msg("left out")
 	}
 	if none := l.Untaught(); len(none) > 0 {
-		zerolog.Ctx(ctx).Warn().Int("classes", len(none)).Str("first", none[0]).Msg("no training images: are the labels numbered from 0?")
+		task.Log().Warn().Int("classes", len(none)).Str("first", none[0]).Msg("no training images: are the labels numbered from 0?")
 	}
 	set = data.Set{Classes: len(l.ClassNames), ClassNames: l.ClassNames, Channels: channels}
 	train := treePart{"train", l.Train, l.TrainNames, c.Train}
 	test := treePart{"test", l.Test, l.TestNames, c.Test}
-	trainPart, stats, corrupt, err := train.survey(ctx, c)
+	trainPart, stats, corrupt, err := train.survey(ctx, task, c)
 	if err != nil {
 		return set, nil, left, err
 	}
-	testPart, _, more, err := test.survey(ctx, c)
+	testPart, _, more, err := test.survey(ctx, task, c)
 	if err != nil {
 		return set, nil, left, err
 	}
@@ -59,7 +57,7 @@ type treePart struct {
 }
 
 // survey decodes the part's images and writes the index of the sound ones.
-func (p treePart) survey(ctx context.Context, c Config) (part data.Part, stats data.Stats, corrupt []string, err error) {
+func (p treePart) survey(ctx context.Context, task *pipeline.Task, c Config) (part data.Part, stats data.Stats, corrupt []string, err error) {
 	n := len(p.index.Records)
 	var names []string
 	ix := p.index.Keep(func(i int) bool {
@@ -70,9 +68,9 @@ func (p treePart) survey(ctx context.Context, c Config) (part data.Part, stats d
 		return keep
 	})
 	report := func(done int) {
-		pipeline.Report(ctx, pipeline.Progress{Done: float64(done), Total: float64(len(names)), Unit: "images", Note: "checking " + p.name})
+		task.Report(pipeline.Progress{Done: float64(done), Total: float64(len(names)), Unit: "images", Note: "checking " + p.name})
 	}
-	stats, bad, err := data.Survey(ctx, ix, c.Path.Path, pipeline.CPUs(ctx), report)
+	stats, bad, err := data.Survey(ctx, ix, c.Path.Path, task.CPUs(), report)
 	if err != nil {
 		return part, stats, nil, err
 	}
@@ -80,7 +78,7 @@ func (p treePart) survey(ctx context.Context, c Config) (part data.Part, stats d
 	for _, b := range bad {
 		broken[b.Image] = true
 		corrupt = append(corrupt, fmt.Sprintf("%s: %v", names[b.Image], b.Err))
-		zerolog.Ctx(ctx).Warn().Str("image", names[b.Image]).Err(b.Err).Msg("corrupt image")
+		task.Log().Warn().Str("image", names[b.Image]).Err(b.Err).Msg("corrupt image")
 	}
 	if len(bad) > 0 && c.Corrupt != "skip" {
 		return part, stats, nil, fmt.Errorf(`%d of %d %s images are corrupt; the first is %s (corrupt = "skip" goes on without them)`, len(bad), len(names), p.name, corrupt[0])
@@ -89,7 +87,7 @@ func (p treePart) survey(ctx context.Context, c Config) (part data.Part, stats d
 		return part, stats, nil, fmt.Errorf("all %d %s images are corrupt; the first is %s", len(names), p.name, corrupt[0])
 	}
 	ix = ix.Keep(func(i int) bool { return !broken[i] })
-	path := pipeline.Path(ctx, p.name+".index")
+	path := task.Path(p.name + ".index")
 	if err := os.WriteFile(path, ix.Marshal(), 0o666); err != nil {
 		return part, stats, nil, err
 	}

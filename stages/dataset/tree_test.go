@@ -18,6 +18,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"eyrie/artifacts"
+	"eyrie/pipeline"
 	"eyrie/stages/data"
 	"eyrie/stages/data/picture"
 )
@@ -106,12 +107,12 @@ func TestTreeCorrupt(t *testing.T) {
 		{tars, shardTree(t), []string{"train-0.tar: 3.jpg: ", "val-0.tar: 9.jpg: "}},
 	} {
 		c := Config{Source: test.source, Path: test.path}
-		_, err := run(stageContext(t), c)
+		_, err := run(t.Context(), newTask(t), c)
 		if err == nil || !strings.Contains(err.Error(), "1 of 8 train images are corrupt; the first is "+test.bad[0]) {
 			t.Errorf("%s: %v", test.source, err)
 		}
 		c.Corrupt = "skip"
-		out, err := run(stageContext(t), c)
+		out, err := run(t.Context(), newTask(t), c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -127,7 +128,7 @@ func TestTreeCorrupt(t *testing.T) {
 // Folders and shards of the same images have one content in the loader.
 func TestTreeContent(t *testing.T) {
 	for source, path := range map[string]*artifacts.File{folder: folderTree(t), tars: shardTree(t)} {
-		out, err := run(stageContext(t), Config{Source: source, Path: path, Channels: 1, Corrupt: "skip"})
+		out, err := run(t.Context(), newTask(t), Config{Source: source, Path: path, Channels: 1, Corrupt: "skip"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -144,7 +145,7 @@ func TestTreeContent(t *testing.T) {
 // A path that is no such tree is a mistake in the attribute path.
 func TestTreeMistakes(t *testing.T) {
 	for _, source := range []string{folder, tars} {
-		_, err := run(stageContext(t), Config{Source: source, Path: &artifacts.File{Path: t.TempDir(), Tree: true}})
+		_, err := run(t.Context(), newTask(t), Config{Source: source, Path: &artifacts.File{Path: t.TempDir(), Tree: true}})
 		if err == nil || !strings.HasPrefix(err.Error(), "path: ") || !strings.Contains(err.Error(), "train") {
 			t.Errorf("%s: %v", source, err)
 		}
@@ -175,7 +176,7 @@ func TestTreeOrientation(t *testing.T) {
 		if err := errors.Join(os.RemoveAll(path.Path+"/test/all"), os.Symlink("../train/all", path.Path+"/test/all")); err != nil {
 			t.Fatal(err)
 		}
-		out, err := run(stageContext(t), Config{Source: folder, Path: path, Orientation: o})
+		out, err := run(t.Context(), newTask(t), Config{Source: folder, Path: path, Orientation: o})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -204,7 +205,7 @@ func TestTreeMistakesAreNamed(t *testing.T) {
 		if err := spoil(f.Path); err != nil {
 			t.Fatal(err)
 		}
-		_, err := run(stageContext(t), Config{Source: folder, Path: f})
+		_, err := run(t.Context(), newTask(t), Config{Source: folder, Path: f})
 		if err == nil || !strings.HasPrefix(err.Error(), "path: ") || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
@@ -213,7 +214,7 @@ func TestTreeMistakesAreNamed(t *testing.T) {
 	if err := os.Truncate(filepath.Join(f.Path, "train-0.tar"), 1024); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := run(stageContext(t), Config{Source: tars, Path: f}); !errors.Is(err, data.ErrTruncated) || !strings.Contains(err.Error(), "train-0.tar: truncated") {
+	if _, err := run(t.Context(), newTask(t), Config{Source: tars, Path: f}); !errors.Is(err, data.ErrTruncated) || !strings.Contains(err.Error(), "train-0.tar: truncated") {
 		t.Errorf("a cut shard: %v", err)
 	}
 }
@@ -232,13 +233,13 @@ func TestCancelled(t *testing.T) {
 				continue // done by then
 			}
 			stop := errors.New("stop")
-			ctx, cancel := context.WithCancelCause(stageContext(t))
+			ctx, cancel := context.WithCancelCause(t.Context())
 			time.AfterFunc(after, func() { cancel(stop) })
 			if after == 0 {
 				cancel(stop)
 			}
 			begin := time.Now()
-			if _, err := run(ctx, c); !errors.Is(err, stop) || time.Since(begin) > after+time.Second {
+			if _, err := run(ctx, newTask(t), c); !errors.Is(err, stop) || time.Since(begin) > after+time.Second {
 				t.Errorf("%s, cancelled after %v: %v after %v", name, after, err, time.Since(begin))
 			}
 		}
@@ -256,10 +257,10 @@ func TestCancelledAmongMany(t *testing.T) {
 		}
 	}
 	stop := errors.New("stop")
-	ctx, cancel := context.WithCancelCause(stageContext(t))
+	ctx, cancel := context.WithCancelCause(t.Context())
 	var at time.Time
 	time.AfterFunc(200*time.Millisecond, func() { at = time.Now(); cancel(stop) })
-	if _, err := run(ctx, Config{Source: folder, Path: &artifacts.File{Path: root, Tree: true}}); !errors.Is(err, stop) || time.Since(at) > time.Second {
+	if _, err := run(ctx, newTask(t), Config{Source: folder, Path: &artifacts.File{Path: root, Tree: true}}); !errors.Is(err, stop) || time.Since(at) > time.Second {
 		t.Errorf("%v after %v", err, time.Since(at))
 	}
 }
@@ -291,7 +292,7 @@ func TestLeftOutIsLogged(t *testing.T) {
 			`"classes":1,"first":"0","message":"no training images: are the labels numbered from 0?"`}},
 	} {
 		var log bytes.Buffer
-		if _, err := run(zerolog.New(&log).WithContext(stageContext(t)), Config{Source: source, Path: test.path}); err != nil {
+		if _, err := run(t.Context(), pipeline.NewTask(pipeline.Env{Work: t.TempDir(), CPUs: 2, Log: zerolog.New(&log)}), Config{Source: source, Path: test.path}); err != nil {
 			t.Fatal(err)
 		}
 		for _, want := range test.want {

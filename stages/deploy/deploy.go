@@ -128,7 +128,7 @@ func (c Config) Check(r *mistake.Report) {
 	}
 }
 
-func run(ctx context.Context, c Config) (Output, error) {
+func run(ctx context.Context, task *pipeline.Task, c Config) (Output, error) {
 	net, err := c.Network.Network()
 	if err != nil {
 		return Output{}, mistake.Within("network", err)
@@ -141,14 +141,14 @@ func run(ctx context.Context, c Config) (Output, error) {
 	}
 	out := Output{Estimate: row(c.Platform, net, e), Roofline: roofline(c.Platform, e)}
 	out.Summary = summary(c.Platform, net, e, out.Roofline)
-	if out.Schedule, err = writeSchedule(ctx, e); err != nil {
+	if out.Schedule, err = writeSchedule(task, e); err != nil {
 		return out, err
 	}
 	if err := c.intervals(net, &out.Estimate); err != nil {
 		return out, err
 	}
 	if c.Supernet != nil {
-		err = c.export(ctx, net, &out)
+		err = c.export(ctx, task, net, &out)
 	}
 	return out, err
 }
@@ -194,12 +194,12 @@ func row(p raptor.Platform, net arch.Network, e raptor.Estimate) Row {
 }
 
 // writeSchedule writes the estimate with all its layers.
-func writeSchedule(ctx context.Context, e raptor.Estimate) (artifacts.File, error) {
+func writeSchedule(task *pipeline.Task, e raptor.Estimate) (artifacts.File, error) {
 	b, err := json.MarshalIndent(e, "", "  ")
 	if err != nil {
 		return artifacts.File{}, err
 	}
-	return writeFile(ctx, e.Network, ".json", append(b, '\n'))
+	return writeFile(task, e.Network, ".json", append(b, '\n'))
 }
 
 // longestName is how many bytes of a network's name are in a file's, which systems
@@ -207,9 +207,9 @@ func writeSchedule(ctx context.Context, e raptor.Estimate) (artifacts.File, erro
 const longestName = 100
 
 // writeFile writes a file named after the network.
-func writeFile(ctx context.Context, network, suffix string, b []byte) (artifacts.File, error) {
+func writeFile(task *pipeline.Task, network, suffix string, b []byte) (artifacts.File, error) {
 	name := strings.Map(plain, network)
-	path := pipeline.Path(ctx, name[:min(longestName, len(name))]+suffix)
+	path := task.Path(name[:min(longestName, len(name))] + suffix)
 	return artifacts.Local(path), os.WriteFile(path, b, 0o644)
 }
 

@@ -36,7 +36,7 @@ func estimate(t testing.TB, c Config) Output {
 	if err := validate(c); err != nil {
 		t.Fatal(err)
 	}
-	out, err := run(pipeline.With(context.Background(), pipeline.Env{Work: t.TempDir(), Checkpoint: t.TempDir()}), c)
+	out, err := run(context.Background(), pipeline.NewTask(pipeline.Env{Work: t.TempDir(), Checkpoint: t.TempDir()}), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func TestSummary(t *testing.T) {
 func TestInfeasible(t *testing.T) {
 	p := platform(t, "tinyraptor")
 	p.Memory = 64
-	_, err := run(context.Background(), Config{Network: arch.Spec{Width: 0.5, Resolution: 160}, Platform: p})
+	_, err := run(context.Background(), new(pipeline.Task), Config{Network: arch.Spec{Width: 0.5, Resolution: 160}, Platform: p})
 	if err == nil || !strings.HasPrefix(err.Error(), `network: MobileNetV2 0.5@160 does not run on tinyraptor: layer "stem": `) {
 		t.Errorf("got %v", err)
 	}

@@ -17,7 +17,7 @@ import (
 
 // export writes the subnet with its weights, in float32 and in int8, and
 // measures both.
-func (c Config) export(ctx context.Context, net arch.Network, out *Output) error {
+func (c Config) export(ctx context.Context, task *pipeline.Task, net arch.Network, out *Output) error {
 	supernet, err := nn.Load(c.Supernet.Path)
 	if err != nil {
 		return pipeline.Badf("supernet", "%w (write the weights of a train-supernet step)", err)
@@ -28,7 +28,7 @@ func (c Config) export(ctx context.Context, net arch.Network, out *Output) error
 	}
 	m, err := meter.New(meter.Options{
 		Supernet: supernet, Set: *c.Dataset, Holdout: c.Holdout, Calibration: c.Calibration,
-		Arithmetic: c.Arithmetic, Threads: pipeline.CPUs(ctx), Dir: pipeline.Checkpoint(ctx),
+		Arithmetic: c.Arithmetic, Threads: task.CPUs(), Dir: task.Checkpoint(),
 	})
 	if unfit := (*meter.OptionError)(nil); errors.As(err, &unfit) {
 		return pipeline.Badf(unfit.Option, "%w", err)
@@ -37,7 +37,7 @@ func (c Config) export(ctx context.Context, net arch.Network, out *Output) error
 	}
 	defer m.Close()
 
-	pipeline.Report(ctx, pipeline.Progress{Note: "measuring in float32"})
+	task.Report(pipeline.Progress{Note: "measuring in float32"})
 	top1, err := m.Test(ctx, subnet)
 	if err != nil {
 		return err
@@ -47,8 +47,8 @@ func (c Config) export(ctx context.Context, net arch.Network, out *Output) error
 		return err
 	}
 	float := deployed.New(net, layers)
-	pipeline.Report(ctx, pipeline.Progress{Note: "quantising to int8"})
-	int8, top1Int8, err := c.quantise(ctx, float, m)
+	task.Report(pipeline.Progress{Note: "quantising to int8"})
+	int8, top1Int8, err := c.quantise(ctx, task, float, m)
 	if err != nil {
 		return err
 	}
@@ -58,13 +58,13 @@ func (c Config) export(ctx context.Context, net arch.Network, out *Output) error
 	}
 	test, _ := m.Images()
 	metadata["top1"], metadata["top1_images"] = fmt.Sprint(top1), fmt.Sprint(test.Len())
-	onnx, err := writeFile(ctx, net.Name, ".onnx", float.ONNX(metadata).Marshal())
+	onnx, err := writeFile(task, net.Name, ".onnx", float.ONNX(metadata).Marshal())
 	if err != nil {
 		return err
 	}
 	metadata["top1"], metadata["top1_images"] = fmt.Sprint(top1Int8), fmt.Sprint(c.tested(m))
 	metadata["encoding"], metadata["top1_holds_on"] = string(c.Encoding), "onnxruntime on "+c.Encoding.HoldsOn()
-	onnxInt8, err := writeFile(ctx, net.Name, "-int8.onnx", int8.ONNX(metadata).Marshal())
+	onnxInt8, err := writeFile(task, net.Name, "-int8.onnx", int8.ONNX(metadata).Marshal())
 	out.ONNX, out.ONNXInt8 = &onnx, &onnxInt8
 	out.Estimate.Top1, out.Estimate.Top1Int8 = &top1, &top1Int8
 	out.Summary = append(out.Summary, fmt.Sprintf("Top-1 is %.2f %% in float32 and %.2f %% in int8. In onnxruntime the int8 file gives this on %s.", 100*top1, 100*top1Int8, c.Encoding.HoldsOn()))
@@ -84,7 +84,7 @@ func (c Config) isOf(space arch.Space, n arch.Subnet) error {
 
 // quantise takes the ranges of activations from training images, and measures
 // the result on test images.
-func (c Config) quantise(ctx context.Context, float *deployed.Net, m *meter.Meter) (*deployed.Int8, float64, error) {
+func (c Config) quantise(ctx context.Context, task *pipeline.Task, float *deployed.Net, m *meter.Meter) (*deployed.Int8, float64, error) {
 	test, statistics := m.Images()
 	resolution := float.Input.H
 	var b data.Batch
@@ -101,12 +101,12 @@ func (c Config) quantise(ctx context.Context, float *deployed.Net, m *meter.Mete
 		test = test.Subset(data.Order(test.Len(), 1, 0)[:n])
 	}
 	done, right := 0, 0
-	err := deployed.Each(ctx, q, test, resolution, pipeline.CPUs(ctx), func(logits []float32, label int) {
+	err := deployed.Each(ctx, q, test, resolution, task.CPUs(), func(logits []float32, label int) {
 		if deployed.Class(logits) == label {
 			right++
 		}
 		done++
-		pipeline.Report(ctx, pipeline.Progress{Done: float64(done), Total: float64(test.Len()), Unit: "images", Note: "measuring in int8"})
+		task.Report(pipeline.Progress{Done: float64(done), Total: float64(test.Len()), Unit: "images", Note: "measuring in int8"})
 	})
 	return q, float64(right) / float64(test.Len()), err
 }

@@ -332,7 +332,7 @@ func TestExportRefuses(t *testing.T) {
 		change(&c)
 		err := validate(c)
 		if err == nil {
-			_, err = run(pipeline.With(context.Background(), pipeline.Env{Work: t.TempDir()}), c)
+			_, err = run(context.Background(), pipeline.NewTask(pipeline.Env{Work: t.TempDir()}), c)
 		}
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)

@@ -5,6 +5,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"eyrie/pipeline"
 )
 
 // BenchmarkEvolve measures whole searches, tables included, by the time that a
@@ -16,7 +18,7 @@ func BenchmarkEvolve(b *testing.B) {
 			c.Strategy, c.Population, c.Iterations = strategy, 100, 500
 			n, start := 0, cpuTime()
 			for b.Loop() {
-				s, err := newHunt(context.Background(), c)
+				s, err := newHunt(new(pipeline.Task), c)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -237,8 +237,8 @@ func (c Config) narrow(space arch.Space) (arch.Space, error) {
 	return space, nil
 }
 
-func run(ctx context.Context, c Config) (Output, error) {
-	s, err := newHunt(ctx, c)
+func run(ctx context.Context, task *pipeline.Task, c Config) (Output, error) {
+	s, err := newHunt(task, c)
 	if err != nil {
 		return Output{}, err
 	}

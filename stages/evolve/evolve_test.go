@@ -44,7 +44,7 @@ func evolve(t testing.TB, c Config, env pipeline.Env) (Output, error) {
 	if err := Stage.CheckConfig(c); err != nil {
 		return Output{}, err
 	}
-	return run(pipeline.With(context.Background(), env), c)
+	return run(context.Background(), pipeline.NewTask(env), c)
 }
 
 func mustEvolve(t testing.TB, c Config) Output {

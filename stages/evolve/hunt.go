@@ -1,10 +1,7 @@
 package evolve
 
 import (
-	"context"
 	"errors"
-
-	"github.com/rs/zerolog"
 
 	"eyrie/pipeline"
 	"eyrie/stages/arch"
@@ -17,6 +14,7 @@ import (
 // hunt is a search under way.
 type hunt struct {
 	Config
+	task      *pipeline.Task
 	supernet  *nn.Supernet       // nil without weights
 	predictor *predict.Predictor // nil without one
 	meter     *meter.Meter       // nil without images
@@ -45,8 +43,8 @@ type found struct {
 	score  []float64 // the objective, and the costs named in Against, negative
 }
 
-func newHunt(ctx context.Context, c Config) (*hunt, error) {
-	s := &hunt{Config: c, within: make([]found, 0, min(1<<20, c.Population*(c.Iterations+1)))}
+func newHunt(task *pipeline.Task, c Config) (*hunt, error) {
+	s := &hunt{Config: c, task: task, within: make([]found, 0, min(1<<20, c.Population*(c.Iterations+1)))}
 	space, err := s.open()
 	if err != nil {
 		return nil, err
@@ -70,7 +68,7 @@ func newHunt(ctx context.Context, c Config) (*hunt, error) {
 	}
 	s.meter, err = meter.New(meter.Options{
 		Supernet: s.supernet, Set: *c.Dataset, Holdout: c.Holdout, Calibration: c.Calibration,
-		Arithmetic: c.Arithmetic, Threads: pipeline.CPUs(ctx), Dir: pipeline.Checkpoint(ctx),
+		Arithmetic: c.Arithmetic, Threads: task.CPUs(), Dir: task.Checkpoint(),
 	})
 	if unfit := (*meter.OptionError)(nil); errors.As(err, &unfit) {
 		return nil, pipeline.Badf(unfit.Option, "%w", err)
@@ -78,7 +76,7 @@ func newHunt(ctx context.Context, c Config) (*hunt, error) {
 		return nil, err
 	}
 	if n := s.meter.Count(); n > 0 {
-		zerolog.Ctx(ctx).Info().Int("measured", n).Msgf("going on with the %d measurements of the interrupted search", n)
+		task.Log().Info().Int("measured", n).Msgf("going on with the %d measurements of the interrupted search", n)
 	}
 	return s, nil
 }

@@ -96,7 +96,7 @@ func TestResume(t *testing.T) {
 				cancel()
 			}
 		}}
-		if _, err := run(pipeline.With(ctx, env), c); !errors.Is(err, context.Canceled) {
+		if _, err := run(ctx, pipeline.NewTask(env), c); !errors.Is(err, context.Canceled) {
 			t.Fatalf("stopped after %d reports: %v", stop, err)
 		}
 		before, err := os.ReadFile(log)

@@ -71,7 +71,7 @@ func (s *hunt) measureAll(ctx context.Context, list []found, note string, all fu
 	done := 0
 	return all(ctx, subnets, func(float64) {
 		done++
-		pipeline.Report(ctx, pipeline.Progress{Done: float64(done), Total: float64(len(subnets)), Unit: "subnets", Note: note})
+		s.task.Report(pipeline.Progress{Done: float64(done), Total: float64(len(subnets)), Unit: "subnets", Note: note})
 	})
 }
 

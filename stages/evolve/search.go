@@ -21,7 +21,7 @@ func (s *hunt) run(ctx context.Context) error {
 			}
 			trials[i] = t
 			if s.Objective == "accuracy" || i == len(genomes)-1 { // a measurement may take seconds
-				s.report(ctx)
+				s.report()
 			}
 		}
 		return trials, nil
@@ -78,7 +78,7 @@ func (s *hunt) try(ctx context.Context, g genome) (search.Trial[genome], error) 
 	return t, nil
 }
 
-func (s *hunt) report(ctx context.Context) {
+func (s *hunt) report() {
 	p := pipeline.Progress{Done: float64(s.evaluated), Total: float64(s.Population * (s.Iterations + 1)), Unit: "candidates"}
 	if n := len(s.history); n > 0 {
 		best := s.history[n-1].best
@@ -87,5 +87,5 @@ func (s *hunt) report(ctx context.Context) {
 			p.Note += fmt.Sprintf(", %.2f %% below the optimum", 100**gap)
 		}
 	}
-	pipeline.Report(ctx, p)
+	s.task.Report(p)
 }

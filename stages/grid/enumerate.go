@@ -33,10 +33,10 @@ type prefix struct {
 	peak          [places]int     // most bytes of local memory occupied meanwhile
 }
 
-// tasks returns into how many parts the enumeration is divided, and how many
+// shares returns into how many shares the enumeration is divided, and how many
 // rows each of them fixes: enough to keep all threads busy to the end, and for
 // none to take long.
-func (s *space) tasks() (n, rows int) {
+func (s *space) shares() (n, rows int) {
 	want := max(64, s.size()/100_000)
 	for n = 1; n < want && rows < len(s.parts)-1; rows++ {
 		n *= len(s.options)
@@ -45,28 +45,28 @@ func (s *space) tasks() (n, rows int) {
 }
 
 // enumerate visits every assignment that fits in the local memory. Several
-// goroutines do so, task by task, and visit is told which task it is called
-// for: within one, indices ascend, and over all tasks in turn, too. What they
+// goroutines do so, share by share, and visit is told which share it is called
+// for: within one, indices ascend, and over all shares in turn, too. What they
 // found can so be combined in an order that does not depend on the threads.
-func (s *space) enumerate(ctx context.Context, supported bool, visit func(task int, p point)) error {
-	total, depth := s.tasks()
+func (s *space) enumerate(ctx context.Context, task *pipeline.Task, supported bool, visit func(share int, p point)) error {
+	total, depth := s.shares()
 	next := make(chan int)
 	var group sync.WaitGroup
-	for range pipeline.CPUs(ctx) {
+	for range task.CPUs() {
 		group.Go(func() {
-			for task := range next {
+			for share := range next {
 				stack := make([]prefix, len(s.parts)+1)
-				if s.start(stack, task, depth, supported) {
-					s.extend(stack, depth, supported, func(p point) { visit(task, p) })
+				if s.start(stack, share, depth, supported) {
+					s.extend(stack, depth, supported, func(p point) { visit(share, p) })
 				}
 			}
 		})
 	}
 	var err error
-	for task := 0; task < total && err == nil; task++ {
+	for share := 0; share < total && err == nil; share++ {
 		select {
-		case next <- task:
-			pipeline.Report(ctx, pipeline.Progress{Done: float64(task + 1), Total: float64(total), Unit: "parts"})
+		case next <- share:
+			task.Report(pipeline.Progress{Done: float64(share + 1), Total: float64(total), Unit: "parts"})
 		case <-ctx.Done():
 			err = ctx.Err()
 		}
@@ -76,12 +76,12 @@ func (s *space) enumerate(ctx context.Context, supported bool, visit func(task i
 	return err
 }
 
-// start chooses the first rows as the task's digits say. stack[row] holds the
+// start chooses the first rows as the share's digits say. stack[row] holds the
 // choices for the rows before row.
-func (s *space) start(stack []prefix, task, depth int, supported bool) bool {
+func (s *space) start(stack []prefix, share, depth int, supported bool) bool {
 	stack[0] = prefix{cycles: [places]float64{raptor.OnChip: math.Inf(1), raptor.Both: math.Inf(1)}}
 	for row, unit := 0, pow(len(s.options), depth-1); row < depth; row++ {
-		if !s.follow(&stack[row], &stack[row+1], row, task/unit%len(s.options), supported) {
+		if !s.follow(&stack[row], &stack[row+1], row, share/unit%len(s.options), supported) {
 			return false
 		}
 		unit = max(1, unit/len(s.options))

@@ -143,10 +143,10 @@ type Dot struct {
 	Mu   float64 `json:"mu" provenance:"modelled"`
 }
 
-func run(ctx context.Context, c Config) (Output, error) {
+func run(ctx context.Context, task *pipeline.Task, c Config) (Output, error) {
 	out := Output{Backbone: c.Backbone}
 	for _, r := range c.Resolutions {
-		result, err := c.search(ctx, r)
+		result, err := c.search(ctx, task, r)
 		if err != nil {
 			return Output{}, fmt.Errorf("resolution %d: %w", r, err)
 		}
@@ -158,14 +158,14 @@ func run(ctx context.Context, c Config) (Output, error) {
 
 // search enumerates the space at a resolution on the platform, and again on
 // each plausible one, and reports.
-func (c *Config) search(ctx context.Context, resolution int) (Result, error) {
+func (c *Config) search(ctx context.Context, task *pipeline.Task, resolution int) (Result, error) {
 	s := c.space(c.Platform, resolution)
 	stride := 0
 	if c.Cloud > 0 {
 		stride = max(1, s.size()/c.Cloud)
 	}
 	rivals := s.rivals(c.Reference)
-	all, err := s.count(ctx, c, rivals, stride)
+	all, err := s.count(ctx, task, c, rivals, stride)
 	if err != nil {
 		return Result{}, err
 	}
@@ -174,7 +174,7 @@ func (c *Config) search(ctx context.Context, resolution int) (Result, error) {
 	}
 	var others []*census
 	for _, p := range c.Plausible {
-		other, err := c.space(p, resolution).count(ctx, c, rivals[:min(1, len(rivals))], 0)
+		other, err := c.space(p, resolution).count(ctx, task, c, rivals[:min(1, len(rivals))], 0)
 		if err != nil {
 			return Result{}, fmt.Errorf("plausible platform: %w", err)
 		}
@@ -214,7 +214,7 @@ func (s *space) rivals(ref *Reference) []Reference {
 }
 
 // count enumerates the space and compares it with the rivals.
-func (s *space) count(ctx context.Context, c *Config, rivals []Reference, stride int) (*census, error) {
+func (s *space) count(ctx context.Context, task *pipeline.Task, c *Config, rivals []Reference, stride int) (*census, error) {
 	fresh := func() census { return census{window: c.Window, stride: stride} }
 	all := fresh()
 	for _, r := range rivals {
@@ -224,15 +224,15 @@ func (s *space) count(ctx context.Context, c *Config, rivals []Reference, stride
 		}
 		all.rivals = append(all.rivals, rival{Reference: r, estimate: e})
 	}
-	n, _ := s.tasks()
+	n, _ := s.shares()
 	found := make([]census, n)
 	for i := range found {
 		found[i] = fresh()
 		found[i].rivals = slices.Clone(all.rivals)
 	}
-	err := s.enumerate(ctx, !c.AllowUnsupported, func(task int, p point) {
+	err := s.enumerate(ctx, task, !c.AllowUnsupported, func(share int, p point) {
 		if s.within(p, c.Limit) {
-			found[task].add(p)
+			found[share].add(p)
 		}
 	})
 	for i := range found {

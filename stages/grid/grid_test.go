@@ -52,7 +52,7 @@ func TestEqualsFullEnumeration(t *testing.T) {
 func compare(t *testing.T, p raptor.Platform) {
 	c := Config{Platform: p, Backbone: small(), Resolutions: []int{56}, Min: 0.5, Max: 1.5, Step: 0.5, Rule: Product,
 		Window: 0.3, Reference: &Reference{"middle", arch.Widths{0.5, 1, 1, 1, 1}}, Cloud: 10}
-	got, err := run(context.Background(), c)
+	got, err := run(context.Background(), new(pipeline.Task), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func TestThreads(t *testing.T) {
 		Reference: &Reference{"middle", arch.Widths{0.5, 1, 1, 1, 1}}, Window: 0.2}
 	var want []byte
 	for _, cpus := range []int{1, 2, 5} {
-		out, err := run(pipeline.With(context.Background(), pipeline.Env{CPUs: cpus}), c)
+		out, err := run(context.Background(), pipeline.NewTask(pipeline.Env{CPUs: cpus}), c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,7 +139,7 @@ func TestGolden(t *testing.T) {
 		"knee":    {Resolutions: []int{56, 64}, Step: 0.6, Rule: Knee, Cloud: 20, Reference: &Reference{"middle", arch.Widths{0.5, 1, 1, 1, 1}}, Window: 0.2},
 	} {
 		c.Platform, c.Backbone, c.Min, c.Max = p, small(), 0.3, 1.5
-		out, err := run(context.Background(), c)
+		out, err := run(context.Background(), new(pipeline.Task), c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -155,7 +155,7 @@ func TestWithoutTransfers(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, rule := range []string{Product, Knee, MostMu, Most} {
-		out, err := run(context.Background(), Config{Platform: p, Backbone: small(), Resolutions: []int{56}, Min: 0.5, Max: 1.5, Step: 0.5, Rule: rule,
+		out, err := run(context.Background(), new(pipeline.Task), Config{Platform: p, Backbone: small(), Resolutions: []int{56}, Min: 0.5, Max: 1.5, Step: 0.5, Rule: rule,
 			Reference: &Reference{"middle", arch.Widths{0.6, 1, 1, 1, 1}}})
 		if err != nil {
 			t.Fatal(err)
@@ -169,7 +169,7 @@ func TestWithoutTransfers(t *testing.T) {
 // What a limit admits is within it, and what it takes away is not.
 func TestLimits(t *testing.T) {
 	c := Config{Platform: tinyraptor(t), Backbone: small(), Resolutions: []int{96}, Min: 0.5, Max: 1.5, Step: 0.5, Rule: Most}
-	all, err := run(context.Background(), c)
+	all, err := run(context.Background(), new(pipeline.Task), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +179,7 @@ func TestLimits(t *testing.T) {
 		"MACs": {MACs: 0.9 * float64(b.MACs)}, "parameters": {Params: 0.9 * float64(b.Params)},
 	} {
 		c.Limit = limit
-		some, err := run(context.Background(), c)
+		some, err := run(context.Background(), new(pipeline.Task), c)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -203,12 +203,12 @@ func TestPlausible(t *testing.T) {
 	less.Memory -= 40 << 10
 	c := Config{Platform: tinyraptor(t), Backbone: small(), Resolutions: []int{96}, Min: 0.3, Max: 1.5, Step: 0.3, Rule: Product,
 		Reference: &Reference{"middle", arch.Widths{0.6, 0.9, 1, 0.9, 0.9}}, Window: 0.2}
-	alone, err := run(context.Background(), c)
+	alone, err := run(context.Background(), new(pipeline.Task), c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.Platform, c.Plausible = less, []raptor.Platform{c.Platform, less}
-	both, err := run(context.Background(), c)
+	both, err := run(context.Background(), new(pipeline.Task), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -234,7 +234,7 @@ func TestPlausible(t *testing.T) {
 func TestTable2(t *testing.T) {
 	c := Config{Platform: tinyraptor(t), Backbone: arch.MobileNetV2(), Resolutions: []int{224}, Min: 0.3, Max: 1.5, Step: 0.3,
 		Rule: Product, Window: 0.15, Reference: &Reference{"table 2", table2}}
-	out, err := run(context.Background(), c)
+	out, err := run(context.Background(), new(pipeline.Task), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,7 +260,7 @@ func TestTable2(t *testing.T) {
 func TestRefuses(t *testing.T) {
 	c := Config{Platform: tinyraptor(t), Backbone: small(), Resolutions: []int{56}, Min: 0.3, Max: 1.5, Step: 0.3, Rule: Product}
 	c.Limit = Limit{Latency: 1e-9}
-	if _, err := run(context.Background(), c); err == nil {
+	if _, err := run(context.Background(), new(pipeline.Task), c); err == nil {
 		t.Error("an impossible latency limit was met")
 	}
 	c.Step = 0.01
@@ -275,7 +275,7 @@ func BenchmarkGridExact(b *testing.B) {
 	for b.Loop() {
 		c := Config{Platform: p, Backbone: arch.MobileNetV2(), Resolutions: []int{224}, Min: 0.3, Max: 1.5, Step: 0.3,
 			Rule: Product, Window: 0.15, Reference: &Reference{"table 2", table2}, Cloud: 500}
-		if _, err := run(ctx, c); err != nil {
+		if _, err := run(ctx, new(pipeline.Task), c); err != nil {
 			b.Fatal(err)
 		}
 	}

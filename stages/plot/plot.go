@@ -144,7 +144,7 @@ func (a Axis) check(r *mistake.Report) {
 	}
 }
 
-func run(ctx context.Context, c Config) (Output, error) {
+func run(_ context.Context, task *pipeline.Task, c Config) (Output, error) {
 	fig, err := newFigure(c)
 	if err != nil {
 		return Output{}, err
@@ -163,7 +163,7 @@ func run(ctx context.Context, c Config) (Output, error) {
 		if err != nil {
 			return out, err
 		}
-		path := pipeline.Path(ctx, f.name)
+		path := task.Path(f.name)
 		if err := os.WriteFile(path, b, 0o666); err != nil {
 			return out, err
 		}

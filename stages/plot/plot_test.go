@@ -102,7 +102,7 @@ var figures = map[string]func() Config{"figure1": figure1, "figure2": figure2, "
 func TestGolden(t *testing.T) {
 	results := map[string]any{}
 	for name, config := range figures {
-		out, err := run(pipeline.With(t.Context(), pipeline.Env{Work: t.TempDir()}), config())
+		out, err := run(t.Context(), pipeline.NewTask(pipeline.Env{Work: t.TempDir()}), config())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,8 +12,6 @@ import (
 	"os"
 	"slices"
 
-	"github.com/rs/zerolog"
-
 	"eyrie/artifacts"
 	"eyrie/pipeline"
 	"eyrie/pipeline/mistake"
@@ -105,7 +103,7 @@ func (c Config) Check(r *mistake.Report) {
 // unseen returns how many samples are kept back; a correlation takes two.
 func (c Config) unseen() int { return max(2, int(float64(c.Unseen*float64(c.Samples))+0.5)) }
 
-func run(ctx context.Context, c Config) (Output, error) {
+func run(ctx context.Context, task *pipeline.Task, c Config) (Output, error) {
 	supernet, err := nn.Load(c.Supernet.Path)
 	if err != nil {
 		return Output{}, pipeline.Badf("supernet", "%w (write the weights of a train-supernet step)", err)
@@ -114,19 +112,19 @@ func run(ctx context.Context, c Config) (Output, error) {
 	if size := space.Size(); size.IsInt64() && size.Int64() < int64(c.Samples) {
 		return Output{}, pipeline.Badf("samples", "%d, but the space has only %d subnets", c.Samples, size)
 	}
-	samples, tested, err := c.measure(ctx, supernet)
+	samples, tested, err := c.measure(ctx, task, supernet)
 	if err != nil {
 		return Output{}, err
 	}
-	return c.learn(ctx, space, samples, tested)
+	return c.learn(task, space, samples, tested)
 }
 
 // measure measures random subnets, each another one, on the images held out,
 // and the first of them, those to be unseen, on the test images.
-func (c Config) measure(ctx context.Context, supernet *nn.Supernet) (samples []predict.Sample, tested []float64, err error) {
+func (c Config) measure(ctx context.Context, task *pipeline.Task, supernet *nn.Supernet) (samples []predict.Sample, tested []float64, err error) {
 	m, err := meter.New(meter.Options{
 		Supernet: supernet, Set: c.Dataset, Holdout: c.Holdout, Calibration: c.Calibration,
-		Arithmetic: c.Arithmetic, Threads: pipeline.CPUs(ctx), Dir: pipeline.Checkpoint(ctx),
+		Arithmetic: c.Arithmetic, Threads: task.CPUs(), Dir: task.Checkpoint(),
 	})
 	if unfit := (*meter.OptionError)(nil); errors.As(err, &unfit) {
 		return nil, nil, pipeline.Badf(unfit.Option, "%w", err)
@@ -135,12 +133,12 @@ func (c Config) measure(ctx context.Context, supernet *nn.Supernet) (samples []p
 	}
 	defer m.Close()
 	if n := m.Count(); n > 0 {
-		zerolog.Ctx(ctx).Info().Int("measured", n).Msgf("going on with the %d measurements of the interrupted run", n)
+		task.Log().Info().Int("measured", n).Msgf("going on with the %d measurements of the interrupted run", n)
 	}
 	done := 0
 	report := func(top1 float64) {
 		done++
-		pipeline.Report(ctx, pipeline.Progress{
+		task.Report(pipeline.Progress{
 			Done: float64(done), Total: float64(c.Samples + c.unseen()), Unit: "measurements", Note: fmt.Sprintf("top-1 %.3f", top1),
 		})
 	}
@@ -182,7 +180,7 @@ func (c Config) draw(space arch.Space) (subnets []arch.Subnet) {
 
 // learn picks the method, judges it by the unseen samples, the first ones, which
 // were tested as well, and fits it to all.
-func (c Config) learn(ctx context.Context, space arch.Space, samples []predict.Sample, tested []float64) (Output, error) {
+func (c Config) learn(task *pipeline.Task, space arch.Space, samples []predict.Sample, tested []float64) (Output, error) {
 	seen, unseen := samples[c.unseen():], samples[:c.unseen()]
 	out := Output{Measured: len(samples) + len(tested), Method: c.Method}
 	c.compare(&out, space, seen)
@@ -206,7 +204,7 @@ func (c Config) learn(ctx context.Context, space arch.Space, samples []predict.S
 	if err != nil {
 		return out, err
 	}
-	path := pipeline.Path(ctx, "predictor.json")
+	path := task.Path("predictor.json")
 	out.Predictor = artifacts.Local(path)
 	return out, os.WriteFile(path, b, 0o644)
 }

@@ -54,7 +54,7 @@ func train(t testing.TB, c Config, env pipeline.Env) (Output, error) {
 		return Output{}, err
 	}
 	env.Work = t.TempDir()
-	return run(pipeline.With(context.Background(), env), c)
+	return run(context.Background(), pipeline.NewTask(env), c)
 }
 
 // The file holds what evolve needs; the method taken is the best of those
@@ -113,7 +113,7 @@ func TestLearn(t *testing.T) {
 	for i := range tested {
 		tested[i] = samples[i].Top1
 	}
-	out, err := c.learn(pipeline.With(context.Background(), pipeline.Env{Work: t.TempDir()}), s, samples, tested)
+	out, err := c.learn(pipeline.NewTask(pipeline.Env{Work: t.TempDir()}), s, samples, tested)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func TestResume(t *testing.T) {
 			cancel()
 		}
 	}}
-	if _, err := run(pipeline.With(ctx, env), c); !errors.Is(err, context.Canceled) {
+	if _, err := run(ctx, pipeline.NewTask(env), c); !errors.Is(err, context.Canceled) {
 		t.Fatalf("stopped: %v", err)
 	}
 	log, err := os.ReadFile(filepath.Join(dir, "measured.jsonl"))

@@ -69,8 +69,8 @@ func (c Config) Check(r *mistake.Report) {
 	}
 }
 
-func run(ctx context.Context, c Config) (Output, error) {
-	p, err := newPage(c, pipeline.Lineage(ctx))
+func run(_ context.Context, task *pipeline.Task, c Config) (Output, error) {
+	p, err := newPage(c, task.Lineage())
 	if err != nil {
 		return Output{}, err
 	}
@@ -78,7 +78,7 @@ func run(ctx context.Context, c Config) (Output, error) {
 	if err := pageTemplate.Execute(&b, p); err != nil {
 		return Output{}, err
 	}
-	path := pipeline.Path(ctx, "report.html")
+	path := task.Path("report.html")
 	if err := os.WriteFile(path, b.Bytes(), 0o666); err != nil {
 		return Output{}, err
 	}

@@ -59,8 +59,7 @@ func config(t testing.TB) Config {
 
 func render(t testing.TB, c Config) string {
 	t.Helper()
-	ctx := pipeline.With(context.Background(), pipeline.Env{Work: t.TempDir(), Lineage: lineage})
-	out, err := run(ctx, c)
+	out, err := run(context.Background(), pipeline.NewTask(pipeline.Env{Work: t.TempDir(), Lineage: lineage}), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +99,7 @@ func TestPage(t *testing.T) {
 
 // A version writes what it wrote.
 func TestGolden(t *testing.T) {
-	out, err := run(pipeline.With(t.Context(), pipeline.Env{Work: t.TempDir(), Lineage: lineage}), config(t))
+	out, err := run(t.Context(), pipeline.NewTask(pipeline.Env{Work: t.TempDir(), Lineage: lineage}), config(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -59,7 +59,7 @@ func trainChild(spec string) error {
 	if err := os.MkdirAll(c.Work, 0o777); err != nil {
 		return err
 	}
-	out, err := run(pipeline.With(context.Background(), pipeline.Env{Work: c.Work, Checkpoint: c.Checkpoint}), c.Config)
+	out, err := run(context.Background(), pipeline.NewTask(pipeline.Env{Work: c.Work, Checkpoint: c.Checkpoint}), c.Config)
 	if err != nil {
 		return err
 	}

@@ -110,8 +110,8 @@ func (c Config) Foresee(knows func(paths ...string) bool) pipeline.Partial {
 	return outputs
 }
 
-func run(ctx context.Context, c Config) (Output, error) {
-	t, err := begin(ctx, c)
+func run(ctx context.Context, task *pipeline.Task, c Config) (Output, error) {
+	t, err := begin(task, c)
 	if err != nil {
 		return Output{}, err
 	}
@@ -124,7 +124,7 @@ func run(ctx context.Context, c Config) (Output, error) {
 
 // finish measures the trained supernet and writes the outputs.
 func (t *training) finish(ctx context.Context) (out Output, err error) {
-	pipeline.Report(ctx, t.progress("measuring the largest and the smallest subnet"))
+	t.task.Report(t.progress("measuring the largest and the smallest subnet"))
 	v := t.evaluator(t.test)
 	if err := v.Calibrate(ctx); err != nil {
 		return out, err
@@ -137,12 +137,12 @@ func (t *training) finish(ctx context.Context) (out Output, err error) {
 		return out, err
 	}
 	t.net.HeldOut = t.Holdout
-	path := pipeline.Path(ctx, "supernet.safetensors")
+	path := t.task.Path("supernet.safetensors")
 	if err := t.net.Save(path); err != nil {
 		return out, err
 	}
 	out.Weights = artifacts.Local(path)
-	out.Curve, out.CurvePlot, err = t.curve.write(pipeline.Path(ctx, "curve.csv"), pipeline.Path(ctx, "curve.svg"))
+	out.Curve, out.CurvePlot, err = t.curve.write(t.task.Path("curve.csv"), t.task.Path("curve.svg"))
 	return out, err
 }
 

@@ -50,7 +50,7 @@ func train(t testing.TB, ctx context.Context, c Config) (Output, error) {
 	if err := Stage.CheckConfig(c); err != nil {
 		return Output{}, err
 	}
-	return run(pipeline.With(ctx, pipeline.Env{Work: t.TempDir()}), c)
+	return run(ctx, pipeline.NewTask(pipeline.Env{Work: t.TempDir()}), c)
 }
 
 // digest hashes the outputs, files included.
@@ -203,7 +203,7 @@ func TestResume(t *testing.T) {
 					cancel()
 				}
 			}
-			got, err = run(pipeline.With(ctx, env), c)
+			got, err = run(ctx, pipeline.NewTask(env), c)
 			cancel()
 			if err == nil {
 				break
@@ -251,7 +251,7 @@ func TestDivergence(t *testing.T) {
 	c := small(t)
 	c.Rate, c.CheckpointEvery = 1e30, 0
 	env := pipeline.Env{Work: t.TempDir(), Checkpoint: t.TempDir()}
-	_, err := run(pipeline.With(t.Context(), env), c)
+	_, err := run(t.Context(), pipeline.NewTask(env), c)
 	if !errors.Is(err, errDiverged) {
 		t.Fatalf("got %v", err)
 	}

@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"eyrie/pipeline"
 	"eyrie/stages/arch"
 	"eyrie/stages/data"
@@ -21,6 +19,7 @@ import (
 // optimiser's momentum, the teacher and the curve.
 type training struct {
 	Config
+	task         *pipeline.Task
 	images, test *data.Split // what is trained and measured on
 	calibration  *data.Split
 	peek         *data.Split // the test images of the curve
@@ -42,24 +41,24 @@ type training struct {
 
 // begin opens the data, makes the supernet, and goes back to the last
 // checkpoint if there is one.
-func begin(ctx context.Context, c Config) (*training, error) {
+func begin(task *pipeline.Task, c Config) (*training, error) {
 	train, test, err := data.Open(c.Dataset)
 	if err != nil {
 		return nil, pipeline.Badf("dataset", "%w", err)
 	}
-	t := &training{Config: c, test: test, closers: []*data.Split{train, test}, store: store{dir: pipeline.Checkpoint(ctx)}}
-	if err := t.begin(ctx, train); err != nil {
+	t := &training{Config: c, task: task, test: test, closers: []*data.Split{train, test}, store: store{dir: task.Checkpoint()}}
+	if err := t.begin(train); err != nil {
 		t.close()
 		return nil, err
 	}
 	return t, nil
 }
 
-func (t *training) begin(ctx context.Context, train *data.Split) (err error) {
+func (t *training) begin(train *data.Split) (err error) {
 	c := t.Config
 	threads := c.Threads
 	if threads == 0 {
-		threads = pipeline.CPUs(ctx)
+		threads = t.task.CPUs()
 	}
 	if t.engine, err = nn.NewEngine(threads, c.Arithmetic); err != nil {
 		return pipeline.Badf("arithmetic", "%w", err)
@@ -77,7 +76,7 @@ func (t *training) begin(ctx context.Context, train *data.Split) (err error) {
 	}
 	t.net = nn.New(c.Space, uint64(c.Seed))
 	t.trainer = nn.NewTrainer(t.engine, t.net)
-	return t.resume(ctx)
+	return t.resume()
 }
 
 func (t *training) close() {
@@ -90,8 +89,8 @@ func (t *training) close() {
 }
 
 // resume goes back to the newest checkpoint that is whole.
-func (t *training) resume(ctx context.Context) error {
-	log := zerolog.Ctx(ctx)
+func (t *training) resume() error {
+	log := t.task.Log()
 	ck, damaged, err := t.store.load()
 	if err != nil {
 		return err
@@ -109,7 +108,7 @@ func (t *training) resume(ctx context.Context) error {
 	}
 	note := fmt.Sprintf("resuming from step %d of %d", t.step, t.total)
 	log.Info().Int("step", t.step).Int("steps", t.total).Msg(note)
-	pipeline.Report(ctx, t.progress(note))
+	t.task.Report(t.progress(note))
 	return nil
 }
 
@@ -147,7 +146,7 @@ func (t *training) one(ctx context.Context, batch *data.Batch) error {
 	if err := t.measure(ctx); err != nil {
 		return err
 	}
-	pipeline.Report(ctx, t.progress(t.note(p)))
+	t.task.Report(t.progress(t.note(p)))
 	if time.Since(t.saved).Seconds() >= t.CheckpointEvery {
 		return t.save()
 	}
@@ -258,7 +257,7 @@ func (t *training) stop(ctx context.Context, cause error) error {
 		if err := t.save(); err != nil {
 			return fmt.Errorf("%w, and saving a checkpoint failed: %w", cause, err)
 		}
-		zerolog.Ctx(ctx).Info().Msgf("interrupted at step %d of %d, saved", t.step, t.total)
+		t.task.Log().Info().Msgf("interrupted at step %d of %d, saved", t.step, t.total)
 	}
 	return cause
 }

@@ -83,7 +83,7 @@ func (c Config) Check(r *mistake.Report) {
 	}
 }
 
-func run(ctx context.Context, c Config) (Output, error) {
+func run(_ context.Context, task *pipeline.Task, c Config) (Output, error) {
 	g, err := layOut(c)
 	if err != nil {
 		return Output{}, err
@@ -99,7 +99,7 @@ func run(ctx context.Context, c Config) (Output, error) {
 		{&out.LaTeX, "table.tex", g.latex(c.Label)},
 		{&out.HTML, "table.html", g.html()},
 	} {
-		path := pipeline.Path(ctx, f.name)
+		path := task.Path(f.name)
 		if err := os.WriteFile(path, []byte(f.content), 0o666); err != nil {
 			return Output{}, err
 		}

@@ -73,7 +73,7 @@ func table3() Config {
 func TestGolden(t *testing.T) {
 	config := table3()
 	config.Provenance = "column"
-	out, err := run(pipeline.With(t.Context(), pipeline.Env{Work: t.TempDir()}), config)
+	out, err := run(t.Context(), pipeline.NewTask(pipeline.Env{Work: t.TempDir()}), config)
 	if err != nil {
 		t.Fatal(err)
 	}

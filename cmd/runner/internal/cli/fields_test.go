@@ -33,7 +33,7 @@ type drawn struct {
 // Of objects that are alike, one is described and the others refer to it; what
 // is deep within others is only named; all of it is there in full.
 func TestFieldWriter(t *testing.T) {
-	run := func(context.Context, plane) (drawn, error) { return drawn{}, nil }
+	run := func(context.Context, *pipeline.Task, plane) (drawn, error) { return drawn{}, nil }
 	s := pipeline.Define("draw", 1, "Draws.", plane{}, run)
 	write := func(full bool) (string, bool) {
 		var b strings.Builder

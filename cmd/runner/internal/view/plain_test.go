@@ -13,7 +13,7 @@ import (
 )
 
 var nothing = pipeline.Define("nothing", 1, "Does nothing.", struct{}{},
-	func(context.Context, struct{}) (struct{}, error) { return struct{}{}, nil })
+	func(context.Context, *pipeline.Task, struct{}) (struct{}, error) { return struct{}{}, nil })
 
 // planOf returns a plan of steps that all must run.
 func planOf(t *testing.T, ids ...string) *pipeline.Plan {
