@@ -1,4 +1,5 @@
-// Package stages lists the stages that a recipe can use.
+// Package stages lists the stages that a recipe can use. Every package directly below it
+// is one; what they share is in nas.
 package stages
 
 import (

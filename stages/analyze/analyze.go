@@ -6,10 +6,10 @@ package analyze
 import (
 	"context"
 
+	"eyrie/nas/arch"
+	"eyrie/nas/raptor"
 	"eyrie/pipeline"
 	"eyrie/pipeline/mistake"
-	"eyrie/stages/arch"
-	"eyrie/stages/raptor"
 )
 
 // Stage is "analyze-memory".

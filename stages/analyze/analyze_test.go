@@ -6,10 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"eyrie/nas/arch"
+	"eyrie/nas/raptor"
 	"eyrie/pipeline"
 	"eyrie/pipeline/pipelinetest"
-	"eyrie/stages/arch"
-	"eyrie/stages/raptor"
 )
 
 func platform() raptor.Platform {

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"eyrie/stages/raptor"
+	"eyrie/nas/raptor"
 )
 
 // summary says in sentences where the memory binds.

@@ -10,10 +10,10 @@ import (
 	"strings"
 
 	"eyrie/artifacts"
+	"eyrie/nas/arch"
+	"eyrie/nas/raptor"
 	"eyrie/pipeline"
 	"eyrie/pipeline/mistake"
-	"eyrie/stages/arch"
-	"eyrie/stages/raptor"
 )
 
 // Stage is "calibrate".

@@ -12,10 +12,10 @@ import (
 	"testing"
 
 	"eyrie/artifacts"
+	"eyrie/nas/arch"
+	"eyrie/nas/raptor"
 	"eyrie/pipeline"
 	"eyrie/pipeline/pipelinetest"
-	"eyrie/stages/arch"
-	"eyrie/stages/raptor"
 
 	"gonum.org/v1/gonum/optimize"
 	"gonum.org/v1/gonum/stat/distuv"

@@ -4,8 +4,8 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"eyrie/nas/raptor"
 	"eyrie/pipeline/float"
-	"eyrie/stages/raptor"
 )
 
 // problem is a least-squares fit of the free parameters to log μ and log

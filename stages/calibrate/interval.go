@@ -5,8 +5,8 @@ import (
 	"math"
 	"slices"
 
+	"eyrie/nas/raptor"
 	"eyrie/pipeline/float"
-	"eyrie/stages/raptor"
 )
 
 // confidence is that of the intervals.

@@ -14,8 +14,8 @@ import (
 	"strings"
 
 	"eyrie/artifacts"
+	"eyrie/nas/arch"
 	"eyrie/pipeline"
-	"eyrie/stages/arch"
 )
 
 // measurement is a row of the file.

@@ -1,9 +1,9 @@
 package calibrate
 
 import (
+	"eyrie/nas/arch"
+	"eyrie/nas/raptor"
 	"eyrie/pipeline/float"
-	"eyrie/stages/arch"
-	"eyrie/stages/raptor"
 )
 
 // The continuous parameters, in the order of a vector of their logarithms.

@@ -1,8 +1,8 @@
 package calibrate
 
 import (
+	"eyrie/nas/raptor"
 	"eyrie/pipeline"
-	"eyrie/stages/raptor"
 )
 
 // Output is what the block's references yield.

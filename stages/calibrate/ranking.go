@@ -6,8 +6,8 @@ import (
 	"maps"
 	"slices"
 
-	"eyrie/stages/arch"
-	"eyrie/stages/raptor"
+	"eyrie/nas/arch"
+	"eyrie/nas/raptor"
 )
 
 // Ranking compares networks by latency under the fit's uncertainty.

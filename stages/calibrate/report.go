@@ -7,9 +7,9 @@ import (
 	"slices"
 	"strings"
 
+	"eyrie/nas/raptor"
 	"eyrie/pipeline"
 	"eyrie/pipeline/float"
-	"eyrie/stages/raptor"
 )
 
 // rows fills in the rows, the sets and the errors over all.

@@ -8,8 +8,8 @@ import (
 	"slices"
 	"sync"
 
+	"eyrie/nas/raptor"
 	"eyrie/pipeline"
-	"eyrie/stages/raptor"
 )
 
 // maxLimits is how many weight limits are tried: below the largest layers of

@@ -5,7 +5,7 @@ import (
 	"math"
 	"slices"
 
-	"eyrie/stages/raptor"
+	"eyrie/nas/raptor"
 )
 
 // leaveOneOut predicts each network by a fit that has not seen any measurement

@@ -12,10 +12,10 @@ import (
 	"strings"
 
 	"eyrie/artifacts"
+	"eyrie/nas/data"
+	"eyrie/nas/data/picture"
 	"eyrie/pipeline"
 	"eyrie/pipeline/mistake"
-	"eyrie/stages/data"
-	"eyrie/stages/data/picture"
 )
 
 // Stage is the dataset stage.

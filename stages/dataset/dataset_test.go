@@ -20,10 +20,10 @@ import (
 	"time"
 
 	"eyrie/artifacts"
+	"eyrie/nas/data"
+	"eyrie/nas/data/picture"
 	"eyrie/pipeline"
 	"eyrie/pipeline/pipelinetest"
-	"eyrie/stages/data"
-	"eyrie/stages/data/picture"
 )
 
 func newTask(t *testing.T) *pipeline.Task {

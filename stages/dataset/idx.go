@@ -10,8 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	"eyrie/nas/data"
 	"eyrie/pipeline"
-	"eyrie/stages/data"
 )
 
 // Fashion-MNIST (Xiao, Rasul and Vollgraf, arXiv 1708.07747): its home, its

@@ -8,8 +8,8 @@ import (
 	"os"
 
 	"eyrie/artifacts"
+	"eyrie/nas/data"
 	"eyrie/pipeline"
-	"eyrie/stages/data"
 )
 
 // The preview: at most so many classes, each with so many images of so many

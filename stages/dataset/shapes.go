@@ -6,8 +6,8 @@ import (
 	"errors"
 	"sync"
 
+	"eyrie/nas/data"
 	"eyrie/pipeline"
-	"eyrie/stages/data"
 )
 
 // How large shapes are and how many there are where the recipe does not say.

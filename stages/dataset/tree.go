@@ -7,9 +7,9 @@ import (
 	"os"
 
 	"eyrie/artifacts"
+	"eyrie/nas/data"
+	"eyrie/nas/data/picture"
 	"eyrie/pipeline"
-	"eyrie/stages/data"
-	"eyrie/stages/data/picture"
 )
 
 // readTree makes a set of an ImageFolder or WebDataset tree, whose images stay

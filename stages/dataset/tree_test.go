@@ -18,9 +18,9 @@ import (
 	"github.com/rs/zerolog"
 
 	"eyrie/artifacts"
+	"eyrie/nas/data"
+	"eyrie/nas/data/picture"
 	"eyrie/pipeline"
-	"eyrie/stages/data"
-	"eyrie/stages/data/picture"
 )
 
 // photoOf returns a JPEG file of side×side pixels.

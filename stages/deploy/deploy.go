@@ -12,13 +12,13 @@ import (
 	"strings"
 
 	"eyrie/artifacts"
+	"eyrie/nas/arch"
+	"eyrie/nas/data"
+	"eyrie/nas/nn"
+	"eyrie/nas/nn/deployed"
+	"eyrie/nas/raptor"
 	"eyrie/pipeline"
 	"eyrie/pipeline/mistake"
-	"eyrie/stages/arch"
-	"eyrie/stages/data"
-	"eyrie/stages/nn"
-	"eyrie/stages/nn/deployed"
-	"eyrie/stages/raptor"
 )
 
 // Stage is the deploy-estimate stage.

@@ -10,11 +10,11 @@ import (
 	"testing"
 
 	"eyrie/artifacts"
+	"eyrie/nas/arch"
+	"eyrie/nas/data"
+	"eyrie/nas/raptor"
 	"eyrie/pipeline"
 	"eyrie/pipeline/pipelinetest"
-	"eyrie/stages/arch"
-	"eyrie/stages/data"
-	"eyrie/stages/raptor"
 )
 
 func platform(t testing.TB, name string) raptor.Platform {

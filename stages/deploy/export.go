@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"reflect"
 
+	"eyrie/nas/arch"
+	"eyrie/nas/data"
+	"eyrie/nas/meter"
+	"eyrie/nas/nn"
+	"eyrie/nas/nn/deployed"
 	"eyrie/pipeline"
-	"eyrie/stages/arch"
-	"eyrie/stages/data"
-	"eyrie/stages/nn"
-	"eyrie/stages/nn/deployed"
-	"eyrie/stages/search/meter"
 )
 
 // export writes the subnet with its weights, in float32 and in int8, and

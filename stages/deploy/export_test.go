@@ -13,14 +13,14 @@ import (
 	"testing"
 
 	"eyrie/artifacts"
+	"eyrie/nas/arch"
+	"eyrie/nas/data"
+	"eyrie/nas/data/datatest"
+	"eyrie/nas/nn"
+	"eyrie/nas/nn/deployed"
+	"eyrie/nas/onnx"
+	"eyrie/nas/onnx/onnxtest"
 	"eyrie/pipeline"
-	"eyrie/stages/arch"
-	"eyrie/stages/data"
-	"eyrie/stages/data/datatest"
-	"eyrie/stages/nn"
-	"eyrie/stages/nn/deployed"
-	"eyrie/stages/onnx"
-	"eyrie/stages/onnx/onnxtest"
 )
 
 // learned are the weights of exporting's supernet, the same for all tests.

@@ -1,6 +1,6 @@
 package deploy
 
-import "eyrie/stages/raptor"
+import "eyrie/nas/raptor"
 
 // Roofline places a network under its platform's roof (Williams et al., CACM
 // 2009): no network computes faster than the peak, nor faster than its operands

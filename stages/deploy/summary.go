@@ -8,8 +8,8 @@ import (
 
 	"github.com/dustin/go-humanize"
 
-	"eyrie/stages/arch"
-	"eyrie/stages/raptor"
+	"eyrie/nas/arch"
+	"eyrie/nas/raptor"
 )
 
 // explained is how many of the costliest layers are explained.

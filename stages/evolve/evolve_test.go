@@ -11,14 +11,14 @@ import (
 	"time"
 
 	"eyrie/artifacts"
+	"eyrie/nas/arch"
+	"eyrie/nas/data"
+	"eyrie/nas/nn"
+	"eyrie/nas/raptor"
+	"eyrie/nas/search"
 	"eyrie/pipeline"
 	"eyrie/pipeline/mistake"
 	"eyrie/pipeline/pipelinetest"
-	"eyrie/stages/arch"
-	"eyrie/stages/data"
-	"eyrie/stages/nn"
-	"eyrie/stages/raptor"
-	"eyrie/stages/search"
 )
 
 func tinyraptor(t testing.TB) raptor.Platform {

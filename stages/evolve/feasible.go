@@ -7,9 +7,9 @@ import (
 	"strings"
 	"sync"
 
+	"eyrie/nas/arch"
 	"eyrie/pipeline"
 	"eyrie/pipeline/float"
-	"eyrie/stages/arch"
 )
 
 // floor is the least that a subnet of a space costs on a platform.

@@ -5,7 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 
-	"eyrie/stages/arch"
+	"eyrie/nas/arch"
 )
 
 // genome is a subnet in few bytes, one per slot of its codec: 1 + the index of

@@ -4,7 +4,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"eyrie/stages/arch"
+	"eyrie/nas/arch"
 )
 
 // paperSpace is the space of the paper's supernet: table 2's widths.

@@ -3,12 +3,12 @@ package evolve
 import (
 	"errors"
 
+	"eyrie/nas/arch"
+	"eyrie/nas/meter"
+	"eyrie/nas/nn"
+	"eyrie/nas/predict"
+	"eyrie/nas/search"
 	"eyrie/pipeline"
-	"eyrie/stages/arch"
-	"eyrie/stages/nn"
-	"eyrie/stages/search"
-	"eyrie/stages/search/meter"
-	"eyrie/stages/search/predict"
 )
 
 // hunt is a search under way.

@@ -13,12 +13,12 @@ import (
 	"testing"
 
 	"eyrie/artifacts"
+	"eyrie/nas/arch"
+	"eyrie/nas/data"
+	"eyrie/nas/data/datatest"
+	"eyrie/nas/nn"
+	"eyrie/nas/predict"
 	"eyrie/pipeline"
-	"eyrie/stages/arch"
-	"eyrie/stages/data"
-	"eyrie/stages/data/datatest"
-	"eyrie/stages/nn"
-	"eyrie/stages/search/predict"
 )
 
 // trained returns a search for accuracy: a supernet (of random weights, so that

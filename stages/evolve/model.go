@@ -3,8 +3,8 @@ package evolve
 import (
 	"math"
 
-	"eyrie/stages/arch"
-	"eyrie/stages/raptor"
+	"eyrie/nas/arch"
+	"eyrie/nas/raptor"
 )
 
 // costs are what the model says of a subnet. The latency of one that does not

@@ -7,10 +7,10 @@ import (
 	"fmt"
 
 	"eyrie/artifacts"
+	"eyrie/nas/arch"
+	"eyrie/nas/predict"
+	"eyrie/nas/raptor"
 	"eyrie/pipeline"
-	"eyrie/stages/arch"
-	"eyrie/stages/raptor"
-	"eyrie/stages/search/predict"
 )
 
 // objective is what makes a subnet better: the larger its score.

@@ -4,9 +4,9 @@ import (
 	"slices"
 	"sort"
 
-	"eyrie/stages/arch"
-	"eyrie/stages/raptor"
-	"eyrie/stages/search"
+	"eyrie/nas/arch"
+	"eyrie/nas/raptor"
+	"eyrie/nas/search"
 )
 
 // choices is a space as a graph in which the best subnet is the best path. The

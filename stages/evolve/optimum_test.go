@@ -4,7 +4,7 @@ import (
 	"math"
 	"testing"
 
-	"eyrie/stages/raptor"
+	"eyrie/nas/raptor"
 )
 
 // On a space of 4,800 subnets the exact optimum, the least latency and the

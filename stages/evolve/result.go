@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"slices"
 
+	"eyrie/nas/arch"
+	"eyrie/nas/search"
 	"eyrie/pipeline"
-	"eyrie/stages/arch"
-	"eyrie/stages/search"
 )
 
 // output collects what the search found, and measures the best of it.

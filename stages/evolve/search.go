@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 
+	"eyrie/nas/search"
 	"eyrie/pipeline"
-	"eyrie/stages/search"
 )
 
 // run asks the strategy and tells it until it has no more questions.

@@ -4,7 +4,7 @@ import (
 	"math"
 	"slices"
 
-	"eyrie/stages/search"
+	"eyrie/nas/search"
 )
 
 // time returns the latency up to which neither the limit on it nor that on

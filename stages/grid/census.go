@@ -6,8 +6,8 @@ import (
 	"slices"
 	"sort"
 
+	"eyrie/nas/raptor"
 	"eyrie/pipeline/float"
-	"eyrie/stages/raptor"
 )
 
 // census is what is remembered of the assignments seen.

@@ -5,8 +5,8 @@ import (
 	"math"
 	"sync"
 
+	"eyrie/nas/raptor"
 	"eyrie/pipeline"
-	"eyrie/stages/raptor"
 )
 
 // point is one assignment with what it costs.

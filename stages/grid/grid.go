@@ -13,11 +13,11 @@ import (
 	"fmt"
 	"slices"
 
+	"eyrie/nas/arch"
+	"eyrie/nas/raptor"
 	"eyrie/pipeline"
 	"eyrie/pipeline/float"
 	"eyrie/pipeline/mistake"
-	"eyrie/stages/arch"
-	"eyrie/stages/raptor"
 )
 
 // Stage is "progressive-grid".

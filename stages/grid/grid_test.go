@@ -9,10 +9,10 @@ import (
 	"slices"
 	"testing"
 
+	"eyrie/nas/arch"
+	"eyrie/nas/raptor"
 	"eyrie/pipeline"
 	"eyrie/pipeline/pipelinetest"
-	"eyrie/stages/arch"
-	"eyrie/stages/raptor"
 )
 
 func tinyraptor(t testing.TB) raptor.Platform {

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"slices"
 
+	"eyrie/nas/arch"
+	"eyrie/nas/raptor"
 	"eyrie/pipeline/float"
-	"eyrie/stages/arch"
-	"eyrie/stages/raptor"
 )
 
 // Standing is where an assignment from elsewhere stands among all.

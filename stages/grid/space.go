@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"math"
 
-	"eyrie/stages/arch"
-	"eyrie/stages/raptor"
+	"eyrie/nas/arch"
+	"eyrie/nas/raptor"
 )
 
 // space is every assignment of a multiplier to each row of a backbone (the

@@ -13,13 +13,13 @@ import (
 	"slices"
 
 	"eyrie/artifacts"
+	"eyrie/nas/arch"
+	"eyrie/nas/data"
+	"eyrie/nas/meter"
+	"eyrie/nas/nn"
+	"eyrie/nas/predict"
 	"eyrie/pipeline"
 	"eyrie/pipeline/mistake"
-	"eyrie/stages/arch"
-	"eyrie/stages/data"
-	"eyrie/stages/nn"
-	"eyrie/stages/search/meter"
-	"eyrie/stages/search/predict"
 )
 
 // Stage is the train-predictor stage.

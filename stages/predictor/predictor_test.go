@@ -12,13 +12,13 @@ import (
 	"testing"
 
 	"eyrie/artifacts"
+	"eyrie/nas/arch"
+	"eyrie/nas/data"
+	"eyrie/nas/data/datatest"
+	"eyrie/nas/nn"
+	"eyrie/nas/predict"
 	"eyrie/pipeline"
 	"eyrie/pipeline/pipelinetest"
-	"eyrie/stages/arch"
-	"eyrie/stages/data"
-	"eyrie/stages/data/datatest"
-	"eyrie/stages/nn"
-	"eyrie/stages/search/predict"
 )
 
 func space() arch.Space {

@@ -12,7 +12,7 @@ import (
 	"gonum.org/v1/plot/vg"
 
 	"eyrie/artifacts"
-	"eyrie/stages/nn"
+	"eyrie/nas/nn"
 )
 
 // point is a row of the curve.

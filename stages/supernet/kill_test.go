@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"eyrie/artifacts"
+	"eyrie/nas/data"
 	"eyrie/pipeline"
-	"eyrie/stages/data"
 )
 
 // kills is how often the training is killed.

@@ -5,9 +5,9 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"eyrie/nas/arch"
 	"eyrie/pipeline/float"
 	"eyrie/pipeline/mistake"
-	"eyrie/stages/arch"
 )
 
 // Sandwich and Progressive are the schedules.

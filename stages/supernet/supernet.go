@@ -6,11 +6,11 @@ import (
 	"context"
 
 	"eyrie/artifacts"
+	"eyrie/nas/arch"
+	"eyrie/nas/data"
+	"eyrie/nas/nn"
 	"eyrie/pipeline"
 	"eyrie/pipeline/mistake"
-	"eyrie/stages/arch"
-	"eyrie/stages/data"
-	"eyrie/stages/nn"
 )
 
 // Stage is the train-supernet stage. The defaults are the paper's values

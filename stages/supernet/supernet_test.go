@@ -14,12 +14,12 @@ import (
 	"testing"
 
 	"eyrie/artifacts"
+	"eyrie/nas/arch"
+	"eyrie/nas/data"
+	"eyrie/nas/data/datatest"
+	"eyrie/nas/nn"
 	"eyrie/pipeline"
 	"eyrie/pipeline/pipelinetest"
-	"eyrie/stages/arch"
-	"eyrie/stages/data"
-	"eyrie/stages/data/datatest"
-	"eyrie/stages/nn"
 )
 
 func tinySpace() arch.Space {

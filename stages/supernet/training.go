@@ -8,10 +8,10 @@ import (
 	"path/filepath"
 	"time"
 
+	"eyrie/nas/arch"
+	"eyrie/nas/data"
+	"eyrie/nas/nn"
 	"eyrie/pipeline"
-	"eyrie/stages/arch"
-	"eyrie/stages/data"
-	"eyrie/stages/nn"
 )
 
 // training is a training under way. All that is random in a step is drawn from

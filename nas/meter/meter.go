@@ -1,0 +1,225 @@
+// Package meter measures the accuracy of a supernet's subnets, each of them
+// once: what it has measured it remembers, also beyond an interruption.
+package meter
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"eyrie/nas/arch"
+	"eyrie/nas/data"
+	"eyrie/nas/nn"
+)
+
+// Options say what is measured, and on which images.
+type Options struct {
+	Supernet    *nn.Supernet
+	Set         data.Set
+	Holdout     int // training images that the supernet did not see: see data.Split.Holdout
+	Calibration int // other training images, for the statistics of batch normalisation
+	Arithmetic  nn.Arithmetic
+	Threads     int    // 0 for all; changes no result
+	Dir         string // where to remember measurements; "" for nowhere
+}
+
+// Meter measures subnets. It is not safe for concurrent use.
+type Meter struct {
+	engine      *nn.Engine
+	train, test *data.Split
+	statistics  *data.Split // for batch normalisation
+	heldOut     *nn.Evaluator
+	tested      *nn.Evaluator
+	known       map[measurement]float64
+	log         *os.File // nil where nothing is kept
+}
+
+// measurement is what was measured: a subnet (as a string), on which images.
+type measurement struct {
+	Subnet string `json:"subnet"`
+	Test   bool   `json:"test"`
+}
+
+// record is a line of the log.
+type record struct {
+	measurement
+	Top1 float64 `json:"top1"`
+}
+
+// batch is how many images run together.
+const batch = 200
+
+// OptionError reports options that do not fit each other.
+type OptionError struct {
+	Option string // the one to change, as stages call it: dataset or holdout
+	Err    error
+}
+
+func (e *OptionError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *OptionError) Unwrap() error { return e.Err }
+
+// New opens the data set, and the log of an interrupted run if there is one.
+func New(o Options) (*Meter, error) {
+	b := o.Supernet.Space().Backbone
+	if o.Set.Channels != b.Input || o.Set.Classes != b.Classes {
+		return nil, &OptionError{"dataset", fmt.Errorf("%q has %d channels and %d classes; the supernet takes %d and tells %d apart",
+			o.Set.Name, o.Set.Channels, o.Set.Classes, b.Input, b.Classes)}
+	}
+	m := &Meter{known: map[measurement]float64{}}
+	if err := m.open(o); err != nil {
+		m.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+func (m *Meter) open(o Options) (err error) {
+	if m.engine, err = nn.NewEngine(o.Threads, o.Arithmetic); err != nil {
+		return err
+	}
+	if m.train, m.test, err = data.Open(o.Set); err != nil {
+		return err
+	}
+	if o.Holdout >= m.train.Len() {
+		return &OptionError{"holdout", fmt.Errorf("%d of the set's %d training images leave none", o.Holdout, m.train.Len())}
+	}
+	if o.Holdout > o.Supernet.HeldOut {
+		return &OptionError{"holdout", fmt.Errorf("the supernet was trained on all but %d images, not all but %d: write the holdout of train-supernet", o.Supernet.HeldOut, o.Holdout)}
+	}
+	rest, held := m.train.Holdout(o.Holdout)
+	some := data.Order(rest.Len(), 1, 0)
+	m.statistics = rest.Subset(some[:min(o.Calibration, len(some))])
+	m.heldOut = nn.NewEvaluator(m.engine, o.Supernet, m.statistics, held, batch)
+	m.tested = nn.NewEvaluator(m.engine, o.Supernet, m.statistics, m.test, batch)
+	if o.Dir == "" {
+		return nil
+	}
+	return m.resume(filepath.Join(o.Dir, "measured.jsonl"))
+}
+
+// resume reads what was measured before, up to a line that an interruption cut
+// off, and opens the log to go on there.
+func (m *Meter) resume(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return err
+	}
+	m.log = f
+	end := int64(0)
+	for lines := bufio.NewReader(f); ; {
+		line, err := lines.ReadBytes('\n')
+		var r record
+		if err != nil || json.Unmarshal(line, &r) != nil {
+			break
+		}
+		m.known[r.measurement] = r.Top1
+		end += int64(len(line))
+	}
+	if err := f.Truncate(end); err != nil {
+		return err
+	}
+	_, err = f.Seek(end, io.SeekStart)
+	return err
+}
+
+// HeldOut measures a subnet on the training images that were held out: what
+// candidates are chosen by. Options.Holdout must not be 0.
+func (m *Meter) HeldOut(ctx context.Context, n arch.Subnet) (top1 float64, err error) {
+	err = m.measure(ctx, false, []arch.Subnet{n}, func(t float64) { top1 = t })
+	return top1, err
+}
+
+// Test measures a subnet on the test images: what nothing is chosen by.
+func (m *Meter) Test(ctx context.Context, n arch.Subnet) (top1 float64, err error) {
+	err = m.measure(ctx, true, []arch.Subnet{n}, func(t float64) { top1 = t })
+	return top1, err
+}
+
+// HeldOutAll measures subnets as HeldOut does, which then knows the results. That takes
+// less time than one by one, since what subnets have in common is computed once. It calls
+// each with the result of every distinct subnet, in an order of its own.
+func (m *Meter) HeldOutAll(ctx context.Context, ns []arch.Subnet, each func(top1 float64)) error {
+	return m.measure(ctx, false, ns, each)
+}
+
+// TestAll is HeldOutAll on the test images.
+func (m *Meter) TestAll(ctx context.Context, ns []arch.Subnet, each func(top1 float64)) error {
+	return m.measure(ctx, true, ns, each)
+}
+
+func (m *Meter) measure(ctx context.Context, test bool, ns []arch.Subnet, each func(top1 float64)) error {
+	v := m.heldOut
+	if test {
+		v = m.tested
+	}
+	var unknown []arch.Subnet
+	asked := map[string]bool{}
+	for _, n := range ns {
+		key := n.String()
+		if top1, ok := m.known[measurement{key, test}]; ok {
+			each(top1)
+		} else if !asked[key] {
+			unknown = append(unknown, n)
+			asked[key] = true
+		}
+	}
+	err := v.Accuracies(ctx, unknown, func(i int, top1 float64) error {
+		if err := m.keep(record{measurement{unknown[i].String(), test}, top1}); err != nil {
+			return err
+		}
+		each(top1)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("measuring: %w", err)
+	}
+	return nil
+}
+
+// keep remembers a measurement, also beyond an interruption.
+func (m *Meter) keep(r record) error {
+	m.known[r.measurement] = r.Top1
+	if m.log == nil {
+		return nil
+	}
+	line, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	_, err = m.log.Write(append(line, '\n'))
+	return err
+}
+
+// Folded returns the layers of a subnet as Test measures it.
+func (m *Meter) Folded(ctx context.Context, n arch.Subnet) ([]nn.Folded, error) {
+	return m.tested.Folded(ctx, n)
+}
+
+// Images returns the images that Test measures on, and the training images from
+// which the statistics come. They are open until Close.
+func (m *Meter) Images() (test, statistics *data.Split) { return m.test, m.statistics }
+
+// Count returns how many measurements there are, those of an interrupted run
+// among them.
+func (m *Meter) Count() int { return len(m.known) }
+
+// Close releases threads and files.
+func (m *Meter) Close() {
+	if m.engine != nil {
+		m.engine.Close()
+	}
+	for _, s := range []*data.Split{m.train, m.test} {
+		if s != nil {
+			s.Close()
+		}
+	}
+	if m.log != nil {
+		m.log.Close()
+	}
+}

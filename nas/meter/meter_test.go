@@ -1,0 +1,93 @@
+package meter
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"eyrie/nas/arch"
+	"eyrie/nas/data"
+	"eyrie/nas/data/datatest"
+	"eyrie/nas/nn"
+)
+
+// options are of a supernet with random weights and few images.
+func options(t *testing.T) Options {
+	t.Helper()
+	space := arch.Space{
+		Backbone: arch.Backbone{
+			Input: 3, Stem: arch.Stem{Channels: 8, Kernel: 3, Stride: 2},
+			Groups: []arch.Group{{Expansion: 1, Channels: 8, Repeats: 1, Stride: 1}, {Expansion: 6, Channels: 16, Repeats: 2, Stride: 2}},
+			Head:   32, Classes: len(data.ShapeClasses()),
+		},
+		Widths: arch.Widths{1, 1, 1, 1}, Resolutions: []int{8, 16}, Expansions: []int{3, 6}, Depths: []int{1, 2}, Kernels: []int{3, 5},
+	}
+	supernet := nn.New(space, 1)
+	supernet.HeldOut = 60
+	return Options{
+		Supernet: supernet, Set: datatest.Shapes(t, 16, 100, 40), Holdout: 60, Calibration: 20, Arithmetic: "go", Dir: t.TempDir(),
+	}
+}
+
+// A meter that cannot be opened says why.
+func TestNewRefuses(t *testing.T) {
+	for want, change := range map[string]func(*Options){
+		`"shapes" has 1 channels`:                                       func(o *Options) { o.Set.Channels = 1 },
+		"100 of the set's 100 training images leave none":               func(o *Options) { o.Holdout = 100 },
+		"the supernet was trained on all but 60 images, not all but 61": func(o *Options) { o.Holdout = 61 },
+		"open ":      func(o *Options) { o.Dir = filepath.Join(o.Dir, "nowhere") },
+		"tea leaves": func(o *Options) { o.Arithmetic = "tea leaves" },
+		"index":      func(o *Options) { o.Set.Test.Index.Path = filepath.Join(o.Dir, "index") },
+	} {
+		o := options(t)
+		change(&o)
+		if m, err := New(o); m != nil || err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
+// What was measured is known to the next meter; of a log that ends in the middle of a
+// line the whole lines count.
+func TestResume(t *testing.T) {
+	o := options(t)
+	ctx := context.Background()
+	measure := func(known int) (held, test float64) {
+		t.Helper()
+		m, err := New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		if m.Count() != known {
+			t.Errorf("%d measurements are known, want %d", m.Count(), known)
+		}
+		n := o.Supernet.Space().Smallest()
+		if held, err = m.HeldOut(ctx, n); err != nil {
+			t.Fatal(err)
+		}
+		if test, err = m.Test(ctx, n); err != nil || m.Count() != 2 {
+			t.Fatalf("%d measurements, %v", m.Count(), err)
+		}
+		return held, test
+	}
+	held, test := measure(0)
+	log := filepath.Join(o.Dir, "measured.jsonl")
+	b, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for cut, known := range map[int]int{0: 2, 1: 1, 20: 1, len(b): 0} {
+		if err := os.WriteFile(log, b[:len(b)-cut], 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if h, s := measure(known); h != held || s != test {
+			t.Errorf("without its last %d bytes the log yields %v and %v, want %v and %v", cut, h, s, held, test)
+		}
+		if again, err := os.ReadFile(log); err != nil || string(again) != string(b) {
+			t.Errorf("the log is now %q, want %q (%v)", again, b, err)
+		}
+	}
+}

@@ -1,0 +1,137 @@
+package raptor
+
+import (
+	"eyrie/nas/arch"
+)
+
+// Estimate is what a network costs on a platform.
+type Estimate struct {
+	Network     string      `json:"network" doc:"name"`
+	Platform    string      `json:"platform" doc:"name"`
+	Resolution  int         `json:"resolution" doc:"input rows in pixels"`
+	Latency     float64     `json:"latency" unit:"s" provenance:"modelled" doc:"time of one inference"`
+	Energy      float64     `json:"energy" unit:"J" provenance:"modelled" doc:"power × latency"`
+	Mu          float64     `json:"mu" provenance:"modelled" doc:"NPU cycles / SYS cycles (equation 1); 0 where nothing is moved"`
+	NPUCycles   float64     `json:"npu_cycles" unit:"cycles" provenance:"modelled" doc:"cycles that compute"`
+	SYSCycles   float64     `json:"sys_cycles" unit:"cycles" provenance:"modelled" doc:"cycles that move data"`
+	MACs        int64       `json:"macs" provenance:"modelled" doc:"multiply-accumulate operations, counted"`
+	Params      int64       `json:"params" provenance:"modelled" doc:"parameters, counted"`
+	PeakMemory  int         `json:"peak_memory" unit:"bytes" provenance:"modelled" doc:"most local memory occupied"`
+	Traffic     int         `json:"traffic" unit:"bytes" provenance:"modelled" doc:"bytes moved: activations, weights, partial sums"`
+	LayerBound  int64       `json:"layer_bound" unit:"bytes" provenance:"modelled" doc:"fewest bytes that any schedule moves where no map stays between layers"`
+	FusedBound  int64       `json:"fused_bound" unit:"bytes" provenance:"modelled" doc:"fewest bytes where every map stays: input, weights and result"`
+	Unsupported []string    `json:"unsupported" doc:"layers whose weights are beyond the platform's limit"`
+	Layers      []LayerCost `json:"layers" provenance:"modelled" doc:"each layer's share, and how it runs"`
+}
+
+// LayerCost is one layer's share of an Estimate.
+type LayerCost struct {
+	Name      string  `json:"name"`
+	Block     string  `json:"block"`
+	Op        arch.Op `json:"op"`
+	MACs      int64   `json:"macs"`
+	NPUCycles float64 `json:"npu_cycles" unit:"cycles"`
+	SYSCycles float64 `json:"sys_cycles" unit:"cycles"`
+	Latency   float64 `json:"latency" unit:"s"`
+	Schedule
+	Bound       int     `json:"bound" unit:"bytes" doc:"fewest bytes that any schedule of this layer by itself moves"`
+	Utilisation float64 `json:"utilisation" doc:"share of the PEs that are busy while it computes"`
+	Dominant    string  `json:"dominant" doc:"what most of its cycles are for: compute, activations, weights, tiles, oversize"`
+	Held        int     `json:"held" unit:"bytes" doc:"maps in the local memory that other layers wait for"`
+	InResident  bool    `json:"in_resident" doc:"every operand was in the local memory already"`
+	OutResident bool    `json:"out_resident" doc:"the result stays in the local memory for its readers"`
+	Supported   bool    `json:"supported" doc:"its weights are within the platform's limit"`
+}
+
+// sys returns the SYS cycles of a schedule.
+func (p *Platform) sys(s *Schedule) float64 {
+	return p.transfer(s.Activations(), s.Weights, s.Tiles)
+}
+
+// transfer returns the SYS cycles of moving activations and weights, in bytes, cut into tiles.
+func (p *Platform) transfer(activations, weights, tiles int) float64 {
+	return float64(p.ActivationCost*float64(activations)) + float64(p.WeightCost*float64(weights)) + float64(p.TileCost*float64(tiles))
+}
+
+// npu returns the NPU cycles of a layer.
+func (p *Platform) npu(l *arch.Layer) float64 {
+	macs := l.MACs()
+	if macs == 0 {
+		return 0
+	}
+	return float64(macs) / p.rate(l.Op)
+}
+
+// cycles returns how long a layer of so many tiles takes: one thing after the
+// other, or with transfers of equal tiles overlapping the computing.
+func (p *Platform) cycles(npu, sys float64, tiles int) float64 {
+	if !p.DoubleBuffer || tiles < 2 {
+		return npu + sys
+	}
+	n := float64(tiles)
+	return (npu+sys)/n + float64((n-1)/n*max(npu, sys))
+}
+
+// Mu returns the paper's efficiency, NPU cycles / SYS cycles (equation 1), and 0
+// where nothing is moved.
+func Mu(npu, sys float64) float64 {
+	if sys == 0 {
+		return 0
+	}
+	return npu / sys
+}
+
+// Estimate prices a network on the platform. It fails with an
+// [InfeasibleError] where a layer's smallest tile does not fit.
+func (p Platform) Estimate(net arch.Network) (Estimate, error) {
+	pl, err := p.plan(&net, stored, false)
+	if err != nil {
+		return Estimate{}, err
+	}
+	defer planners.Put(pl)
+	path := pl.path()
+	e := Estimate{
+		Network: net.Name, Platform: p.Name, Resolution: net.Input.H,
+		MACs: net.MACs(), Params: net.Params(), FusedBound: Fused(&net),
+		Unsupported: []string{}, Layers: make([]LayerCost, len(net.Layers)),
+	}
+	for i := range net.Layers {
+		c := p.layerCost(pl, i, path[i])
+		e.Layers[i] = c
+		e.NPUCycles += c.NPUCycles
+		e.SYSCycles += c.SYSCycles
+		e.Latency += c.Latency
+		e.PeakMemory = max(e.PeakMemory, c.Memory+c.Held)
+		e.Traffic += c.Activations() + c.Weights
+		e.LayerBound += int64(c.Bound)
+		if !c.Supported {
+			e.Unsupported = append(e.Unsupported, c.Name)
+		}
+	}
+	e.Energy = p.Power * e.Latency
+	e.Mu = Mu(e.NPUCycles, e.SYSCycles)
+	return e, nil
+}
+
+func (p *Platform) layerCost(pl *planner, i int, m move) LayerCost {
+	l := &pl.net.Layers[i]
+	c := LayerCost{
+		Name: l.Name, Block: l.Block, Op: l.Op, MACs: l.MACs(),
+		NPUCycles: p.npu(l), Schedule: pl.schedule(i, &m),
+		Held:        m.held,
+		InResident:  m.in == 1<<len(l.Inputs)-1,
+		OutResident: placement(m.out)&onChip != 0,
+		Supported:   p.Supports(l),
+	}
+	c.SYSCycles = p.sys(&c.Schedule)
+	if !c.Supported {
+		c.SYSCycles += p.OversizeCost
+	}
+	if c.NPUCycles > 0 {
+		c.Utilisation = float64(c.MACs) / (c.NPUCycles * float64(p.PEs))
+	}
+	c.Bound = int(pl.windows[i].bound(p.Memory + p.WeightMemory))
+	c.Dominant, _ = p.dominant(&c)
+	c.Latency = p.cycles(c.NPUCycles, c.SYSCycles, c.Tiles) / p.Clock
+	return c
+}

@@ -1,0 +1,158 @@
+package raptor
+
+import (
+	"encoding/json"
+	"math"
+	"slices"
+	"strings"
+
+	"eyrie/nas/arch"
+	"eyrie/pipeline/mistake"
+)
+
+// Platform is an NPU with its local memory, and what it takes to move data
+// into it. In JSON, and so in a recipe, it is either complete or names a
+// preset whose values the other fields replace:
+//
+//	platform = { preset = "tinyraptor", memory = "64KiB" }
+type Platform struct {
+	Preset         string  `json:"preset,omitempty" doc:"start from this preset; what else is written replaces its values"`
+	Name           string  `json:"name,omitempty" doc:"what reports call it"`
+	Clock          float64 `json:"clock,omitempty" unit:"Hz" doc:"clock of NPU and MCU"`
+	PEs            int     `json:"pes,omitempty" doc:"processing elements: the most MAC per cycle"`
+	Rates          Rates   `json:"rates,omitzero" doc:"MAC per cycle that each kind of layer reaches"`
+	Memory         int64   `json:"memory,omitempty" unit:"bytes" doc:"local memory; for activations alone if there is a weight_memory"`
+	WeightMemory   int64   `json:"weight_memory,omitempty" unit:"bytes" doc:"local memory for weights alone; 0 if they share memory"`
+	WeightLimit    int64   `json:"weight_limit,omitempty" unit:"bytes" doc:"a layer with more weights is not supported (fully connected ones are streamed); 0 for no limit"`
+	ActivationCost float64 `json:"activation_cost,omitempty" doc:"SYS cycles per byte of activations moved"`
+	WeightCost     float64 `json:"weight_cost,omitempty" doc:"SYS cycles per byte of weights moved"`
+	TileCost       float64 `json:"tile_cost,omitempty" doc:"SYS cycles per tile"`
+	OversizeCost   float64 `json:"oversize_cost,omitempty" doc:"SYS cycles to run a layer beyond weight_limit all the same"`
+	DoubleBuffer   bool    `json:"double_buffer,omitempty" doc:"two buffers per operand: transfers overlap with computing"`
+	Power          float64 `json:"power,omitempty" unit:"W" doc:"power while it runs"`
+	Policy         Policy  `json:"policy,omitempty" doc:"layerwise: every map travels; resident: maps stay between layers that run untiled; mixed: also where a layer is tiled"`
+	Scope          Scope   `json:"scope,omitempty" doc:"how far a map may stay: within a block, a group of blocks, the whole network"`
+}
+
+// Rates holds the MAC per cycle of each kind of layer.
+type Rates struct {
+	Conv      float64 `json:"conv,omitempty" doc:"k×k convolutions"`
+	Depthwise float64 `json:"depthwise,omitempty" doc:"depthwise convolutions"`
+	Pointwise float64 `json:"pointwise,omitempty" doc:"1×1 convolutions"`
+	Linear    float64 `json:"linear,omitempty" doc:"fully connected layers"`
+}
+
+// Policy is which maps stay in the local memory between layers.
+type Policy string
+
+// The policies.
+const (
+	Layerwise Policy = "layerwise" // every map travels
+	Resident  Policy = "resident"  // maps stay between layers that run untiled
+	Mixed     Policy = "mixed"     // maps stay wherever there is room
+)
+
+// Choices returns the policies.
+func (Policy) Choices() []string { return []string{string(Layerwise), string(Resident), string(Mixed)} }
+
+// Scope is how far a map may stay in the local memory.
+type Scope string
+
+// The scopes.
+const (
+	BlockScope   Scope = "block"
+	GroupScope   Scope = "group"
+	NetworkScope Scope = "network"
+)
+
+// Choices returns the scopes.
+func (Scope) Choices() []string {
+	return []string{string(BlockScope), string(GroupScope), string(NetworkScope)}
+}
+
+// UnmarshalJSON decodes a platform; a preset is resolved, so that the result
+// is complete and names none.
+func (p *Platform) UnmarshalJSON(b []byte) error {
+	type plain Platform
+	var named struct {
+		Preset string `json:"preset"`
+	}
+	if err := json.Unmarshal(b, &named); err != nil {
+		return err
+	}
+	base := *p
+	if named.Preset != "" {
+		var err error
+		if base, err = Preset(named.Preset); err != nil {
+			return err
+		}
+	}
+	if err := json.Unmarshal(b, (*plain)(&base)); err != nil {
+		return err
+	}
+	base.Preset = ""
+	*p = base
+	return nil
+}
+
+// Validate returns the mistakes of the platform, a [mistake.List], or nil.
+func (p Platform) Validate() error { return mistake.In(p) }
+
+// Check reports what is missing, no quantity, or impossible. What is not written may
+// come from a preset that is not known yet.
+func (p Platform) Check(r *mistake.Report) {
+	complete := r.Knows("preset")
+	for _, c := range []struct {
+		name  string
+		value float64
+		zero  bool // allowed to be zero
+	}{
+		{"clock", p.Clock, false}, {"pes", float64(p.PEs), false},
+		{"rates.conv", p.Rates.Conv, false}, {"rates.depthwise", p.Rates.Depthwise, false},
+		{"rates.pointwise", p.Rates.Pointwise, false}, {"rates.linear", p.Rates.Linear, false},
+		{"memory", float64(p.Memory), false}, {"weight_memory", float64(p.WeightMemory), true}, {"weight_limit", float64(p.WeightLimit), true},
+		{"activation_cost", p.ActivationCost, true}, {"weight_cost", p.WeightCost, true},
+		{"tile_cost", p.TileCost, true}, {"oversize_cost", p.OversizeCost, true}, {"power", p.Power, true},
+	} {
+		in := r.In(c.name)
+		switch {
+		case !in.Knows():
+		case math.IsNaN(c.value) || math.IsInf(c.value, 0) || c.value < 0:
+			in.Badf("%v is not a quantity", c.value)
+		case c.value == 0 && !c.zero && complete:
+			in.Badf("must be above 0; write it, or start from a preset: one of %s", strings.Join(Presets(), ", "))
+		case strings.HasPrefix(c.name, "rates.") && r.Knows("pes") && p.PEs > 0 && c.value > float64(p.PEs):
+			in.Badf("%v MAC per cycle are more than %d PEs do: want at most 1 each", c.value, p.PEs)
+		}
+	}
+	choice(r.At("policy"), string(p.Policy), p.Policy.Choices(), complete)
+	choice(r.At("scope"), string(p.Scope), p.Scope.Choices(), complete)
+}
+
+func choice(r *mistake.Report, value string, choices []string, complete bool) {
+	if r.Knows() && (complete || value != "") && !slices.Contains(choices, value) {
+		r.Badf("%q is not one of %s", value, strings.Join(choices, ", "))
+	}
+}
+
+// rate returns the MAC per cycle of an operation.
+func (p *Platform) rate(op arch.Op) float64 {
+	switch op {
+	case arch.Depthwise:
+		return p.Rates.Depthwise
+	case arch.Pointwise:
+		return p.Rates.Pointwise
+	case arch.Linear:
+		return p.Rates.Linear
+	}
+	return p.Rates.Conv
+}
+
+// Limited reports whether Platform.WeightLimit applies to a layer: to all but
+// fully connected ones, whose weights are streamed.
+func Limited(l *arch.Layer) bool { return l.Op != arch.Linear }
+
+// Supports reports whether the weights of a layer are within the limit.
+func (p *Platform) Supports(l *arch.Layer) bool {
+	return p.WeightLimit == 0 || !Limited(l) || l.Weights() <= p.WeightLimit
+}

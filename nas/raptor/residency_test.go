@@ -1,0 +1,315 @@
+package raptor
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"eyrie/nas/arch"
+)
+
+// randomNetwork draws a network of n layers, in blocks and groups, with adds
+// of any two maps of the same shape. Every map but the last has a reader.
+func randomNetwork(rng *rand.Rand, n int) arch.Network {
+	side := 2 + rng.IntN(9)
+	net := arch.Network{Name: "random", Input: arch.Shape{C: 1 + rng.IntN(6), H: side, W: 1 + rng.IntN(side)}}
+	group, block := 1, 1
+	shape := func(j int) arch.Shape {
+		if j < 0 {
+			return net.Input
+		}
+		return net.Layers[j].Out
+	}
+	for i := range n {
+		switch rng.IntN(6) {
+		case 0:
+			group, block = group+1, 1
+		case 1:
+			block++
+		}
+		l := arch.Layer{Name: fmt.Sprint("l", i), Block: fmt.Sprintf("g%d.b%d", group, block), Kernel: 1, Stride: 1, Inputs: []int{i - 1}, In: shape(i - 1)}
+		l.Op = []arch.Op{arch.Conv, arch.Pointwise, arch.Pointwise, arch.Depthwise, arch.Add, arch.Add}[rng.IntN(6)]
+		l.Out = l.In
+		switch l.Op {
+		case arch.Add:
+			for j := i - 2; j >= -1; j-- {
+				if shape(j) == l.In && (rng.IntN(2) == 0 || j == -1) {
+					l.Inputs = []int{j, i - 1}
+					break
+				}
+			}
+			if len(l.Inputs) == 1 {
+				l.Inputs = []int{i - 1, i - 1}
+			}
+		case arch.Conv, arch.Depthwise:
+			if l.Kernel = 1 + rng.IntN(3); l.Kernel > min(l.In.H, l.In.W) {
+				l.Kernel = 1
+			}
+			l.Stride, l.Pad = 1+rng.IntN(2), l.Kernel/2
+			l.Out.H, l.Out.W = arch.OutSize(l.In.H, l.Kernel, l.Stride, l.Pad), arch.OutSize(l.In.W, l.Kernel, l.Stride, l.Pad)
+		}
+		if l.Op == arch.Conv || l.Op == arch.Pointwise {
+			l.Out.C = 1 + rng.IntN(6)
+			if rng.IntN(2) == 0 {
+				l.Out.C = l.In.C
+			}
+		}
+		net.Layers = append(net.Layers, l)
+	}
+	return net
+}
+
+// randomPlatform draws a platform on which some maps of the network fit and
+// some do not.
+func randomPlatform(rng *rand.Rand, net *arch.Network) Platform {
+	most := 0
+	for i := range net.Layers {
+		g := newWindow(&net.Layers[i])
+		most = max(most, g.operands*g.in+g.out+g.w)
+	}
+	p := Platform{Name: "random", Clock: 1e6, PEs: 16, Rates: Rates{4, 1 + rng.Float64(), 8, 8},
+		Memory: 1 + int64(rng.IntN(2*most)), ActivationCost: rng.Float64(), WeightCost: rng.Float64(), TileCost: float64(rng.IntN(20)),
+		Policy: []Policy{Layerwise, Resident, Mixed}[rng.IntN(3)], Scope: []Scope{BlockScope, GroupScope, NetworkScope}[rng.IntN(3)]}
+	if rng.IntN(4) == 0 {
+		p.WeightMemory = 1 + int64(rng.IntN(most))
+	}
+	if rng.IntN(4) == 0 {
+		p.WeightLimit, p.OversizeCost = 1+int64(rng.IntN(100)), 1000
+	}
+	return p
+}
+
+// The dynamic programming is as fast as the fastest of all ways to decide, for
+// every map and after every layer, whether it is in the local memory, and
+// whether it was stored; each way is checked and priced on its own.
+func TestResidencyEqualsExhaustiveSearch(t *testing.T) {
+	rng := rand.New(rand.NewPCG(31, 32))
+	stays := 0
+	for range 1000 {
+		net := randomNetwork(rng, 1+rng.IntN(5))
+		p := randomPlatform(rng, &net)
+		if err := net.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		want := math.Inf(1)
+		e := exhaustive{p: &p, net: &net, best: &want}
+		e.pl = planner{p: &p, net: &net}
+		e.pl.lifetimes()
+		e.layer(0, []state{{chip: false, stored: true}}, 0)
+		got, err := p.Estimate(net)
+		if err != nil {
+			if !math.IsInf(want, 1) {
+				t.Fatalf("%+v %+v: %v, but there is a way of %v cycles", net, p, err, want)
+			}
+			continue
+		}
+		if math.Abs(got.Latency*p.Clock-want) > 1e-6*want {
+			t.Fatalf("%+v\n%+v\ntakes %v cycles, the best way %v", net, p, got.Latency*p.Clock, want)
+		}
+		if slices.ContainsFunc(got.Layers, func(c LayerCost) bool { return c.OutResident }) {
+			stays++
+		}
+	}
+	if stays < 200 {
+		t.Errorf("maps stayed in %d networks only", stays)
+	}
+}
+
+// state is where a map is.
+type state struct{ chip, stored bool }
+
+// exhaustive walks all ways through a network.
+type exhaustive struct {
+	p    *Platform
+	net  *arch.Network
+	pl   planner // for lifetimes and scopes only
+	best *float64
+}
+
+// layer tries every way to run layers from i on. maps holds where each map is,
+// the network's input first.
+func (e *exhaustive) layer(i int, maps []state, cycles float64) {
+	if i == len(e.net.Layers) {
+		if maps[i].stored {
+			*e.best = min(*e.best, cycles)
+		}
+		return
+	}
+	l := &e.net.Layers[i]
+	g := newWindow(l)
+	for bits := range 1 << (len(maps) + 2) {
+		// A bit per map, that of this layer included: it is in the local memory
+		// after the layer; the last bit: the result is stored.
+		after := slices.Clone(maps)
+		after = append(after, state{chip: bits>>len(maps)&1 == 1, stored: bits>>(len(maps)+1)&1 == 1})
+		for k := range maps {
+			after[k].chip = bits>>k&1 == 1
+		}
+		if time, ok := e.run(i, l, &g, maps, after); ok {
+			e.layer(i+1, after, cycles+time)
+		}
+	}
+}
+
+// run prices layer i between two states, if it can lead from one to the other.
+func (e *exhaustive) run(i int, l *arch.Layer, g *window, before, after []state) (float64, bool) {
+	r := room{memory: int(e.p.Memory), weights: int(e.p.WeightMemory), outChip: after[i+1].chip, store: after[i+1].stored}
+	any := r.outChip
+	for k := range after {
+		needed := e.pl.last[k] > i
+		if !needed && after[k].chip || needed && !after[k].chip && !after[k].stored {
+			return 0, false // nobody needs it, or it is lost
+		}
+		if after[k].chip && (e.p.Policy == Layerwise || e.pl.scopeEnds(i)) {
+			return 0, false
+		}
+	}
+	if !r.store && !r.outChip && i+1 == len(e.net.Layers) {
+		return 0, false
+	}
+	if !r.store && !r.outChip { // nobody reads it, but it is written
+		r.store = true
+	}
+	for k := range before {
+		reads := 0
+		for _, in := range l.Inputs {
+			reads += boolInt(in+1 == k)
+		}
+		switch {
+		case reads > 0 && before[k].chip:
+			r.chip += reads
+			any = true
+		case reads > 0 && !before[k].stored:
+			return 0, false
+		case reads > 0:
+			r.keep = r.keep || after[k].chip // loaded, and stays
+		case before[k].chip:
+			r.memory -= e.pl.bytes(k - 1)
+			any = true
+		case after[k].chip:
+			return 0, false // it came from nowhere
+		}
+	}
+	var s Schedule
+	if !g.fits(&r) && any && e.p.Policy != Mixed || !e.p.schedule(g, &r, &s) {
+		return 0, false
+	}
+	sys := e.p.sys(&s)
+	if !e.p.Supports(l) {
+		sys += e.p.OversizeCost
+	}
+	return e.p.cycles(e.p.npu(l), sys, s.Tiles), true
+}
+
+// What holds for every network and platform.
+func checkProperties(t *testing.T, net arch.Network, p Platform) {
+	t.Helper()
+	e, err := p.Estimate(net)
+	if err != nil {
+		return
+	}
+	fail := func(format string, args ...any) {
+		t.Helper()
+		t.Fatalf("%s\n%+v\n%+v", fmt.Sprintf(format, args...), net, p)
+	}
+	sum, peak := 0.0, 0
+	for i, c := range e.Layers {
+		sum += c.Latency
+		peak = max(peak, c.Memory+c.Held)
+		if c.Weights < int(net.Layers[i].WeightBytes()) {
+			fail("layer %d reads %d bytes of weights", i, c.Weights)
+		}
+		if p.Policy == Layerwise && c.Activations()+c.Weights < c.Bound {
+			fail("layer %d moves %d bytes, less than its bound of %d", i, c.Activations()+c.Weights, c.Bound)
+		}
+	}
+	if math.Abs(sum-e.Latency) > 1e-9*sum || math.IsNaN(sum) || e.MACs != net.MACs() {
+		fail("latency %v, of layers %v", e.Latency, sum)
+	}
+	if peak != e.PeakMemory || int64(peak) > p.Memory+p.WeightMemory {
+		fail("%d bytes are occupied of %d", peak, p.Memory)
+	}
+	if int64(e.Traffic) < e.FusedBound || p.Policy == Layerwise && int64(e.Traffic) < e.LayerBound {
+		fail("moves %d bytes, bounds %d and %d", e.Traffic, e.LayerBound, e.FusedBound)
+	}
+	if p.DoubleBuffer {
+		return // overlap depends on how many tiles there are: more memory may mean fewer
+	}
+	slower := func(q Platform, what string) {
+		t.Helper()
+		f, err := q.Estimate(net)
+		if err != nil || f.Latency > e.Latency*(1+1e-9) {
+			fail("%s: %v instead of %v s, %v", what, f.Latency, e.Latency, err)
+		}
+	}
+	q := p
+	q.Memory += 1 + p.Memory/7
+	slower(q, "more memory")
+	q = p
+	q.ActivationCost /= 2
+	slower(q, "cheaper activations")
+	q = p
+	q.TileCost /= 2
+	slower(q, "cheaper tiles")
+	if p.Policy == Layerwise {
+		q = p
+		q.Policy = Resident
+		slower(q, "resident for layerwise")
+	}
+	if p.Policy == Resident {
+		q = p
+		q.Policy = Mixed
+		slower(q, "mixed for resident")
+	}
+	if p.Scope == BlockScope {
+		q = p
+		q.Scope = GroupScope
+		slower(q, "group for block")
+	}
+	if p.Scope == GroupScope {
+		q = p
+		q.Scope = NetworkScope
+		slower(q, "network for group")
+	}
+}
+
+// Properties hold on random networks; FuzzEstimate goes on where this ends.
+func TestProperties(t *testing.T) {
+	rng := rand.New(rand.NewPCG(41, 42))
+	for range 3000 {
+		net := randomNetwork(rng, 1+rng.IntN(8))
+		p := randomPlatform(rng, &net)
+		p.DoubleBuffer = rng.IntN(4) == 0
+		checkProperties(t, net, p)
+	}
+}
+
+func FuzzEstimate(f *testing.F) {
+	f.Add(uint64(1), uint64(2), uint8(5), false)
+	f.Fuzz(func(t *testing.T, a, b uint64, layers uint8, double bool) {
+		rng := rand.New(rand.NewPCG(a, b))
+		net := randomNetwork(rng, 1+int(layers)%12)
+		p := randomPlatform(rng, &net)
+		p.DoubleBuffer = double
+		checkProperties(t, net, p)
+	})
+}
+
+// FuzzPlatform: no JSON makes a platform that is valid and makes an estimate
+// panic or come out as no number.
+func FuzzPlatform(f *testing.F) {
+	f.Add([]byte(`{"preset":"tinyraptor","memory":65536}`))
+	f.Add([]byte(`{"preset":"mcu","rates":{"conv":1e-300},"double_buffer":true}`))
+	net := mobilenet(0.35, 32)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var p Platform
+		if p.UnmarshalJSON(b) != nil || p.Validate() != nil {
+			return
+		}
+		if e, err := p.Estimate(net); err == nil && (math.IsNaN(e.Latency) || e.Latency < 0 || math.IsNaN(e.Mu)) {
+			t.Errorf("%+v: %v s, μ %v", p, e.Latency, e.Mu)
+		}
+	})
+}

@@ -1,0 +1,230 @@
+package raptor
+
+import (
+	"fmt"
+	"math"
+
+	"eyrie/nas/arch"
+)
+
+// Cost is what a subnet costs on a platform: an Estimate without its layers.
+type Cost struct {
+	Latency     float64 // s
+	Energy      float64 // J
+	Mu          float64 // NPU cycles / SYS cycles; 0 where nothing is moved
+	NPUCycles   float64
+	SYSCycles   float64
+	MACs        int64
+	Params      int64
+	PeakMemory  int // bytes
+	Unsupported int // layers whose weights are beyond the platform's limit
+}
+
+// Table prices the subnets of a space by adding up what was priced once for
+// every block that a subnet can have. Its results are those of
+// [Platform.Estimate], up to the order of summation. It is safe for use by
+// several goroutines.
+type Table struct {
+	platform   Platform
+	space      arch.Space
+	expansions []int8 // index of an expansion among the space's, or −1
+	kernels    []int8
+	at         []resolution // by index in the space's resolutions
+}
+
+// resolution holds the parts of subnets at one resolution.
+type resolution struct {
+	pixels     int
+	stem, tail Part
+	groups     []groupParts
+}
+
+// groupParts holds the blocks that a group can have. Blocks after its first
+// all have the same shapes.
+type groupParts struct {
+	elastic     bool
+	closes      bool // what may stay ends with the group
+	first, next []Part
+}
+
+// NewTable prices every block that subnets of the space can have on the
+// platform. What does not fit is an error only for a subnet that has it.
+func NewTable(p Platform, s arch.Space) (*Table, error) {
+	if err := p.Validate(); err != nil {
+		return nil, fmt.Errorf("platform: %w", err)
+	}
+	if err := s.Validate(); err != nil {
+		return nil, fmt.Errorf("space: %w", err)
+	}
+	t := &Table{platform: p, space: s, expansions: indices(s.Expansions), kernels: indices(s.Kernels)}
+	for _, r := range s.Resolutions {
+		t.at = append(t.at, newResolution(&p, s, r))
+	}
+	return t, nil
+}
+
+// indices inverts a list of choices.
+func indices(values []int) []int8 {
+	inv := make([]int8, values[len(values)-1]+1)
+	for v := range inv {
+		inv[v] = -1
+	}
+	for i, v := range values {
+		inv[v] = int8(i)
+	}
+	return inv
+}
+
+func newResolution(p *Platform, s arch.Space, pixels int) resolution {
+	n := s.Largest()
+	n.Resolution = pixels
+	net := s.Network(n)
+	r := resolution{pixels: pixels, groups: make([]groupParts, len(s.Backbone.Groups))}
+	price := func(net arch.Network, from, to string, open bool) Part {
+		first, last := net.Range(from, to)
+		part, _ := p.Part(net.Cut(first, last), open) // what does not fit has no ways
+		if open && p.Scope == BlockScope {
+			part.Close()
+		}
+		return part
+	}
+	r.stem = price(net, "stem", "stem", true)
+	r.tail = price(net, "head", "classifier", false)
+	if p.Scope != NetworkScope {
+		r.stem.Close()
+	}
+	for i := range r.groups {
+		g := &r.groups[i]
+		g.elastic, g.closes = s.Elastic(i), p.Scope != NetworkScope
+		for _, b := range s.Blocks(i) {
+			for j := range n.Groups[i] {
+				n.Groups[i][j] = b
+			}
+			net, name := s.Network(n), fmt.Sprintf("g%d.b", i+1)
+			g.first = append(g.first, price(net, name+"1", name+"1", true))
+			if len(n.Groups[i]) > 1 {
+				g.next = append(g.next, price(net, name+"2", name+"2", true))
+			}
+		}
+	}
+	return r
+}
+
+// part returns the part of block j of a group, or nil if the block is none of
+// the space's.
+func (t *Table) part(g *groupParts, j int, b arch.Block) *Part {
+	parts := g.next
+	if j == 0 {
+		parts = g.first
+	}
+	i := 0
+	if g.elastic {
+		if uint(b.Expansion) >= uint(len(t.expansions)) || uint(b.Kernel) >= uint(len(t.kernels)) {
+			return nil
+		}
+		e, k := t.expansions[b.Expansion], t.kernels[b.Kernel]
+		if e < 0 || k < 0 {
+			return nil
+		}
+		i = int(e)*len(t.space.Kernels) + int(k)
+	}
+	if i >= len(parts) {
+		return nil
+	}
+	return &parts[i]
+}
+
+// sums is what the parts so far cost, by the place of the map after them.
+type sums struct {
+	cycles, sys [places]float64
+	peak        [places]int
+}
+
+// start is before the first part: the input is stored.
+var start = sums{cycles: [places]float64{OnChip: math.Inf(1), Both: math.Inf(1)}}
+
+func (a *sums) add(p *Part) {
+	b := sums{}
+	for out := range b.cycles {
+		w0, w1, w2 := &p.Ways[OnChip][out], &p.Ways[Stored][out], &p.Ways[Both][out]
+		from, w := OnChip, w0
+		best := a.cycles[OnChip] + w0.Cycles
+		if c := a.cycles[Stored] + w1.Cycles; c < best {
+			from, w, best = Stored, w1, c
+		}
+		if c := a.cycles[Both] + w2.Cycles; c < best {
+			from, w, best = Both, w2, c
+		}
+		b.cycles[out], b.sys[out], b.peak[out] = best, a.sys[from]+w.SYS, max(a.peak[from], w.Peak)
+	}
+	*a = b
+}
+
+// close keeps only what is stored.
+func (a *sums) close() {
+	a.cycles[OnChip], a.cycles[Both] = math.Inf(1), math.Inf(1)
+}
+
+// Estimate prices a subnet into c. It fails where the subnet is none of the
+// space's, and with an [InfeasibleError] where it does not fit.
+func (t *Table) Estimate(n *arch.Subnet, c *Cost) error {
+	r := t.find(n.Resolution)
+	if r == nil || len(n.Groups) != len(r.groups) {
+		return t.space.Contains(*n)
+	}
+	*c = Cost{}
+	s := start
+	s.add(&r.stem)
+	c.count(&r.stem)
+	for i, blocks := range n.Groups {
+		g := &r.groups[i]
+		for j, b := range blocks {
+			p := t.part(g, j, b)
+			if p == nil {
+				return t.space.Contains(*n)
+			}
+			s.add(p)
+			c.count(p)
+		}
+		if g.closes {
+			s.close()
+		}
+	}
+	s.add(&r.tail)
+	c.count(&r.tail)
+	if math.IsInf(s.cycles[Stored], 1) {
+		return t.explain(n)
+	}
+	c.SYSCycles, c.PeakMemory = s.sys[Stored], s.peak[Stored]
+	c.Latency = s.cycles[Stored] / t.platform.Clock
+	c.Energy = c.Latency * t.platform.Power
+	c.Mu = Mu(c.NPUCycles, c.SYSCycles)
+	return nil
+}
+
+func (c *Cost) count(p *Part) {
+	c.NPUCycles += p.NPU
+	c.MACs += p.MACs
+	c.Params += p.Params
+	c.Unsupported += p.Oversize
+}
+
+// explain says why a subnet has no cost.
+func (t *Table) explain(n *arch.Subnet) error {
+	if err := t.space.Contains(*n); err != nil {
+		return err
+	}
+	if _, err := t.platform.Estimate(t.space.Network(*n)); err != nil {
+		return err
+	}
+	panic(fmt.Sprintf("raptor.Table: %v has an estimate, but not through the table", *n))
+}
+
+func (t *Table) find(pixels int) *resolution {
+	for i := range t.at {
+		if t.at[i].pixels == pixels {
+			return &t.at[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,98 @@
+package raptor
+
+import "eyrie/nas/arch"
+
+// kind groups operations by how their tiles share operands.
+type kind int
+
+const (
+	dense   kind = iota // every output channel needs every input channel: conv, pointwise, linear
+	planar              // output channel c needs input channel c: depthwise, pool
+	pairing             // planar with two operands: add
+)
+
+// window is a layer as the tiler sees it: extents, not names.
+type window struct {
+	kind           kind
+	k, stride, pad int
+	ci, hi, wi     int // input channels, rows, columns
+	co, ho, wo     int // output channels, rows, columns
+	perWeight      int // weight bytes per output channel and input channel (dense) or per channel (planar)
+	bias           int // further weight bytes per output channel
+	operands       int // maps read
+	in, out, w     int // bytes of one operand, of the result, of the weights
+	used           int // bytes of one operand that windows touch
+}
+
+func newWindow(l *arch.Layer) window {
+	g := window{
+		k: l.Kernel, stride: l.Stride, pad: l.Pad,
+		ci: l.In.C, hi: l.In.H, wi: l.In.W, co: l.Out.C, ho: l.Out.H, wo: l.Out.W,
+		operands: 1, in: l.In.Size(), out: l.Out.Size(), w: int(l.WeightBytes()),
+	}
+	switch l.Op {
+	case arch.Linear:
+		g.ci, g.hi, g.wi = g.in, 1, 1
+		g.perWeight, g.bias = 1, 4
+	case arch.Conv, arch.Pointwise:
+		g.perWeight, g.bias = g.k*g.k, 4
+	case arch.Depthwise:
+		g.kind, g.perWeight, g.bias = planar, g.k*g.k, 4
+	case arch.Pool:
+		g.kind = planar
+	case arch.Add:
+		g.kind, g.operands = pairing, 2
+	}
+	g.used = g.in
+	if g.k != 1 || g.stride != 1 {
+		g.used = g.readRows(g.ho) * g.wi * g.ci
+	}
+	return g
+}
+
+// tileRows returns the most input rows that a tile of th output rows reads.
+func (g *window) tileRows(th int) int {
+	return min(g.hi, (th-1)*min(g.stride, g.k)+g.k)
+}
+
+// readRows returns the input rows read by all tiles of th output rows
+// together: rows that two tiles share (the halo) count twice; padding does not
+// count, nor do rows that no window touches.
+func (g *window) readRows(th int) int {
+	if g.k < g.stride { // the windows of two rows have rows between them
+		th = 1
+	}
+	n := ceilDiv(g.ho, th)
+	// Tile t covers rows [max(0, t·step − pad), min(hi, t·step − pad + span)),
+	// and the last tile may be shorter.
+	step, span := th*g.stride, (th-1)*g.stride+g.k
+	total := 0
+	full := n - 1 // tiles but the last
+	if full > 0 {
+		total += clippedSum(full, step, span-g.pad, g.hi) - clippedSum(full, step, -g.pad, g.hi)
+	}
+	last := g.ho - full*th
+	lo := full*step - g.pad
+	hi := lo + (last-1)*g.stride + g.k
+	return total + min(g.hi, max(0, hi)) - min(g.hi, max(0, lo))
+}
+
+// clippedSum returns Σ over t in [0, n) of t·step + base clipped to [0, top].
+func clippedSum(n, step, base, top int) int {
+	low := 0 // terms below 0
+	if base < 0 {
+		low = min(n, ceilDiv(-base, step))
+	}
+	mid := 0 // terms at or below top, after those
+	if first := low*step + base; first <= top {
+		mid = min(n-low, (top-first)/step+1)
+	}
+	sum := (n - low - mid) * top
+	if mid > 0 {
+		first := low*step + base
+		sum += mid*first + step*(mid*(mid-1)/2)
+	}
+	return sum
+}
+
+func ceilDiv(a, b int) int { return (a + b - 1) / b }
