@@ -84,7 +84,7 @@ func Mu(npu, sys float64) float64 {
 // Estimate prices a network on the platform. It fails with an
 // [InfeasibleError] where a layer's smallest tile does not fit.
 func (p Platform) Estimate(net arch.Network) (Estimate, error) {
-	pl, err := p.plan(&net, stored, false)
+	pl, err := p.plan(&net, Stored, false)
 	if err != nil {
 		return Estimate{}, err
 	}
@@ -120,7 +120,7 @@ func (p *Platform) layerCost(pl *planner, i int, m move) LayerCost {
 		NPUCycles: p.npu(l), Schedule: pl.schedule(i, &m),
 		Held:        m.held,
 		InResident:  m.in == 1<<len(l.Inputs)-1,
-		OutResident: placement(m.out)&onChip != 0,
+		OutResident: m.out.onChip(),
 		Supported:   p.Supports(l),
 	}
 	c.SYSCycles = p.sys(&c.Schedule)

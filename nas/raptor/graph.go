@@ -1,10 +1,6 @@
 package raptor
 
-import (
-	"math"
-
-	"eyrie/nas/arch"
-)
+import "eyrie/nas/arch"
 
 // Node is a state on the way through a subnet: the block just passed and the
 // place of its result. The first node comes before the stem (Group −1), the
@@ -45,11 +41,11 @@ func (t *Table) Graph(pixels int) (nodes []Node, edges [][]Edge) {
 	return g.nodes, g.edges
 }
 
-// Subnet returns the subnet whose blocks a path of Graph's nodes passes.
-func (t *Table) Subnet(pixels int, nodes []Node, path []int) arch.Subnet {
+// Subnet returns the subnet whose blocks a path through Graph's nodes passes.
+func (t *Table) Subnet(pixels int, path []Node) arch.Subnet {
 	n := arch.Subnet{Resolution: pixels, Groups: make([][]arch.Block, len(t.space.Backbone.Groups))}
-	for _, i := range path {
-		if v := nodes[i]; v.Group >= 0 && v.Group < len(n.Groups) {
+	for _, v := range path {
+		if v.Group >= 0 && v.Group < len(n.Groups) {
 			n.Groups[v.Group] = append(n.Groups[v.Group], v.Block)
 		}
 	}
@@ -108,7 +104,7 @@ func (g *graph) part(p *Part, before []int, to Node) {
 		index := -1
 		for _, from := range before {
 			w := p.Ways[g.nodes[from].Place][out]
-			if math.IsInf(w.Cycles, 1) {
+			if !w.exists() {
 				continue
 			}
 			if index < 0 {

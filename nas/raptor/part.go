@@ -6,9 +6,9 @@ import (
 	"eyrie/nas/arch"
 )
 
-// Place is where the map between two parts of a network is: in the local
-// memory, in the memory behind it, or in both.
-type Place int
+// Place is where a map is that somebody still needs: in the local memory, in the
+// memory behind it, or in both.
+type Place uint8
 
 // The places of a map.
 const (
@@ -17,6 +17,10 @@ const (
 	Both                // stays, and is stored for a later reader
 	places
 )
+
+func (p Place) onChip() bool { return p != Stored }
+
+func (p Place) stored() bool { return p != OnChip }
 
 // Way is what a part costs between two places of the maps at its ends.
 type Way struct {
@@ -27,6 +31,8 @@ type Way struct {
 
 // noWay is the Way that does not exist.
 var noWay = Way{Cycles: math.Inf(1)}
+
+func (w *Way) exists() bool { return !math.IsInf(w.Cycles, 1) }
 
 // Part is a stretch of a network between two maps that nothing bypasses, such
 // as a block or a group, priced once for use in many networks: what a part
@@ -81,7 +87,7 @@ func (p *Platform) ways(net arch.Network, in Place, open bool, ways *[places]Way
 	if in != Stored && p.Policy == Layerwise {
 		return nil
 	}
-	pl, err := p.plan(&net, in.bits(), open)
+	pl, err := p.plan(&net, in, open)
 	if err != nil {
 		return err
 	}
@@ -89,7 +95,7 @@ func (p *Platform) ways(net arch.Network, in Place, open bool, ways *[places]Way
 	for _, m := range pl.after(len(net.Layers)) {
 		out := Stored
 		if open {
-			out = placeOf(m.after)
+			out = m.after.at(0)
 		}
 		if w := &ways[out]; m.time < w.Cycles {
 			*w = Way{m.time, m.sys, m.peak}
@@ -98,26 +104,41 @@ func (p *Platform) ways(net arch.Network, in Place, open bool, ways *[places]Way
 	return nil
 }
 
-func (p Place) bits() placement {
-	return [places]placement{OnChip: onChip, Stored: stored, Both: both}[p]
-}
-
-func placeOf(b placement) Place {
-	switch b {
-	case onChip:
-		return OnChip
-	case stored:
-		return Stored
-	}
-	return Both
-}
-
 // Close takes away the ways that leave the result in the local memory, where
 // what may stay ends with the part.
 func (p *Part) Close() {
 	for in := range p.Ways {
-		for _, out := range []Place{OnChip, Both} {
-			p.Ways[in][out] = noWay
-		}
+		p.Ways[in][OnChip], p.Ways[in][Both] = noWay, noWay
 	}
 }
+
+// Prefix is what the first parts of a network cost together, up to each place of the
+// map after them: there the fastest way leads, or none. As parts depend on each other
+// only through that place, the last prefix costs what the network does.
+type Prefix [places]Way
+
+// Start returns the prefix of no parts: the network's input is stored.
+func Start() Prefix { return Prefix{OnChip: noWay, Both: noWay} }
+
+// Extend sets the prefix to another one and the part after it.
+func (x *Prefix) Extend(before *Prefix, p *Part) {
+	for out := range x {
+		w0, w1, w2 := &p.Ways[OnChip][out], &p.Ways[Stored][out], &p.Ways[Both][out]
+		from, w, best := OnChip, w0, before[OnChip].Cycles+w0.Cycles
+		if c := before[Stored].Cycles + w1.Cycles; c < best {
+			from, w, best = Stored, w1, c
+		}
+		if c := before[Both].Cycles + w2.Cycles; c < best {
+			from, w, best = Both, w2, c
+		}
+		x[out] = Way{best, before[from].SYS + w.SYS, max(before[from].Peak, w.Peak)}
+	}
+}
+
+// Fits reports whether some way leads to the end of the prefix.
+func (x *Prefix) Fits() bool {
+	return x[OnChip].exists() || x[Stored].exists() || x[Both].exists()
+}
+
+// close keeps only what is stored.
+func (x *Prefix) close() { x[OnChip], x[Both] = noWay, noWay }

@@ -9,24 +9,24 @@ import (
 	"eyrie/nas/arch"
 )
 
-// A map (the network's input, or what a layer writes) that is still needed is
-// in the local memory, in the memory behind it, or in both.
-const (
-	onChip placement = 1 << iota
-	stored
-	placeBits = 2
-	both      = onChip | stored
-)
-
-// placement is where every live map is after a layer: placeBits each, in the
-// order of planner.live.
+// placement is the Place of every map that is live after a layer (the network's
+// input, or what a layer wrote, which is still needed): placeBits each, in the order
+// of planner.live.
 type placement uint64
+
+const placeBits = 2
 
 // maxLive is how many maps can be live at once.
 const maxLive = 64 / placeBits
 
-// at returns where the slot-th live map is.
-func (p placement) at(slot int) placement { return p >> (placeBits * slot) & both }
+// at returns where the map in a slot is.
+func (p placement) at(slot int) Place { return Place(p >> (placeBits * slot) & (1<<placeBits - 1)) }
+
+// with returns the placement with the map in a slot elsewhere.
+func (p placement) with(slot int, place Place) placement {
+	shift := placeBits * slot
+	return p&^((1<<placeBits-1)<<shift) | placement(place)<<shift
+}
 
 // move is one way to run a layer: what it costs in all since the start, and
 // how.
@@ -39,7 +39,7 @@ type move struct {
 	from  int32   // index of the move before it
 	how   int32   // index into the planner's schedules; −1: untiled
 	in    uint8   // bit per operand: it was in the local memory
-	out   uint8   // where the result went
+	out   Place   // where the result went
 	keep  bool    // an operand that was read stays
 }
 
@@ -74,13 +74,13 @@ var planners = sync.Pool{New: func() any { return new(planner) }}
 // there from the placement of the network's input. With open set the network
 // goes on after its last layer: its result has readers and may stay. The
 // caller puts the planner back into planners.
-func (p *Platform) plan(net *arch.Network, input placement, open bool) (*planner, error) {
+func (p *Platform) plan(net *arch.Network, input Place, open bool) (*planner, error) {
 	pl := planners.Get().(*planner)
 	pl.p, pl.net, pl.open = p, net, open
 	pl.lifetimes()
 	pl.live = append(pl.live[:0], -1)
 	pl.schedules, pl.windows = pl.schedules[:0], pl.windows[:0]
-	pl.moves = append(pl.moves[:0], move{after: input, from: -1})
+	pl.moves = append(pl.moves[:0], move{after: placement(0).with(0, input), from: -1})
 	pl.ends = append(pl.ends[:0], 1)
 	for i := range net.Layers {
 		if err := pl.step(i); err != nil {
@@ -189,7 +189,7 @@ func (s *step) extend(from int32) {
 	r := room{memory: int(s.p.Memory), weights: int(s.p.WeightMemory)}
 	loaded := false // an operand is read from outside that is needed once more
 	for slot, j := range s.live {
-		here := m.after.at(slot)&onChip != 0
+		here := m.after.at(slot).onChip()
 		reads := 0
 		for n, in := range s.l.Inputs {
 			if in == j {
@@ -212,7 +212,7 @@ func (s *step) extend(from int32) {
 	}
 	for keep := range keeps {
 		r.keep = keep == 1
-		for out := onChip; out <= both; out++ {
+		for out := range places {
 			if s.allows(out) {
 				s.run(&m, next, r, out)
 			}
@@ -221,12 +221,12 @@ func (s *step) extend(from int32) {
 }
 
 // allows reports whether the layer's result may go to a place.
-func (s *step) allows(out placement) bool {
+func (s *step) allows(out Place) bool {
 	last := s.last[s.i+1]
 	switch {
-	case out&onChip != 0 && (!s.stay || last <= s.i):
+	case out.onChip() && (!s.stay || last <= s.i):
 		return false
-	case out == both:
+	case out == Both:
 		return last > s.i+1 // worth it only for a reader after the next layer
 	}
 	return true
@@ -234,10 +234,10 @@ func (s *step) allows(out placement) bool {
 
 // run adds the moves in which the layer runs in a room and its result goes to
 // a place.
-func (s *step) run(m *move, next move, r room, out placement) {
-	r.outChip, r.store = out&onChip != 0, out&stored != 0
+func (s *step) run(m *move, next move, r room, out Place) {
+	r.outChip, r.store = out.onChip(), out.stored()
 	g := &s.windows[s.i]
-	next.how, next.out, next.keep = -1, uint8(out), r.keep
+	next.how, next.out, next.keep = -1, out, r.keep
 	sys, tiles, memory := s.oversize, 1, g.operands*g.in+g.out+g.w
 	if g.fits(&r) {
 		in, out := g.moved(&r)
@@ -264,7 +264,7 @@ func (pl *planner) schedule(i int, m *move) Schedule {
 	if m.how >= 0 {
 		return pl.schedules[m.how]
 	}
-	return pl.windows[i].whole(&room{chip: bits.OnesCount8(m.in), keep: m.keep, store: placement(m.out)&stored != 0})
+	return pl.windows[i].whole(&room{chip: bits.OnesCount8(m.in), keep: m.keep, store: m.out.stored()})
 }
 
 // search returns the index of the best tiled schedule in the room, or −1.
@@ -285,7 +285,7 @@ func (s *step) search(r *room) int32 {
 }
 
 // place records the move for every placement that it can leave behind.
-func (s *step) place(before placement, keep bool, out placement, m move) {
+func (s *step) place(before placement, keep bool, out Place, m move) {
 	var now placement
 	slot := 0
 	for n, j := range s.live {
@@ -293,20 +293,20 @@ func (s *step) place(before placement, keep bool, out placement, m move) {
 			continue
 		}
 		where := before.at(n)
-		if keep && slices.Contains(s.l.Inputs, j) {
-			where |= onChip
+		if keep && !where.onChip() && slices.Contains(s.l.Inputs, j) {
+			where = Both
 		}
 		if !s.stay {
-			if where&stored == 0 {
+			if !where.stored() {
 				return // it would be lost
 			}
-			where = stored
+			where = Stored
 		}
-		now |= where << (placeBits * slot)
+		now = now.with(slot, where)
 		slot++
 	}
 	if s.last[s.i+1] > s.i {
-		now |= out << (placeBits * slot)
+		now = now.with(slot, out)
 		slot++
 	}
 	s.drop(now, 0, slot, m)
@@ -316,8 +316,8 @@ func (s *step) place(before placement, keep bool, out placement, m move) {
 // memories: what is stored may be dropped from the local memory.
 func (s *step) drop(now placement, slot, slots int, m move) {
 	for ; slot < slots; slot++ {
-		if now.at(slot) == both {
-			s.drop(now&^(onChip<<(placeBits*slot)), slot+1, slots, m)
+		if now.at(slot) == Both {
+			s.drop(now.with(slot, Stored), slot+1, slots, m)
 		}
 	}
 	m.after = now

@@ -2,7 +2,6 @@ package raptor
 
 import (
 	"fmt"
-	"math"
 
 	"eyrie/nas/arch"
 )
@@ -134,37 +133,6 @@ func (t *Table) part(g *groupParts, j int, b arch.Block) *Part {
 	return &parts[i]
 }
 
-// sums is what the parts so far cost, by the place of the map after them.
-type sums struct {
-	cycles, sys [places]float64
-	peak        [places]int
-}
-
-// start is before the first part: the input is stored.
-var start = sums{cycles: [places]float64{OnChip: math.Inf(1), Both: math.Inf(1)}}
-
-func (a *sums) add(p *Part) {
-	b := sums{}
-	for out := range b.cycles {
-		w0, w1, w2 := &p.Ways[OnChip][out], &p.Ways[Stored][out], &p.Ways[Both][out]
-		from, w := OnChip, w0
-		best := a.cycles[OnChip] + w0.Cycles
-		if c := a.cycles[Stored] + w1.Cycles; c < best {
-			from, w, best = Stored, w1, c
-		}
-		if c := a.cycles[Both] + w2.Cycles; c < best {
-			from, w, best = Both, w2, c
-		}
-		b.cycles[out], b.sys[out], b.peak[out] = best, a.sys[from]+w.SYS, max(a.peak[from], w.Peak)
-	}
-	*a = b
-}
-
-// close keeps only what is stored.
-func (a *sums) close() {
-	a.cycles[OnChip], a.cycles[Both] = math.Inf(1), math.Inf(1)
-}
-
 // Estimate prices a subnet into c. It fails where the subnet is none of the
 // space's, and with an [InfeasibleError] where it does not fit.
 func (t *Table) Estimate(n *arch.Subnet, c *Cost) error {
@@ -173,9 +141,14 @@ func (t *Table) Estimate(n *arch.Subnet, c *Cost) error {
 		return t.space.Contains(*n)
 	}
 	*c = Cost{}
-	s := start
-	s.add(&r.stem)
-	c.count(&r.stem)
+	here, there := Start(), Prefix{}
+	s, next := &here, &there
+	add := func(p *Part) {
+		next.Extend(s, p)
+		s, next = next, s
+		c.count(p)
+	}
+	add(&r.stem)
 	for i, blocks := range n.Groups {
 		g := &r.groups[i]
 		for j, b := range blocks {
@@ -183,20 +156,19 @@ func (t *Table) Estimate(n *arch.Subnet, c *Cost) error {
 			if p == nil {
 				return t.space.Contains(*n)
 			}
-			s.add(p)
-			c.count(p)
+			add(p)
 		}
 		if g.closes {
 			s.close()
 		}
 	}
-	s.add(&r.tail)
-	c.count(&r.tail)
-	if math.IsInf(s.cycles[Stored], 1) {
+	add(&r.tail)
+	whole := &s[Stored]
+	if !whole.exists() {
 		return t.explain(n)
 	}
-	c.SYSCycles, c.PeakMemory = s.sys[Stored], s.peak[Stored]
-	c.Latency = s.cycles[Stored] / t.platform.Clock
+	c.SYSCycles, c.PeakMemory = whole.SYS, whole.Peak
+	c.Latency = whole.Cycles / t.platform.Clock
 	c.Energy = c.Latency * t.platform.Power
 	c.Mu = Mu(c.NPUCycles, c.SYSCycles)
 	return nil

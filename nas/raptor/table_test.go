@@ -126,11 +126,11 @@ func TestGraphEqualsTable(t *testing.T) {
 			}
 		}
 		last := len(nodes) - 1
-		path := []int{last}
+		path := []Node{nodes[last]}
 		for i := last; i != 0; i = from[i] {
-			path = append([]int{from[i]}, path...)
+			path = append([]Node{nodes[from[i]]}, path...)
 		}
-		n := table.Subnet(160, nodes, path)
+		n := table.Subnet(160, path)
 		var c Cost
 		if err := table.Estimate(&n, &c); err != nil {
 			t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 // of its result); its cost is the latency in seconds, its value what it adds to
 // the objective.
 type choices struct {
+	model *model
 	graph search.Graph
 	steps [][]step // what each edge chooses
 	adds  func(step, raptor.Edge) float64
@@ -36,10 +37,10 @@ type state struct {
 // choices returns the graph of all subnets that occupy no more than so many
 // bytes of local memory; 0 for no limit. A choice's value is what adds says.
 func (m *model) choices(memory int, adds func(step, raptor.Edge) float64) *choices {
-	c := &choices{adds: adds}
+	c := &choices{model: m, adds: adds}
 	c.node()
 	for _, r := range m.codec.space.Resolutions {
-		c.add(m, r, memory)
+		c.add(r, memory)
 	}
 	last := c.node()
 	for _, edges := range c.graph[:last] {
@@ -62,11 +63,11 @@ func (c *choices) node() int {
 
 // add adds the subnets of one resolution. Nodes of raptor's graph that differ
 // in their block only have the same ways on, and are one node here.
-func (c *choices) add(m *model, resolution, memory int) {
-	nodes, edges := m.table.Graph(resolution)
+func (c *choices) add(resolution, memory int) {
+	nodes, edges := c.model.table.Graph(resolution)
 	states := map[state]int{}
 	of := func(n raptor.Node) int {
-		if n.Group == len(m.codec.first) {
+		if n.Group == len(c.model.codec.first) {
 			return toLast
 		}
 		s := state{n.Group, n.Index, n.Place}
@@ -78,7 +79,7 @@ func (c *choices) add(m *model, resolution, memory int) {
 	for _, n := range nodes { // in their order, so that edges lead to later nodes
 		of(n)
 	}
-	c.edge(0, of(nodes[0]), m, raptor.Edge{}, step{start: true, resolution: resolution})
+	c.edge(0, of(nodes[0]), raptor.Edge{}, step{start: true, resolution: resolution})
 	for i, n := range nodes {
 		from := of(n)
 		if from == toLast || len(c.graph[from]) > 0 {
@@ -86,30 +87,31 @@ func (c *choices) add(m *model, resolution, memory int) {
 		}
 		for _, e := range edges[i] {
 			if memory == 0 || e.Peak <= memory {
-				c.edge(from, of(nodes[e.To]), m, e, step{resolution: resolution, node: nodes[e.To]})
+				c.edge(from, of(nodes[e.To]), e, step{resolution: resolution, node: nodes[e.To]})
 			}
 		}
 	}
 }
 
-func (c *choices) edge(from, to int, m *model, e raptor.Edge, s step) {
-	c.graph[from] = append(c.graph[from], search.Edge{To: to, Cost: e.Cycles / m.platform.Clock, Value: c.adds(s, e)})
+func (c *choices) edge(from, to int, e raptor.Edge, s step) {
+	c.graph[from] = append(c.graph[from], search.Edge{To: to, Cost: e.Cycles / c.model.platform.Clock, Value: c.adds(s, e)})
 	c.steps[from] = append(c.steps[from], s)
 }
 
 // subnet returns the subnet that a path chooses.
-func (c *choices) subnet(p search.Path, groups int) arch.Subnet {
-	n := arch.Subnet{Groups: make([][]arch.Block, groups)}
+func (c *choices) subnet(p search.Path) arch.Subnet {
+	var resolution int
+	var passed []raptor.Node
 	node := 0
 	for _, i := range p.Edges {
-		s := c.steps[node][i]
-		n.Resolution = s.resolution
-		if !s.start && s.node.Group >= 0 && s.node.Group < groups {
-			n.Groups[s.node.Group] = append(n.Groups[s.node.Group], s.node.Block)
+		if s := c.steps[node][i]; s.start {
+			resolution = s.resolution
+		} else {
+			passed = append(passed, s.node)
 		}
 		node = c.graph[node][i].To
 	}
-	return n
+	return c.model.table.Subnet(resolution, passed)
 }
 
 // leastMemory returns how little local memory a subnet can do with.

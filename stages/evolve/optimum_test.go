@@ -45,7 +45,7 @@ func TestOptimumIsEnumerated(t *testing.T) {
 					}
 					continue
 				}
-				got := m.price(c.encode(choices.subnet(path, len(c.first))))
+				got := m.price(c.encode(choices.subnet(path)))
 				if got.MACs != want || got.MACs != int64(path.Value) || got.Latency > limit || !near(got.Latency, path.Cost) {
 					t.Fatalf("%s, %d bytes, %v s: the optimum has %+v by a path of %v s; want %d MACs", scope, memory, limit, got, path.Cost, want)
 				}

@@ -33,7 +33,7 @@ func (s *hunt) findOptimum() {
 	}
 	all := s.model.choices(s.Limit.Memory, s.objective.adds)
 	if path, ok := all.graph.Best(s.Limit.time(s.Platform.Power)); ok {
-		n := all.subnet(path, len(s.codec.first))
+		n := all.subnet(path)
 		c := s.model.price(s.codec.encode(n))
 		s.optimum, s.most = &Optimum{MACs: c.MACs, Latency: c.Latency, Within: s.Limit.counted(c), Subnet: n}, path.Value
 		if s.predictor != nil {

@@ -2,7 +2,6 @@ package grid
 
 import (
 	"context"
-	"math"
 	"sync"
 
 	"eyrie/nas/raptor"
@@ -20,17 +19,13 @@ type point struct {
 	memory  int // most bytes of local memory occupied
 }
 
-// places are those of the map between two rows.
-const places = 3
-
 // prefix is the rows chosen so far.
 type prefix struct {
 	index, choice int
 	macs, params  int64
 	largest       int64
 	npu           float64
-	cycles, sys   [places]float64 // least cycles by place of the result, and the SYS cycles among them
-	peak          [places]int     // most bytes of local memory occupied meanwhile
+	ways          raptor.Prefix
 }
 
 // shares returns into how many shares the enumeration is divided, and how many
@@ -79,7 +74,7 @@ func (s *space) enumerate(ctx context.Context, task *pipeline.Task, supported bo
 // start chooses the first rows as the share's digits say. stack[row] holds the
 // choices for the rows before row.
 func (s *space) start(stack []prefix, share, depth int, supported bool) bool {
-	stack[0] = prefix{cycles: [places]float64{raptor.OnChip: math.Inf(1), raptor.Both: math.Inf(1)}}
+	stack[0] = prefix{ways: raptor.Start()}
 	for row, unit := 0, pow(len(s.options), depth-1); row < depth; row++ {
 		if !s.follow(&stack[row], &stack[row+1], row, share/unit%len(s.options), supported) {
 			return false
@@ -98,7 +93,7 @@ func pow(n, k int) int {
 }
 
 // follow sets q to p with one more row, and reports whether that fits.
-func (s *space) follow(p, q *prefix, row, choice int, supported bool) (ok bool) {
+func (s *space) follow(p, q *prefix, row, choice int, supported bool) bool {
 	n := len(s.options)
 	part := &s.parts[row][choice]
 	if row > 0 {
@@ -110,19 +105,8 @@ func (s *space) follow(p, q *prefix, row, choice int, supported bool) (ok bool) 
 	q.index, q.choice = p.index*n+choice, choice
 	q.macs, q.params, q.npu = p.macs+part.MACs, p.params+part.Params, p.npu+part.NPU
 	q.largest = max(p.largest, part.Largest)
-	for out := range q.cycles {
-		best := p.cycles[0] + part.Ways[0][out].Cycles
-		from := 0
-		for in := 1; in < places; in++ {
-			if c := p.cycles[in] + part.Ways[in][out].Cycles; c < best {
-				best, from = c, in
-			}
-		}
-		w := &part.Ways[from][out]
-		q.cycles[out], q.sys[out], q.peak[out] = best, p.sys[from]+w.SYS, max(p.peak[from], w.Peak)
-		ok = ok || !math.IsInf(best, 1)
-	}
-	return ok
+	q.ways.Extend(&p.ways, part)
+	return q.ways.Fits()
 }
 
 // extend visits every assignment that begins with the choices in stack[row].
@@ -134,8 +118,8 @@ func (s *space) extend(stack []prefix, row int, supported bool, visit func(point
 		case row+1 < len(s.parts):
 			s.extend(stack, row+1, supported, visit)
 		default:
-			visit(point{index: q.index, macs: q.macs, params: q.params, largest: q.largest, mu: raptor.Mu(q.npu, q.sys[raptor.Stored]),
-				cycles: q.cycles[raptor.Stored], memory: q.peak[raptor.Stored]})
+			way := &q.ways[raptor.Stored]
+			visit(point{index: q.index, macs: q.macs, params: q.params, largest: q.largest, mu: raptor.Mu(q.npu, way.SYS), cycles: way.Cycles, memory: way.Peak})
 		}
 	}
 }
