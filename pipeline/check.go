@@ -234,8 +234,8 @@ func (t *Type) checkScalar(r *mistake.Report, value any, f *Field) {
 func (f *Field) Admit(value any) error {
 	switch v := value.(type) {
 	case string:
-		if len(f.OneOf) > 0 && !slices.Contains(f.OneOf, v) {
-			return fmt.Errorf("%q is not one of %s", v, quoted(f.OneOf))
+		if len(f.OneOf) > 0 {
+			return mistake.OneOf(v, f.OneOf)
 		}
 	case float64:
 		low, high := f.Min != nil && !(v >= *f.Min), f.Max != nil && !(v <= *f.Max) // NaN is neither
@@ -332,19 +332,4 @@ func article(t *Type) string {
 		return "an " + t.String()
 	}
 	return "a " + t.String()
-}
-
-func quoted(words []string) string {
-	text := ""
-	for i, w := range words {
-		switch {
-		case i == 0:
-		case i == len(words)-1:
-			text += " and "
-		default:
-			text += ", "
-		}
-		text += fmt.Sprintf("%q", w)
-	}
-	return text
 }

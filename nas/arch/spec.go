@@ -3,7 +3,6 @@ package arch
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"eyrie/artifacts"
 	"eyrie/nas/onnx"
@@ -116,7 +115,7 @@ func (s Spec) scaled() (n Network, err error) {
 		case FullScaling:
 			w = b.Scaled(s.Width)
 		default:
-			return n, mistake.At("scaling", "%q is not one of %s", s.Scaling, strings.Join(s.Scaling.Choices(), ", "))
+			return n, mistake.At("scaling", "%w", mistake.OneOf(string(s.Scaling), s.Scaling.Choices()))
 		}
 		name = fmt.Sprintf("%s %v@%d", name, s.Width, s.Resolution)
 	} else if s.Width != 0 {

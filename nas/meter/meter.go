@@ -11,9 +11,11 @@ import (
 	"os"
 	"path/filepath"
 
+	"eyrie/artifacts"
 	"eyrie/nas/arch"
 	"eyrie/nas/data"
 	"eyrie/nas/nn"
+	"eyrie/pipeline/mistake"
 )
 
 // Options say what is measured, and on which images.
@@ -64,6 +66,27 @@ func (e *OptionError) Error() string { return e.Err.Error() }
 // Unwrap returns Err.
 func (e *OptionError) Unwrap() error { return e.Err }
 
+// CheckHoldout reports to a configuration's report a holdout that does not suit the
+// attributes supernet, if that is not trained yet, and dataset: all that [New] refuses
+// and can be told before. What is nil is not checked.
+func CheckHoldout(r *mistake.Report, supernet *artifacts.File, set *data.Set, holdout int) {
+	if !r.Knows("holdout") {
+		return
+	}
+	r.At("holdout").Add(nn.HoldoutOf(supernet, holdout))
+	if set != nil && set.Train.Count > 0 && r.Knows("dataset.train.count") {
+		r.At("holdout").Add(remains(set.Train.Count, holdout))
+	}
+}
+
+// remains returns an error unless images remain beside those held out.
+func remains(images, holdout int) error {
+	if holdout < images {
+		return nil
+	}
+	return fmt.Errorf("%d of the set's %d training images leave none", holdout, images)
+}
+
 // New opens the data set, and the log of an interrupted run if there is one.
 func New(o Options) (*Meter, error) {
 	b := o.Supernet.Space().Backbone
@@ -86,8 +109,8 @@ func (m *Meter) open(o Options) (err error) {
 	if m.train, m.test, err = data.Open(o.Set); err != nil {
 		return err
 	}
-	if o.Holdout >= m.train.Len() {
-		return &OptionError{"holdout", fmt.Errorf("%d of the set's %d training images leave none", o.Holdout, m.train.Len())}
+	if err := remains(m.train.Len(), o.Holdout); err != nil {
+		return &OptionError{"holdout", err}
 	}
 	if o.Holdout > o.Supernet.HeldOut {
 		return &OptionError{"holdout", fmt.Errorf("the supernet was trained on all but %d images, not all but %d: write the holdout of train-supernet", o.Supernet.HeldOut, o.Holdout)}

@@ -24,13 +24,20 @@ type Method struct {
 	Fit func(x [][]float64, y []float64) Model
 }
 
+// The methods' names.
+const (
+	RidgeRegression   = "ridge"
+	NearestNeighbours = "k-nn"
+	NeuralNetwork     = "mlp"
+)
+
 // Methods returns the methods that there are: ridge regression, nearest
 // neighbours, and a small neural network whose start the seed decides.
 func Methods(seed uint64) []Method {
 	return []Method{
-		{"ridge", func(x [][]float64, y []float64) Model { return FitRidge(x, y) }},
-		{"k-nn", func(x [][]float64, y []float64) Model { return FitNeighbours(x, y) }},
-		{"mlp", func(x [][]float64, y []float64) Model { return FitNetwork(x, y, seed) }},
+		{RidgeRegression, func(x [][]float64, y []float64) Model { return FitRidge(x, y) }},
+		{NearestNeighbours, func(x [][]float64, y []float64) Model { return FitNeighbours(x, y) }},
+		{NeuralNetwork, func(x [][]float64, y []float64) Model { return FitNetwork(x, y, seed) }},
 	}
 }
 

@@ -3,7 +3,6 @@ package raptor
 import (
 	"encoding/json"
 	"math"
-	"slices"
 	"strings"
 
 	"eyrie/nas/arch"
@@ -130,8 +129,8 @@ func (p Platform) Check(r *mistake.Report) {
 }
 
 func choice(r *mistake.Report, value string, choices []string, complete bool) {
-	if r.Knows() && (complete || value != "") && !slices.Contains(choices, value) {
-		r.Badf("%q is not one of %s", value, strings.Join(choices, ", "))
+	if r.Knows() && (complete || value != "") {
+		r.Add(mistake.OneOf(value, choices))
 	}
 }
 

@@ -7,9 +7,7 @@ package dataset
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
-	"strings"
 
 	"eyrie/artifacts"
 	"eyrie/nas/data"
@@ -57,7 +55,7 @@ source = "shapes": discs, triangles and squares, small and large, warm and cool
 
 // Config is what a recipe may write in the block.
 type Config struct {
-	Source      string              `json:"source" oneof:"fashion-mnist,idx,imagefolder,webdataset,shapes" doc:"where the images come from"`
+	Source      Source              `json:"source" doc:"where the images come from"`
 	Name        string              `json:"name,omitempty" doc:"what to call the set; the source by default"`
 	Train       int                 `json:"train,omitempty" min:"0" doc:"how many training images: at most, evenly spaced over the files (0 for all); of shapes, how many to draw (0 for 6000)"`
 	Test        int                 `json:"test,omitempty" min:"0" doc:"how many test images: as train (of shapes, 0 for 1200)"`
@@ -67,20 +65,40 @@ type Config struct {
 	ClassNames  []string            `json:"class_names,omitempty" doc:"idx: name of each class, in the order of the labels; by default their numbers"`
 	Channels    int                 `json:"channels,omitempty" doc:"imagefolder, webdataset: 3 for RGB (the default) or 1 for grey"`
 	Orientation picture.Orientation `json:"orientation,omitempty" doc:"imagefolder, webdataset: upright turns and mirrors images as their EXIF (or TIFF or XMP) says (the default); stored leaves them as their pixels lie in the file"`
-	Corrupt     string              `json:"corrupt,omitempty" oneof:"fail,skip" doc:"imagefolder, webdataset: what to do with images that cannot be decoded: fail and name them (the default), or go on without them, with a warning each"`
+	Corrupt     Corrupt             `json:"corrupt,omitempty" doc:"imagefolder, webdataset: what to do with images that cannot be decoded: fail and name them (the default), or go on without them, with a warning each"`
 	Size        int                 `json:"size,omitempty" min:"0" max:"4096" doc:"shapes: side of the images in pixels (0 for 32)"`
 	Noise       *float64            `json:"noise" min:"0" max:"1" doc:"shapes: amplitude of the noise in parts of white (0.1 by default)"`
 	Seed        uint32              `json:"seed,omitempty" doc:"shapes: another seed draws other images"`
 }
 
+// Source is where the images come from.
+type Source string
+
 // The sources.
 const (
-	fashion = "fashion-mnist"
-	idx     = "idx"
-	folder  = "imagefolder"
-	tars    = "webdataset"
-	shapes  = "shapes"
+	fashion Source = "fashion-mnist"
+	idx     Source = "idx"
+	folder  Source = "imagefolder"
+	tars    Source = "webdataset"
+	shapes  Source = "shapes"
 )
+
+// Choices returns the sources.
+func (Source) Choices() []string {
+	return []string{string(fashion), string(idx), string(folder), string(tars), string(shapes)}
+}
+
+// Corrupt is what to do with images that cannot be decoded; fail where it is not written.
+type Corrupt string
+
+// The answers to corrupt images.
+const (
+	fail Corrupt = "fail" // and name them
+	skip Corrupt = "skip" // go on without them, with a warning each
+)
+
+// Choices returns the answers.
+func (Corrupt) Choices() []string { return []string{string(fail), string(skip)} }
 
 // Output is what the block's references yield.
 type Output struct {
@@ -96,16 +114,16 @@ func (c Config) Check(r *mistake.Report) {
 	if !r.Knows("source") {
 		return
 	}
-	files, trees, drawn := []string{fashion, idx}, []string{folder, tars}, []string{shapes}
+	files, trees, drawn := []Source{fashion, idx}, []Source{folder, tars}, []Source{shapes}
 	for _, a := range []struct {
 		name    string
 		written bool
-		sources []string
+		sources []Source
 	}{
 		{"path", c.Path != nil, slices.Concat(files, trees)},
 		{"url", c.URL != "", files},
-		{"sha256", len(c.SHA256) > 0, []string{idx}},
-		{"class_names", len(c.ClassNames) > 0, []string{idx}},
+		{"sha256", len(c.SHA256) > 0, []Source{idx}},
+		{"class_names", len(c.ClassNames) > 0, []Source{idx}},
 		{"channels", c.Channels != 0, trees},
 		{"orientation", c.Orientation != "", trees},
 		{"corrupt", c.Corrupt != "", trees},
@@ -114,7 +132,7 @@ func (c Config) Check(r *mistake.Report) {
 		{"seed", c.Seed != 0, drawn},
 	} {
 		if r.Knows(a.name) && a.written && !slices.Contains(a.sources, c.Source) {
-			r.At(a.name).Badf("belongs to source = %s, not to %q: remove it or change the source", quoted(a.sources), c.Source)
+			r.At(a.name).Badf("belongs to source = %s, not to %q: remove it or change the source", mistake.Quoted("or", a.sources...), c.Source)
 		}
 	}
 	if r.Written("path") && r.Written("url") {
@@ -155,7 +173,7 @@ func (c Config) Foresee(knows func(paths ...string) bool) pipeline.Partial {
 	}
 	set := pipeline.Partial{}
 	if knows("name") {
-		set["name"] = cmp.Or(c.Name, c.Source)
+		set["name"] = cmp.Or(c.Name, string(c.Source))
 	}
 	switch c.Source {
 	case shapes:
@@ -181,17 +199,6 @@ func (c Config) Foresee(knows func(paths ...string) bool) pipeline.Partial {
 	return pipeline.Partial{"dataset": set}
 }
 
-func quoted(names []string) string {
-	var q []string
-	for _, n := range names {
-		q = append(q, fmt.Sprintf("%q", n))
-	}
-	if last := len(q) - 1; last > 0 {
-		return strings.Join(q[:last], ", ") + " or " + q[last]
-	}
-	return q[0]
-}
-
 func run(ctx context.Context, task *pipeline.Task, c Config) (Output, error) {
 	var out Output
 	var err error
@@ -206,7 +213,7 @@ func run(ctx context.Context, task *pipeline.Task, c Config) (Output, error) {
 	if err != nil {
 		return Output{}, err
 	}
-	out.Dataset.Name = cmp.Or(c.Name, c.Source)
+	out.Dataset.Name = cmp.Or(c.Name, string(c.Source))
 	out.Preview, err = drawPreview(ctx, task, out.Dataset)
 	return out, err
 }

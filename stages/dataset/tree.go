@@ -80,7 +80,7 @@ func (p treePart) survey(ctx context.Context, task *pipeline.Task, c Config) (pa
 		corrupt = append(corrupt, fmt.Sprintf("%s: %v", names[b.Image], b.Err))
 		task.Log().Warn().Str("image", names[b.Image]).Err(b.Err).Msg("corrupt image")
 	}
-	if len(bad) > 0 && c.Corrupt != "skip" {
+	if len(bad) > 0 && c.Corrupt != skip {
 		return part, stats, nil, fmt.Errorf(`%d of %d %s images are corrupt; the first is %s (corrupt = "skip" goes on without them)`, len(bad), len(names), p.name, corrupt[0])
 	}
 	if len(bad) == len(names) {

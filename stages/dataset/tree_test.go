@@ -99,7 +99,7 @@ func shardTree(t *testing.T) *artifacts.File {
 // they are left out, named and counted.
 func TestTreeCorrupt(t *testing.T) {
 	for _, test := range []struct {
-		source string
+		source Source
 		path   *artifacts.File
 		bad    []string
 	}{
@@ -127,7 +127,7 @@ func TestTreeCorrupt(t *testing.T) {
 
 // Folders and shards of the same images have one content in the loader.
 func TestTreeContent(t *testing.T) {
-	for source, path := range map[string]*artifacts.File{folder: folderTree(t), tars: shardTree(t)} {
+	for source, path := range map[Source]*artifacts.File{folder: folderTree(t), tars: shardTree(t)} {
 		out, err := run(t.Context(), newTask(t), Config{Source: source, Path: path, Channels: 1, Corrupt: "skip"})
 		if err != nil {
 			t.Fatal(err)
@@ -144,7 +144,7 @@ func TestTreeContent(t *testing.T) {
 
 // A path that is no such tree is a mistake in the attribute path.
 func TestTreeMistakes(t *testing.T) {
-	for _, source := range []string{folder, tars} {
+	for _, source := range []Source{folder, tars} {
 		_, err := run(t.Context(), newTask(t), Config{Source: source, Path: &artifacts.File{Path: t.TempDir(), Tree: true}})
 		if err == nil || !strings.HasPrefix(err.Error(), "path: ") || !strings.Contains(err.Error(), "train") {
 			t.Errorf("%s: %v", source, err)
@@ -282,7 +282,7 @@ func TestLeftOutIsLogged(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for source, test := range map[string]struct {
+	for source, test := range map[Source]struct {
 		path *artifacts.File
 		want []string
 	}{

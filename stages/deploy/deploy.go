@@ -14,6 +14,7 @@ import (
 	"eyrie/artifacts"
 	"eyrie/nas/arch"
 	"eyrie/nas/data"
+	"eyrie/nas/meter"
 	"eyrie/nas/nn"
 	"eyrie/nas/nn/deployed"
 	"eyrie/nas/raptor"
@@ -118,14 +119,7 @@ func (c Config) Check(r *mistake.Report) {
 	case supernet && r.Knows("network") && c.Network.Subnet == nil:
 		r.At("network").Badf("only a subnet of a supernet has weights to export: write space and subnet, or remove supernet")
 	}
-	if r.Knows("holdout") {
-		r.At("holdout").Add(nn.HoldoutOf(c.Supernet, c.Holdout))
-	}
-	if c.Dataset != nil && r.Knows("holdout", "dataset.train.count") {
-		if n := c.Dataset.Train.Count; n > 0 && c.Holdout >= n {
-			r.At("holdout").Badf("%d of the set's %d training images leave none", c.Holdout, n)
-		}
-	}
+	meter.CheckHoldout(r, c.Supernet, c.Dataset, c.Holdout)
 }
 
 func run(ctx context.Context, task *pipeline.Task, c Config) (Output, error) {

@@ -12,8 +12,8 @@ import (
 // BenchmarkEvolve measures whole searches, tables included, by the time that a
 // core spends on them.
 func BenchmarkEvolve(b *testing.B) {
-	for _, strategy := range []string{"paper", "regularized", "random", "nsga2"} {
-		b.Run(strategy, func(b *testing.B) {
+	for _, strategy := range []Strategy{Paper, Regularized, Random, NSGA2} {
+		b.Run(string(strategy), func(b *testing.B) {
 			c := usual(b)
 			c.Strategy, c.Population, c.Iterations = strategy, 100, 500
 			n, start := 0, cpuTime()

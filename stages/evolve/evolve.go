@@ -11,6 +11,7 @@ import (
 	"eyrie/artifacts"
 	"eyrie/nas/arch"
 	"eyrie/nas/data"
+	"eyrie/nas/meter"
 	"eyrie/nas/nn"
 	"eyrie/nas/raptor"
 	"eyrie/pipeline"
@@ -43,7 +44,7 @@ output coverage compares the front of nsga2 to the true front in the same way.`,
 
 // defaults are the paper's search.
 var defaults = Config{
-	Objective: "macs", Strategy: "paper", Against: []string{"latency"}, Name: "subnet",
+	Objective: MACs, Strategy: Paper, Against: []Cost{Latency}, Name: "subnet",
 	Population: 100, Iterations: 500, Parents: 0.25, Mutation: 0.5, MutateResolution: 0.5, MutateChoice: 0.1,
 	Measure: 1, Calibration: 2000, Arithmetic: nn.Auto, Seed: 1,
 }
@@ -56,17 +57,17 @@ type Config struct {
 	Dataset   *data.Set       `json:"dataset" doc:"images to measure subnets on"`
 	Predictor *artifacts.File `json:"predictor" doc:"objective predicted: what predicts accuracy"`
 	Space     *arch.Space     `json:"space" doc:"the space to search where there is neither supernet nor predictor"`
-	Objective string          `json:"objective" oneof:"macs,accuracy,predicted" doc:"what makes a subnet better"`
-	Against   []string        `json:"against" oneof:"latency,energy,memory,params" doc:"nsga2: the costs that the front trades the objective against"`
+	Objective Objective       `json:"objective" doc:"what makes a subnet better"`
+	Against   []Cost          `json:"against" doc:"nsga2: the costs that the front trades the objective against"`
 
-	Strategy         string  `json:"strategy" oneof:"paper,regularized,random,nsga2" doc:"how to search"`
-	Population       int     `json:"population" min:"2" max:"100000" doc:"candidates in an iteration"`
-	Iterations       int     `json:"iterations" min:"0" max:"1000000" doc:"iterations after the first, random one"`
-	Parents          float64 `json:"parents" min:"0" max:"1" doc:"paper: share of the population that survives and breeds; regularized: that competes to breed"`
-	Mutation         float64 `json:"mutation" min:"0" max:"1" doc:"share of the children made by mutation; the others by crossover"`
-	MutateResolution float64 `json:"mutate_resolution" min:"0" max:"1" doc:"probability that a mutation draws the resolution anew"`
-	MutateChoice     float64 `json:"mutate_choice" min:"0" max:"1" doc:"probability that a mutation draws a depth, or a block's expansion and kernel, anew"`
-	Seed             uint32  `json:"seed" doc:"of the random choices"`
+	Strategy         Strategy `json:"strategy" doc:"how to search"`
+	Population       int      `json:"population" min:"2" max:"100000" doc:"candidates in an iteration"`
+	Iterations       int      `json:"iterations" min:"0" max:"1000000" doc:"iterations after the first, random one"`
+	Parents          float64  `json:"parents" min:"0" max:"1" doc:"paper: share of the population that survives and breeds; regularized: that competes to breed"`
+	Mutation         float64  `json:"mutation" min:"0" max:"1" doc:"share of the children made by mutation; the others by crossover"`
+	MutateResolution float64  `json:"mutate_resolution" min:"0" max:"1" doc:"probability that a mutation draws the resolution anew"`
+	MutateChoice     float64  `json:"mutate_choice" min:"0" max:"1" doc:"probability that a mutation draws a depth, or a block's expansion and kernel, anew"`
+	Seed             uint32   `json:"seed" doc:"of the random choices"`
 
 	Resolutions []int         `json:"resolutions,omitempty" min:"1" doc:"search only these of the space's resolutions"`
 	Measure     int           `json:"measure" min:"0" max:"10000" doc:"how many of the front's candidates, the best among them, to measure at last"`
@@ -74,6 +75,68 @@ type Config struct {
 	Calibration int           `json:"calibration" min:"1" doc:"training images from which a subnet's batch normalisation is estimated before it is measured"`
 	Arithmetic  nn.Arithmetic `json:"arithmetic" doc:"the kernels that measure: the fastest of this machine, or those named; \"go\" rounds the same on every machine"`
 	Name        string        `json:"name" doc:"what to call the subnets found"`
+}
+
+// Objective is what makes a subnet better.
+type Objective string
+
+// The objectives.
+const (
+	MACs      Objective = "macs"      // the paper's
+	Accuracy  Objective = "accuracy"  // measured on images held out of training
+	Predicted Objective = "predicted" // accuracy as a predictor estimates it
+)
+
+// Choices returns the objectives.
+func (Objective) Choices() []string {
+	return []string{string(MACs), string(Accuracy), string(Predicted)}
+}
+
+// Strategy is how a space is searched.
+type Strategy string
+
+// The strategies.
+const (
+	Paper       Strategy = "paper"
+	Regularized Strategy = "regularized"
+	Random      Strategy = "random"
+	NSGA2       Strategy = "nsga2"
+)
+
+// Choices returns the strategies.
+func (Strategy) Choices() []string {
+	return []string{string(Paper), string(Regularized), string(Random), string(NSGA2)}
+}
+
+// Cost is what a front may trade the objective against.
+type Cost string
+
+// The costs.
+const (
+	Latency Cost = "latency"
+	Energy  Cost = "energy"
+	Memory  Cost = "memory"
+	Params  Cost = "params"
+)
+
+// Choices returns the costs.
+func (Cost) Choices() []string {
+	return []string{string(Latency), string(Energy), string(Memory), string(Params)}
+}
+
+// of returns this one of the costs.
+func (c Cost) of(all costs) float64 {
+	switch c {
+	case Latency:
+		return all.Latency
+	case Energy:
+		return all.Energy
+	case Memory:
+		return float64(all.PeakMemory)
+	case Params:
+		return float64(all.Params)
+	}
+	panic("evolve: no cost " + string(c))
 }
 
 // Limit is what a subnet may cost; what is not written is not limited.
@@ -158,29 +221,25 @@ func (c Config) Check(r *mistake.Report) {
 		c.checkObjective(r)
 	}
 	c.checkFeasible(r)
-	if d := c.Dataset; d != nil && r.Knows("holdout", "dataset.train.count") && d.Train.Count > 0 && c.Holdout >= d.Train.Count {
-		r.At("holdout").Badf("%d of the set's %d training images leave none", c.Holdout, d.Train.Count)
+	if r.Written("dataset") {
+		meter.CheckHoldout(r, c.Supernet, c.Dataset, c.Holdout)
 	}
 }
 
 func (c Config) checkAgainst(r *mistake.Report) {
 	switch against := slices.Compact(slices.Sorted(slices.Values(c.Against))); {
-	case r.Knows("strategy") && c.Strategy == "nsga2" && len(against) == 0:
+	case r.Knows("strategy") && c.Strategy == NSGA2 && len(against) == 0:
 		r.At("against").Badf(`nsga2 trades the objective against costs: name one or more, such as ["latency"]`)
 	case len(against) < len(c.Against):
 		r.At("against").Badf("%q has one twice: name each cost once", c.Against)
 	}
 }
 
-// checkFeasible reports a holdout that is not the supernet's, and limits that no subnet
-// meets: of a space, or of a supernet that is not trained yet.
+// checkFeasible reports limits that no subnet meets: of a space, or of a supernet that is not trained yet.
 func (c Config) checkFeasible(r *mistake.Report) {
 	space := c.Space
 	if about, ok := nn.Foreseen(c.Supernet); ok {
 		space = &about.Space
-	}
-	if r.Written("dataset") && r.Knows("holdout") {
-		r.At("holdout").Add(nn.HoldoutOf(c.Supernet, c.Holdout))
 	}
 	for _, part := range []string{"space", "platform", "resolutions", "limit"} {
 		if in := r.At(part); space == nil || !in.Knows() || !in.Sound() {
@@ -197,13 +256,13 @@ func (c Config) checkFeasible(r *mistake.Report) {
 
 // checkObjective reports what the objective lacks, or what does not belong to it.
 func (c Config) checkObjective(r *mistake.Report) {
-	predicted, accuracy := c.Objective == "predicted", c.Objective == "accuracy"
+	predicted, accuracy := c.Objective == Predicted, c.Objective == Accuracy
 	dataset := r.Written("dataset")
 	if predicted && r.Absent("predictor") {
 		r.At("predictor").Badf("write the predictor of a train-predictor step")
 	}
 	if !predicted && r.Written("predictor") {
-		r.At("predictor").Badf(`belongs to objective = "predicted", not to %q`, c.Objective)
+		r.At("predictor").Badf("belongs to objective = %q, not to %q", Predicted, c.Objective)
 	}
 	switch {
 	case accuracy && r.Absent("supernet"):

@@ -92,7 +92,7 @@ func TestGapToOptimum(t *testing.T) {
 // Every strategy is better the longer it searches, and comes nearer to the
 // optimum than random search.
 func TestStrategiesConverge(t *testing.T) {
-	gap := map[string]float64{}
+	gap := map[Strategy]float64{}
 	for strategy := range strategies {
 		c := usual(t)
 		c.Strategy, c.Population, c.Iterations = strategy, 100, 100
@@ -152,7 +152,7 @@ func TestCoverage(t *testing.T) {
 // more than a population of candidates; all are within all limits.
 func TestFrontAndLimits(t *testing.T) {
 	c := usual(t)
-	c.Strategy, c.Against = "nsga2", []string{"latency", "params"}
+	c.Strategy, c.Against = NSGA2, []Cost{Latency, Params}
 	c.Limit = Limit{Latency: 0.06, Energy: 0.06 * c.Platform.Power * 0.9, Memory: 280000, Params: 2_600_000, MACs: 120_000_000}
 	out := mustEvolve(t, c)
 	if n := len(out.Front); n < 10 || n > c.Population {
@@ -241,7 +241,7 @@ func TestValidate(t *testing.T) {
 		"space.kernels[0]: 4 is even":                                  func(c *Config) { c.Space.Kernels = []int{4} },
 		"platform.clock: must be above 0":                              func(c *Config) { c.Platform.Clock = 0 },
 		"against: nsga2 trades the objective against costs":            func(c *Config) { c.Strategy, c.Against = "nsga2", nil },
-		`against: ["energy" "latency" "energy"] has one twice`:         func(c *Config) { c.Against = []string{"energy", "latency", "energy"} },
+		`against: ["energy" "latency" "energy"] has one twice`:         func(c *Config) { c.Against = []Cost{"energy", "latency", "energy"} },
 		"resolutions: 100 is not one of the space's [128 160 192":      func(c *Config) { c.Resolutions = []int{100} },
 	} {
 		c := usual(t)
@@ -292,7 +292,7 @@ func TestEverySearchEnds(t *testing.T) {
 	for name, c := range configs {
 		for strategy := range strategies {
 			for i, limit := range limits {
-				c.Strategy, c.Limit, c.Against = strategy, limit, [][]string{{"latency"}, {"energy", "params"}}[i%2]
+				c.Strategy, c.Limit, c.Against = strategy, limit, [][]Cost{{Latency}, {Energy, Params}}[i%2]
 				c.Population, c.Iterations = 2+i%2, i%3
 				out, err := evolve(t, c, pipeline.Env{})
 				if err != nil {
@@ -332,9 +332,9 @@ func TestGolden(t *testing.T) {
 		Power: 0.01, Policy: raptor.Resident, Scope: raptor.GroupScope,
 	}
 	results := map[string]any{}
-	for _, strategy := range []string{"paper", "regularized", "random", "nsga2"} {
+	for _, strategy := range []Strategy{Paper, Regularized, Random, NSGA2} {
 		c.Strategy = strategy
-		results[strategy] = mustEvolve(t, c)
+		results[string(strategy)] = mustEvolve(t, c)
 	}
 	pipelinetest.Golden(t, Stage, results)
 }

@@ -56,9 +56,9 @@ func newHunt(task *pipeline.Task, c Config) (*hunt, error) {
 		return nil, err
 	}
 	switch c.Objective {
-	case "accuracy":
+	case Accuracy:
 		s.objective = s.accuracy()
-	case "predicted":
+	case Predicted:
 		s.objective = s.predicted()
 	default:
 		s.objective = macs()

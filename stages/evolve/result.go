@@ -3,7 +3,6 @@ package evolve
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 
 	"eyrie/nas/arch"
@@ -25,7 +24,7 @@ func (s *hunt) output(ctx context.Context) (Output, error) {
 		out.History = append(out.History, p)
 	}
 	out.Coverage = s.coverage(all)
-	if s.Objective == "predicted" && s.meter != nil && s.Measure > 0 {
+	if s.Objective == Predicted && s.meter != nil && s.Measure > 0 {
 		var err error
 		if top, err = s.playOff(ctx); err != nil {
 			return Output{}, err
@@ -160,19 +159,4 @@ func (s *hunt) candidate(f found) Candidate {
 		out.Predicted = &top1
 	}
 	return out
-}
-
-// cost returns the cost of this name, one of those that Config.Against allows.
-func cost(c costs, name string) float64 {
-	switch name {
-	case "latency":
-		return c.Latency
-	case "energy":
-		return c.Energy
-	case "memory":
-		return float64(c.PeakMemory)
-	case "params":
-		return float64(c.Params)
-	}
-	panic(fmt.Sprintf("evolve: no cost %q", name))
 }

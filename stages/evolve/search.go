@@ -20,7 +20,7 @@ func (s *hunt) run(ctx context.Context) error {
 				return nil, err
 			}
 			trials[i] = t
-			if s.Objective == "accuracy" || i == len(genomes)-1 { // a measurement may take seconds
+			if s.Objective == Accuracy || i == len(genomes)-1 { // a measurement may take seconds
 				s.report()
 			}
 		}
@@ -44,11 +44,11 @@ func (s *hunt) strategy() search.Strategy[genome] {
 	return strategies[c.Strategy](space, o)
 }
 
-var strategies = map[string]func(search.Space[genome], search.Options) search.Strategy[genome]{
-	"paper":       search.Paper[genome],
-	"regularized": search.Regularized[genome],
-	"random":      search.Random[genome],
-	"nsga2":       search.NSGA2[genome],
+var strategies = map[Strategy]func(search.Space[genome], search.Options) search.Strategy[genome]{
+	Paper:       search.Paper[genome],
+	Regularized: search.Regularized[genome],
+	Random:      search.Random[genome],
+	NSGA2:       search.NSGA2[genome],
 }
 
 // try evaluates a genome. The objective, which may be expensive, is evaluated
@@ -68,8 +68,8 @@ func (s *hunt) try(ctx context.Context, g genome) (search.Trial[genome], error) 
 		return t, err
 	}
 	t.Score = append(t.Score, score)
-	for _, name := range s.Against {
-		t.Score = append(t.Score, -cost(c, name))
+	for _, cost := range s.Against {
+		t.Score = append(t.Score, -cost.of(c))
 	}
 	s.within = append(s.within, found{g, c, t.Score})
 	if len(s.history) == 0 || score > s.history[len(s.history)-1].best {

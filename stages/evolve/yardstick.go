@@ -59,7 +59,7 @@ func (s *hunt) gap(best float64) *float64 {
 // latency, the front that was found covers; nil where the former is not known
 // or covers nothing, or the search sought another one.
 func (s *hunt) coverage(front []found) *float64 {
-	if s.objective.adds == nil || s.Strategy != "nsga2" || !slices.Equal(s.Against, []string{"latency"}) {
+	if s.objective.adds == nil || s.Strategy != NSGA2 || !slices.Equal(s.Against, []Cost{Latency}) {
 		return nil
 	}
 	var exact, points [][]float64

@@ -104,7 +104,7 @@ func (f *front) add(p point) {
 }
 
 // pick returns the point that the rule names; of equals the first.
-func (f front) pick(rule string) point {
+func (f front) pick(rule Rule) point {
 	score := func(p point) float64 { return float64(p.macs) * p.mu }
 	switch rule {
 	case MostMu:

@@ -27,13 +27,21 @@ var Stage = pipeline.Define("progressive-grid", 3,
 		"(MACs, μ), one point of it picked by a rule, and where a given assignment (such as the paper's table 2) stands among all.",
 	Config{Backbone: arch.MobileNetV2(), Min: 0.3, Max: 1.5, Step: 0.3, Rule: Product, Window: 0.15, Cloud: 500}, run)
 
-// The values of Config.Rule.
+// Rule is which point of a front is best.
+type Rule string
+
+// The rules.
 const (
-	Product = "product" // most MACs × μ
-	Knee    = "knee"    // farthest from the line between the front's ends
-	MostMu  = "mu"      // highest μ
-	Most    = "macs"    // most MACs
+	Product Rule = "product" // most MACs × μ
+	Knee    Rule = "knee"    // farthest from the line between the front's ends
+	MostMu  Rule = "mu"      // highest μ
+	Most    Rule = "macs"    // most MACs
 )
+
+// Choices returns the rules.
+func (Rule) Choices() []string {
+	return []string{string(Product), string(Knee), string(MostMu), string(Most)}
+}
 
 // Config is what a recipe may write in the block.
 type Config struct {
@@ -46,7 +54,7 @@ type Config struct {
 	Rounding         arch.Rounding     `json:"rounding,omitzero" doc:"how scaled widths become channels"`
 	Limit            Limit             `json:"limit,omitzero" doc:"what an assignment may cost at most"`
 	AllowUnsupported bool              `json:"allow_unsupported,omitempty" doc:"admit layers whose weights are beyond the platform's limit"`
-	Rule             string            `json:"rule" oneof:"product,knee,mu,macs" doc:"which point of the front is best: the most MACs × μ; the one farthest from the line between its ends, both axes logarithmic; the highest μ; the most MACs"`
+	Rule             Rule              `json:"rule" doc:"which point of the front is best: the most MACs × μ; the one farthest from the line between its ends, both axes logarithmic; the highest μ; the most MACs"`
 	Reference        *Reference        `json:"reference,omitempty" doc:"an assignment whose standing among all is reported"`
 	Plausible        []raptor.Platform `json:"plausible,omitempty" doc:"platforms that cannot be told from platform, as calibrate yields them: how far the result depends on the choice"`
 	Window           float64           `json:"window" min:"0" max:"10" doc:"the reference's percentile is taken among assignments whose MACs differ from its by at most this share"`

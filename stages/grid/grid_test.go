@@ -154,7 +154,7 @@ func TestWithoutTransfers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, rule := range []string{Product, Knee, MostMu, Most} {
+	for _, rule := range []Rule{Product, Knee, MostMu, Most} {
 		out, err := run(context.Background(), new(pipeline.Task), Config{Platform: p, Backbone: small(), Resolutions: []int{56}, Min: 0.5, Max: 1.5, Step: 0.5, Rule: rule,
 			Reference: &Reference{"middle", arch.Widths{0.6, 1, 1, 1, 1}}})
 		if err != nil {

@@ -36,10 +36,10 @@ func TestExtremeNumbers(t *testing.T) {
 	}
 	for i, a := range numbers {
 		for _, b := range numbers[i:] {
-			for mark := range strings.SplitSeq("points,line,bars,front,cloud", ",") {
+			for _, mark := range []Mark{Points, Joined, Bars, Front, Cloud} {
 				for _, log := range []bool{false, true} {
 					c := Config{Y: Axis{Log: log}, Width: 60, Height: 40, Series: []Series{{Mark: mark, Rows: rowsOf(1, a, 2, b), X: "x", Y: "y"}}}
-					if mark != "bars" {
+					if mark != Bars {
 						c.X.Log, c.Series[0].Rows = log, rowsOf(a, b, b, a)
 					}
 					f, err := newFigure(c)
@@ -181,8 +181,9 @@ func TestFrontIsWhatNoneDominates(t *testing.T) {
 // twice the time.
 func BenchmarkFigure(b *testing.B) {
 	for _, bench := range []struct {
-		mark, label string
-		n           int
+		mark  Mark
+		label string
+		n     int
 	}{{"line", "", 4000}, {"line", "", 8000}, {"points", "n", 4000}, {"points", "n", 8000}, {"front", "", 4000}, {"front", "", 8000}} {
 		random := rand.New(rand.NewPCG(1, 2))
 		var rows []pipeline.Row

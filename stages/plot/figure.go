@@ -193,15 +193,15 @@ func (f *figure) add(pg *page) []entry {
 	p.Add(gridLines{vertical: f.categories == nil})
 	nbars, markLines := 0, true
 	for _, s := range f.all {
-		if s.Mark == "bars" {
+		if s.Mark == Bars {
 			nbars++
 		}
-		markLines = markLines && (s.Mark != "line" || len(s.points) <= maxMarked)
+		markLines = markLines && (s.Mark != Joined || len(s.points) <= maxMarked)
 	}
 	var entries []entry
 	for _, s := range f.all {
 		var thumb gonum.Thumbnailer
-		if s.Mark == "bars" {
+		if s.Mark == Bars {
 			b := &bars{series: s, i: len(pg.bars), n: nbars}
 			pg.bars, thumb = append(pg.bars, b), b
 			p.Add(b)

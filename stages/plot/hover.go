@@ -37,7 +37,7 @@ func (f *figure) hover(b *bytes.Buffer, pg *page, height vg.Length) {
 	b.WriteString("<g fill-opacity=\"0\">\n")
 	for _, m := range pg.marks {
 		at := placer(&pg.data, pg.plot)
-		if m.Mark == "cloud" || len(m.points) > maxHover {
+		if m.Mark == Cloud || len(m.points) > maxHover {
 			continue
 		}
 		for _, p := range m.points {

@@ -95,11 +95,11 @@ func (l labels) obstacles(c draw.Canvas, p *gonum.Plot) *obstacles {
 	o := new(obstacles)
 	for _, m := range l.all {
 		switch m.Mark {
-		case "cloud":
+		case Cloud:
 			continue // labels may cover its dots
-		case "line":
+		case Joined:
 			o.addLine(c, polyline(m.points, at))
-		case "front":
+		case Front:
 			o.addLine(c, m.steps(at))
 		}
 		for _, pt := range m.points {
@@ -162,7 +162,7 @@ func (l labels) Plot(c draw.Canvas, p *gonum.Plot) {
 	style := lettering(8, false)
 	for _, m := range l.all {
 		points := m.points
-		if m.Mark == "front" {
+		if m.Mark == Front {
 			points = m.best
 		}
 		for _, pt := range points {

@@ -27,7 +27,7 @@ func (e entry) width() vg.Length {
 	case *bars:
 		return vg.Points(markThumb)
 	case *marks:
-		if m.Mark != "line" && m.Mark != "front" {
+		if m.Mark != Joined && m.Mark != Front {
 			return vg.Points(markThumb)
 		}
 	}

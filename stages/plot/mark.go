@@ -24,8 +24,8 @@ const maxMarked = 24
 // newMarks prepares a series. Lines are marked all or none, so that a reader does
 // not look for the difference.
 func newMarks(s series, lines bool) *marks {
-	m := &marks{series: s, marked: s.Mark != "cloud" && (s.Mark != "line" || lines)}
-	if s.Mark == "front" {
+	m := &marks{series: s, marked: s.Mark != Cloud && (s.Mark != Joined || lines)}
+	if s.Mark == Front {
 		m.best, m.others = front(s)
 	}
 	return m
@@ -67,16 +67,16 @@ func (m *marks) GlyphBoxes(p *gonum.Plot) []gonum.GlyphBox {
 func (m *marks) Plot(c draw.Canvas, p *gonum.Plot) {
 	at := placer(&c, p)
 	switch m.Mark {
-	case "line":
+	case Joined:
 		m.band(c, at)
 		strokeWithin(c, m.line(), polyline(m.points, at))
 		m.whiskers(c, m.points, at)
 		if m.marked {
 			drawGlyphs(c, m.glyph(), m.points, at)
 		}
-	case "cloud":
+	case Cloud:
 		drawGlyphs(c, m.dots(), m.points, at)
-	case "front":
+	case Front:
 		faded := m.glyph()
 		faded.Color, faded.Radius = m.faded(), vg.Points(2)
 		drawGlyphs(c, faded, m.others, at)
@@ -185,7 +185,7 @@ func (m *marks) whiskers(c draw.Canvas, points []point, at func(x, y float64) vg
 				strokeWithin(c, style, []vg.Point{{X: end.X, Y: end.Y - cap}, {X: end.X, Y: end.Y + cap}})
 			}
 		}
-		if r := p.yRange; r != nil && m.Mark != "line" { // a line has a band
+		if r := p.yRange; r != nil && m.Mark != Joined { // a line has a band
 			a, b := at(p.x.v, r[0]), at(p.x.v, r[1])
 			strokeWithin(c, style, []vg.Point{a, b})
 			for _, end := range []vg.Point{a, b} {
@@ -197,11 +197,11 @@ func (m *marks) whiskers(c draw.Canvas, points []point, at func(x, y float64) vg
 
 // Thumbnail draws the mark for the legend.
 func (m *marks) Thumbnail(c *draw.Canvas) {
-	if m.Mark == "line" || m.Mark == "front" {
+	if m.Mark == Joined || m.Mark == Front {
 		c.StrokeLine2(m.line(), c.Min.X, c.Center().Y, c.Max.X, c.Center().Y)
 	}
 	switch {
-	case m.Mark == "cloud":
+	case m.Mark == Cloud:
 		r := c.Rectangle.Size().Y / 3
 		for _, d := range []vg.Point{{X: -r, Y: r / 2}, {X: 0, Y: -r}, {X: r, Y: r}} {
 			c.DrawGlyph(m.dots(), c.Center().Add(d))

@@ -50,7 +50,7 @@ type Axis struct {
 // Series is a set of points that are drawn alike.
 type Series struct {
 	Name      string          `json:"name,omitempty" doc:"name in the legend"`
-	Mark      string          `json:"mark,omitempty" oneof:"points,line,bars,front,cloud" doc:"how the points are drawn: points (the default), line, bars, front, or cloud"`
+	Mark      Mark            `json:"mark,omitempty" doc:"how the points are drawn: points (the default), line, bars, front, or cloud"`
 	Rows      []pipeline.Row  `json:"rows,omitempty" doc:"the points: objects that hold x and y"`
 	File      *artifacts.File `json:"file" doc:"the points instead from a CSV file, whose first line names the columns"`
 	Like      pipeline.Traced `json:"like,omitzero" doc:"of a file: a value of the same kind and step as its y, which the file itself cannot tell: stage.net.top1"`
@@ -61,6 +61,23 @@ type Series struct {
 	Label     string          `json:"label,omitempty" doc:"key of a text to write beside each point, where there is room"`
 	XBest     string          `json:"x_best,omitempty" oneof:"min,max" doc:"front: which x is better; min by default"`
 	YBest     string          `json:"y_best,omitempty" oneof:"min,max" doc:"front: which y is better; max by default"`
+}
+
+// Mark is how the points of a series are drawn; as Points where none is written.
+type Mark string
+
+// The marks.
+const (
+	Points Mark = "points"
+	Joined Mark = "line"
+	Bars   Mark = "bars"
+	Front  Mark = "front"
+	Cloud  Mark = "cloud"
+)
+
+// Choices returns the marks.
+func (Mark) Choices() []string {
+	return []string{string(Points), string(Joined), string(Bars), string(Front), string(Cloud)}
 }
 
 // Line is a line across the figure.
@@ -113,11 +130,11 @@ func (s Series) check(r *mistake.Report, logX bool) {
 		return
 	}
 	switch {
-	case s.Mark != "front" && (s.XBest != "" || s.YBest != ""):
-		r.Badf(`x_best and y_best belong to mark = "front"`)
-	case s.Mark == "bars" && (s.XInterval != "" || logX):
+	case s.Mark != Front && (s.XBest != "" || s.YBest != ""):
+		r.Badf("x_best and y_best belong to mark = %q", Front)
+	case s.Mark == Bars && (s.XInterval != "" || logX):
 		r.Badf("bars stand on categories: they have no x_interval, and their x axis is not logarithmic")
-	case s.Mark == "cloud" && (s.XInterval != "" || s.YInterval != "" || s.Label != ""):
+	case s.Mark == Cloud && (s.XInterval != "" || s.YInterval != "" || s.Label != ""):
 		r.Badf("a cloud's dots have neither intervals nor labels")
 	}
 }

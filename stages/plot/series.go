@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"eyrie/nas/search"
 	"eyrie/pipeline"
 )
 
@@ -71,7 +72,7 @@ func resolve(s Series, x, y Axis) ([]point, error) {
 			return nil, fmt.Errorf("no row has %q; row 0 has %s", key, strings.Join(rows[0].Keys(), ", "))
 		}
 	}
-	if s.Mark == "line" || s.Mark == "front" {
+	if s.Mark == Joined || s.Mark == Front {
 		slices.SortStableFunc(points, func(a, b point) int {
 			if a.category != "" || b.category != "" {
 				return 0 // in the order of the rows
@@ -121,7 +122,7 @@ func makePoint(s Series, row pipeline.Row, x, y Axis, found map[string]bool) (p 
 		p.category = cmp.Or(text, "–")
 	} else if p.x, err = number(s.X, xv, x); err != nil {
 		return p, false, err
-	} else if s.Mark == "bars" {
+	} else if s.Mark == Bars {
 		p.category = tickText(p.x.v)
 	}
 	if p.y, err = number(s.Y, yv, y); err != nil {
@@ -221,7 +222,7 @@ func readCSV(s Series) ([]pipeline.Row, error) {
 // split makes a series of its own for each kind of number, where a series of
 // separate marks mixes them, so that a reader can tell which is which.
 func split(s series) []series {
-	if s.Mark == "line" || s.Mark == "front" {
+	if s.Mark == Joined || s.Mark == Front {
 		return []series{s}
 	}
 	var parts []series
@@ -257,38 +258,23 @@ func yOf(p point) value { return p.y }
 // front parts the points into those that no other dominates, by growing x, and
 // the others.
 func front(s series) (best, others []point) {
-	xBetter, yBetter := 1.0, 1.0 // signs that make smaller the better
+	x, y := -1.0, 1.0 // signs that make larger the better
 	if s.XBest == "max" {
-		xBetter = -1
+		x = 1
 	}
-	if s.YBest != "min" {
-		yBetter = -1
+	if s.YBest == "min" {
+		y = -1
 	}
-	order := make([]int, len(s.points)) // the better x first, and of equal ones the better y
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(i, j int) int {
-		p, q := s.points[i], s.points[j]
-		return cmp.Or(cmp.Compare(p.x.v*xBetter, q.x.v*xBetter), cmp.Compare(p.y.v*yBetter, q.y.v*yBetter), i-j)
-	})
-	dominated := make([]bool, len(order))
-	leader := -1 // the last that none dominates; what equals it is none the worse
-	for _, i := range order {
-		p := s.points[i]
-		if leader >= 0 {
-			l := s.points[leader]
-			dominated[i] = p.y.v*yBetter >= l.y.v*yBetter && (p.x.v != l.x.v || p.y.v != l.y.v)
-		}
-		if !dominated[i] {
-			leader = i
-		}
-	}
+	at := make([][]float64, len(s.points))
 	for i, p := range s.points {
-		if dominated[i] {
-			others = append(others, p)
-		} else {
+		at[i] = []float64{x * p.x.v, y * p.y.v}
+	}
+	front := search.Front(at)
+	for i, p := range s.points {
+		if _, ok := slices.BinarySearch(front, i); ok {
 			best = append(best, p)
+		} else {
+			others = append(others, p)
 		}
 	}
 	return best, others

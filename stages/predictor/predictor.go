@@ -36,7 +36,7 @@ A measurement is a sample of images, and differs on others. So the unseen subnet
 are measured on the test images, too: ceiling is how well measuring them on the
 images held out ranks them as the test images do, and kendall_test how well the
 predictor does, which has seen neither them nor these images.`,
-	Config{Samples: 300, Unseen: 0.2, Folds: 5, Method: "auto", Calibration: 2000, Arithmetic: nn.Auto, Seed: 1}, run)
+	Config{Samples: 300, Unseen: 0.2, Folds: 5, Method: Auto, Calibration: 2000, Arithmetic: nn.Auto, Seed: 1}, run)
 
 // Config is what a recipe may write in the block.
 type Config struct {
@@ -46,10 +46,25 @@ type Config struct {
 	Samples     int            `json:"samples" min:"10" max:"100000" doc:"subnets to measure"`
 	Unseen      float64        `json:"unseen" min:"0.01" max:"0.9" doc:"share of the samples kept back to judge the predictor by"`
 	Folds       int            `json:"folds" min:"2" max:"50" doc:"folds of the cross-validation that picks the method"`
-	Method      string         `json:"method" oneof:"auto,ridge,k-nn,mlp" doc:"how to predict; auto: what ranks best in cross-validation"`
+	Method      Method         `json:"method" doc:"how to predict; auto: what ranks best in cross-validation"`
 	Calibration int            `json:"calibration" min:"1" doc:"training images from which a subnet's batch normalisation is estimated before it is measured"`
 	Arithmetic  nn.Arithmetic  `json:"arithmetic" doc:"the kernels that measure: the fastest of this machine, or those named; \"go\" rounds the same on every machine"`
 	Seed        uint32         `json:"seed" doc:"of the samples, the folds and the neural network"`
+}
+
+// Method is how to predict: Auto, or the name of one of predict.Methods.
+type Method string
+
+// Auto takes the method that ranks best in cross-validation.
+const Auto Method = "auto"
+
+// Choices returns the methods.
+func (Method) Choices() []string {
+	names := []string{string(Auto)}
+	for _, m := range predict.Methods(0) {
+		names = append(names, m.Name)
+	}
+	return names
 }
 
 // Output is what the block's references yield.
@@ -85,14 +100,7 @@ type Pair struct {
 
 // Check reports images or samples that do not suffice.
 func (c Config) Check(r *mistake.Report) {
-	if r.Knows("holdout") {
-		r.At("holdout").Add(nn.HoldoutOf(&c.Supernet, c.Holdout))
-	}
-	if r.Knows("holdout", "dataset.train.count") {
-		if n := c.Dataset.Train.Count; n > 0 && c.Holdout >= n {
-			r.At("holdout").Badf("%d of the set's %d training images leave none", c.Holdout, n)
-		}
-	}
+	meter.CheckHoldout(r, &c.Supernet, &c.Dataset, c.Holdout)
 	if r.Knows("samples", "unseen", "folds") {
 		if seen := c.Samples - c.unseen(); seen < c.Folds {
 			r.At("samples").Badf("%d samples less %d unseen ones leave %d for %d folds", c.Samples, c.unseen(), seen, c.Folds)
@@ -182,7 +190,7 @@ func (c Config) draw(space arch.Space) (subnets []arch.Subnet) {
 // were tested as well, and fits it to all.
 func (c Config) learn(task *pipeline.Task, space arch.Space, samples []predict.Sample, tested []float64) (Output, error) {
 	seen, unseen := samples[c.unseen():], samples[:c.unseen()]
-	out := Output{Measured: len(samples) + len(tested), Method: c.Method}
+	out := Output{Measured: len(samples) + len(tested), Method: string(c.Method)}
 	c.compare(&out, space, seen)
 	judged, err := predict.NewPredictor(space, out.Method, uint64(c.Seed), seen)
 	if err != nil {
@@ -221,7 +229,7 @@ func (c Config) compare(out *Output, space arch.Space, seen []predict.Sample) {
 	best := -2.0
 	for i, s := range predict.CrossValidate(methods, x, y, c.Folds, uint64(c.Seed)) {
 		out.Methods = append(out.Methods, Score{methods[i].Name, s.Kendall, s.RMSE, s.MAE})
-		if c.Method == "auto" && s.Kendall > best {
+		if c.Method == Auto && s.Kendall > best {
 			best, out.Method = s.Kendall, methods[i].Name
 		}
 	}

@@ -10,11 +10,33 @@ import (
 	"eyrie/pipeline/mistake"
 )
 
-// Sandwich and Progressive are the schedules.
+// Schedule is how the subnets take turns in a training.
+type Schedule string
+
+// The schedules.
 const (
-	Sandwich    = "sandwich"
-	Progressive = "progressive"
+	Sandwich    Schedule = "sandwich"    // one phase of the rule of this name
+	Progressive Schedule = "progressive" // Once-for-All's progressive shrinking
 )
+
+// Choices returns the schedules.
+func (Schedule) Choices() []string { return []string{string(Sandwich), string(Progressive)} }
+
+// Rule is which subnets a step of a phase trains; LargestRule where none is written.
+type Rule string
+
+// The rules.
+const (
+	SandwichRule Rule = "sandwich" // the largest, the smallest and random ones
+	RandomRule   Rule = "random"
+	LargestRule  Rule = "largest"
+	FixedRule    Rule = "fixed" // one, as if it were alone
+)
+
+// Choices returns the rules.
+func (Rule) Choices() []string {
+	return []string{string(SandwichRule), string(RandomRule), string(LargestRule), string(FixedRule)}
+}
 
 // Phase is a part of the training with choices and a learning rate of its own.
 type Phase struct {
@@ -22,7 +44,7 @@ type Phase struct {
 	Epochs     float64      `json:"epochs" min:"0" doc:"passes over the training images"`
 	Rate       float64      `json:"rate,omitempty" min:"0" doc:"learning rate at the start; the stage's by default"`
 	Warmup     float64      `json:"warmup,omitempty" min:"0" doc:"epochs over which the rate first rises"`
-	Rule       string       `json:"rule,omitempty" oneof:"sandwich,random,largest,fixed" doc:"the subnets of a step: sandwich: largest, smallest and random ones; random; largest (by default); fixed: only subnet, as if it were alone"`
+	Rule       Rule         `json:"rule,omitempty" doc:"the subnets of a step: sandwich: largest, smallest and random ones; random; largest (by default); fixed: only subnet, as if it were alone"`
 	Subnet     *arch.Subnet `json:"subnet" doc:"rule fixed: the subnet"`
 	Subnets    int          `json:"subnets,omitempty" min:"0" doc:"random subnets per step"`
 	Expansions []int        `json:"expansions,omitempty" doc:"choices of random subnets; by default the space's"`
@@ -40,7 +62,7 @@ func (c Config) phases() []Phase {
 	case c.Schedule == Progressive:
 		return progressive(c.Space, c.Epochs, c.Rate, c.Warmup)
 	}
-	return []Phase{{Name: Sandwich, Epochs: c.Epochs, Warmup: c.Warmup, Rule: Sandwich, Subnets: c.Subnets}}
+	return []Phase{{Name: string(Sandwich), Epochs: c.Epochs, Warmup: c.Warmup, Rule: SandwichRule, Subnets: c.Subnets}}
 }
 
 // progressive returns Once-for-All's phases (train_ofa_net.py: the largest
@@ -51,12 +73,12 @@ func progressive(s arch.Space, epochs, rate, warmup float64) []Phase {
 	top := func(v []int, n int) []int { return v[max(0, len(v)-n):] }
 	e, d := s.Expansions, s.Depths
 	return []Phase{
-		{Name: "largest", Epochs: part(180), Rate: rate, Warmup: warmup, Rule: "largest"},
-		{Name: "kernels", Epochs: part(125), Rate: rate, Rule: "random", Subnets: 1, Distill: 1, Expansions: top(e, 1), Depths: top(d, 1)},
-		{Name: "depths 1", Epochs: part(25), Rate: rate / 12, Rule: "random", Subnets: 2, Distill: 1, Expansions: top(e, 1), Depths: top(d, 2)},
-		{Name: "depths 2", Epochs: part(120), Rate: rate / 4, Rule: "random", Subnets: 2, Distill: 1, Expansions: top(e, 1)},
-		{Name: "expansions 1", Epochs: part(25), Rate: rate / 12, Rule: "random", Subnets: 4, Distill: 1, Expansions: top(e, 2), Sort: true},
-		{Name: "expansions 2", Epochs: part(120), Rate: rate / 4, Rule: "random", Subnets: 4, Distill: 1, Sort: true},
+		{Name: "largest", Epochs: part(180), Rate: rate, Warmup: warmup, Rule: LargestRule},
+		{Name: "kernels", Epochs: part(125), Rate: rate, Rule: RandomRule, Subnets: 1, Distill: 1, Expansions: top(e, 1), Depths: top(d, 1)},
+		{Name: "depths 1", Epochs: part(25), Rate: rate / 12, Rule: RandomRule, Subnets: 2, Distill: 1, Expansions: top(e, 1), Depths: top(d, 2)},
+		{Name: "depths 2", Epochs: part(120), Rate: rate / 4, Rule: RandomRule, Subnets: 2, Distill: 1, Expansions: top(e, 1)},
+		{Name: "expansions 1", Epochs: part(25), Rate: rate / 12, Rule: RandomRule, Subnets: 4, Distill: 1, Expansions: top(e, 2), Sort: true},
+		{Name: "expansions 2", Epochs: part(120), Rate: rate / 4, Rule: RandomRule, Subnets: 4, Distill: 1, Sort: true},
 	}
 }
 
@@ -76,17 +98,17 @@ func (p Phase) check(r *mistake.Report, i int, s arch.Space) {
 	if !in.Knows("rule") {
 		return
 	}
-	if in.Knows("distill") && p.Distill > 0 && (i == 0 || p.Rule == Sandwich) {
+	if in.Knows("distill") && p.Distill > 0 && (i == 0 || p.Rule == SandwichRule) {
 		in.At("distill").Badf("the first phase has no teacher yet, and the sandwich rule has its own")
 	}
-	if in.Knows("subnet") && (p.Rule == "fixed") != (p.Subnet != nil) {
-		in.At("subnet").Badf(`belongs to rule = "fixed", which needs it`)
+	if in.Knows("subnet") && (p.Rule == FixedRule) != (p.Subnet != nil) {
+		in.At("subnet").Badf("belongs to rule = %q, which needs it", FixedRule)
 	} else if p.Subnet != nil && in.Knows("subnet") && r.Knows("space") && r.At("space").Sound() {
 		if err := s.Contains(*p.Subnet); err != nil {
 			in.At("subnet").Badf("%w", err)
 		}
 	}
-	if in.Knows("subnets") && p.Rule == "random" && p.Subnets == 0 {
+	if in.Knows("subnets") && p.Rule == RandomRule && p.Subnets == 0 {
 		in.At("subnets").Badf("want at least 1 random subnet per step")
 	}
 }
@@ -147,14 +169,14 @@ func (p span) rate(step int) float64 {
 func (p span) draw(rng *rand.Rand, resolution int) []arch.Subnet {
 	var list []arch.Subnet
 	switch p.Rule {
-	case "fixed":
+	case FixedRule:
 		list = []arch.Subnet{*p.Subnet}
-	case Sandwich:
+	case SandwichRule:
 		list = []arch.Subnet{p.largest, p.smallest}
-	case "", "largest":
+	case "", LargestRule:
 		list = []arch.Subnet{p.largest}
 	}
-	if p.Rule == Sandwich || p.Rule == "random" {
+	if p.Rule == SandwichRule || p.Rule == RandomRule {
 		for range p.Subnets {
 			list = append(list, p.choices.Sample(rng))
 		}

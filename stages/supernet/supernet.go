@@ -41,10 +41,10 @@ type Config struct {
 	Dataset data.Set   `json:"dataset" doc:"the images"`
 	Holdout int        `json:"holdout,omitempty" min:"0" doc:"training images that are kept back, for a search to be judged on"`
 
-	Schedule string  `json:"schedule" oneof:"sandwich,progressive" doc:"how the subnets take turns"`
-	Epochs   float64 `json:"epochs" min:"0" doc:"passes over the training images, over all phases"`
-	Subnets  int     `json:"subnets" min:"0" doc:"sandwich: random subnets per step, beside the largest and the smallest"`
-	Phases   []Phase `json:"phases,omitempty" doc:"each phase, in place of schedule, epochs and subnets"`
+	Schedule Schedule `json:"schedule" doc:"how the subnets take turns"`
+	Epochs   float64  `json:"epochs" min:"0" doc:"passes over the training images, over all phases"`
+	Subnets  int      `json:"subnets" min:"0" doc:"sandwich: random subnets per step, beside the largest and the smallest"`
+	Phases   []Phase  `json:"phases,omitempty" doc:"each phase, in place of schedule, epochs and subnets"`
 
 	Batch     int          `json:"batch" min:"1" doc:"images in a step"`
 	Rate      float64      `json:"rate" min:"0" doc:"learning rate at the start; it falls to 0 along a cosine in each phase"`

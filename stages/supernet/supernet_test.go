@@ -185,7 +185,7 @@ func TestFixed(t *testing.T) {
 // A training that is cancelled again and again, and whose newest checkpoint
 // is damaged at times, ends with the weights of an uninterrupted one.
 func TestResume(t *testing.T) {
-	for _, schedule := range []string{Sandwich, Progressive} {
+	for _, schedule := range []Schedule{Sandwich, Progressive} {
 		c := small(t)
 		c.Schedule, c.Arithmetic = schedule, "auto"
 		want, err := train(t, t.Context(), c)

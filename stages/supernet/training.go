@@ -222,7 +222,7 @@ func (t *training) update(p span, batch *data.Batch) (first nn.Result, err error
 		}
 		if i == 0 {
 			first = res
-			if p.Rule == Sandwich {
+			if p.Rule == SandwichRule {
 				teacher, soft = t.trainer.Predictions(), nn.Loss{Soft: 1}
 			}
 		}

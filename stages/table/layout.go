@@ -46,7 +46,7 @@ const absent = "–"
 
 // layOut resolves every cell, then compares the cells of each column.
 func layOut(c Config) (*grid, error) {
-	g := &grid{title: c.Title, caption: c.Caption, rows: make([][]cell, len(c.Rows)), legendOnly: c.Provenance == "legend"}
+	g := &grid{title: c.Title, caption: c.Caption, rows: make([][]cell, len(c.Rows)), legendOnly: c.Provenance == InLegend}
 	for i, col := range c.Columns {
 		if err := g.column(c.Rows, col); err != nil {
 			return nil, pipeline.Badf(fmt.Sprintf("columns[%d].key", i), "%w", err)

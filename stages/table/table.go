@@ -27,7 +27,7 @@ predicted or published. Texts count as numbers where the column's format is
 words. Where a table holds several kinds, a letter beside the
 column's title says which, or beside each number of a column that mixes
 them.`,
-	Config{Provenance: "column"}, run)
+	Config{Provenance: InColumn}, run)
 
 // Config is what a recipe may write in the block.
 type Config struct {
@@ -36,9 +36,21 @@ type Config struct {
 	Columns    []Column       `json:"columns" doc:"the columns, from left to right"`
 	Rows       []pipeline.Row `json:"rows" doc:"the rows: objects whose values the columns show"`
 	Footnotes  []string       `json:"footnotes,omitempty" doc:"remarks below the table"`
-	Provenance string         `json:"provenance" oneof:"column,legend" doc:"where the kinds of the numbers are said: in a column of its own, or only below the table"`
+	Provenance Provenance     `json:"provenance" doc:"where the kinds of the numbers are said: in a column of its own, or only below the table"`
 	Label      string         `json:"label,omitempty" doc:"LaTeX: the name by which \\ref finds the table"`
 }
+
+// Provenance is where a table says the kinds of its numbers.
+type Provenance string
+
+// The places to say it.
+const (
+	InColumn Provenance = "column" // of its own
+	InLegend Provenance = "legend" // below the table only
+)
+
+// Choices returns the places.
+func (Provenance) Choices() []string { return []string{string(InColumn), string(InLegend)} }
 
 // Column says what a column shows, and how.
 type Column struct {

@@ -160,8 +160,8 @@ func TestWords(t *testing.T) {
 // A program that reads the CSV can tell each number's kind, also where the page
 // says it in the legend alone.
 func TestCSVKinds(t *testing.T) {
-	for provenance, want := range map[string]string{
-		"legend": "n,a,a provenance\nx,1,measured\n", "column": "n,a,provenance\nx,1,measured\n",
+	for provenance, want := range map[Provenance]string{
+		InLegend: "n,a,a provenance\nx,1,measured\n", InColumn: "n,a,provenance\nx,1,measured\n",
 	} {
 		g, err := layOut(Config{Columns: []Column{{Key: "n"}, {Key: "a"}}, Provenance: provenance,
 			Rows: []pipeline.Row{{"n": name("x"), "a": from(1, pipeline.Measured, "s", "o")}}})
