@@ -14,8 +14,8 @@ import (
 // so the same on every machine, for integers of which no sum of magnitudes
 // exceeds [ExactSum].
 type Conv struct {
+	sized
 	k      *kernels
-	layer  arch.Layer
 	weight []float32 // packed; of a depthwise layer, in strips
 
 	one, zero []float32 // of a depthwise layer: scale and shift that leave its input as it is
@@ -30,8 +30,12 @@ func NewConv(l arch.Layer, weight []float32) *Conv {
 	if int64(len(weight)) != l.Weights() {
 		panic("nn.NewConv: layer " + l.Name + " has another number of weights")
 	}
-	c := &Conv{k: sets()[0], layer: l}
-	depth := c.depth()
+	in := l.In
+	if l.Op == arch.Linear {
+		in = arch.Shape{C: in.Size(), H: 1, W: 1}
+	}
+	c := &Conv{k: sets()[0], sized: sized{&unit{name: l.Name, op: l.Op, stride: l.Stride}, newShape(1, in, l.Out, l.Kernel, l.Pad)}}
+	depth := len(weight) / l.Out.C
 	taps := l.Kernel * l.Kernel
 	turned := make([]float32, len(weight)) // [k, k, in, out]
 	for o := range l.Out.C {
@@ -41,81 +45,46 @@ func NewConv(l arch.Layer, weight []float32) *Conv {
 		}
 	}
 	if l.Op == arch.Depthwise {
-		c.weight = make([]float32, stripsOf(l.Out.C, c.k.lanes)*taps*c.k.lanes)
-		packStrips(c.weight, turned, taps, l.Out.C, l.Out.C, c.k.lanes, false)
-		c.one, c.zero = slices.Repeat([]float32{1}, l.In.C), make([]float32, l.In.C)
+		c.weight = make([]float32, c.stripsLen(c.k.lanes))
+		packStrips(c.weight, turned, taps, c.out, c.out, c.k.lanes, false)
+		c.one, c.zero = slices.Repeat([]float32{1}, c.in), make([]float32, c.in)
 		return c
 	}
-	c.weight = make([]float32, packedLen(depth, l.Out.C))
-	pack(c.weight, turned, depth, l.Out.C, l.Out.C)
+	c.weight = make([]float32, packedLen(depth, c.out))
+	pack(c.weight, turned, depth, c.out, c.out)
 	return c
 }
 
-// depth returns how many products an output is the sum of.
-func (c *Conv) depth() int { return int(c.layer.Weights()) / c.layer.Out.C }
-
 // Work returns how many floats Run needs to work with.
 func (c *Conv) Work() int {
-	l := &c.layer
 	switch {
-	case l.Op == arch.Depthwise:
-		return c.frame().all()
+	case c.op == arch.Depthwise:
+		return c.frame(c.k.lanes).all()
 	case c.direct():
 		return 0
 	}
-	return l.Out.H * l.Out.W * c.depth()
+	return c.outRows * c.depth(c.in)
 }
 
 // direct reports whether the input is itself the matrix to be multiplied.
 func (c *Conv) direct() bool {
-	l := &c.layer
-	return l.Op == arch.Linear || l.Kernel == 1 && l.Stride == 1 && l.Pad == 0
-}
-
-// frame returns the geometry of a depthwise layer's frames.
-func (c *Conv) frame() frame {
-	l := &c.layer
-	return frame{l.In.H, l.In.W, l.In.C, l.Pad, c.k.lanes}
+	return c.op == arch.Linear || c.kernel == 1 && c.stride == 1 && c.pad == 0
 }
 
 // Run computes y = w·x, without a bias. Both are rows × columns × channels. The
 // content of work, of Work() floats, does not matter.
 func (c *Conv) Run(x, y, work []float32) {
-	if c.layer.Op == arch.Depthwise {
-		c.depthwise(x, y, work)
+	if c.op == arch.Depthwise {
+		frames := work[:c.Work()]
+		clear(frames)
+		c.k.spread(c.frame(c.k.lanes), frames, x, c.one, c.zero, false)
+		c.slide(c.k, frames, c.weight, c.stride, c.outH, c.outW, y, nil, false)
 		return
 	}
-	rows := c.layer.Out.H * c.layer.Out.W
-	depth, out := c.depth(), c.layer.Out.C
 	if !c.direct() {
-		c.windows(x, work)
+		c.layOut(work, x, 0, c.outRows)
 		x = work
 	}
-	c.k.gemm(rows, out, depth, x, depth, 1, packed(c.weight, depth), y, out, epilogue{})
-}
-
-// windows lays out the window of each output pixel in a row: [k, k, in].
-func (c *Conv) windows(x, rows []float32) {
-	l := &c.layer
-	for oy := range l.Out.H {
-		for ox := range l.Out.W {
-			for tap := range l.Kernel * l.Kernel {
-				pixel := rows[:l.In.C]
-				rows = rows[l.In.C:]
-				iy, ix := oy*l.Stride+tap/l.Kernel-l.Pad, ox*l.Stride+tap%l.Kernel-l.Pad
-				if iy < 0 || iy >= l.In.H || ix < 0 || ix >= l.In.W {
-					clear(pixel)
-					continue
-				}
-				copy(pixel, x[(iy*l.In.W+ix)*l.In.C:])
-			}
-		}
-	}
-}
-
-func (c *Conv) depthwise(x, y, frames []float32) {
-	l, f := &c.layer, c.frame()
-	clear(frames)
-	c.k.spread(f, frames, x, c.one, c.zero, false)
-	c.k.dwConv(l.Kernel, l.Stride, l.Out.H, l.Out.W, y, l.Out.W*l.Out.C, l.Out.C, l.Out.C, frames, f.row(), f.size(), c.weight, nil, false)
+	depth := c.depth(c.in)
+	c.k.gemm(c.outRows, c.out, depth, x, depth, 1, packed(c.weight, depth), y, c.out, epilogue{})
 }

@@ -4,7 +4,7 @@ package nn
 const momentRows = 256
 
 // frame returns the geometry of the input's frames.
-func (l *sized) frame(lanes int) frame { return frame{l.inH, l.inW, l.in, l.kernel / 2, lanes} }
+func (l *sized) frame(lanes int) frame { return frame{l.inH, l.inW, l.in, l.pad, lanes} }
 
 // stripsLen returns how many floats weights take in strips.
 func (l *sized) stripsLen(lanes int) int { return stripsOf(l.out, lanes) * l.kernel * l.kernel * lanes }
@@ -42,7 +42,7 @@ func (t *depthwiseForward) run(chunkNo int, s *scratch) {
 		x, norm := l.read(s, img, wide)
 		l.load(s, frames, x, norm)
 		y := l.y[img*l.outLen:][:l.outLen]
-		l.slide(s, frames, l.taps, l.stride, l.outH, l.outW, y, nil, false)
+		l.slide(s.kernels, frames, l.taps, l.stride, l.outH, l.outW, y, nil, false)
 		for r := 0; r < l.outRows; r += momentRows {
 			s.moments(min(momentRows, l.outRows-r), l.out, y[r*l.out:], l.out, sum, sq)
 			flush(part, sum, sq)
@@ -60,9 +60,9 @@ func (l *layer) wideLen() int {
 
 // slide convolves the frames of one image with weights in strips and writes
 // h × w pixels.
-func (l *sized) slide(s *scratch, frames, weight []float32, stride, h, w int, dst, bias []float32, relu6 bool) {
-	f := l.frame(s.lanes)
-	s.dwConv(l.kernel, stride, h, w, dst, w*l.out, l.out, l.out, frames, f.row(), f.size(), weight, bias, relu6)
+func (l *sized) slide(k *kernels, frames, weight []float32, stride, h, w int, dst, bias []float32, relu6 bool) {
+	f := l.frame(k.lanes)
+	k.dwConv(l.kernel, stride, h, w, dst, w*l.out, l.out, l.out, frames, f.row(), f.size(), weight, bias, relu6)
 }
 
 // depthwiseBackward computes a chunk of the gradient by the input and the
@@ -98,7 +98,7 @@ func (t *depthwiseBackward) run(chunkNo int, s *scratch) {
 		if l.expand != nil {
 			at = 0
 		}
-		l.slide(s, grads, l.transposed, 1, l.inH, l.inW, dst.g[at:], nil, false)
+		l.slide(s.kernels, grads, l.transposed, 1, l.inH, l.inW, dst.g[at:], nil, false)
 		for r := 0; r < l.inRows; r += momentRows {
 			dst.finish(s.kernels, min(momentRows, l.inRows-r), l.in, at+r*l.in, sum, dot)
 			flush(part, sum, dot)

@@ -52,7 +52,7 @@ type shape struct {
 	n               int // images
 	inH, inW, in    int
 	outH, outW, out int
-	kernel          int
+	kernel, pad     int
 	inLen, outLen   int // elements per image
 	inRows, outRows int // pixels per image
 }
@@ -94,9 +94,13 @@ func newLayer(u *unit, grads arena) *layer {
 func (l *layer) bind(n, h, w, in, out, k int) {
 	p := k / 2
 	oh, ow := arch.OutSize(h, k, l.stride, p), arch.OutSize(w, k, l.stride, p)
-	l.shape = shape{
-		n: n, inH: h, inW: w, in: in, outH: oh, outW: ow, out: out, kernel: k,
-		inRows: h * w, outRows: oh * ow, inLen: h * w * in, outLen: oh * ow * out,
+	l.shape = newShape(n, arch.Shape{C: in, H: h, W: w}, arch.Shape{C: out, H: oh, W: ow}, k, p)
+}
+
+func newShape(n int, in, out arch.Shape, kernel, pad int) shape {
+	return shape{
+		n: n, inH: in.H, inW: in.W, in: in.C, outH: out.H, outW: out.W, out: out.C, kernel: kernel, pad: pad,
+		inRows: in.H * in.W, outRows: out.H * out.W, inLen: in.Size(), outLen: out.Size(),
 	}
 }
 

@@ -112,7 +112,7 @@ func (m *Model) correct(b *data.Batch) int {
 		if !finite(logits) {
 			return -1
 		}
-		if argmax(logits) == int(label) {
+		if Class(logits) == int(label) {
 			correct++
 		}
 	}
@@ -128,11 +128,11 @@ func finite(v []float32) bool {
 	return sum == 0
 }
 
-// argmax returns the index of the largest value; the first of equal ones.
-func argmax(z []float32) int {
+// Class returns the class with the largest logit, the first of equal ones.
+func Class(logits []float32) int {
 	best := 0
-	for j, v := range z {
-		if v > z[best] {
+	for j, v := range logits {
+		if v > logits[best] {
 			best = j
 		}
 	}
@@ -252,7 +252,7 @@ func (f *folded) depthwise(s *scratch, x []float32, n int) []float32 {
 	one, zero := s.constant(1, f.in), s.constant(0, f.in)
 	for i := range n {
 		s.spread(f.frame(s.lanes), frames, x[i*f.inLen:], one, zero, false)
-		f.slide(s, frames, f.weight, f.stride, f.outH, f.outW, y[i*f.outLen:], f.bias, true)
+		f.slide(s.kernels, frames, f.weight, f.stride, f.outH, f.outW, y[i*f.outLen:], f.bias, true)
 	}
 	s.used = mark
 	return y

@@ -58,17 +58,25 @@ func (l *layer) input(s *scratch, r, rows int) ([]float32, int) {
 	return a, ld
 }
 
-// patches lays out the windows of x at a block of output pixels as rows: kernel
-// row, kernel column, channel.
+// patches returns the windows of x at a block of output pixels, see layOut, and the
+// length of one.
 func (l *sized) patches(s *scratch, x []float32, r, rows int) ([]float32, int) {
-	depth, span := l.depth(l.in), l.kernel*l.in
+	depth := l.depth(l.in)
 	a := s.floats(rows * depth)
+	l.layOut(a, x, r, rows)
+	return a, depth
+}
+
+// layOut lays out the windows of x at a block of output pixels as rows of a: kernel
+// row, kernel column, channel.
+func (l *sized) layOut(a, x []float32, r, rows int) {
+	depth, span := l.depth(l.in), l.kernel*l.in
 	for done := 0; done < rows; {
 		img, pix := (r+done)/l.outRows, (r+done)%l.outRows
 		oy, ox := pix/l.outW, pix%l.outW
 		n := min(rows-done, l.outW-ox) // pixels of one row of the output
 		for ky := range l.kernel {
-			y := oy*l.stride - l.kernel/2 + ky
+			y := oy*l.stride - l.pad + ky
 			dst := a[done*depth+ky*span:]
 			if y < 0 || y >= l.inH {
 				for i := range n {
@@ -77,11 +85,10 @@ func (l *sized) patches(s *scratch, x []float32, r, rows int) ([]float32, int) {
 				continue
 			}
 			row := x[img*l.inLen+y*l.inW*l.in:][:l.inW*l.in]
-			windows(dst, depth, span, n, row, (ox*l.stride-l.kernel/2)*l.in, l.stride*l.in)
+			windows(dst, depth, span, n, row, (ox*l.stride-l.pad)*l.in, l.stride*l.in)
 		}
 		done += n
 	}
-	return a, depth
 }
 
 // windows copies n windows of a row, span elements each, to places ld apart. The first

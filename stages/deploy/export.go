@@ -102,7 +102,7 @@ func (c Config) quantise(ctx context.Context, task *pipeline.Task, float *deploy
 	}
 	done, right := 0, 0
 	err := deployed.Each(ctx, q, test, resolution, task.CPUs(), func(logits []float32, label int) {
-		if deployed.Class(logits) == label {
+		if nn.Class(logits) == label {
 			right++
 		}
 		done++

@@ -164,7 +164,7 @@ func inORT(t *testing.T, c Config, out Output, but int) {
 			logits := runONNX(t, p, model(t, x.file), b)
 			right := 0
 			for i, label := range b.Labels {
-				if n := len(logits) / b.N; deployed.Class(logits[i*n:(i+1)*n]) == int(label) {
+				if n := len(logits) / b.N; nn.Class(logits[i*n:(i+1)*n]) == int(label) {
 					right++
 				}
 			}

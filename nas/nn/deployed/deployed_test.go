@@ -282,7 +282,7 @@ func differ(t *testing.T, p onnxtest.Processor, r Runner, m *onnx.Model, batch [
 		for j := range want {
 			largest = max(largest, math.Abs(float64(logits[j]-want[j])))
 		}
-		if Class(want) == Class(logits) {
+		if nn.Class(want) == nn.Class(logits) {
 			alike++
 		}
 	}
@@ -303,7 +303,7 @@ func accuracy(t *testing.T, r Runner, split *data.Split) float64 {
 	t.Helper()
 	right := 0
 	err := Each(context.Background(), r, split, resolution, 2, func(logits []float32, label int) {
-		if Class(logits) == label {
+		if nn.Class(logits) == label {
 			right++
 		}
 	})

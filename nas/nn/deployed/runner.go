@@ -37,14 +37,3 @@ func Each(ctx context.Context, r Runner, split *data.Split, resolution, threads 
 	}
 	return nil
 }
-
-// Class returns the class with the largest logit, the first of equal ones.
-func Class(logits []float32) int {
-	best := 0
-	for j, v := range logits {
-		if v > logits[best] {
-			best = j
-		}
-	}
-	return best
-}
