@@ -58,6 +58,13 @@ func (f File) MarshalJSON() ([]byte, error) {
 	return json.Marshal(handle{f.Digest, f.Size, f.Tree, f.Name})
 }
 
+// DigestIn returns the digest in hexadecimal, if an object in a JSON tree is the handle
+// of a file.
+func DigestIn(object map[string]any) (digest string, ok bool) {
+	digest, ok = object["$object"].(string)
+	return digest, ok
+}
+
 type foreseen struct {
 	Foreseen json.RawMessage `json:"$foreseen"`
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"unicode/utf8"
 
+	"eyrie/artifacts"
 	"eyrie/artifacts/store"
 )
 
@@ -101,8 +102,12 @@ func diff(path string, old, new any) []Reason {
 	return []Reason{{Attr: path, Old: brief(old), New: brief(new)}}
 }
 
-// special tells an object or a sensitive value, which is shown as a whole.
-func special(m map[string]any) bool { return m["$object"] != nil || m["$sensitive"] != nil }
+// special reports whether an object is the handle of a file or a sensitive value, which
+// are shown as a whole.
+func special(m map[string]any) bool {
+	_, file := artifacts.DigestIn(m)
+	return file || m["$sensitive"] != nil
+}
 
 func both[T any](a, b any) (x, y T, ok bool) {
 	x, okX := a.(T)
@@ -119,7 +124,7 @@ func union(a, b map[string]any) map[string]any {
 // brief is a value as JSON, cut to a length that fits a line.
 func brief(v any) string {
 	if m, ok := v.(map[string]any); ok {
-		if object, ok := m["$object"].(string); ok && len(object) >= 12 {
+		if object, ok := artifacts.DigestIn(m); ok && len(object) >= 12 {
 			return "content " + object[:12]
 		}
 		if _, ok := m["$sensitive"]; ok {

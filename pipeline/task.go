@@ -1,8 +1,10 @@
 package pipeline
 
 import (
+	"context"
 	"path/filepath"
 	"runtime"
+	"sync"
 
 	"github.com/rs/zerolog"
 )
@@ -87,6 +89,34 @@ func (t *Task) CPUs() int {
 
 // GPUs returns the numbers of the GPUs that are the stage's own while it runs.
 func (t *Task) GPUs() []int { return t.env.GPUs }
+
+// Each calls f(i) for all i in [0, n), on as many threads as the stage may keep busy,
+// and reports how many of them have begun: p says what is counted. It ends early, with
+// the context's error, when that ends.
+func (t *Task) Each(ctx context.Context, n int, p Progress, f func(i int)) error {
+	next := make(chan int)
+	var group sync.WaitGroup
+	for range min(n, t.CPUs()) {
+		group.Go(func() {
+			for i := range next {
+				f(i)
+			}
+		})
+	}
+	var err error
+	for i := 0; i < n && err == nil; i++ {
+		select {
+		case next <- i:
+			p.Done, p.Total = float64(i+1), float64(n)
+			t.Report(p)
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+	close(next)
+	group.Wait()
+	return err
+}
 
 // Lineage returns the steps that the running step needs, directly or not, each
 // after those that it needs itself. It is for reports about a run: what a stage

@@ -1,7 +1,10 @@
 package pipeline
 
 import (
+	"context"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -20,4 +23,24 @@ func TestZeroTask(t *testing.T) {
 		}
 	}()
 	task.Path("x")
+}
+
+// Each calls its function once for each number, reports all of them, and ends when its
+// context does.
+func TestEach(t *testing.T) {
+	var last Progress
+	task := NewTask(Env{CPUs: 3, Progress: func(p Progress) { last = p }})
+	calls := make([]int, 20)
+	if err := task.Each(t.Context(), len(calls), Progress{Unit: "calls"}, func(i int) { calls[i]++ }); err != nil {
+		t.Fatal(err)
+	}
+	if slices.ContainsFunc(calls, func(n int) bool { return n != 1 }) || last != (Progress{Done: 20, Total: 20, Unit: "calls"}) {
+		t.Errorf("called %v times, the last report is %+v", calls, last)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var begun atomic.Int32
+	err := task.Each(ctx, 1000, Progress{}, func(int) { begun.Add(1); cancel() })
+	if err != context.Canceled || begun.Load() == 1000 {
+		t.Errorf("%v after %d calls", err, begun.Load())
+	}
 }

@@ -94,6 +94,15 @@ func Kinds(origins []Origin) []Provenance {
 	return kinds
 }
 
+// JoinKinds lists kinds in a text: "measured, published".
+func JoinKinds(kinds []Provenance) string {
+	names := make([]string, len(kinds))
+	for i, k := range kinds {
+		names[i] = string(k)
+	}
+	return strings.Join(names, ", ")
+}
+
 // String describes the origin for people: "modelled: baseline.estimate.latency".
 func (o Origin) String() string {
 	from := o.Step

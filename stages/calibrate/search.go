@@ -6,7 +6,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
-	"sync"
 
 	"eyrie/nas/raptor"
 	"eyrie/pipeline"
@@ -42,30 +41,9 @@ type calibration struct {
 	data     int   // number of values that are fitted to
 }
 
-// each calls f(i) for all i in [0, n) from several goroutines, and reports
-// progress with a note.
+// each calls f(i) for all i in [0, n) and reports the fits with a note.
 func (c *calibration) each(ctx context.Context, n int, note string, f func(i int)) error {
-	next := make(chan int)
-	var group sync.WaitGroup
-	for range c.task.CPUs() {
-		group.Go(func() {
-			for i := range next {
-				f(i)
-			}
-		})
-	}
-	var err error
-	for i := 0; i < n && err == nil; i++ {
-		select {
-		case next <- i:
-			c.task.Report(pipeline.Progress{Done: float64(i), Total: float64(n), Unit: "fits", Note: note})
-		case <-ctx.Done():
-			err = ctx.Err()
-		}
-	}
-	close(next)
-	group.Wait()
-	return err
+	return c.task.Each(ctx, n, pipeline.Progress{Unit: "fits", Note: note}, f)
 }
 
 // search fits every design and returns them in a fixed order.

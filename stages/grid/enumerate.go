@@ -2,7 +2,6 @@ package grid
 
 import (
 	"context"
-	"sync"
 
 	"eyrie/nas/raptor"
 	"eyrie/pipeline"
@@ -45,30 +44,12 @@ func (s *space) shares() (n, rows int) {
 // found can so be combined in an order that does not depend on the threads.
 func (s *space) enumerate(ctx context.Context, task *pipeline.Task, supported bool, visit func(share int, p point)) error {
 	total, depth := s.shares()
-	next := make(chan int)
-	var group sync.WaitGroup
-	for range task.CPUs() {
-		group.Go(func() {
-			for share := range next {
-				stack := make([]prefix, len(s.parts)+1)
-				if s.start(stack, share, depth, supported) {
-					s.extend(stack, depth, supported, func(p point) { visit(share, p) })
-				}
-			}
-		})
-	}
-	var err error
-	for share := 0; share < total && err == nil; share++ {
-		select {
-		case next <- share:
-			task.Report(pipeline.Progress{Done: float64(share + 1), Total: float64(total), Unit: "parts"})
-		case <-ctx.Done():
-			err = ctx.Err()
+	return task.Each(ctx, total, pipeline.Progress{Unit: "parts"}, func(share int) {
+		stack := make([]prefix, len(s.parts)+1)
+		if s.start(stack, share, depth, supported) {
+			s.extend(stack, depth, supported, func(p point) { visit(share, p) })
 		}
-	}
-	close(next)
-	group.Wait()
-	return err
+	})
 }
 
 // start chooses the first rows as the share's digits say. stack[row] holds the

@@ -217,7 +217,7 @@ func (f *figure) add(pg *page) []entry {
 	for _, l := range f.lines {
 		p.Add(l)
 		name := l.Name
-		if k := joinKinds(pipeline.Kinds(l.At.Origins)); k != "" && k != "given" && k != f.lineKinds(l) {
+		if k := pipeline.JoinKinds(pipeline.Kinds(l.At.Origins)); k != "" && k != "given" && k != f.lineKinds(l) {
 			name += " (" + k + ")"
 		}
 		entries = append(entries, entry{name, l})

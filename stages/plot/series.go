@@ -35,15 +35,7 @@ type value struct {
 	origins []pipeline.Origin
 }
 
-func (v value) kinds() string { return joinKinds(pipeline.Kinds(v.origins)) }
-
-func joinKinds(kinds []pipeline.Provenance) string {
-	var names []string
-	for _, k := range kinds {
-		names = append(names, string(k))
-	}
-	return strings.Join(names, ", ")
-}
+func (v value) kinds() string { return pipeline.JoinKinds(pipeline.Kinds(v.origins)) }
 
 // resolve finds the points of the series. What is missing or null leaves out
 // its point, but a key that no row has is a mistake.
@@ -249,7 +241,7 @@ func kindsOf(points []point, coordinate func(point) value) string {
 	for _, p := range points {
 		origins = append(origins, coordinate(p).origins...)
 	}
-	return joinKinds(pipeline.Kinds(origins))
+	return pipeline.JoinKinds(pipeline.Kinds(origins))
 }
 
 func xOf(p point) value { return p.x }

@@ -4,6 +4,8 @@ import (
 	"encoding/csv"
 	"strconv"
 	"strings"
+
+	"eyrie/pipeline"
 )
 
 // csv writes the numbers without formats, with two columns behind each that has
@@ -40,7 +42,7 @@ func (g *grid) csv() string {
 				line = append(line, low, high)
 			}
 			if telling[i] {
-				line = append(line, joinKinds(c.kinds))
+				line = append(line, pipeline.JoinKinds(c.kinds))
 			}
 		}
 		lines = append(lines, line)

@@ -18,14 +18,6 @@ func kindsIn(cells []cell) []pipeline.Provenance {
 	return pipeline.Kinds(origins)
 }
 
-func joinKinds(kinds []pipeline.Provenance) string {
-	var names []string
-	for _, k := range kinds {
-		names = append(names, string(k))
-	}
-	return strings.Join(names, ", ")
-}
-
 // letters gives each kind in the table a letter. A single kind needs none.
 func (g *grid) letters() map[pipeline.Provenance]string {
 	letters := map[pipeline.Provenance]string{}
@@ -90,7 +82,7 @@ func (g *grid) kinded(column int) bool {
 func (g *grid) provenanceColumn() {
 	g.heads = append(g.heads, head{title: "provenance"})
 	for i, row := range g.rows {
-		c := cell{text: joinKinds(kindsIn(row))}
+		c := cell{text: pipeline.JoinKinds(kindsIn(row))}
 		if c.text == "" {
 			c = cell{text: absent, missing: true}
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"eyrie/artifacts"
 	"eyrie/pipeline"
 )
 
@@ -130,7 +131,7 @@ func makeCell(v pipeline.Traced, write func(float64) string, col Column) (cell, 
 	case []any:
 		return listCell(c, x, write, col)
 	case map[string]any:
-		if digest, ok := x["$object"].(string); ok { // a file
+		if digest, ok := artifacts.DigestIn(x); ok {
 			c.text = digest[:min(12, len(digest))]
 			return c, nil
 		}
