@@ -19,7 +19,7 @@ func (s *Stage) Decode(values map[string]any) (config any, err error) {
 	return s.examine(values, nil)
 }
 
-// Check returns the mistakes that can be told of attribute values while the parts at
+// Check returns the mistakes that can be found in attribute values while the parts at
 // some paths are unknown: those that do not depend on what is unknown. perhaps names the
 // attributes that are written but may turn out to be null, as if they were not.
 func (s *Stage) Check(values map[string]any, unknown []mistake.Path, perhaps ...string) error {

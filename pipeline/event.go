@@ -11,7 +11,7 @@ import (
 // added to a version; a field never changes its meaning.
 const EventVersion = 1
 
-// EventType tells what changed.
+// EventType is what changed.
 type EventType string
 
 // The types of events, in the order in which a step can meet them.

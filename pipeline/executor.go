@@ -29,7 +29,7 @@ type Executor interface {
 // Result is how an attempt ended well.
 type Result struct {
 	Record store.Record `json:"record"`          // which is in the store
-	Found  bool         `json:"found,omitempty"` // somebody else made it while the job waited for the lock
+	Found  bool         `json:"found,omitempty"` // another process made it while the job waited for the lock
 }
 
 // InProcess returns the executor that runs stages as goroutines of this process.

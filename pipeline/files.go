@@ -59,7 +59,7 @@ func eachFile(v reflect.Value, f func(*artifacts.File) error) error {
 	return nil
 }
 
-// scalar tells that no File can be within a t, to spare looking at each number
+// scalar reports whether a t cannot contain a File, which spares a look at each number
 // of a long list.
 func scalar(t reflect.Type) bool {
 	switch t.Kind() {

@@ -18,9 +18,8 @@ import (
 // jobFormat is the version of a Job in JSON. A performer refuses any other.
 const jobFormat = 1
 
-// Job is everything that one attempt at an action takes, as a value: whoever has
-// it, a store and the stages can perform it, in this process or another one, with
-// [Perform]. The preimage of an action is not enough for that, as it leaves out
+// Job is everything that one attempt at an action takes, as a value. A process that
+// has it, a store and the stages can perform it with [Perform]. The preimage of an action is not enough for that, as it leaves out
 // what cannot change the result and holds secrets only as digests.
 //
 // A Job names no lock, checkpoint or temporary directory: the performer takes

@@ -61,7 +61,7 @@ func (x spy) Perform(ctx context.Context, job *Job, report func(Event)) (Result,
 // A job is whole in JSON, but for the secrets, and is performed as it was.
 func TestJobRoundTrip(t *testing.T) {
 	var got jobConfig
-	taker := Define("taker", 2, "", jobConfig{Text: "default", Steps: 4}, func(_ context.Context, _ *Task, c jobConfig) (numOutput, error) {
+	whole := Define("whole", 2, "", jobConfig{Text: "default", Steps: 4}, func(_ context.Context, _ *Task, c jobConfig) (numOutput, error) {
 		got = c
 		return numOutput{}, nil
 	}).WithLineage()
@@ -71,7 +71,7 @@ func TestJobRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := step("a", reader, map[string]any{"in": artifacts.Local(path)})
-	s := step("b", taker, map[string]any{"token": "", "text": "", "steps": 0.0, "log": "<here>", "any": map[string]any{"n": 1.5},
+	s := step("b", whole, map[string]any{"token": "", "text": "", "steps": 0.0, "log": "<here>", "any": map[string]any{"n": 1.5},
 		"in": artifacts.Local(path), "more": ref{"a", "copy"}})
 	attrs := s.Attrs
 	s.Attrs = func(known *Outputs) (map[string]Attr, error) {
@@ -82,7 +82,7 @@ func TestJobRoundTrip(t *testing.T) {
 	s.Timeout, s.Resources = time.Minute, map[string]float64{"gpus": 1, "memory": 1e9}
 	var wire []byte
 	var job *Job
-	x := spy{InProcess(store), []*Stage{taker, reader}, func(b []byte, j *Job) { wire, job = b, j }}
+	x := spy{InProcess(store), []*Stage{whole, reader}, func(b []byte, j *Job) { wire, job = b, j }}
 	run := execute(t, store, recipe(a, s), RunOptions{Executor: x, Resources: map[string]float64{"gpus": 2, "memory": 2e9}})
 	if run.Status != Succeeded {
 		t.Fatalf("%v %v", run.Steps[0].Err, run.Steps[1].Err)

@@ -9,7 +9,7 @@ import (
 //
 // A recipe of thousands of steps evaluates expressions that read thousands of
 // outputs, once for each step. Version is what lets it keep what it evaluated: it
-// tells in constant time whether one more of the outputs of a block is there.
+// says in constant time whether one more of the outputs of a block is there.
 type Outputs struct {
 	byStep   map[string]json.RawMessage
 	foreseen map[string]json.RawMessage

@@ -19,8 +19,8 @@ import (
 	"eyrie/artifacts/store"
 )
 
-// Perform makes one attempt at a job in this process. It holds the action's lock
-// meanwhile, looks whether somebody else has done it, runs the stage with a work
+// Perform makes one attempt at a job in this process. It takes the action's lock,
+// looks whether another process has done it meanwhile, runs the stage with a work
 // directory and a checkpoint directory of the store, imports the files that it
 // made, and writes the record last. What the stage reads is a snapshot: whatever happens
 // to the files that the recipe names, a result belongs to the content in its key. A job that was

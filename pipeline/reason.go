@@ -29,11 +29,11 @@ func (r Reason) String() string {
 	return fmt.Sprintf("%s: %s → %s", r.Attr, r.Old, r.New)
 }
 
-// NoResult is why a step runs that has never come to its end.
+// NoResult is why a step runs that has never succeeded.
 const NoResult = "no result yet"
 
-// because tells why an action that is not in the store must be run: how it
-// differs from what the step did last.
+// because returns why an action that is not in the store must be run: how it differs
+// from what the step did last.
 func because(ctx context.Context, store *store.Store, name string, a *action) []Reason {
 	last, err := store.Last(name)
 	if err != nil {

@@ -29,8 +29,8 @@ func newPool(total map[string]float64) *pool {
 }
 
 // claim returns what a step takes: at most all threads, as a step that could use
-// more than there are runs well on fewer. Of anything else the
-// machine must have what the step asks for.
+// more than there are runs well on fewer. The machine must have all that the step asks
+// for of any other resource.
 func (p *pool) claim(s *Step) (map[string]float64, error) {
 	claim := maps.Clone(s.Resources)
 	if claim["cpus"] > p.total["cpus"] {

@@ -65,7 +65,7 @@ type RunOptions struct {
 	Backoff   time.Duration      // before the first retry, doubled for each further one; 0 for 1 s
 	Grace     time.Duration      // how long a stage that is told to stop may take before it is given up; 0 for as long as it likes
 	LogLevel  zerolog.Level      // of the stages' logs
-	Observe   func(Event)        // called by one goroutine, in order; nil for nobody
+	Observe   func(Event)        // called by one goroutine, in order; may be nil
 	Executor  Executor           // what performs the steps' jobs; nil for InProcess
 }
 

@@ -34,11 +34,11 @@ var reserved = map[string]bool{
 	"for_each": true, "when": true, "depends_on": true, "retry": true, "timeout": true, "resources": true,
 }
 
-// Define makes a stage of a function. It is called with a context, which ends when the
-// stage shall stop; with a task, which is what it may use; and with its configuration.
+// Define makes a stage of a function, which is called with a context that ends when the
+// stage must stop, with a task that is all it may use, and with its configuration.
 //
-// C and O are structs whose json tags name
-// the attributes and outputs. Further tags of a field:
+// C and O are structs whose json tags name the attributes and outputs. Further tags of a
+// field:
 //
 //	doc:"…"         what it means, for runner stages
 //	unit:"s"        a quantity: a recipe may write "87ms"
@@ -50,8 +50,8 @@ var reserved = map[string]bool{
 //
 // A field must be written in the recipe unless defaults holds a value for it,
 // or it is a pointer or omitempty. A configuration that is a [mistake.Checker] is
-// asked for mistakes that these tags cannot tell, as soon as what it reads is known;
-// its report's Written tells which attributes are written.
+// asked for mistakes that these tags cannot express, as soon as what it reads is known;
+// its report's Written says which attributes are written.
 //
 // Define panics on a struct that cannot be a schema, on tags that it does not
 // know and on defaults beyond their limits: those are mistakes of the stage's author.

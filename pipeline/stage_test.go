@@ -260,7 +260,7 @@ func TestCheckOfWhatMayBeNull(t *testing.T) {
 	}
 }
 
-// Defaults beyond their limits, and tags that nobody knows, are the author's mistakes.
+// Defaults beyond their limits, and unknown tags, are the author's mistakes.
 func TestDefineRefuses(t *testing.T) {
 	type config struct {
 		N     int    `json:"n" min:"1"`

@@ -27,7 +27,7 @@ type Env struct {
 	Checkpoint string            // a directory that survives a kill; "" for none
 	CPUs       int               // how many threads the stage may keep busy; 0 for all
 	GPUs       []int             // which GPUs are its own
-	Progress   func(Progress)    // receives what is reported; nil for nobody
+	Progress   func(Progress)    // receives what is reported; may be nil
 	Log        zerolog.Logger    // the zero Logger drops what is logged
 	Lineage    func() []Ancestor // see [Task.Lineage]; nil for none
 }

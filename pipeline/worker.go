@@ -76,8 +76,8 @@ func (w *worker) event(e Event) {
 	w.send <- message{step: w.step, event: e}
 }
 
-// do brings the step's action to its end: found in the store, done by
-// somebody else in the meantime, or performed for this run.
+// do brings the step's action to its end: found in the store, done by another process
+// in the meantime, or performed for this run.
 func (w *worker) do(ctx context.Context) (*Ended, error) {
 	ended := &Ended{Planned: w.planned, Type: StepCached}
 	a := w.planned.action
@@ -143,8 +143,8 @@ func (w *worker) job(a *action, n int) (*Job, error) {
 	return j, nil
 }
 
-// reporter returns what an executor reports to: it adds what the plan knows. Of
-// several attempts, the first tells that the step has started.
+// reporter returns what an executor reports to: it adds what the plan knows. Only
+// the first of several attempts reports that the step has started.
 func (w *worker) reporter(ctx context.Context, a *action, ended *Ended) func(Event) {
 	started := false
 	return func(e Event) {

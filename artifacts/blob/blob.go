@@ -85,7 +85,7 @@ type Bucket interface {
 	// makes that necessary.
 	Put(ctx context.Context, key Key, content io.ReadSeeker) error
 	// Create is Put where nothing is there, and fails with fs.ErrExist where
-	// something is. Of many writers at once one succeeds.
+	// something is. One of many concurrent writers succeeds.
 	Create(ctx context.Context, key Key, content io.ReadSeeker) error
 	// List yields the blobs of a kind, in any order. It ends after an error.
 	// What is put or deleted meanwhile may be missing or not.

@@ -9,10 +9,10 @@ import (
 )
 
 // Lock takes the kernel's lock on the file at path, which it creates, or
-// returns nil if somebody else holds it. The lock ends with its process.
+// returns nil if it is held already. The lock ends with its process.
 //
-// Whoever releases a lock removes its file first. So a file that was locked and is
-// no longer the one at path is a lock of nothing, and the next one is tried.
+// Unlock removes the file before it releases the lock. So a file that was locked and is
+// no longer the one at path locks nothing, and Lock tries again with the new one.
 func (d *Dir) Lock(path string) (*os.File, error) {
 	for {
 		f, err := d.lockFile(path)

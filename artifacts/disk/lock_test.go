@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The file of a lock is removed when the lock is given back. Whoever opened it just
+// The file of a lock is removed when the lock is given back. A process that opened it just
 // before, and got the lock of a file that is no more, does not hold the lock.
 func TestLockOfARemovedFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")

@@ -40,8 +40,8 @@ func Read(ctx context.Context, path string, w io.Writer) (artifacts.Digest, Stam
 	return ReadOpen(ctx, f, w)
 }
 
-// ReadOpen is Read of an open file. Of a file that only got another name
-// in the meantime, it returns the stamp that it had before.
+// ReadOpen is Read for an open file. If the file only got another name in the
+// meantime, it returns the stamp from before.
 func ReadOpen(ctx context.Context, f *os.File, w io.Writer) (artifacts.Digest, Stamp, error) {
 	fi, err := f.Stat()
 	if err != nil {

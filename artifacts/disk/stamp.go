@@ -18,8 +18,8 @@ const (
 	Writable fs.FileMode = 0o666 // of any other file, less the umask
 )
 
-// FrozenTime is the modification time of every object. Whoever writes to one
-// moves it, so that an object's stamp shows every write, without a racy window.
+// FrozenTime is the modification time of every object. Writing to an object changes it,
+// so that an object's stamp shows every write, without a racy window.
 // Every file system can hold this time exactly.
 var FrozenTime = time.Unix(1_000_000_000, 0)
 

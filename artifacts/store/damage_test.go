@@ -12,7 +12,7 @@ import (
 )
 
 // damages calls f with b cut at every byte, with every bit flipped, one at a
-// time, and with something behind it; with a stride, at every so many bytes.
+// time, and with something behind it; with a stride, at every stride-th byte.
 func damages(b []byte, stride int, f func(bad []byte)) {
 	for i := 0; i < len(b); i += stride {
 		f(b[:i:i])
@@ -123,7 +123,7 @@ func TestRecordOfAnotherAction(t *testing.T) {
 }
 
 // However an object, a manifest or a tree's file is damaged, the record is a
-// miss, whose record still tells what was done; nobody reads the wrong content;
+// miss, whose record still says what was done; the wrong content is never read;
 // and when the step is done again all is well, without any repair.
 func TestDamagedObjects(t *testing.T) {
 	t.Parallel()

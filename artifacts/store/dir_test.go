@@ -230,7 +230,7 @@ func TestImportOfAChangingFile(t *testing.T) {
 	}
 }
 
-// An object that somebody writes to is damaged, whatever has been read of it.
+// An object that is written to is damaged, whatever has been read of it.
 func TestObjectWrittenTo(t *testing.T) {
 	d := openDir(t, filepath.Join(t.TempDir(), "store"))
 	defer d.Close()
@@ -333,7 +333,7 @@ func TestExecutableBitIsTheTrees(t *testing.T) {
 	}
 }
 
-// A journal holds every line that was written, also if nobody closes it.
+// A journal holds every line that was written, also if it is never closed.
 func TestJournalIsAppended(t *testing.T) {
 	d := openDir(t, filepath.Join(t.TempDir(), "store"))
 	defer d.Close()

@@ -17,9 +17,9 @@ import (
 
 // Hash returns the handle of the file or directory tree at path, with its
 // Path, without storing it. A stat cache spares hashing what has not changed.
-// Symbolic links are followed: the digest is of what a reader of path reads. Of a
-// file, its content counts; of a tree, also its names, its empty directories and
-// which files its owner may execute, but not a store that is in it.
+// Symbolic links are followed, so that the digest names what a reader of path reads.
+// A file's digest depends on its content alone. A tree's depends also on the names, the
+// empty directories and which files the owner may execute; a store in the tree is left out.
 func (s *Store) Hash(ctx context.Context, path string) (artifacts.File, error) {
 	f, _, err := tree.Scan(ctx, path, disk.IsStore, s.digestFile)
 	f.Path = path

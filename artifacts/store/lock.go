@@ -112,7 +112,7 @@ func (s *Store) lockFile(ctx context.Context, path string, waiting func(string))
 		}
 		if f != nil {
 			if err := f.Truncate(0); err == nil {
-				_, _ = f.WriteString(me()) // for who waits; without it they know less
+				_, _ = f.WriteString(me()) // for waiting processes; without it they know less
 			}
 			return f, nil
 		}

@@ -146,7 +146,7 @@ func checkCommitted(t *testing.T, d *Store, i int, must bool) {
 
 // checkSound fails the test if anything is half done in a store that no process
 // uses: an object that is not its digest's, a checkpoint that is partly
-// removed, a lock that nobody can take, a directory of a dead process.
+// removed, a lock that cannot be taken, a directory of a dead process.
 func checkSound(t *testing.T, root string) {
 	t.Helper()
 	d := openDir(t, root)

@@ -178,7 +178,7 @@ func holdChild(args []string) error {
 	}
 }
 
-// Whoever waits for another process is told which, and need not wait longer than
+// A process that waits for another one learns which, and need not wait longer than
 // that process lives. Its directories in tmp go with it, and not before.
 func TestLockDiesWithItsProcess(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "store")

@@ -80,7 +80,7 @@ func TestMachinesShare(t *testing.T) {
 	}
 }
 
-// An object that is damaged in the bucket is read by nobody. From then on the
+// An object that is damaged in the bucket is never read. From then on the
 // record is a miss, and when the step is done again all is well.
 func TestDamagedInTheBucket(t *testing.T) {
 	for what, bad := range map[string]string{"changed": "FILE", "cut": "fil", "longer": "file.", "empty": ""} {

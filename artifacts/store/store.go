@@ -3,8 +3,8 @@
 //
 // A [Store] stands on a [blob.Bucket], which keeps bytes by key, and on a
 // directory of this machine's. What is read from either is verified by its digest,
-// so a wrong result is never found, whoever wrote it: what is damaged counts as
-// missing.
+// so a wrong result is never found, whichever program wrote it: what is damaged counts
+// as missing.
 package store
 
 import (

@@ -163,8 +163,8 @@ func (r Rounding) Round(v float64) int {
 // 90 % of it, as MobileNetV2's and Once-for-All's code does.
 func MakeDivisible(v float64) int { return Rounding{}.Round(v) }
 
-// Middle returns the middle width of a bottleneck with so many input channels
-// and expansion t: a multiple of 8 as in Once-for-All; exactly in for t = 1.
+// Middle returns the middle width of a bottleneck with in input channels and
+// expansion t: a multiple of 8 as in Once-for-All; exactly in for t = 1.
 func Middle(in, t int) int {
 	if t == 1 {
 		return in

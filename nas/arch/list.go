@@ -59,7 +59,7 @@ func newList(input Shape, layers []LayerSpec) (Network, error) {
 	return n, nil
 }
 
-// layer fills in what is not written. Of the result only the channels are set.
+// layer fills in what is not written. It sets only the channels of the result.
 func (s *LayerSpec) layer(n *Network, i int, index map[string]int) (l Layer, err error) {
 	l = Layer{Name: s.Name, Block: s.Block, Op: s.Op, Kernel: s.Kernel, Stride: max(1, s.Stride), Inputs: []int{i - 1}}
 	if l.Block == "" {

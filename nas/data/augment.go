@@ -25,7 +25,7 @@ type variation struct {
 }
 
 // draw draws a variation of the image.
-func (a Augment) draw(img pixels, d dice) variation {
+func (a Augment) draw(img pixels, d rng) variation {
 	v := variation{box: centre(img, 1), jitter: jitter{1, 1, 1}}
 	if a.Crop > 0 {
 		v.box = randomCrop(img, a.Crop, &d)
@@ -47,7 +47,7 @@ func (a Augment) draw(img pixels, d dice) variation {
 
 // randomCrop draws a box of at least the fraction least of the image's area
 // (Szegedy et al., arXiv 1409.4842). A box that does not fit is cut to fit.
-func randomCrop(img pixels, least float64, d *dice) box {
+func randomCrop(img pixels, least float64, d *rng) box {
 	area := float64(img.width*img.height) * (least + float64((1-least)*d.uniform()))
 	aspect := math.Sqrt(0.75 + float64((4.0/3-0.75)*d.uniform()))
 	side := math.Sqrt(area)
@@ -90,20 +90,20 @@ func (j jitter) apply(x []float32, channels int) {
 
 func clamp(v float32) float32 { return min(255, max(0, v)) }
 
-// dice are the random numbers of one image in one epoch.
-type dice struct{ pcg rand.PCG }
+// rng draws the random numbers of one image in one epoch.
+type rng struct{ pcg rand.PCG }
 
-func newDice(seed uint64, epoch, index int) dice {
-	var d dice
+func newRNG(seed uint64, epoch, index int) rng {
+	var d rng
 	d.pcg.Seed(mix(seed^mix(uint64(epoch))), mix(uint64(index)))
 	return d
 }
 
 // uniform returns a number in [0, 1).
-func (d *dice) uniform() float64 { return float64(d.pcg.Uint64()>>11) / (1 << 53) }
+func (d *rng) uniform() float64 { return float64(d.pcg.Uint64()>>11) / (1 << 53) }
 
 // between returns a whole number between lo·n and hi·n, uniformly.
-func (d *dice) between(lo, hi float64, n int) int {
+func (d *rng) between(lo, hi float64, n int) int {
 	a, b := int(math.Ceil(lo*float64(n))), int(math.Floor(hi*float64(n)))
 	return a + int(d.uniform()*float64(b-a+1))
 }

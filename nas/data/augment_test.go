@@ -14,7 +14,7 @@ import (
 func TestRandomCrop(t *testing.T) {
 	img := pixels{height: 60, width: 90, channels: 1}
 	for i := range 5000 {
-		d := newDice(1, 0, i)
+		d := newRNG(1, 0, i)
 		b := randomCrop(img, 0.3, &d)
 		if b.x < 0 || b.y < 0 || b.x+b.w > img.width || b.y+b.h > img.height || b.w < 1 || b.h < 1 {
 			t.Fatalf("crop %+v leaves the image", b)
@@ -34,7 +34,7 @@ func TestDraw(t *testing.T) {
 	const n = 10000
 	flips, shifts := 0, map[int]int{}
 	for i := range n {
-		v := a.draw(img, newDice(7, 3, i))
+		v := a.draw(img, newRNG(7, 3, i))
 		if v.flip {
 			flips++
 		}

@@ -1,7 +1,7 @@
 package data
 
 // Holdout takes n images away from the others: the same ones for the same
-// set, whoever asks, so that a search can be judged on images that training
+// set in every process, so that a search can be judged on images that training
 // did not see. It panics unless 0 ≤ n ≤ s.Len().
 func (s *Split) Holdout(n int) (rest, held *Split) {
 	order := Order(s.Len(), holdoutSeed, 0)

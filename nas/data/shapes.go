@@ -108,7 +108,7 @@ func (g Shapes) Split(first, n int) *Split {
 
 // scene draws the random parts of an image.
 func (g Shapes) scene(i, label int) scene {
-	d := newDice(g.Seed, 0, i)
+	d := newRNG(g.Seed, 0, i)
 	colour, size, kind := label%2, label/2%2, label/4
 	s := scene{kind: kind, noiseStrength: int(g.Noise * 255)}
 	s.radius = d.in(unit*14/100, unit*19/100)
@@ -139,13 +139,13 @@ func (g Shapes) scene(i, label int) scene {
 }
 
 // in returns a whole number from lo to hi, both inclusive.
-func (d *dice) in(lo, hi int) int {
+func (d *rng) in(lo, hi int) int {
 	h, _ := bits.Mul64(d.pcg.Uint64(), uint64(hi-lo+1))
 	return lo + int(h)
 }
 
 // turn returns a random direction: (cos, sin) of an angle, scaled.
-func (d *dice) turn() point {
+func (d *rng) turn() point {
 	for {
 		x, y := d.in(-direction, direction), d.in(-direction, direction)
 		if q := x*x + y*y; q > direction*direction/4 && q <= direction*direction {
@@ -156,7 +156,7 @@ func (d *dice) turn() point {
 }
 
 // tint returns a warm (0: red to yellow) or cool (1: green-blue to violet) colour.
-func (d *dice) tint(colour int) [3]int {
+func (d *rng) tint(colour int) [3]int {
 	strong, weak, between := d.in(170, 255), d.in(0, 70), d.in(0, 190)
 	if colour == 0 {
 		return [3]int{strong, min(strong, between), weak}

@@ -169,7 +169,7 @@ func (s *Split) image(i int, v View, sc *scratch, out []float32) error {
 	if err != nil {
 		return fmt.Errorf("image %d (%s): %w", i, s.source.name(rec), err)
 	}
-	view := v.Augment.draw(img, newDice(v.Seed, v.Epoch, i))
+	view := v.Augment.draw(img, newRNG(v.Seed, v.Epoch, i))
 	if v.Augment.IsZero() {
 		view.box = centre(img, v.Crop)
 	}

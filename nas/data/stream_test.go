@@ -183,7 +183,7 @@ func TestBatchAllocs(t *testing.T) {
 	}
 }
 
-// Whoever holds images out gets the same ones, and no image is on both sides.
+// Every holdout of a set takes the same images, and no image is on both sides.
 func TestHoldout(t *testing.T) {
 	g := Shapes{Seed: 1, Size: 8}
 	s := g.Split(0, 50)

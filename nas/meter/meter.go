@@ -68,7 +68,7 @@ func (e *OptionError) Unwrap() error { return e.Err }
 
 // CheckHoldout reports to a configuration's report a holdout that does not suit the
 // attributes supernet, if that is not trained yet, and dataset: all that [New] refuses
-// and can be told before. What is nil is not checked.
+// and can be known before. What is nil is not checked.
 func CheckHoldout(r *mistake.Report, supernet *artifacts.File, set *data.Set, holdout int) {
 	if !r.Knows("holdout") {
 		return

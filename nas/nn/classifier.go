@@ -52,7 +52,7 @@ func newClassifier(l *linear, grads arena) *classifier {
 	return c
 }
 
-// bind sets the extents: n images whose maps have so many pixels.
+// bind sets the extents: n images whose maps have rows pixels each.
 func (c *classifier) bind(n, rows int, src view) {
 	c.n, c.rows, c.src = n, rows, src
 	c.pooled = grow(c.pooled, n*c.features)

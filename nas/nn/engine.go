@@ -44,8 +44,8 @@ type task interface {
 	run(part int, s *scratch)
 }
 
-// NewEngine returns an Engine of so many threads (0 for GOMAXPROCS) and the
-// arithmetic, which must be one of this machine. Close it after use.
+// NewEngine returns an Engine with the given number of threads (0 for GOMAXPROCS) and
+// the arithmetic, which must be one of this machine's. Close it after use.
 func NewEngine(threads int, arithmetic Arithmetic) (*Engine, error) {
 	k, err := pick(string(arithmetic))
 	if err != nil {

@@ -39,9 +39,8 @@ type cacheKey struct {
 // cacheBytes bounds how many decoded images an Evaluator keeps.
 const cacheBytes = 512 << 20
 
-// NewEvaluator returns an evaluator that takes the statistics from the images
-// of calibration, in batches of so many, and measures on the images of images.
-// The weights must not change while it runs.
+// NewEvaluator returns an evaluator that takes the statistics from the calibration
+// images, batch at a time, and measures on images. The weights must not change while it runs.
 func NewEvaluator(e *Engine, s *Supernet, calibration, images *data.Split, batch int) *Evaluator {
 	return &Evaluator{runner: newRunner(e, s, nil), calibration: calibration, images: images, batch: batch, cached: map[cacheKey][]*data.Batch{}}
 }

@@ -41,7 +41,7 @@ type right struct {
 	panel int // distance between panels
 }
 
-// packed returns a packed matrix of so many rows as a right operand. Its first
+// packed returns a packed matrix of the given number of rows as a right operand. Its first
 // rows and first columns are the operand of a slice.
 func packed(b []float32, rows int) right { return right{b, panelCols, panelCols * rows} }
 

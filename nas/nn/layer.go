@@ -6,9 +6,8 @@ import (
 	"eyrie/nas/arch"
 )
 
-// layer runs a unit. It keeps its output as the convolution left it: whoever
-// reads it normalises and clamps on the fly (see view), which saves two passes
-// over memory in each direction.
+// layer runs a unit. It keeps its output as the convolution left it: readers normalise
+// and clamp on the fly (see view), which saves two passes over memory in each direction.
 type layer struct {
 	sized
 	statistics

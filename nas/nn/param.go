@@ -82,7 +82,7 @@ func (p *param) identity() {
 	}
 }
 
-// heStd is the deviation of He initialisation for so many outputs per input.
+// heStd is the standard deviation of He initialisation; fanOut counts outputs per input.
 func heStd(fanOut int) float64 { return math.Sqrt(2 / float64(fanOut)) }
 
 // SGD is stochastic gradient descent with momentum.

@@ -17,7 +17,7 @@ var plain = kernels{
 	sgd:         plainSGD,
 }
 
-// clamp6 is ReLU6. Of what is not a number it is not a number.
+// clamp6 is ReLU6; NaN stays NaN.
 func clamp6(v float32) float32 {
 	if v < 0 {
 		return 0

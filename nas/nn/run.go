@@ -90,9 +90,9 @@ func (r *runner) forward(shared int) {
 	r.run(chunks(r.head.n), (*classifierForward)(r.out))
 }
 
-// features runs the bound subnet up to its head. Of its parts (the stem, then each
-// block) it does not run the first ones that it shares with the subnet which ran
-// before it on the same batch, with the same weights: their maps are still there.
+// features runs the bound subnet up to its head. It skips the first parts (the stem,
+// then each block) that the subnet shares with the one before it, which ran on the same
+// batch with the same weights: their maps are still there.
 func (r *runner) features(shared int) {
 	r.pack()
 	if shared == 0 {

@@ -16,7 +16,7 @@ import (
 // SetState and SortChannels) must run alone.
 type Supernet struct {
 	// HeldOut is how many training images, taken as [data.Split.Holdout]
-	// takes them, it was not trained on. Whoever trains it sets it.
+	// takes them, it was not trained on. The code that trains it sets it.
 	HeldOut int
 
 	space arch.Space

@@ -134,7 +134,7 @@ func KendallError(a, b []float64) float64 {
 // those not tied in either series.
 type concord struct{ agree, untiedA, untiedB float64 }
 
-// concordOf counts the one pair whose values differ by so much.
+// concordOf counts one pair, whose values differ by da and db.
 func concordOf(da, db float64) concord {
 	da, db = sign(da), sign(db)
 	return concord{da * db, da * da, db * db}

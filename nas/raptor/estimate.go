@@ -62,7 +62,7 @@ func (p *Platform) npu(l *arch.Layer) float64 {
 	return float64(macs) / p.rate(l.Op)
 }
 
-// cycles returns how long a layer of so many tiles takes: one thing after the
+// cycles returns how long a layer that is cut into tiles takes: one thing after the
 // other, or with transfers of equal tiles overlapping the computing.
 func (p *Platform) cycles(npu, sys float64, tiles int) float64 {
 	if !p.DoubleBuffer || tiles < 2 {

@@ -6,8 +6,8 @@ import (
 	"eyrie/nas/arch"
 )
 
-// Place is where a map is that somebody still needs: in the local memory, in the
-// memory behind it, or in both.
+// Place is where a map is that is still needed: in the local memory, in the memory
+// behind it, or in both.
 type Place uint8
 
 // The places of a map.

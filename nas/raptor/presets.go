@@ -20,7 +20,7 @@ type preset struct {
 	Doc    string                     `json:"doc"`
 	Base   string                     `json:"base"` // the preset that it varies
 	Values map[string]json.RawMessage `json:"values"`
-	Source map[string]string          `json:"source"` // per value, for who reads the file: where it stands, or "assumed"
+	Source map[string]string          `json:"source"` // per value, for readers of the file: where it was found, or "assumed"
 }
 
 var presets = sync.OnceValue(func() map[string]preset {

@@ -116,8 +116,8 @@ func (s *tiler) stored() int {
 	return 0
 }
 
-// try takes the schedule if it fits, its weights occupying so many bytes, and
-// is cheaper than the best so far.
+// try takes the schedule if it fits, with weights bytes of weights, and is cheaper than
+// the best so far.
 func (s *tiler) try(c Schedule, weights int) {
 	if s.weights > 0 {
 		if weights > s.weights || c.Memory-weights > s.memory {
@@ -160,8 +160,8 @@ func (s *tiler) resident() int {
 	return b
 }
 
-// channels returns the largest channel tile of which the fixed bytes and, per
-// channel, so many bytes of maps and of weights fit; 0 if none does.
+// channels returns the largest channel tile that fits, 0 if none does: it takes fixed
+// bytes and, for each channel, maps and weights bytes.
 func (s *tiler) channels(fixed, maps, weights int) int {
 	n := s.co
 	if s.weights == 0 {

@@ -9,7 +9,7 @@ type regularized[G comparable] struct {
 // Regularized returns regularized evolution (Real et al., AAAI 2019,
 // algorithm 1): the best of a random sample of the population (Options.Parents
 // is the sample's share) has one mutated child, and the oldest dies. As
-// nobody lives long, a genome has to prove itself again through its
+// no genome lives long, it has to prove itself again through its
 // descendants, which forgives noisy scores. It has no crossover.
 func Regularized[G comparable](space Space[G], o Options) Strategy[G] {
 	return &regularized[G]{Options: o, proposer: newProposer(space, o)}

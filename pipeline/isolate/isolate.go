@@ -164,8 +164,8 @@ func (c *child) wait(ctx context.Context, grace time.Duration) (killed error) {
 	return killed
 }
 
-// watch ends the process when ctx is cancelled or its time is over: it tells it to
-// stop, waits for as long as grace, and kills it. The stage keeps its timeout
+// watch ends the process when ctx is cancelled or its time is over: it asks it to stop,
+// waits for as long as grace, and kills it. The stage keeps its timeout
 // itself, so that it has as long to stop as after a signal.
 func (c *child) watch(ctx context.Context, grace time.Duration, ended <-chan struct{}) error {
 	started, over := c.started.opened, (<-chan time.Time)(nil)
@@ -204,7 +204,7 @@ func (c *child) stop(ctx context.Context, grace time.Duration, ended <-chan stru
 		return nil
 	case <-time.After(grace):
 		c.kill()
-		return fmt.Errorf("told to stop, it did not within %v, and was killed", grace)
+		return fmt.Errorf("did not stop within %v after it was told to, and was killed", grace)
 	}
 }
 
@@ -248,7 +248,7 @@ func (c *child) mute() {
 	c.report = nil
 }
 
-// outcome tells how the attempt ended.
+// outcome returns how the attempt ended.
 func (x *Executor) outcome(ctx context.Context, c *child, killed error) (pipeline.Result, error) {
 	switch {
 	case c.last.Result != nil:

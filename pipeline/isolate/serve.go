@@ -16,14 +16,14 @@ import (
 )
 
 // Serve is the child's side: it performs the job on standard input with the store
-// and one of the stages, and tells on descriptor 3 how that went. Its error says
-// that it could not even tell.
+// and one of the stages, and reports on descriptor 3 how that went. It returns an error
+// if it could not report.
 func Serve(ctx context.Context, s *store.Store, stages []*pipeline.Stage) error {
 	syscall.CloseOnExec(events) // processes that the stage starts must not keep the runner waiting
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM)
 	defer stop()
-	told := &teller{to: json.NewEncoder(os.NewFile(events, "events"))}
-	told.to.SetEscapeHTML(false)
+	to := &sender{json: json.NewEncoder(os.NewFile(events, "events"))}
+	to.json.SetEscapeHTML(false)
 	job, err := receive(os.Stdin)
 	if err != nil {
 		return err
@@ -32,16 +32,16 @@ func Serve(ctx context.Context, s *store.Store, stages []*pipeline.Stage) error 
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		die() // the runner is gone
 	}()
-	job.Returned = func() { told.tell(message{Returned: true}) }
+	job.Returned = func() { to.send(message{Returned: true}) }
 	last := message{}
-	result, err := perform(ctx, s, stages, job, func(e pipeline.Event) { told.tell(message{Event: &e}) })
+	result, err := perform(ctx, s, stages, job, func(e pipeline.Event) { to.send(message{Event: &e}) })
 	if err != nil {
 		last.Failure = pipeline.NewFailure(err)
 	} else {
 		last.Result = &result
 	}
-	told.tell(last)
-	return told.err
+	to.send(last)
+	return to.err
 }
 
 // events is the descriptor that messages are written to.
@@ -73,18 +73,18 @@ func perform(ctx context.Context, s *store.Store, stages []*pipeline.Stage, job 
 	return pipeline.Perform(ctx, s, job, report)
 }
 
-// teller writes messages until its first error.
-type teller struct {
-	mu  sync.Mutex
-	to  *json.Encoder
-	err error
+// sender writes messages until its first error.
+type sender struct {
+	mu   sync.Mutex
+	json *json.Encoder
+	err  error
 }
 
-func (t *teller) tell(m message) {
+func (t *sender) send(m message) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.err == nil {
-		t.err = t.to.Encode(m)
+		t.err = t.json.Encode(m)
 	}
 }
 

@@ -1,5 +1,5 @@
-// Package mistake says what is wrong with a value that somebody wrote: where in
-// the value, what, and what to write instead. It is what vocabulary, stages and
+// Package mistake says what is wrong with a value in a recipe: where in the value,
+// what, and what to write instead. It is what vocabulary, stages and
 // languages of recipes have in common: a type checks itself with a [Report], and
 // a language shows each [Mistake] where the value at its path is written.
 package mistake

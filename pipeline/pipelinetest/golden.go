@@ -26,11 +26,11 @@ var update = flag.Bool("update", false, "write the golden results of a version t
 // fixed inputs, each under a name.
 //
 // NAME.json holds an output. The texts among its files stand beside it as
-// NAME-FILE, and of what cannot be read the JSON has the digest and the size.
+// NAME-FILE; for files that are not text the JSON has the digest and the size.
 //
 // What a version gives never changes, as stores hold results under it. So
 // -update writes the results of a new version, and those of a new name, but
-// overwrites none. A version that nobody has yet, as it was never committed, is
+// overwrites none. A version that was never committed, so that no store has it, is
 // made anew by removing its directory first. (goldens_test.go at the root of
 // the repository looks at what was committed.)
 func Golden(t *testing.T, stage *pipeline.Stage, results map[string]any) {
@@ -143,7 +143,7 @@ func newest(dir string) (path string) {
 	return path
 }
 
-// readDir reads the files in dir; of none there are none.
+// readDir reads the files in dir, which need not exist.
 func readDir(dir string) (map[string][]byte, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

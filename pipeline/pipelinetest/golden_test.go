@@ -67,7 +67,7 @@ func TestRender(t *testing.T) {
 	}
 }
 
-// Of a tree the names, sizes and digests of its files are kept.
+// A tree is kept as the names, sizes and digests of its files.
 func TestRenderTree(t *testing.T) {
 	tree := artifacts.File{Path: filepath.Dir(local(t, "t.csv", "x,y\n").Path), Tree: true}
 	files := map[string][]byte{}

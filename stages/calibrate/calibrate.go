@@ -122,7 +122,7 @@ func (c *Config) Check(r *mistake.Report) {
 	}
 }
 
-// Foresee tells what of the platform is not fitted.
+// Foresee returns the values of the platform that are not fitted.
 func (c Config) Foresee(knows func(paths ...string) bool) pipeline.Partial {
 	platform := pipeline.Partial{}
 	if knows("platform") {

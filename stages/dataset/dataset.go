@@ -165,8 +165,8 @@ func (c Config) checkFiles(r *mistake.Report) {
 	}
 }
 
-// Foresee tells how many channels and, where that follows, which classes, size and number
-// of images a set has.
+// Foresee returns the number of channels of the set and, where they follow from the
+// attributes, its classes, size and number of images.
 func (c Config) Foresee(knows func(paths ...string) bool) pipeline.Partial {
 	if !knows("source") {
 		return nil

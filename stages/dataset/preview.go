@@ -12,12 +12,11 @@ import (
 	"eyrie/pipeline"
 )
 
-// The preview: at most so many classes, each with so many images of so many
-// pixels.
+// The size of the preview.
 const (
-	previewRows = 32
-	previewCols = 10
-	previewSide = 64
+	previewRows = 32 // classes at most
+	previewCols = 10 // images of each at most
+	previewSide = 64 // pixels
 )
 
 // drawPreview draws the first training images of each class, as the loader

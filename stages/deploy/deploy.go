@@ -1,5 +1,5 @@
 // Package deploy is the stage that says what a network costs on a platform, and
-// why: the last step before somebody builds it.
+// why: the last step before it is built.
 package deploy
 
 import (
@@ -167,8 +167,8 @@ func (c Config) intervals(net arch.Network, r *Row) error {
 
 func extent(v []float64) []float64 { return []float64{slices.Min(v), slices.Max(v)} }
 
-// ratio is a/b, and 0 where b is: of what takes no time, such as a pool where only
-// MACs and transfers cost.
+// ratio is a/b, and 0 where b is 0, as for a pool, which takes no time where only MACs
+// and transfers cost.
 func ratio(a, b float64) float64 {
 	if b == 0 {
 		return 0

@@ -124,7 +124,7 @@ func (Cost) Choices() []string {
 	return []string{string(Latency), string(Energy), string(Memory), string(Params)}
 }
 
-// of returns this one of the costs.
+// of returns the cost that c names.
 func (c Cost) of(all costs) float64 {
 	switch c {
 	case Latency:
@@ -176,7 +176,7 @@ type Candidate struct {
 	Subnet     arch.Subnet `json:"subnet" doc:"its resolution and blocks"`
 }
 
-// Optimum is the yardstick of a search.
+// Optimum is the best subnet of all, with which a search is compared.
 type Optimum struct {
 	MACs      int64       `json:"macs" provenance:"modelled" doc:"of the best subnet of all"`
 	Predicted *float64    `json:"predicted" provenance:"predicted" doc:"its accuracy by the predictor; null without one"`
@@ -200,7 +200,7 @@ type Progress struct {
 func (c Config) Check(r *mistake.Report) {
 	c.Platform.Check(r.At("platform"))
 	if r.Knows("parents") && c.Parents <= 0 {
-		r.At("parents").Badf("must be greater than 0: no candidate would breed")
+		r.At("parents").Badf("must be greater than 0, or there are no parents")
 	}
 	if r.Knows("against") {
 		c.checkAgainst(r)
@@ -297,7 +297,7 @@ func (c Config) narrow(space arch.Space) (arch.Space, error) {
 }
 
 func run(ctx context.Context, task *pipeline.Task, c Config) (Output, error) {
-	s, err := newHunt(task, c)
+	s, err := newEvolution(task, c)
 	if err != nil {
 		return Output{}, err
 	}

@@ -61,7 +61,7 @@ func infeasible(c Config, space arch.Space) error {
 
 // newFloor finds the floor of a space, unless it cannot be priced.
 func newFloor(c Config, space arch.Space) (f floor, ok bool) {
-	s := &hunt{Config: c}
+	s := &evolution{Config: c}
 	var err error
 	if s.codec, err = newCodec(space); err != nil {
 		return f, false
@@ -72,7 +72,7 @@ func newFloor(c Config, space arch.Space) (f floor, ok bool) {
 	return s.floor(), true
 }
 
-func (s *hunt) floor() (f floor) {
+func (s *evolution) floor() (f floor) {
 	m := s.model
 	if _, ok := m.choices(0, macs().adds).graph.Cheapest(); !ok {
 		f.nothing = s.nothingRuns()
@@ -90,7 +90,7 @@ func (s *hunt) floor() (f floor) {
 
 // feasible says at once where no subnet can meet a limit, with the least that
 // there is. Limits that only together cannot be met show in the search.
-func (s *hunt) feasible() error { return s.above(s.floor()) }
+func (s *evolution) feasible() error { return s.above(s.floor()) }
 
 // above returns which limit is below the floor, or nil.
 func (c Config) above(f floor) error {
@@ -130,7 +130,7 @@ func enough(v float64) string {
 }
 
 // nothingRuns explains why not even the smallest subnet runs on the platform.
-func (s *hunt) nothingRuns() error {
+func (s *evolution) nothingRuns() error {
 	e, err := s.Platform.Estimate(s.codec.space.Network(s.codec.space.Smallest()))
 	if err == nil {
 		err = fmt.Errorf("%s: more weights than the %d bytes that it supports in a layer", strings.Join(e.Unsupported, ", "), s.Platform.WeightLimit)

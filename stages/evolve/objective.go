@@ -34,7 +34,7 @@ func macs() objective {
 }
 
 // accuracy is what is measured on images held out of training.
-func (s *hunt) accuracy() objective {
+func (s *evolution) accuracy() objective {
 	return objective{
 		score: func(ctx context.Context, g genome, _ costs) (float64, error) {
 			return s.meter.HeldOut(ctx, s.codec.decode(g))
@@ -45,7 +45,7 @@ func (s *hunt) accuracy() objective {
 }
 
 // predicted is what a predictor estimates. A linear one's estimate adds up.
-func (s *hunt) predicted() objective {
+func (s *evolution) predicted() objective {
 	p := s.predictor
 	o := objective{
 		score: func(_ context.Context, g genome, _ costs) (float64, error) {

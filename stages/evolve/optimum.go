@@ -34,8 +34,8 @@ type state struct {
 	place        raptor.Place
 }
 
-// choices returns the graph of all subnets that occupy no more than so many
-// bytes of local memory; 0 for no limit. A choice's value is what adds says.
+// choices returns the graph of all subnets that occupy at most memory bytes of local
+// memory; 0 for no limit. A choice's value is what adds returns.
 func (m *model) choices(memory int, adds func(step, raptor.Edge) float64) *choices {
 	c := &choices{model: m, adds: adds}
 	c.node()

@@ -11,7 +11,7 @@ import (
 )
 
 // output collects what the search found, and measures the best of it.
-func (s *hunt) output(ctx context.Context) (Output, error) {
+func (s *evolution) output(ctx context.Context) (Output, error) {
 	if len(s.within) == 0 {
 		return Output{}, s.nothing()
 	}
@@ -62,7 +62,7 @@ func (s *hunt) output(ctx context.Context) (Output, error) {
 
 // measureAll measures candidates together, so that the meter knows them: all is one of
 // its HeldOutAll and TestAll.
-func (s *hunt) measureAll(ctx context.Context, list []found, note string, all func(context.Context, []arch.Subnet, func(float64)) error) error {
+func (s *evolution) measureAll(ctx context.Context, list []found, note string, all func(context.Context, []arch.Subnet, func(float64)) error) error {
 	subnets := make([]arch.Subnet, len(list))
 	for i, f := range list {
 		subnets[i] = s.codec.decode(f.genome)
@@ -76,7 +76,7 @@ func (s *hunt) measureAll(ctx context.Context, list []found, note string, all fu
 
 // playOff measures the candidates predicted best, on the images held out of
 // training, and returns the best of them.
-func (s *hunt) playOff(ctx context.Context) (best found, err error) {
+func (s *evolution) playOff(ctx context.Context) (best found, err error) {
 	finalists := slices.Clone(s.within)
 	slices.SortStableFunc(finalists, s.compare)
 	finalists = finalists[:min(s.Measure, len(finalists))]
@@ -98,15 +98,15 @@ func (s *hunt) playOff(ctx context.Context) (best found, err error) {
 
 // compare orders candidates by their objective; of equal ones the fastest is
 // first.
-func (s *hunt) compare(a, b found) int {
+func (s *evolution) compare(a, b found) int {
 	return cmp.Or(cmp.Compare(b.score[0], a.score[0]), cmp.Compare(a.costs.Latency, b.costs.Latency))
 }
 
-func (s *hunt) best(of []found) found { return slices.MinFunc(of, s.compare) }
+func (s *evolution) best(of []found) found { return slices.MinFunc(of, s.compare) }
 
 // front returns the candidates that no other beats in all scores, by latency;
 // of candidates with equal scores the first.
-func (s *hunt) front() []found {
+func (s *evolution) front() []found {
 	scores := make([][]float64, len(s.within))
 	for i, f := range s.within {
 		scores[i] = f.score
@@ -142,13 +142,13 @@ func contains(list []found, f found) bool {
 }
 
 // nothing explains that no candidate was within the limits.
-func (s *hunt) nothing() error {
+func (s *evolution) nothing() error {
 	c := s.model.price(s.nearest.Genome)
 	return pipeline.Badf("limit", "none of %d candidates is within %v; the nearest takes %.4g ms, %.4g µJ, %d bytes, %d params and %d MACs: search longer, or allow more",
 		s.evaluated, s.Limit, 1e3*c.Latency, 1e6*c.Energy, c.PeakMemory, c.Params, c.MACs)
 }
 
-func (s *hunt) candidate(f found) Candidate {
+func (s *evolution) candidate(f found) Candidate {
 	c := f.costs
 	out := Candidate{
 		Name: s.Name, Latency: c.Latency, Energy: c.Energy, Mu: c.Mu, MACs: c.MACs, Params: c.Params, Memory: c.PeakMemory,

@@ -10,7 +10,7 @@ import (
 )
 
 // run asks the strategy and tells it until it has no more questions.
-func (s *hunt) run(ctx context.Context) error {
+func (s *evolution) run(ctx context.Context) error {
 	strategy := s.strategy()
 	return search.Run(ctx, strategy, func(genomes []genome) ([]search.Trial[genome], error) {
 		trials := make([]search.Trial[genome], len(genomes))
@@ -29,7 +29,7 @@ func (s *hunt) run(ctx context.Context) error {
 }
 
 // strategy returns a new strategy as configured.
-func (s *hunt) strategy() search.Strategy[genome] {
+func (s *evolution) strategy() search.Strategy[genome] {
 	c := s.Config
 	space := search.Space[genome]{
 		Sample: s.codec.sample,
@@ -53,7 +53,7 @@ var strategies = map[Strategy]func(search.Space[genome], search.Options) search.
 
 // try evaluates a genome. The objective, which may be expensive, is evaluated
 // only within the limits.
-func (s *hunt) try(ctx context.Context, g genome) (search.Trial[genome], error) {
+func (s *evolution) try(ctx context.Context, g genome) (search.Trial[genome], error) {
 	c := s.model.price(g)
 	t := search.Trial[genome]{Genome: g, Violation: s.Limit.violation(c)}
 	s.evaluated++
@@ -78,7 +78,7 @@ func (s *hunt) try(ctx context.Context, g genome) (search.Trial[genome], error) 
 	return t, nil
 }
 
-func (s *hunt) report() {
+func (s *evolution) report() {
 	p := pipeline.Progress{Done: float64(s.evaluated), Total: float64(s.Population * (s.Iterations + 1)), Unit: "candidates"}
 	if n := len(s.history); n > 0 {
 		best := s.history[n-1].best

@@ -13,7 +13,7 @@ import (
 // census is what is remembered of the assignments seen.
 type census struct {
 	window float64
-	stride int // one in so many goes into the cloud; 0 for none
+	stride int // every stride-th goes into the cloud; 0 for none
 
 	count  int
 	front  front
@@ -78,7 +78,7 @@ func (c *census) merge(d *census) {
 }
 
 // front holds points by descending MACs, and so by ascending μ, none of which
-// another beats. Of equal points it keeps the one of least index.
+// another beats. It keeps the one of least index among equal points.
 type front []point
 
 // add takes the point in unless another is as good in both.
@@ -91,8 +91,8 @@ func (f *front) add(p point) {
 			return
 		}
 	}
-	// Of members from j on, those up to i may equal it in MACs; from i on,
-	// those with no higher μ are beaten.
+	// Members from j up to i may equal it in MACs; those from i on with no higher μ
+	// are beaten.
 	j := i
 	for j > 0 && (*f)[j-1].macs == p.macs {
 		j--

@@ -103,7 +103,7 @@ func (c *Config) Check(r *mistake.Report) {
 	}
 }
 
-// Foresee tells the backbone.
+// Foresee returns the backbone.
 func (c Config) Foresee(knows func(paths ...string) bool) pipeline.Partial {
 	if !knows("backbone") {
 		return nil

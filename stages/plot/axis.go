@@ -153,8 +153,8 @@ func (a Axis) title(kinds string) string {
 	return t
 }
 
-// wrap breaks a text into at most so many lines of at most this width, and cuts
-// what is longer.
+// wrap breaks a text into at most the given number of lines of the given width, and
+// cuts what is longer.
 func wrap(s string, style text.Style, width vg.Length, most int) string {
 	var lines []string
 	line := ""

@@ -36,7 +36,7 @@ type curve struct {
 	Correct int     `json:"correct"` // summed over the images
 }
 
-// add counts a step of so many images.
+// add counts a step and its images.
 func (c *curve) add(r nn.Result, images int) {
 	c.Steps++
 	c.Images += images

@@ -97,8 +97,8 @@ func (c Config) Check(r *mistake.Report) {
 	}
 }
 
-// Foresee tells the space, and of the weights that they are of this space and on which
-// images they are not trained.
+// Foresee returns the space, and promises weights of this space that were not trained on
+// the images held out.
 func (c Config) Foresee(knows func(paths ...string) bool) pipeline.Partial {
 	outputs := pipeline.Partial{}
 	if knows("space") {

@@ -63,7 +63,7 @@ func (g *grid) latex(label string) string {
 // longText is how many characters of text no longer stand in one line.
 const longText = 32
 
-// long tells which columns hold sentences, which have to be broken into lines.
+// long returns which columns hold sentences, which have to be broken into lines.
 func (g *grid) long() []bool {
 	long := make([]bool, len(g.heads))
 	for _, row := range g.rows {

@@ -159,8 +159,8 @@ func kindsApart(t *testing.T, b blob.Bucket) {
 	}
 }
 
-// A blob that is put again has the new content, longer or shorter. Whoever was
-// reading it goes on reading the old one.
+// A blob that is put again has the new content, longer or shorter. A reader that has
+// it open goes on reading the old one.
 func replaced(t *testing.T, b blob.Bucket) {
 	for _, kind := range []blob.Kind{blob.Object, blob.Action} {
 		k := key(kind, 1)
@@ -243,7 +243,7 @@ func deleted(t *testing.T, b blob.Bucket) {
 	}
 }
 
-// Whoever has seen enough stops, and may delete while listing.
+// A caller may stop listing early, and delete while it lists.
 func listStops(t *testing.T, b blob.Bucket) {
 	for i := range 20 {
 		put(t, b, key(blob.Object, i), "x")

@@ -13,7 +13,7 @@ import (
 	"eyrie/artifacts/blob"
 )
 
-// Of many that create a blob at once one succeeds, and its content is kept.
+// One of many concurrent Creates succeeds, and its content is kept.
 func createdOnce(t *testing.T, b blob.Bucket) {
 	for round := range 5 {
 		k := key(blob.Action, round)
@@ -69,8 +69,7 @@ func listedAll(t *testing.T, b blob.Bucket) {
 	}
 }
 
-// Whoever reads while others put, and delete, gets one whole content or is told
-// that there is none.
+// A reader gets one whole content, or ErrNotExist, while others put and delete.
 func neverInPart(t *testing.T, b blob.Bucket) {
 	k := key(blob.Object, 1)
 	var wg sync.WaitGroup

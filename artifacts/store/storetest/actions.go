@@ -102,7 +102,7 @@ func recordRefused(t *testing.T, s *store.Store) {
 	}
 }
 
-// Last tells what SetLast said, for any name.
+// Last returns what SetLast set, for any name.
 func last(t *testing.T, s *store.Store) {
 	names := []string{"", "a", "A", "a/b", "../../a", ".", `step["70 ms"]`, "a\x00b", "\xff", "\xfe", "\n", strings.Repeat("long", 1000)}
 	for round := range 2 {
@@ -119,7 +119,7 @@ func last(t *testing.T, s *store.Store) {
 	}
 }
 
-// Whoever waits for a lock is told the holder, once, and gets the lock when it is
+// A caller that waits for a lock learns the holder, once, and gets the lock when it is
 // given back. Another action's lock is another lock. Unlocking twice is once.
 func lock(t *testing.T, s *store.Store) {
 	a, b := artifacts.ActionID{1}, artifacts.ActionID{2}
@@ -163,7 +163,7 @@ func lock(t *testing.T, s *store.Store) {
 	}
 }
 
-// Whoever no longer wants to wait does not wait, and does not hold the lock.
+// A caller whose context ends stops waiting, and does not hold the lock.
 func lockCancelled(t *testing.T, s *store.Store) {
 	unlock, err := s.Lock(t.Context(), artifacts.ActionID{}, nil)
 	if err != nil {
@@ -180,7 +180,7 @@ func lockCancelled(t *testing.T, s *store.Store) {
 	unlock()
 }
 
-// A lock has one holder at a time, and everybody gets it in the end.
+// A lock has one holder at a time, and every caller gets it in the end.
 func lockExcludes(t *testing.T, s *store.Store) {
 	var wg sync.WaitGroup
 	var holders atomic.Int32

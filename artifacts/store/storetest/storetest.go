@@ -289,7 +289,7 @@ func cancelled(t *testing.T, s *store.Store) {
 
 func second[T any](_ T, err error) error { return err }
 
-// Whoever writes to a fetched file, which is forbidden, is found out: the next
+// Writing to a fetched file, which is forbidden, is noticed: the next
 // Fetch gives the right content or none.
 func fetchedAndChanged(t *testing.T, s *store.Store) {
 	path := write(t, t.TempDir(), "file", "right")

@@ -179,7 +179,7 @@ func treeLinks(t *testing.T, s *store.Store) {
 	}
 }
 
-// A fetched tree that somebody changed is right again when it is next fetched.
+// A fetched tree that was changed is right again when it is next fetched.
 func treeRepair(t *testing.T, s *store.Store) {
 	dir := t.TempDir()
 	write(t, dir, "a/one", "1")

@@ -11,7 +11,7 @@ import (
 	"eyrie/nas/data"
 )
 
-// FashionMNIST returns a set of the first so many training and test images of
+// FashionMNIST returns a set of the first train training and test test images of
 // Fashion-MNIST, in a temporary directory. Where scripts/fashion-mnist has not put
 // them into data/fashion-mnist the test is skipped; in CI it fails.
 func FashionMNIST(t testing.TB, train, test int) data.Set {

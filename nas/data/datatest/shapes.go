@@ -8,8 +8,8 @@ import (
 	"eyrie/nas/data"
 )
 
-// Shapes returns a set of generated shapes in a temporary directory, of so many
-// training and test images of size×size pixels.
+// Shapes returns a set of generated shapes in a temporary directory: train training and
+// test test images of size×size pixels.
 func Shapes(t testing.TB, size, train, test int) data.Set {
 	t.Helper()
 	g := data.Shapes{Seed: 1, Size: size, Noise: 0.1}

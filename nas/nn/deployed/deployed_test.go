@@ -260,7 +260,7 @@ func TestSignedWeights(t *testing.T) {
 	})
 }
 
-// agree checks that onnxruntime's logits are off by at most so much, and all images
+// agree checks that onnxruntime's logits are off by at most a tolerance, and all images
 // but one are classified alike.
 func agree(t *testing.T, p onnxtest.Processor, name string, r Runner, m *onnx.Model, batch [][]float32, most float64, options ...string) {
 	t.Helper()

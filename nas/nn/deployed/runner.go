@@ -13,7 +13,7 @@ type Runner interface {
 	Logits(image []float32) []float32
 }
 
-// Each runs all images of a split at a resolution, on so many threads, and calls
+// Each runs all images of a split at a resolution, on several threads, and calls
 // f with the logits and the label of each, in their order.
 func Each(ctx context.Context, r Runner, split *data.Split, resolution, threads int, f func(logits []float32, label int)) error {
 	for b, err := range split.All(ctx, 64*threads, data.View{Resolution: resolution}, threads) {

@@ -26,8 +26,8 @@ func (l Limit) counted(c costs) bool {
 	return (l.Params == 0 || c.Params <= l.Params) && (l.MACs == 0 || c.MACs <= l.MACs)
 }
 
-// findOptimum finds the yardstick of a search whose objective adds up.
-func (s *hunt) findOptimum() {
+// findOptimum finds the optimum exactly, if the objective adds up.
+func (s *evolution) findOptimum() {
 	if s.objective.adds == nil {
 		return
 	}
@@ -44,7 +44,7 @@ func (s *hunt) findOptimum() {
 
 // gap returns how far below the optimum an objective is, nil where that is not
 // known, or nothing to be a part of.
-func (s *hunt) gap(best float64) *float64 {
+func (s *evolution) gap(best float64) *float64 {
 	if s.optimum == nil || s.most <= 0 {
 		return nil
 	}
@@ -58,7 +58,7 @@ func (s *hunt) gap(best float64) *float64 {
 // coverage returns how much of the true front's hypervolume, objective against
 // latency, the front that was found covers; nil where the former is not known
 // or covers nothing, or the search sought another one.
-func (s *hunt) coverage(front []found) *float64 {
+func (s *evolution) coverage(front []found) *float64 {
 	if s.objective.adds == nil || s.Strategy != NSGA2 || !slices.Equal(s.Against, []Cost{Latency}) {
 		return nil
 	}

@@ -11,8 +11,8 @@ import (
 	"eyrie/pipeline"
 )
 
-// hunt is a search under way.
-type hunt struct {
+// evolution is a search under way.
+type evolution struct {
 	Config
 	task      *pipeline.Task
 	supernet  *nn.Supernet       // nil without weights
@@ -43,8 +43,8 @@ type found struct {
 	score  []float64 // the objective, and the costs named in Against, negative
 }
 
-func newHunt(task *pipeline.Task, c Config) (*hunt, error) {
-	s := &hunt{Config: c, task: task, within: make([]found, 0, min(1<<20, c.Population*(c.Iterations+1)))}
+func newEvolution(task *pipeline.Task, c Config) (*evolution, error) {
+	s := &evolution{Config: c, task: task, within: make([]found, 0, min(1<<20, c.Population*(c.Iterations+1)))}
 	space, err := s.open()
 	if err != nil {
 		return nil, err
@@ -82,7 +82,7 @@ func newHunt(task *pipeline.Task, c Config) (*hunt, error) {
 }
 
 // open reads the supernet and the predictor, and returns the space to search.
-func (s *hunt) open() (space arch.Space, err error) {
+func (s *evolution) open() (space arch.Space, err error) {
 	whole := s.Space
 	if s.Supernet != nil {
 		if s.supernet, err = nn.Load(s.Supernet.Path); err != nil {
@@ -100,7 +100,7 @@ func (s *hunt) open() (space arch.Space, err error) {
 	return s.narrow(*whole)
 }
 
-func (s *hunt) close() {
+func (s *evolution) close() {
 	if s.meter != nil {
 		s.meter.Close()
 	}
