@@ -19,9 +19,9 @@ type File struct {
 	Size   int64  // bytes; of a tree: of all its files
 	Tree   bool   // a directory
 
-	// Foreseen is, of a file that is not made yet, what the stage that will make it says
-	// of its content beforehand, for those that will read it. Such a handle has nothing
-	// else, and is only for checks. It is JSON.
+	// Foreseen is set while the file is not made yet: JSON in which the stage that will
+	// make it promises its readers something about its content. Such a handle has nothing
+	// else, and is only for checks.
 	Foreseen string
 }
 
@@ -88,8 +88,8 @@ func (f *File) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// readPlain reads the handle of a file without a name, of which records have
-// thousands, from the very text that MarshalJSON writes.
+// readPlain reads the handle of a file without a name from the very text that
+// MarshalJSON writes. Records have thousands of them.
 func readPlain(b []byte) (f File, ok bool) {
 	b, begins := bytes.CutPrefix(b, []byte(`{"$object":"`))
 	b, ends := bytes.CutSuffix(b, []byte("}"))

@@ -140,9 +140,9 @@ func blank(tree any, p mistake.Path) any {
 	return tree
 }
 
-// check reports what the schema says of a value: of a wrong kind, missing, beyond a
-// limit, none of the choices, or of no such name. f is the field that it is the
-// value of or in; nil for the attributes as a whole.
+// check reports a value that the schema refuses: of the wrong kind, missing, beyond a
+// limit, not one of the choices, or of an unknown name. f is the field whose value it is
+// or is in; nil for the attributes as a whole.
 func (t *Type) check(r *mistake.Report, value any, f *Field) {
 	if value == nil || !r.Knows() && t.Kind != Object && t.Kind != List && t.Kind != Map {
 		return
@@ -265,7 +265,7 @@ func checkDefaults(stage string, config *Type, defaults []byte) {
 	}
 }
 
-// checkDefaults checks the fields that have a default: the zero of another is none.
+// checkDefaults checks the fields that have a default; zero means none.
 func (t *Type) checkDefaults(r *mistake.Report, values map[string]any) {
 	for i := range t.Fields {
 		f := &t.Fields[i]

@@ -47,7 +47,7 @@ type Event struct {
 	Resumed  bool            `json:"resumed,omitempty"`  // of StepStarted: there is a checkpoint to go on from
 	Progress *Progress       `json:"progress,omitempty"` // of StepProgress
 	Log      json.RawMessage `json:"log,omitempty"`      // of StepLog: {"level", "message", …}
-	Holder   string          `json:"holder,omitempty"`   // of StepWaiting: who does it
+	Holder   string          `json:"holder,omitempty"`   // of StepWaiting: the process that does it
 	Attempt  int             `json:"attempt,omitempty"`  // of StepRetry: the one that failed, from 1
 	Error    string          `json:"error,omitempty"`    //
 	Stack    string          `json:"stack,omitempty"`    // of StepFailed by a panic

@@ -24,7 +24,7 @@ type Foreseer interface {
 // or a Partial of them.
 type Partial map[string]any
 
-// MarshalJSON tells a part from a whole object: {"$partial": {…}}.
+// MarshalJSON marks the object as a part: {"$partial": {…}}.
 func (p Partial) MarshalJSON() ([]byte, error) {
 	return json.Marshal(map[string]map[string]any{"$partial": p})
 }

@@ -94,8 +94,9 @@ func indices(steps []*Step) [][]int {
 }
 
 // Order returns the steps so that each comes after those it needs, otherwise
-// in the order given. It takes linear time, in which a list of dependencies that
-// many steps share counts once, recurses nowhere, and fails with a [CycleError]. (The graph library's own sort is quadratic and not stable.)
+// in the order given. It fails with a [CycleError]. It takes linear time, in which a list
+// of dependencies that many steps share counts once, and does not recurse. (The graph
+// library's own sort is quadratic and not stable.)
 func Order(steps []*Step) ([]*Step, error) {
 	index := make(map[string]int, len(steps))
 	for i, s := range steps {

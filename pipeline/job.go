@@ -19,8 +19,9 @@ import (
 const jobFormat = 1
 
 // Job is everything that one attempt at an action takes, as a value. A process that
-// has it, a store and the stages can perform it with [Perform]. The preimage of an action is not enough for that, as it leaves out
-// what cannot change the result and holds secrets only as digests.
+// has it, a store and the stages can perform it with [Perform]. An action's preimage is
+// not enough for that: it leaves out what cannot change the result, and holds secrets
+// only as digests.
 //
 // A Job names no lock, checkpoint or temporary directory: the performer takes
 // them from its own store, so that they are held by the process that uses them
@@ -36,7 +37,7 @@ type Job struct {
 	Config   json.RawMessage `json:"config"`
 	Withheld []string        `json:"withheld,omitempty"`
 	// Secrets has the withheld attributes' values. It is never part of the JSON:
-	// an executor hands it over on a way that leaves nothing on a disk.
+	// an executor hands it over in a way that leaves nothing on a disk.
 	Secrets Secrets `json:"-"`
 
 	Inputs []Input `json:"inputs,omitempty"` // every file in Config, each once

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Outputs are the outputs of steps that there are so far. The nil Outputs has none.
+// Outputs are the outputs of the steps that have ended so far. The nil Outputs has none.
 //
 // A recipe of thousands of steps evaluates expressions that read thousands of
 // outputs, once for each step. Version is what lets it keep what it evaluated: it

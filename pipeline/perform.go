@@ -107,7 +107,7 @@ func (p *performer) output(ctx context.Context, config any) (json.RawMessage, er
 	}
 	b, err := canonical(made.Interface())
 	if err != nil {
-		return nil, fmt.Errorf("the stage's output is no value: %w", err)
+		return nil, fmt.Errorf("the stage's output is not a value: %w", err)
 	}
 	return b, nil
 }

@@ -45,8 +45,8 @@ func (p *pool) claim(s *Step) (map[string]float64, error) {
 	return claim, nil
 }
 
-// slack is by which part of a resource a claim may be beyond what is free: shares such as
-// 0.1, 0.2 and 0.7 do not add up to 1 in floating point.
+// slack is the part of a resource by which a claim may exceed what is free, because
+// shares such as 0.1, 0.2 and 0.7 do not add up to 1 in floating point.
 const slack = 1e-9
 
 func (p *pool) fits(claim map[string]float64) bool {

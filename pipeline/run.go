@@ -70,7 +70,7 @@ type RunOptions struct {
 }
 
 // Execute runs what the plan says must run, and what follows from it. When ctx
-// is cancelled, running steps are told to stop, and it returns when they have.
+// is cancelled, it asks running steps to stop, and returns when they have.
 // The error is a failure of the run itself, such as a store that cannot be
 // written; without a Run, nothing was started. Steps' failures are in the Run.
 // A run in which everything is cached needs no store that can be written.

@@ -213,7 +213,7 @@ func TestOutputMustBeAValue(t *testing.T) {
 		return numOutput{Sum: math.NaN()}, nil
 	})
 	run := execute(t, storetest.New(t), recipe(step("a", nan, nil)))
-	if run.Status != Failed || !strings.Contains(run.Steps[0].Err.Error(), "output is no value") {
+	if run.Status != Failed || !strings.Contains(run.Steps[0].Err.Error(), "output is not a value") {
 		t.Errorf("%s, %v", run.Status, run.Steps[0].Err)
 	}
 }

@@ -214,7 +214,7 @@ func choicesOf(t reflect.Type) []string {
 	}
 }
 
-// knownTags panics on a tag of a field that is none of the schema's.
+// knownTags panics if a field has a tag that the schema does not know.
 func knownTags(tag reflect.StructTag, where string) {
 	for _, pair := range tagNames.FindAllStringSubmatch(string(tag), -1) {
 		switch pair[1] {

@@ -18,8 +18,8 @@ type Traced struct {
 // Row is an object of traced values: a row of a table, a point of a plot.
 type Row map[string]Traced
 
-// Lookup follows a path such as "best.latency" into the row. What is not there,
-// or within null, is not found, which is no error; a path into what is no
+// Lookup follows a path such as "best.latency" into the row. A value that is missing or
+// within null is not found, which is not an error; a path into something other than an
 // object is one. A name may itself have dots.
 func (r Row) Lookup(key string) (v Traced, found bool, err error) {
 	if v, ok := r[key]; ok {
@@ -80,9 +80,9 @@ func (t Traced) String() string {
 // Provenances are all kinds, in the order in which they are listed.
 var Provenances = []Provenance{Measured, Modelled, Predicted, Published, Given}
 
-// Kinds returns the kinds of some origins, in the order of Provenances. What
-// was computed from numbers of the recipe and others is of the others' kind, so
-// that Given comes alone.
+// Kinds returns the kinds of some origins, in the order of Provenances. A
+// number that was computed from given ones and others is of the others' kind, so that
+// Given comes alone.
 func Kinds(origins []Origin) []Provenance {
 	var kinds []Provenance
 	for _, k := range Provenances {

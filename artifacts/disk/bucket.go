@@ -116,7 +116,7 @@ func (d *Dir) List(ctx context.Context, kind blob.Kind) iter.Seq2[blob.Info, err
 }
 
 // listShard yields the blobs in one directory and reports whether to go on.
-// What is there and is no blob is none of the bucket's.
+// It ignores files that are not blobs.
 func (d *Dir) listShard(ctx context.Context, kind blob.Kind, shard string, yield func(blob.Info, error) bool) bool {
 	files, err := readDir(d.Path(string(kind), shard))
 	if err == nil {

@@ -23,5 +23,5 @@ const (
 // Every file system can hold this time exactly.
 var FrozenTime = time.Unix(1_000_000_000, 0)
 
-// IsFrozen reports whether the file is of the frozen time.
+// IsFrozen reports whether the file has the frozen time.
 func (s Stamp) IsFrozen() bool { return s.Mtime == FrozenTime.UnixNano() }

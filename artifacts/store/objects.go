@@ -98,8 +98,8 @@ func (s *Store) check(ctx context.Context, digest artifacts.Digest) error {
 	return nil
 }
 
-// discard removes a damaged object, of which bad is what Lstat said, and
-// returns ErrDamaged. If another process has put a good one in its place in
+// discard removes a damaged object, which Lstat described by bad, and returns
+// ErrDamaged. If another process has put a good one in its place in
 // the meantime it stays there. A store that cannot be written keeps it.
 func (s *Store) discard(digest artifacts.Digest, bad fs.FileInfo) error {
 	path := s.objectPath(digest)

@@ -34,7 +34,7 @@ const (
 	EmptyDir   Kind = 'd'
 )
 
-// KindOf returns the kind of the file that fi is of.
+// KindOf returns the kind of the file that fi describes.
 func KindOf(fi fs.FileInfo) Kind {
 	if fi.Mode()&0o100 != 0 {
 		return Executable

@@ -11,17 +11,16 @@ import (
 	"eyrie/artifacts"
 )
 
-// DigestFunc hashes or stores one file, of which fi is what stat says, and returns its
+// DigestFunc hashes or stores one file, which stat describes by fi, and returns its
 // digest and its size in bytes.
 type DigestFunc func(ctx context.Context, path string, fi fs.FileInfo) (artifacts.Digest, int64, error)
 
 // Scan gives every file at path to digest. For a file it returns the handle and no
 // manifest, for a tree the handle and the encoded manifest.
 //
-// Symbolic links are followed, so that a tree means what a program reads that
-// opens its files; content outside of the tree is part of the digest, too. A
-// directory in the tree of which skip, given its entries, returns true is no part
-// of it.
+// Symbolic links are followed, so that the digest covers what a program reads that opens
+// the tree's files, also where that lies outside of the tree. A directory is left out if
+// skip returns true for its entries.
 func Scan(ctx context.Context, path string, skip func(dir string, entries []fs.DirEntry) bool, digest DigestFunc) (artifacts.File, []byte, error) {
 	fi, err := os.Stat(path)
 	if err != nil {

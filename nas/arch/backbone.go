@@ -63,7 +63,7 @@ const (
 	mostBlocks = 1000
 )
 
-// Check reports extents that are none, and a backbone without groups.
+// Check reports extents below 1, and a backbone without groups.
 func (b Backbone) Check(r *mistake.Report) {
 	extent := func(r *mistake.Report, path string, v int) {
 		if r.Knows(path) && (v < 1 || v > mostExtent) {
@@ -129,7 +129,7 @@ func (b Backbone) CheckWidths(w Widths) error {
 	r := mistake.New()
 	for i, v := range w {
 		if !(v > 0) || v > 100 {
-			r.At(i).Badf("%v is no multiplier: want one above 0 and at most 100", v)
+			r.At(i).Badf("%v is not a multiplier: want one above 0 and at most 100", v)
 		}
 	}
 	return r.Err()

@@ -57,7 +57,7 @@ type importer struct {
 	written   map[string]bool    // all tensors so far
 }
 
-// input finds the graph's one input that is no initializer.
+// input finds the graph's one input that is not an initializer.
 func (g *importer) input(m *onnx.Model) error {
 	var names []string
 	for _, in := range m.Graph.Inputs {

@@ -45,7 +45,7 @@ var fixed = Block{Expansion: 1, Kernel: 3}
 func (s Space) Validate() error { return mistake.In(s) }
 
 // Check reports the mistakes of the backbone, widths that do not fit it, and choices
-// that are none.
+// that are missing or impossible.
 func (s Space) Check(r *mistake.Report) {
 	s.Backbone.Check(r.At("backbone"))
 	if r.Knows("widths", "backbone.groups") {

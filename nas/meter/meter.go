@@ -91,7 +91,7 @@ func remains(images, holdout int) error {
 func New(o Options) (*Meter, error) {
 	b := o.Supernet.Space().Backbone
 	if o.Set.Channels != b.Input || o.Set.Classes != b.Classes {
-		return nil, &OptionError{"dataset", fmt.Errorf("%q has %d channels and %d classes; the supernet takes %d and tells %d apart",
+		return nil, &OptionError{"dataset", fmt.Errorf("%q has %d channels and %d classes; the supernet takes %d channels and has %d classes",
 			o.Set.Name, o.Set.Channels, o.Set.Classes, b.Input, b.Classes)}
 	}
 	m := &Meter{known: map[measurement]float64{}}

@@ -86,7 +86,7 @@ func (e *Engine) Close() {
 //
 // Each thread has its share of the parts, the same from task to task, and goes
 // through it in alternating directions, so that it finds in its cache what it
-// left there; who is done helps the others.
+// left there; a thread that is done helps the others.
 func (e *Engine) run(n int, t task) {
 	threads := min(max(n, 1), e.threads)
 	e.work, e.n, e.back = t, n, !e.back

@@ -109,8 +109,8 @@ func newResolution(p *Platform, s arch.Space, pixels int) resolution {
 	return r
 }
 
-// part returns the part of block j of a group, or nil if the block is none of
-// the space's.
+// part returns the part of block j of a group, or nil if the block is not in the
+// space.
 func (t *Table) part(g *groupParts, j int, b arch.Block) *Part {
 	parts := g.next
 	if j == 0 {
@@ -133,8 +133,8 @@ func (t *Table) part(g *groupParts, j int, b arch.Block) *Part {
 	return &parts[i]
 }
 
-// Estimate prices a subnet into c. It fails where the subnet is none of the
-// space's, and with an [InfeasibleError] where it does not fit.
+// Estimate prices a subnet into c. It fails where the subnet is not in the
+// space, and with an [InfeasibleError] where it does not fit.
 func (t *Table) Estimate(n *arch.Subnet, c *Cost) error {
 	r := t.find(n.Resolution)
 	if r == nil || len(n.Groups) != len(r.groups) {

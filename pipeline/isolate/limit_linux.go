@@ -12,11 +12,10 @@ import (
 // as the system gives it. The garbage collector works the harder the nearer it is.
 //
 // The limit is RLIMIT_DATA, which counts memory that can be written and is private:
-// a process that the stage starts has as much again. RLIMIT_AS counts what is
-// reserved and never touched, too, of which a Go program has a lot.
+// a process that the stage starts has as much again. RLIMIT_AS counts also what is
+// reserved and never touched, and a Go program reserves a lot.
 //
-// Where the system itself runs out of memory, it is this process that it shall
-// kill, and not the runner.
+// If the system itself runs out of memory, it should kill this process, not the runner.
 func limit(bytes float64) error {
 	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("500"), 0) // a wish
 	if bytes <= 0 || bytes >= math.MaxInt64/2 {

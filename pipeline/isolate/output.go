@@ -67,8 +67,8 @@ func (o *output) entry(line []byte) {
 	o.report(pipeline.Event{Type: pipeline.StepLog, Log: entry})
 }
 
-// end returns the last words of a process that crashed, or nil. Those of another
-// one only looked like such, and are told as well.
+// end returns the last words of a process that crashed, or nil. If the process did not
+// crash, lines that looked like last words are log entries.
 func (o *output) end(crashed bool) []byte {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -94,8 +94,8 @@ func names() []string {
 	return append(all, "memory", "weight_limit")
 }
 
-// Check reports the mistakes of the platform and of the networks to compare, parameters
-// that there are not, and memories that are none or too many.
+// Check reports the mistakes of the platform and of the networks to compare, unknown
+// parameters, and a range of memories that is empty or too long.
 func (c *Config) Check(r *mistake.Report) {
 	c.Platform.Check(r.At("platform"))
 	for i, name := range c.Fit {

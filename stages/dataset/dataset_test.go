@@ -258,7 +258,7 @@ func TestValidate(t *testing.T) {
 		{Config{Source: fashion, Size: 32}, `size: belongs to source = "shapes"`},
 		{Config{Source: fashion, SHA256: map[string]string{"a": sum}}, `sha256: belongs to source = "idx"`},
 		{Config{Source: fashion, Path: dir, URL: "http://h"}, "url: write either path"},
-		{Config{Source: fashion, URL: "ftp://h/"}, `url: "ftp://h/" is no address`},
+		{Config{Source: fashion, URL: "ftp://h/"}, `url: "ftp://h/" is not an address`},
 		{Config{Source: idx}, "path: source = "},
 		{Config{Source: idx, URL: "http://h/"}, "sha256: a download needs the digest"},
 		{Config{Source: idx, URL: "http://h/", SHA256: map[string]string{"a.gz": "12"}}, `sha256["a.gz"]: "12" is not a SHA-256`},

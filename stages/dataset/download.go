@@ -31,11 +31,11 @@ const (
 // shorten it.
 var pause = time.Second
 
-// checkDownload reports an address that is none, and digests that are missing or none.
+// checkDownload reports an address and digests that are missing or malformed.
 func checkDownload(r *mistake.Report, address string, sums map[string]string) {
 	u, err := url.Parse(address)
 	if r.Knows("url") && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
-		r.At("url").Badf("%q is no address: write it as https://host/folder/", address)
+		r.At("url").Badf("%q is not an address: write it as https://host/folder/", address)
 	}
 	if !r.Knows("sha256") {
 		return

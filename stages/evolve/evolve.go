@@ -196,7 +196,8 @@ type Progress struct {
 }
 
 // Check reports what the attributes' own limits do not: mistakes of the platform and the
-// space, searches that are none, and an objective that lacks what it takes.
+// space, searches that are too large or have no parents, and an objective without what it
+// needs.
 func (c Config) Check(r *mistake.Report) {
 	c.Platform.Check(r.At("platform"))
 	if r.Knows("parents") && c.Parents <= 0 {
@@ -235,7 +236,8 @@ func (c Config) checkAgainst(r *mistake.Report) {
 	}
 }
 
-// checkFeasible reports limits that no subnet meets: of a space, or of a supernet that is not trained yet.
+// checkFeasible reports limits that no subnet of the space meets, or of a supernet that is
+// not trained yet.
 func (c Config) checkFeasible(r *mistake.Report) {
 	space := c.Space
 	if about, ok := nn.Foreseen(c.Supernet); ok {

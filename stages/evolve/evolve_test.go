@@ -186,7 +186,7 @@ func TestInfeasible(t *testing.T) {
 	}{
 		{Limit{Latency: 0.01}, "limit.latency: no subnet is as fast as 10 ms on tinyraptor; the least latency is 17."},
 		{Limit{Energy: 1e-5}, "limit.energy: no subnet takes as little as 10 µJ on tinyraptor; the least energy is 181."},
-		{Limit{Memory: 1000}, "limit.memory: no subnet does with 1000 bytes on tinyraptor; the least is "},
+		{Limit{Memory: 1000}, "limit.memory: no subnet fits in 1000 bytes on tinyraptor; the least is "},
 		{Limit{Params: 1000}, "limit.params: no subnet has as few as 1000 parameters; the smallest has "},
 		{Limit{MACs: 1000}, "limit.macs: no subnet has as few as 1000 MACs; the smallest has "},
 	} {

@@ -21,8 +21,9 @@ type floor struct {
 	macs    int64
 }
 
-// mostFloors is of how many spaces, platforms and limits on memory the floors are kept, and
-// how many are found before anything runs: one takes some 50 ms at the paper's scale.
+// mostFloors bounds how many floors are kept, one for each space, platform and limit on
+// memory, and how many are computed before anything runs: one takes some 50 ms at the
+// paper's scale.
 const mostFloors = 64
 
 var floors struct {
@@ -30,9 +31,9 @@ var floors struct {
 	known map[string]floor
 }
 
-// infeasible returns why no subnet of the space is within the limits, or nil. Steps of a
-// recipe ask it again and again of the same space. Beyond mostFloors it says nothing:
-// the search itself does.
+// infeasible returns why no subnet of the space is within the limits, or nil. It keeps
+// floors, because the steps of a recipe often search the same space. Beyond mostFloors it
+// returns nil, and the search itself reports the mistake.
 func infeasible(c Config, space arch.Space) error {
 	if c.Limit == (Limit{}) {
 		return nil
@@ -99,7 +100,7 @@ func (c Config) above(f floor) error {
 		return f.nothing
 	}
 	if f.memory > 0 {
-		return pipeline.Badf("limit.memory", "no subnet does with %d bytes on %s; the least is %d bytes", l.Memory, c.Platform.Name, f.memory)
+		return pipeline.Badf("limit.memory", "no subnet fits in %d bytes on %s; the least is %d bytes", l.Memory, c.Platform.Name, f.memory)
 	}
 	with := ""
 	if l.Memory > 0 {
@@ -122,8 +123,8 @@ func (c Config) above(f floor) error {
 	return nil
 }
 
-// enough writes a number with six digits, rounded up, so that a limit of what it
-// says is met.
+// enough writes a number with six digits, rounded up, so that it can be written as a
+// limit that is met.
 func enough(v float64) string {
 	digit := float.Pow(10, math.Floor(float.Log10(v))-5)
 	return fmt.Sprintf("%.6g", math.Ceil(v/digit)*digit)

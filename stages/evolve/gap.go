@@ -42,8 +42,8 @@ func (s *evolution) findOptimum() {
 	}
 }
 
-// gap returns how far below the optimum an objective is, nil where that is not
-// known, or nothing to be a part of.
+// gap returns how far below the optimum an objective is, as a part of it; nil where the
+// optimum is not known or not above 0.
 func (s *evolution) gap(best float64) *float64 {
 	if s.optimum == nil || s.most <= 0 {
 		return nil

@@ -9,7 +9,7 @@ import (
 	"eyrie/pipeline"
 )
 
-// run asks the strategy and tells it until it has no more questions.
+// run evaluates what the strategy asks for until it asks for no more.
 func (s *evolution) run(ctx context.Context) error {
 	strategy := s.strategy()
 	return search.Run(ctx, strategy, func(genomes []genome) ([]search.Trial[genome], error) {

@@ -27,9 +27,9 @@ type prefix struct {
 	ways          raptor.Prefix
 }
 
-// shares returns into how many shares the enumeration is divided, and how many
-// rows each of them fixes: enough to keep all threads busy to the end, and for
-// none to take long.
+// shares returns the number of shares into which the enumeration is divided, and the
+// number of rows that each of them fixes. There are enough to keep all threads busy to
+// the end, and none takes long.
 func (s *space) shares() (n, rows int) {
 	want := max(64, s.size()/100_000)
 	for n = 1; n < want && rows < len(s.parts)-1; rows++ {
@@ -39,9 +39,9 @@ func (s *space) shares() (n, rows int) {
 }
 
 // enumerate visits every assignment that fits in the local memory. Several
-// goroutines do so, share by share, and visit is told which share it is called
-// for: within one, indices ascend, and over all shares in turn, too. What they
-// found can so be combined in an order that does not depend on the threads.
+// goroutines do so, share by share. Indices ascend within a share and from share to
+// share, so that a visit that keeps its findings by share can combine them in an order
+// that does not depend on the threads.
 func (s *space) enumerate(ctx context.Context, task *pipeline.Task, supported bool, visit func(share int, p point)) error {
 	total, depth := s.shares()
 	return task.Each(ctx, total, pipeline.Progress{Unit: "parts"}, func(share int) {

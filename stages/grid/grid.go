@@ -79,7 +79,7 @@ type Reference struct {
 // maxAssignments bounds the grid: beyond it enumeration would take hours.
 const maxAssignments = 1e10
 
-// Check reports the mistakes of platforms and backbone, and a grid that is none, or has
+// Check reports the mistakes of platforms and backbone, and a grid that is empty or has
 // more assignments than can be enumerated.
 func (c *Config) Check(r *mistake.Report) {
 	c.Platform.Check(r.At("platform"))

@@ -50,7 +50,7 @@ type Output struct {
 	HTML artifacts.File `json:"html" doc:"the page"`
 }
 
-// Check reports titles that are missing, and texts that are none.
+// Check reports missing titles, and texts that are not text.
 func (c Config) Check(r *mistake.Report) {
 	if r.Knows("title") && c.Title == "" {
 		r.At("title").Badf("is empty")
@@ -92,7 +92,7 @@ func table(f artifacts.File) (template.HTML, error) {
 		return "", err
 	}
 	if !bytes.HasPrefix(b, []byte("<figure")) {
-		return "", fmt.Errorf("is no table: give the html of a table step")
+		return "", fmt.Errorf("is not a table: give the html of a table step")
 	}
 	return template.HTML(b), nil
 }
@@ -108,7 +108,7 @@ func figure(f artifacts.File) (template.HTML, error) {
 	}
 	kind := http.DetectContentType(b)
 	if !strings.HasPrefix(kind, "image/") {
-		return "", fmt.Errorf("is no picture (%s): give the svg or png of a plot step", kind)
+		return "", fmt.Errorf("is not a picture (%s): give the svg or png of a plot step", kind)
 	}
 	data := base64.StdEncoding.EncodeToString(b)
 	return template.HTML(`<img alt="" src="data:` + kind + `;base64,` + data + `">`), nil

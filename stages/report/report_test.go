@@ -127,8 +127,8 @@ func TestMistakes(t *testing.T) {
 		{Config{Title: "x"}, "sections: a report needs sections"},
 		{Config{Sections: []Section{{Title: "s"}}}, "title: is empty"},
 		{Config{Title: "x", Sections: []Section{{}}}, "sections[0].title: is empty"},
-		{Config{Title: "x", Sections: []Section{{Title: "s", Tables: []artifacts.File{text}}}}, "sections[0].tables[0]: is no table"},
-		{Config{Title: "x", Sections: []Section{{Title: "s", Figures: []artifacts.File{text}}}}, "sections[0].figures[0]: is no picture (text/plain"},
+		{Config{Title: "x", Sections: []Section{{Title: "s", Tables: []artifacts.File{text}}}}, "sections[0].tables[0]: is not a table"},
+		{Config{Title: "x", Sections: []Section{{Title: "s", Figures: []artifacts.File{text}}}}, "sections[0].figures[0]: is not a picture (text/plain"},
 		{Config{Title: "x", Sections: []Section{{Title: "s"}}, Recipe: &artifacts.File{Path: t.TempDir()}}, "recipe: the directory has no *.hcl"},
 	} {
 		err := Stage.CheckConfig(test.config)

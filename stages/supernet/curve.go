@@ -127,8 +127,8 @@ func (c *curve) writeSVG(path string) error {
 	return p.Save(14*vg.Centimeter, 9*vg.Centimeter, path)
 }
 
-// colours of the lines: distinguishable also by those who do not tell red from
-// green (Okabe and Ito).
+// colours of the lines, which readers can tell apart who do not see red and green
+// (Okabe and Ito).
 var colours = []color.Color{
 	color.RGBA{0x99, 0x99, 0x99, 0xff},
 	color.RGBA{0x00, 0x72, 0xb2, 0xff},

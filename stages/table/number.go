@@ -52,7 +52,7 @@ func numberFormat(format, unit string) (func(v float64) string, error) {
 		return bytes, nil
 	}
 	if !verb.MatchString(format) {
-		return nil, fmt.Errorf(`%q is no format: want one such as "%%.1f", or percent, integer, si, bytes, words`, format)
+		return nil, fmt.Errorf(`%q is not a format: want one such as "%%.1f", or percent, integer, si, bytes, words`, format)
 	}
 	if verb.FindStringSubmatch(format)[3] == "d" {
 		return func(v float64) string { return fmt.Sprintf(format, int64(math.Round(v))) }, nil

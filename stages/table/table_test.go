@@ -199,9 +199,9 @@ func TestValidate(t *testing.T) {
 	}{
 		{Config{}, "columns: a table needs columns"},
 		{Config{Columns: []Column{{Key: "a"}, {}}}, "columns[1].key: is empty"},
-		{Config{Columns: []Column{{Key: "a", Format: "%s"}}}, `columns[0].format: "%s" is no format`},
-		{Config{Columns: []Column{{Key: "a", Format: "%.1f %.1f"}}}, "is no format"},
-		{Config{Columns: []Column{{Key: "a", Format: "%.999999999f"}}}, "is no format"},
+		{Config{Columns: []Column{{Key: "a", Format: "%s"}}}, `columns[0].format: "%s" is not a format`},
+		{Config{Columns: []Column{{Key: "a", Format: "%.1f %.1f"}}}, "is not a format"},
+		{Config{Columns: []Column{{Key: "a", Format: "%.999999999f"}}}, "is not a format"},
 		{Config{Columns: []Column{{Key: "a"}}, Label: "a}b"}, "label: "},
 		{table3(), ""},
 	} {
