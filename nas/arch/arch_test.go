@@ -47,7 +47,7 @@ func TestTable1MACs(t *testing.T) {
 		{0.4, 224, 89}, {0.5, 224, 105}, {0.6, 224, 162},
 	}
 	b := MobileNetV2()
-	for _, mode := range []string{"nearest", "up"} {
+	for _, mode := range []RoundingMode{"nearest", "up"} {
 		sum := 0.0
 		for _, e := range table {
 			n := b.Scale(b.Uniform(e.width), int(e.resolution), Rounding{Mode: mode})
@@ -87,8 +87,8 @@ func TestRound(t *testing.T) {
 	}{
 		{Rounding{}, 9.6, 16}, {Rounding{}, 11.2, 16}, {Rounding{}, 4.8, 8}, {Rounding{}, 12, 16},
 		{Rounding{}, 72, 72}, {Rounding{}, 19.9, 24}, {Rounding{Divisor: 4}, 9.6, 12},
-		{Rounding{Mode: "up"}, 9.6, 16}, {Rounding{Mode: "up"}, 16, 16}, {Rounding{Mode: "up"}, 57.6, 64},
-		{Rounding{Mode: "up", Divisor: 1}, 9.6, 10},
+		{Rounding{Mode: Up}, 9.6, 16}, {Rounding{Mode: Up}, 16, 16}, {Rounding{Mode: Up}, 57.6, 64},
+		{Rounding{Mode: Up, Divisor: 1}, 9.6, 10},
 	} {
 		if got := c.round.Round(c.in); got != c.want {
 			t.Errorf("%+v: %v becomes %d, want %d", c.round, c.in, got, c.want)

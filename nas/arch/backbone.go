@@ -135,11 +135,23 @@ func (b Backbone) CheckWidths(w Widths) error {
 	return r.Err()
 }
 
+// RoundingMode is in which direction a width is rounded; as Nearest where none is written.
+type RoundingMode string
+
+// The modes.
+const (
+	Nearest RoundingMode = "nearest"
+	Up      RoundingMode = "up"
+)
+
+// Choices returns the modes.
+func (RoundingMode) Choices() []string { return []string{string(Nearest), string(Up)} }
+
 // Rounding is how a scaled width becomes a whole number of channels. The zero
 // value is MobileNetV2's: the nearest multiple of 8, but not below 90 %.
 type Rounding struct {
-	Mode    string `json:"mode,omitempty" oneof:"nearest,up" doc:"nearest multiple (and at least 90 % of the width), or the next one above; nearest when empty"`
-	Divisor int    `json:"divisor,omitempty" min:"0" max:"1024" doc:"channels come in multiples of it; 8 when 0"`
+	Mode    RoundingMode `json:"mode,omitempty" doc:"nearest multiple (and at least 90 % of the width), or the next one above; nearest when empty"`
+	Divisor int          `json:"divisor,omitempty" min:"0" max:"1024" doc:"channels come in multiples of it; 8 when 0"`
 }
 
 // Round returns the channel count for a width.
@@ -149,7 +161,7 @@ func (r Rounding) Round(v float64) int {
 	if d == 0 {
 		d = 8
 	}
-	if r.Mode == "up" {
+	if r.Mode == Up {
 		return max(d, int(math.Ceil(v/float64(d)-1e-9))*d)
 	}
 	n := max(d, int(v+float64(float64(d)/2))/d*d)
