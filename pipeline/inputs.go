@@ -14,8 +14,7 @@ import (
 )
 
 // inputs are the local files of a job as a stage reads them: their content when the
-// attempt began, which is that of the key, out of reach of whoever writes to the files
-// meanwhile. A check afterwards would not do: a file can change and change back.
+// attempt began, which is that of the key, even if the files are written to meanwhile. A check afterwards would not do: a file can change and change back.
 type inputs struct {
 	dir    string                      // of links by the files' own names, as stages quote these
 	paths  map[artifacts.Digest]string // where to read what

@@ -54,10 +54,10 @@ type Job struct {
 	Lineage  []Ancestor    `json:"lineage,omitempty"`
 	LogLevel zerolog.Level `json:"log_level"` // what of the stage's log is wanted
 
-	// Grace is how long a stage that is told to stop, by its timeout or by who runs it,
-	// may take to write its checkpoint before it is given up; 0 for as long as it likes.
-	// It is the executor's, who may be the only one who can: a process cannot kill a
-	// part of itself.
+	// Grace is how long a stage that is told to stop, by its timeout or by its caller, may
+	// take to write its checkpoint before it is given up; 0 for as long as it likes. It is
+	// the executor's, which alone can enforce it where a stage is a process: a process
+	// cannot kill a part of itself.
 	Grace time.Duration `json:"-"`
 
 	// Returned, unless nil, is called when the stage has returned, and before what it

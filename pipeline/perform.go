@@ -131,7 +131,7 @@ func (p *performer) keep(ctx context.Context, f *artifacts.File) (err error) {
 
 // call runs the stage's function with a timeout. A stage that is told to stop and does
 // not within the job's grace is given up: it runs on, as nothing can end a goroutine,
-// but nobody listens to it, and nothing that it makes is kept.
+// but its reports are dropped, and nothing that it makes is kept.
 func (p *performer) call(ctx context.Context, config any, work string, in *inputs) (output any, err error) {
 	timeout := errors.New("timeout")
 	if t := p.job.Timeout; t > 0 {

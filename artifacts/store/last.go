@@ -9,8 +9,8 @@ import (
 	"eyrie/artifacts/seal"
 )
 
-// last is what a step did last. It is this machine's: it says in a plan what
-// changed since, to whoever changed it.
+// last is what a step did last. It is this machine's, where a plan says what
+// changed since.
 type last struct {
 	Name   string             `json:"name"`
 	Action artifacts.ActionID `json:"action"`

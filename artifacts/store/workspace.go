@@ -59,8 +59,8 @@ func (s *Store) HasCheckpoint(id artifacts.ActionID) bool {
 }
 
 // CheckpointDamaged reports whether an error says that in the action's checkpoint
-// directory a file is where a directory should be, or the reverse: whoever uses it
-// meets that again, unless it is dropped.
+// directory a file is where a directory should be, or the reverse: every attempt fails
+// likewise until it is dropped.
 func (s *Store) CheckpointDamaged(id artifacts.ActionID, err error) bool {
 	var path string
 	if e := (*fs.PathError)(nil); errors.As(err, &e) {
