@@ -20,6 +20,7 @@ type Estimate struct {
 	Traffic     int         `json:"traffic" unit:"bytes" provenance:"modelled" doc:"bytes moved: activations, weights, partial sums"`
 	LayerBound  int64       `json:"layer_bound" unit:"bytes" provenance:"modelled" doc:"fewest bytes that any schedule moves where no map stays between layers"`
 	FusedBound  int64       `json:"fused_bound" unit:"bytes" provenance:"modelled" doc:"fewest bytes where every map stays: input, weights and result"`
+	Bounded     bool        `json:"bounded,omitempty" doc:"there are more ways to place the maps than could be followed: the latency is that of a schedule that can be run, and a faster one may exist"`
 	Unsupported []string    `json:"unsupported" doc:"layers whose weights are beyond the platform's limit"`
 	Layers      []LayerCost `json:"layers" provenance:"modelled" doc:"each layer's share, and how it runs"`
 }
@@ -92,7 +93,7 @@ func (p Platform) Estimate(net arch.Network) (Estimate, error) {
 	path := pl.path()
 	e := Estimate{
 		Network: net.Name, Platform: p.Name, Resolution: net.Input.H,
-		MACs: net.MACs(), Params: net.Params(), FusedBound: Fused(&net),
+		MACs: net.MACs(), Params: net.Params(), FusedBound: Fused(&net), Bounded: pl.bounded,
 		Unsupported: []string{}, Layers: make([]LayerCost, len(net.Layers)),
 	}
 	for i := range net.Layers {
@@ -119,7 +120,7 @@ func (p *Platform) layerCost(pl *planner, i int, m move) LayerCost {
 		Name: l.Name, Block: l.Block, Op: l.Op, MACs: l.MACs(),
 		NPUCycles: p.npu(l), Schedule: pl.schedule(i, &m),
 		Held:        m.held,
-		InResident:  m.in == 1<<len(l.Inputs)-1,
+		InResident:  int(m.chip) == len(l.Inputs),
 		OutResident: m.out.onChip(),
 		Supported:   p.Supports(l),
 	}

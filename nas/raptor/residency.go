@@ -1,8 +1,9 @@
 package raptor
 
 import (
+	"cmp"
 	"fmt"
-	"math/bits"
+	"math"
 	"slices"
 	"sync"
 
@@ -16,8 +17,17 @@ type placement uint64
 
 const placeBits = 2
 
-// maxLive is how many maps can be live at once.
-const maxLive = 64 / placeBits
+// A network with many branches has more placements than can be followed: three for
+// each map that is live. What is beyond these bounds is left out, and the estimate
+// says that it is no longer the least: it is still that of a schedule that can be run.
+const (
+	maxLive  = 64 / placeBits // live maps of which the place is chosen; the others travel
+	maxDrops = 6              // maps in both memories of which any may be dropped from the local one; beyond it, one or all
+)
+
+// maxPlacements is how many placements are followed from a layer to the next: those of
+// the least time, see prune. It is a variable for tests.
+var maxPlacements = 2048
 
 // at returns where the map in a slot is.
 func (p placement) at(slot int) Place { return Place(p >> (placeBits * slot) & (1<<placeBits - 1)) }
@@ -38,7 +48,7 @@ type move struct {
 	held  int     // bytes in the local memory that other layers wait for
 	from  int32   // index of the move before it
 	how   int32   // index into the planner's schedules; −1: untiled
-	in    uint8   // bit per operand: it was in the local memory
+	chip  uint16  // operands that were in the local memory
 	out   Place   // where the result went
 	keep  bool    // an operand that was read stays
 }
@@ -57,8 +67,10 @@ type planner struct {
 	moves     []move
 	ends      []int // per layer, counted from 1: where its moves end
 	schedules []Schedule
-	memo      []memo   // of the current layer
-	windows   []window // of the layers so far
+	memo      []memo              // of the current layer
+	index     map[placement]int32 // of the current layer's moves, once there are many
+	bounded   bool                // not every placement was followed
+	windows   []window            // of the layers so far
 }
 
 // memo is a schedule already searched for the current layer.
@@ -77,6 +89,7 @@ var planners = sync.Pool{New: func() any { return new(planner) }}
 func (p *Platform) plan(net *arch.Network, input Place, open bool) (*planner, error) {
 	pl := planners.Get().(*planner)
 	pl.p, pl.net, pl.open = p, net, open
+	pl.bounded = false
 	pl.lifetimes()
 	pl.live = append(pl.live[:0], -1)
 	pl.schedules, pl.windows = pl.schedules[:0], pl.windows[:0]
@@ -150,13 +163,15 @@ func (pl *planner) step(i int) error {
 			pl.next = append(pl.next, j)
 		}
 	}
-	if pl.last[i+1] > i {
+	s := step{planner: pl, i: i, l: l, npu: pl.p.npu(l), begin: len(pl.moves), needed: pl.last[i+1] > i}
+	switch {
+	case s.needed && len(pl.next) == maxLive:
+		pl.bounded = true
+	case s.needed:
 		pl.next = append(pl.next, i)
+		s.chosen = true
 	}
-	if len(pl.next) > maxLive {
-		return fmt.Errorf("layer %q: %d maps are live at once, at most %d are supported", l.Name, len(pl.next), maxLive)
-	}
-	s := step{planner: pl, i: i, l: l, npu: pl.p.npu(l), begin: len(pl.moves)}
+	clear(pl.index)
 	s.stay = pl.p.Policy != Layerwise && !pl.scopeEnds(i)
 	if !pl.p.Supports(l) {
 		s.oversize = pl.p.OversizeCost
@@ -166,6 +181,9 @@ func (pl *planner) step(i int) error {
 	}
 	if len(pl.moves) == s.begin {
 		return pl.infeasible()
+	}
+	if len(pl.moves)-s.begin > maxPlacements {
+		s.prune()
 	}
 	pl.ends = append(pl.ends, len(pl.moves))
 	pl.live, pl.next = pl.next, pl.live
@@ -178,6 +196,8 @@ type step struct {
 	i             int
 	l             *arch.Layer
 	stay          bool // maps may stay in the local memory after the layer
+	needed        bool // the result has readers
+	chosen        bool // its place is one of a placement
 	npu, oversize float64
 	begin         int // where the layer's moves begin
 }
@@ -191,11 +211,11 @@ func (s *step) extend(from int32) {
 	for slot, j := range s.live {
 		here := m.after.at(slot).onChip()
 		reads := 0
-		for n, in := range s.l.Inputs {
+		for _, in := range s.l.Inputs {
 			if in == j {
 				reads++
 				if here {
-					next.in |= 1 << n
+					next.chip++
 					r.chip++
 				}
 			}
@@ -224,7 +244,7 @@ func (s *step) extend(from int32) {
 func (s *step) allows(out Place) bool {
 	last := s.last[s.i+1]
 	switch {
-	case out.onChip() && (!s.stay || last <= s.i):
+	case out.onChip() && (!s.stay || !s.chosen):
 		return false
 	case out == Both:
 		return last > s.i+1 // worth it only for a reader after the next layer
@@ -264,7 +284,7 @@ func (pl *planner) schedule(i int, m *move) Schedule {
 	if m.how >= 0 {
 		return pl.schedules[m.how]
 	}
-	return pl.windows[i].whole(&room{chip: bits.OnesCount8(m.in), keep: m.keep, store: m.out.stored()})
+	return pl.windows[i].whole(&room{chip: int(m.chip), keep: m.keep, store: m.out.stored()})
 }
 
 // search returns the index of the best tiled schedule in the room, or −1.
@@ -305,31 +325,114 @@ func (s *step) place(before placement, keep bool, out Place, m move) {
 		now = now.with(slot, where)
 		slot++
 	}
-	if s.last[s.i+1] > s.i {
+	if s.chosen {
 		now = now.with(slot, out)
 		slot++
 	}
-	s.drop(now, 0, slot, m)
+	s.leave(now, slot, m)
 }
 
-// drop records the move at the placement and at those with fewer maps in both
+// leave records the move at the placement and at those with fewer maps in both
 // memories: what is stored may be dropped from the local memory.
-func (s *step) drop(now placement, slot, slots int, m move) {
-	for ; slot < slots; slot++ {
+func (s *step) leave(now placement, slots int, m move) {
+	var doubled [maxLive]int
+	n := 0
+	for slot := range slots {
 		if now.at(slot) == Both {
-			s.drop(now.with(slot, Stored), slot+1, slots, m)
+			doubled[n] = slot
+			n++
 		}
 	}
+	if n <= maxDrops {
+		s.drop(now, doubled[:n], m)
+		return
+	}
+	s.bounded = true
+	all := now
+	for _, slot := range doubled[:n] {
+		s.record(now.with(slot, Stored), m)
+		all = all.with(slot, Stored)
+	}
+	s.record(all, m)
+	s.record(now, m)
+}
+
+// drop records the move at the placement and at those without some of the maps of
+// the slots, which are in both memories, in the local one.
+func (s *step) drop(now placement, doubled []int, m move) {
+	for i, slot := range doubled {
+		s.drop(now.with(slot, Stored), doubled[i+1:], m)
+	}
+	s.record(now, m)
+}
+
+// few is how many moves are faster to look through than to index.
+const few = 24
+
+// record keeps the move if it is the fastest to its placement.
+func (s *step) record(now placement, m move) {
 	m.after = now
-	for n := s.begin; n < len(s.moves); n++ {
-		if s.moves[n].after == now {
-			if m.time < s.moves[n].time {
-				s.moves[n] = m
-			}
-			return
+	if n, ok := s.find(now); ok {
+		if m.time < s.moves[n].time {
+			s.moves[n] = m
 		}
+		return
 	}
 	s.moves = append(s.moves, m)
+}
+
+// find returns the index of the layer's move to a placement.
+func (s *step) find(now placement) (n int32, ok bool) {
+	if len(s.moves)-s.begin <= few {
+		for n := s.begin; n < len(s.moves); n++ {
+			if s.moves[n].after == now {
+				return int32(n), true
+			}
+		}
+		return 0, false
+	}
+	if s.index == nil {
+		s.index = map[placement]int32{}
+	}
+	for n := s.begin + len(s.index); n < len(s.moves); n++ {
+		s.index[s.moves[n].after] = int32(n)
+	}
+	n, ok = s.index[now]
+	return n, ok
+}
+
+// prune keeps maxPlacements of the layer's moves: those of the least time, when each
+// map that is not in the local memory still has to come there, and the one that leaves
+// nothing there, from which there is always a way on.
+func (s *step) prune() {
+	s.bounded = true
+	moves := s.moves[s.begin:]
+	type rated struct {
+		at   int
+		time float64
+	}
+	all := make([]rated, len(moves))
+	for i := range moves {
+		all[i] = rated{i, moves[i].time}
+		away := true
+		for slot, j := range s.next {
+			if moves[i].after.at(slot).onChip() {
+				away = false
+			} else {
+				all[i].time += float64(s.p.ActivationCost * float64(s.bytes(j)))
+			}
+		}
+		if away {
+			all[i].time = math.Inf(-1)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b rated) int { return cmp.Compare(a.time, b.time) })
+	all = all[:maxPlacements]
+	slices.SortFunc(all, func(a, b rated) int { return a.at - b.at })
+	for i, r := range all {
+		moves[i] = moves[r.at]
+	}
+	s.moves = s.moves[:s.begin+maxPlacements]
 }
 
 // path returns the fastest moves, one per layer.

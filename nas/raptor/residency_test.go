@@ -313,3 +313,102 @@ func FuzzPlatform(f *testing.F) {
 		}
 	})
 }
+
+// branching returns a network of n parallel branches of one input, whose results are
+// added up one after the other when all are there.
+func branching(n, channels, pixels int) arch.Network {
+	in := arch.Shape{H: pixels, W: pixels, C: channels}
+	net := arch.Network{Name: "branches", Input: in}
+	conv := func(from int) int {
+		net.Layers = append(net.Layers, arch.Layer{Name: fmt.Sprint("c", len(net.Layers)), Op: arch.Conv, In: in, Out: in, Kernel: 1, Stride: 1, Inputs: []int{from}})
+		return len(net.Layers) - 1
+	}
+	root := conv(-1)
+	ends := make([]int, n)
+	for i := range ends {
+		ends[i] = conv(root)
+	}
+	sum := ends[0]
+	for _, e := range ends[1:] {
+		net.Layers = append(net.Layers, arch.Layer{Name: fmt.Sprint("a", len(net.Layers)), Op: arch.Add, In: in, Out: in, Kernel: 1, Stride: 1, Inputs: []int{sum, e}})
+		sum = len(net.Layers) - 1
+	}
+	return net
+}
+
+// Where only some placements are followed the estimate is that of a schedule that can
+// be run, so never below the least, and says so; where it does not say so it is the
+// least.
+func TestBoundedEstimates(t *testing.T) {
+	defer func(was int) { maxPlacements = was }(maxPlacements)
+	rng := rand.New(rand.NewPCG(41, 42))
+	bounded, worse := 0, 0.0
+	for range 3000 {
+		net := randomNetwork(rng, 3+rng.IntN(6))
+		if rng.IntN(4) == 0 {
+			net = branching(3+rng.IntN(4), 1+rng.IntN(8), 1+rng.IntN(12))
+		}
+		p := randomPlatform(rng, &net)
+		maxPlacements = 1 << 20
+		exact, err := p.Estimate(net)
+		if err != nil {
+			continue
+		}
+		maxPlacements = 1 + rng.IntN(8)
+		some, err := p.Estimate(net)
+		if err != nil {
+			t.Fatalf("%+v %+v: %v, though it fits", net, p, err)
+		}
+		if exact.Bounded {
+			t.Fatalf("%+v: bounded without a bound", net)
+		}
+		if some.Latency < exact.Latency*(1-1e-12) || !some.Bounded && some.Latency != exact.Latency {
+			t.Fatalf("%+v %+v: %v s, bounded %v; the least is %v s", net, p, some.Latency, some.Bounded, exact.Latency)
+		}
+		if some.Bounded {
+			bounded++
+			worse = max(worse, some.Latency/exact.Latency)
+		}
+	}
+	if bounded < 200 {
+		t.Errorf("only %d estimates were bounded", bounded)
+	}
+	t.Logf("%d bounded to at most 8 placements, at worst %.3f times the least", bounded, worse)
+}
+
+// A network of any number of branches, and of any number of operands, is estimated.
+func TestManyBranches(t *testing.T) {
+	p := tinyraptor(t)
+	p.Policy, p.Scope = Mixed, NetworkScope
+	before := 0.0
+	for _, n := range []int{2, 6, 9, 16, 40, 100} {
+		net := branching(n, 16, 16)
+		e, err := p.Estimate(net)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Latency <= before || e.Bounded != (n > 6) {
+			t.Errorf("%d branches take %v s, bounded %v; fewer take %v s", n, e.Latency, e.Bounded, before)
+		}
+		before = e.Latency
+	}
+}
+
+// BenchmarkBranches estimates networks of parallel branches: what is followed is bounded.
+func BenchmarkBranches(b *testing.B) {
+	for _, n := range []int{4, 8, 16, 32, 64} {
+		p := tinyraptor(b)
+		p.Policy, p.Scope = Mixed, NetworkScope
+		net := branching(n, 16, 16)
+		if err := net.Validate(); err != nil {
+			b.Fatal(err)
+		}
+		b.Run(fmt.Sprintf("branches=%d", n), func(b *testing.B) {
+			for b.Loop() {
+				if _, err := p.Estimate(net); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -28,6 +28,9 @@ func summary(p raptor.Platform, net arch.Network, e raptor.Estimate, r Roofline)
 	for _, i := range e.Costliest(explained) {
 		s = append(s, p.Explain(&net, &e, i))
 	}
+	if e.Bounded {
+		s = append(s, unfollowed)
+	}
 	if len(e.Unsupported) > 0 {
 		s = append(s, fmt.Sprintf("%s: more weights than the platform supports in a layer (%s); what it costs all the same is a guess of the model.",
 			strings.Join(e.Unsupported, ", "), bytes(int(p.WeightLimit))))
@@ -61,6 +64,9 @@ func memory(p raptor.Platform, e raptor.Estimate) string {
 	return fmt.Sprintf("%d of %d layers are cut into tiles; %d leave their result in the local memory for the next. The most memory, %s of %s, is occupied by %s.",
 		tiled, len(e.Layers), resident, bytes(e.PeakMemory), p.Memories(), peak.Name)
 }
+
+// unfollowed says that a faster schedule may have been missed.
+const unfollowed = "There are more ways to place this network's maps in memory than could be followed: the times are those of a schedule that can be run, and a faster one may exist."
 
 // bounds compares what is moved with what must be.
 func bounds(e raptor.Estimate) string {
