@@ -122,6 +122,9 @@ func (m *module) checkStage(s *stage) {
 		st.fixed = make([]*pipeline.Attr, len(s.attrs))
 		for i, a := range s.attrs {
 			result := m.check(st, a)
+			if result != nil && result.Sensitive && a.field.Key {
+				m.reveals(st, a)
+			}
 			if !a.failed && !st.varies(a) {
 				st.fixed[i] = cmp.Or(result, &leftOut)
 			}
@@ -129,7 +132,12 @@ func (m *module) checkStage(s *stage) {
 			case result != nil:
 				c.values[a.field.Name] = result.Value
 				c.unknown = append(c.unknown, result.Parts...)
-				c.sensitive = c.sensitive || result.Sensitive
+				if result.Sensitive {
+					if c.secrets == nil {
+						c.secrets = make(map[string]any)
+					}
+					c.secrets[a.field.Name] = result.Value
+				}
 				if result.MayBeNull {
 					c.perhaps = append(c.perhaps, a.field.Name)
 				}
@@ -143,6 +151,19 @@ func (m *module) checkStage(s *stage) {
 			}
 			m.candidates = append(m.candidates, c)
 		}
+	}
+}
+
+// reveals notes that a step's output may depend on a sensitive attribute, and reports it
+// where the block does not say that it may.
+func (m *module) reveals(st *step, a *attribute) {
+	if !st.secret {
+		st.secret = true
+		clear(m.bare.locals) // which may have been made of the output
+	}
+	if !st.stage.reveal && !a.failed {
+		a.failed = true
+		m.errorf(a.expr.syntax.Range(), "Sensitive attribute", "%s %s.", a.field.Name, pipeline.ErrReveals)
 	}
 }
 

@@ -2,6 +2,8 @@ package hcl_test
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -34,6 +36,7 @@ stage "search" "net" {
 stage "table" "left_out" { when = false }
 stage "table" "old" {}
 stage "table" "t" {
+  reveal = true
   for_each = { k = 1, a = 2 }
 `
 
@@ -271,6 +274,54 @@ func TestSensitive(t *testing.T) {
 		a, err := evaluate(t, "any", expression, done.known())
 		if err != nil || a.Sensitive != want {
 			t.Errorf("%s is sensitive: %v, %v; want %v", expression, a.Sensitive, err, want)
+		}
+	}
+}
+
+// What a stage makes of a sensitive attribute is sensitive, too, known or not, directly
+// and through locals, instances and other stages; of one that is no part of the key it is
+// not.
+func TestSensitiveOutputs(t *testing.T) {
+	const recipe = `
+variable "secret" {
+  type      = string
+  default   = "hunter2"
+  sensitive = true
+}
+locals { later = { a = stage.t.text, b = 1 } }
+stage "table" "behind" {
+  any    = local.later.a
+  reveal = true
+}
+stage "table" "t" {
+  any    = var.secret
+  reveal = true
+}
+stage "table" "many" {
+  for_each = { x = 1, y = 2 }
+  any      = each.key == "x" ? var.secret : "open"
+  reveal   = true
+}
+stage "table" "open" {
+  any = local.later.b
+}
+`
+	for expression, want := range map[string]bool{
+		"stage.t.text": true, "stage.behind.text": true, `stage.many["x"].text`: true, `stage.many["y"].text`: false,
+		"[for k, s in stage.many : s.text]": true, "stage.open.text": false, "local.later.b": false, "length(local.later.a)": true,
+	} {
+		text := recipe + "output \"o\" { value = " + expression + " }\n"
+		path := filepath.Join(t.TempDir(), "test.hcl")
+		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		_, diags := hcl.Load(path, hcl.Options{Stages: testStages})
+		var shown strings.Builder
+		if err := diags.Write(&shown, 0, false); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(shown.String(), "Error: Sensitive output"); got != want || !want && diags.HasErrors() {
+			t.Errorf("%s is sensitive before it is known: %v, want %v; %s", expression, got, want, &shown)
 		}
 	}
 }

@@ -103,7 +103,7 @@ func newModule(opt Options) *module {
 		m.types[s.Name] = s
 		m.shapes.Add(s.Output)
 	}
-	m.bare = &scope{m: m, known: (*pipeline.Outputs)(nil).Known, locals: make(map[*local]cty.Value)}
+	m.bare = &scope{m: m, known: (*pipeline.Outputs)(nil).Known, guarded: (*pipeline.Outputs)(nil).Guarded, locals: make(map[*local]cty.Value)}
 	return m
 }
 

@@ -86,7 +86,7 @@ func (e *expr) blocks() []string {
 // elements returns what the stage's for_each holds, by key; nil where that cannot be told.
 func (k *memory) elements(s *scope, of *stage) map[string]cty.Value {
 	all, _ := recall(k.each, of, k.version(of.forEach), func() (map[string]cty.Value, hcl.Diagnostics) {
-		all, diags := (&scope{m: s.m, known: s.known, memory: k, locals: s.locals}).value(of.forEach)
+		all, diags := (&scope{m: s.m, known: s.known, guarded: s.guarded, memory: k, locals: s.locals}).value(of.forEach)
 		all, marks := all.Unmark()
 		ty := all.Type()
 		if !all.IsKnown() || all.IsNull() || !ty.IsMapType() && !ty.IsObjectType() {

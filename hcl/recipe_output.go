@@ -106,7 +106,7 @@ func (s *scope) outputAttr(o *output) (pipeline.Attr, hcl.Diagnostics) {
 	if a.Sensitive && !o.sensitive {
 		at := o.value.syntax.Range()
 		diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Sensitive output", Subject: &at,
-			Detail: "The value is, or contains, a sensitive variable. Write sensitive = true in this block if it may be asked for by name."})
+			Detail: "The value is, or contains, what is sensitive. Write sensitive = true in this block if it may be asked for by name."})
 	}
 	a.Sensitive = o.sensitive
 	return *a, diags

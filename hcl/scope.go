@@ -14,21 +14,22 @@ import (
 // scope is what expressions are evaluated in: the outputs that there are, and
 // the instance whose each it is.
 type scope struct {
-	m      *module
-	known  func(step string) (json.RawMessage, bool)
-	memory *memory              // nil while instances are still being found out
-	step   *step                // nil outside of a stage
-	locals map[*local]cty.Value // those evaluated here so far
+	m       *module
+	known   func(step string) (json.RawMessage, bool)
+	guarded func(step string) bool // its output is known to be sensitive
+	memory  *memory                // nil while instances are still being found out
+	step    *step                  // nil outside of a stage
+	locals  map[*local]cty.Value   // those evaluated here so far
 }
 
 // newScope makes a scope with the outputs that there are. The caller holds m.mu.
 func (m *module) newScope(known *pipeline.Outputs, st *step) *scope {
-	return &scope{m: m, known: known.Known, memory: m.remember(known), step: st, locals: make(map[*local]cty.Value)}
+	return &scope{m: m, known: known.Known, guarded: known.Guarded, memory: m.remember(known), step: st, locals: make(map[*local]cty.Value)}
 }
 
 // of returns the scope of a step with the same outputs.
 func (s *scope) of(st *step) *scope {
-	return &scope{m: s.m, known: s.known, memory: s.memory, step: st, locals: s.locals}
+	return &scope{m: s.m, known: s.known, guarded: s.guarded, memory: s.memory, step: st, locals: s.locals}
 }
 
 // value evaluates an expression. After a mistake the value is broken.
@@ -83,6 +84,13 @@ func (s *scope) secret(e *expr) bool {
 	for _, l := range e.locals {
 		if v, _ := s.local(l); v.HasMarkDeep(value.SensitiveMark{}) {
 			return true
+		}
+	}
+	for _, r := range e.stages {
+		for _, st := range s.targets(r) {
+			if st.secret || s.guarded(st.id) {
+				return true
+			}
 		}
 	}
 	return e.each && s.step != nil && s.step.each != cty.NilVal && s.step.each.HasMarkDeep(value.SensitiveMark{})

@@ -28,7 +28,9 @@ type stage struct {
 	retry     *attribute
 	timeout   *attribute
 	resources []*attribute
+	reveal    bool
 
+	checked bool
 	state   visit
 	broken  bool             // a mistake hides how many steps it has
 	steps   []*step          // its instances, or the one step, without those that its when leaves out
@@ -74,9 +76,31 @@ func (m *module) buildStages() {
 	}
 	m.checkLocals()
 	for _, s := range m.ordered {
-		m.checkStage(s)
+		m.checkInOrder(s)
 	}
 	m.validateSteps()
+}
+
+// checkInOrder checks a stage after those that its attributes refer to: which of their
+// outputs are sensitive is known by then.
+func (m *module) checkInOrder(s *stage) {
+	if s.checked {
+		return
+	}
+	s.checked = true
+	if s.kind != nil {
+		for _, a := range s.attrs {
+			for r := range a.expr.refs {
+				m.checkInOrder(r.to)
+			}
+		}
+		if s.forEach != nil {
+			for r := range s.forEach.refs {
+				m.checkInOrder(r.to)
+			}
+		}
+	}
+	m.checkStage(s)
 }
 
 // readStage takes a block apart.
@@ -93,6 +117,8 @@ func (m *module) readStage(s *stage) {
 			s.when = m.compile(a.Expr, in)
 		case "depends_on":
 			s.dependsOn = m.dependencies(a.Expr, in)
+		case "reveal":
+			s.reveal = m.constBool(a)
 		case "retry":
 			s.retry = m.attribute(a.Expr, a.NameRange, retryField, in)
 		case "timeout":

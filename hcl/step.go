@@ -10,6 +10,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"eyrie/hcl/diagnostic"
+	"eyrie/hcl/internal/value"
 	"eyrie/pipeline"
 )
 
@@ -21,6 +22,8 @@ type step struct {
 	key   string           // of for_each
 	each  cty.Value        // what for_each holds for the key
 	fixed []*pipeline.Attr // of the stage's attributes, those that no output can change
+
+	secret bool // its output is sensitive, as far as can be told before it is known
 
 	mu      sync.Mutex
 	unknown cty.Value       // the output before there is one
@@ -36,6 +39,15 @@ type link struct {
 
 // output returns a step's output as a value, unknown while there is none.
 func (s *scope) output(st *step) cty.Value {
+	v := s.bareOutput(st)
+	if st.secret || s.guarded(st.id) {
+		return v.Mark(value.SensitiveMark{})
+	}
+	return v
+}
+
+// bareOutput is output but for whether it is sensitive.
+func (s *scope) bareOutput(st *step) cty.Value {
 	raw, ok := s.known(st.id)
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -64,7 +76,7 @@ func (m *module) steps() []*pipeline.Step {
 	var all []*pipeline.Step
 	for _, s := range m.ordered {
 		for _, st := range s.steps {
-			p := &pipeline.Step{ID: st.id, Stage: s.kind, Pos: diagnostic.Pos(s.block.DefRange()), Deps: st.deps(), Attrs: st.evaluate, Policy: m.policy(st)}
+			p := &pipeline.Step{ID: st.id, Stage: s.kind, Pos: diagnostic.Pos(s.block.DefRange()), Deps: st.deps(), Attrs: st.evaluate, Reveal: s.reveal, Policy: m.policy(st)}
 			all = append(all, p)
 		}
 	}

@@ -9,17 +9,18 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"eyrie/hcl/internal/syntax"
+	"eyrie/pipeline"
 	"eyrie/pipeline/mistake"
 )
 
 // candidate is a step's attributes, as far as they are known, for the stage itself
 // to judge.
 type candidate struct {
-	stage     *stage
-	values    map[string]any
-	unknown   []mistake.Path
-	perhaps   []string // attributes that may turn out to be null
-	sensitive bool     // one of the values is
+	stage   *stage
+	values  map[string]any
+	unknown []mistake.Path
+	perhaps []string       // attributes that may turn out to be null
+	secrets map[string]any // those of the values that are sensitive
 }
 
 // validateSteps lets the stages judge the steps that have no other mistakes, and reports
@@ -61,11 +62,22 @@ func (m *module) unsuitable(c candidate, err error, reported map[string]bool) {
 			reported[text] = true
 		}
 		why := bad.Error()
-		if c.sensitive {
+		if c.hides(bad) {
 			why = (&mistake.Mistake{Path: bad.Path, Err: errSensitive}).Error()
 		}
 		m.errorf(c.stage.written(bad.Path), "Unsuitable attributes", "Stage %q: %s.", c.stage.name, strings.TrimSuffix(why, "."))
 	}
+}
+
+// hides reports whether a mistake must not be shown: it is about a sensitive attribute, or
+// quotes one.
+func (c candidate) hides(bad *mistake.Mistake) bool {
+	for name, v := range c.secrets {
+		if len(bad.Path) > 0 && bad.Path[0].Name == name || pipeline.Quotes(bad.Error(), v) {
+			return true
+		}
+	}
+	return len(bad.Path) == 0 && len(c.secrets) > 0
 }
 
 var errSensitive = errors.New("why is not shown, as a sensitive value takes part")

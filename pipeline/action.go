@@ -203,23 +203,8 @@ func attrError(s *Step, attrs map[string]Attr, m *mistake.Mistake) *StepError {
 		return stepError(s.Pos, s, "", m.Err)
 	}
 	name := m.Path[0].Name
-	if secret(attrs) { // the error may quote it, or follow from it
+	if attrs[name].Sensitive || quotesSecret(attrs, m.Error()) {
 		return stepError(attrs[name].Pos, s, m.Path.String(), errSecret)
 	}
 	return stepError(attrs[name].Pos, s, m.Path.String(), m.Err)
 }
-
-// secret reports whether one of the attributes is sensitive.
-func secret(attrs map[string]Attr) bool {
-	for _, a := range attrs {
-		if a.Sensitive {
-			return true
-		}
-	}
-	return false
-}
-
-// errHidden stands for an error of a stage that read a secret: its text may hold it.
-var errHidden = errors.New("failed; why is not shown, as a sensitive value takes part")
-
-var errSecret = errors.New("is not what the stage takes; why is not shown, as a sensitive value takes part")

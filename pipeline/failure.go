@@ -27,6 +27,11 @@ func hopeless(err error) bool {
 	return errors.As(err, &crash) && (crash.Panic || crash.Stuck)
 }
 
+func isStuck(err error) bool {
+	var crash *CrashError
+	return errors.As(err, &crash) && crash.Stuck
+}
+
 func isPanic(err error) bool {
 	var crash *CrashError
 	return errors.As(err, &crash) && crash.Panic

@@ -79,7 +79,7 @@ func TestJobRoundTrip(t *testing.T) {
 		all["token"] = Attr{Value: "hunter2", Sensitive: true, Pos: "test.hcl:b.token"}
 		return all, err
 	}
-	s.Timeout, s.Resources = time.Minute, map[string]float64{"gpus": 1, "memory": 1e9}
+	s.Reveal, s.Timeout, s.Resources = true, time.Minute, map[string]float64{"gpus": 1, "memory": 1e9}
 	var wire []byte
 	var job *Job
 	x := spy{InProcess(store), []*Stage{whole, reader}, func(b []byte, j *Job) { wire, job = b, j }}

@@ -21,10 +21,10 @@ type Ancestor struct {
 	Cached   bool               `json:"cached,omitempty"`  // its result was in the store
 	Because  []Reason           `json:"because,omitempty"` // otherwise: why it ran
 	Action   artifacts.ActionID `json:"action"`
-	Run      string             `json:"run,omitempty"`     // the run that made the result
-	Elapsed  time.Duration      `json:"elapsed,omitempty"` // ns, of making it, whenever that was
-	Attrs    json.RawMessage    `json:"attrs,omitempty"`   // its attributes, as they are in the key
-	Output   json.RawMessage    `json:"output,omitempty"`
+	Run      string             `json:"run,omitempty"`      // the run that made the result
+	Elapsed  time.Duration      `json:"elapsed,omitempty"`  // ns, of making it, whenever that was
+	Attrs    json.RawMessage    `json:"attrs,omitempty"`    // its attributes, as they are in the key
+	Output   json.RawMessage    `json:"output,omitempty"`   // nil where it is sensitive
 	Finished bool               `json:"finished,omitempty"` // false for what still runs as the step starts: a cached step's own ancestors may be made anew beside it
 }
 
@@ -60,7 +60,10 @@ func ancestor(s *Planned, ended *Ended) Ancestor {
 		a.Attrs, _ = canonical(key.Attributes)
 	}
 	a.Finished, a.Cached, a.Because = true, ended.Type == StepCached, ended.Because
-	a.Action, a.Run, a.Elapsed, a.Output = ended.Record.Action, ended.Record.Run, ended.Record.Elapsed, ended.Record.Output
+	a.Action, a.Run, a.Elapsed = ended.Record.Action, ended.Record.Run, ended.Record.Elapsed
+	if !s.Secret {
+		a.Output = ended.Record.Output
+	}
 	return a
 }
 

@@ -13,6 +13,7 @@ import (
 type Outputs struct {
 	byStep   map[string]json.RawMessage
 	foreseen map[string]json.RawMessage
+	guarded  map[string]bool
 	versions map[string]int // by the name of the block
 }
 
@@ -46,6 +47,21 @@ func (o *Outputs) Set(step string, output json.RawMessage) {
 	o.changed(step)
 }
 
+// Guard says that the output of a step, known or not, is sensitive.
+func (o *Outputs) Guard(step string) {
+	if o.guarded[step] {
+		return
+	}
+	if o.guarded == nil {
+		o.guarded = make(map[string]bool)
+	}
+	o.guarded[step] = true
+	o.changed(step)
+}
+
+// Guarded reports whether the output of a step is sensitive.
+func (o *Outputs) Guarded(step string) bool { return o != nil && o.guarded[step] }
+
 func (o *Outputs) changed(step string) {
 	if o.versions == nil {
 		o.versions = make(map[string]int)
@@ -54,7 +70,8 @@ func (o *Outputs) changed(step string) {
 }
 
 // Version returns a number that grows whenever the output of a step of a block,
-// which is the step of that name or one of its instances, becomes known or foreseen.
+// which is the step of that name or one of its instances, becomes known, foreseen or
+// sensitive.
 func (o *Outputs) Version(block string) int {
 	if o == nil {
 		return 0

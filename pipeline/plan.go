@@ -45,6 +45,7 @@ type Planned struct {
 	Resumes bool               // of MustRun: an interrupted run has left a checkpoint, from which it goes on
 	Record  *store.Record      // of Cached
 	Attrs   map[string]Attr    // evaluated as far as known
+	Secret  bool               // its output is sensitive, as attributes are on which it may depend
 
 	action   *action
 	rerun    bool
@@ -94,7 +95,23 @@ func NewPlan(ctx context.Context, r *Recipe, store *store.Store, opt PlanOptions
 		p.Steps = append(p.Steps, planned)
 		p.byID[s.ID] = planned
 	}
+	if len(mistakes) == 0 {
+		mistakes = p.checkOutputs()
+	}
 	return p, errors.Join(mistakes...)
+}
+
+// checkOutputs evaluates the recipe's outputs as far as they are known, for mistakes that
+// show only now: sensitive values that must not be shown.
+func (p *Plan) checkOutputs() (mistakes []error) {
+	for _, o := range p.Recipe.Outputs {
+		if slices.ContainsFunc(o.Deps, p.outputs.Guarded) {
+			if _, err := o.Attr(&p.outputs); err != nil {
+				mistakes = append(mistakes, err)
+			}
+		}
+	}
+	return mistakes
 }
 
 // Step returns the step with this ID, or nil.
@@ -128,7 +145,15 @@ func (p *Plan) judge(ctx context.Context, kept *store.Store, s *Step, rerun bool
 	if err != nil {
 		return nil, err
 	}
+	if err := mayKeep(s, attrs); err != nil {
+		return nil, err
+	}
 	j := &Planned{Step: s, Attrs: attrs, rerun: rerun}
+	if revealing(s.Stage, attrs) != "" {
+		j.Secret = true
+		p.outputs.Guard(s.ID)
+		p.supposed.Guard(s.ID)
+	}
 	if j.After = waitsFor(attrs); len(j.After) > 0 {
 		j.Verdict = Unknown
 		return j, p.check(j)

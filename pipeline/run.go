@@ -260,10 +260,14 @@ func (x *execution) startStep(ctx context.Context, i int) {
 	attrs := s.Attrs
 	if s.action == nil {
 		var err error
-		if attrs, err = s.Step.Attrs(&x.run.outputs); err != nil {
+		if attrs, err = s.Step.Attrs(&x.run.outputs); err == nil {
+			err = mayKeep(s.Step, attrs)
+		}
+		if err != nil {
 			x.end(i, &Ended{Planned: s, Type: StepFailed, Err: err}, Event{Pos: s.Pos, Error: err.Error()})
 			return
 		}
+		s.Secret = s.Secret || revealing(s.Stage, attrs) != ""
 	}
 	x.running++
 	x.grants[i] = x.pool.take(x.claims[i])
@@ -279,6 +283,9 @@ func (x *execution) startStep(ctx context.Context, i int) {
 func (x *execution) end(i int, ended *Ended, e Event) {
 	x.run.Steps[i] = ended
 	x.run.byID[ended.ID] = ended
+	if ended.Secret {
+		x.run.outputs.Guard(ended.ID)
+	}
 	if ended.Type == StepDone || ended.Type == StepCached {
 		x.run.outputs.Set(ended.ID, ended.Record.Output)
 	}

@@ -86,6 +86,7 @@ func TestRunErrorNamesTheAttribute(t *testing.T) {
 	if e.Pos != "test.hcl:a.x" || e.Error != "x: 7 is not to my taste" {
 		t.Errorf("the event has %q at %q", e.Error, e.Pos)
 	}
+	s.Reveal = true
 	s.Attrs = func(*Outputs) (map[string]Attr, error) {
 		return map[string]Attr{"x": {Value: 7.0, Sensitive: true}}, nil
 	}

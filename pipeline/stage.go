@@ -31,7 +31,7 @@ type Stage struct {
 
 // reserved are the attributes and blocks that every stage takes.
 var reserved = map[string]bool{
-	"for_each": true, "when": true, "depends_on": true, "retry": true, "timeout": true, "resources": true,
+	"for_each": true, "when": true, "depends_on": true, "retry": true, "timeout": true, "resources": true, "reveal": true,
 }
 
 // Define makes a stage of a function, which is called with a context that ends when the

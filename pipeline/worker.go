@@ -62,9 +62,12 @@ func (w *worker) place(err error) *StepError {
 	}
 	all := mistake.Of(err)
 	if len(all) == 1 && len(all[0].Path) > 0 {
+		if secret(w.attrs) { // what a stage finds out while it runs may follow from it
+			all[0] = &mistake.Mistake{Path: all[0].Path, Err: errSecret}
+		}
 		return attrError(w.planned.Step, w.attrs, all[0])
 	}
-	if secret(w.attrs) {
+	if timeout := TimeoutError(w.planned.Timeout); secret(w.attrs) && err.Error() != timeout.Error() && !isStuck(err) {
 		err = errHidden
 	}
 	return stepError("", w.planned.Step, "", err)
@@ -146,8 +149,11 @@ func (w *worker) job(a *action, n int) (*Job, error) {
 // reporter returns what an executor reports to: it adds what the plan knows. Only
 // the first of several attempts reports that the step has started.
 func (w *worker) reporter(ctx context.Context, a *action, ended *Ended) func(Event) {
-	started := false
+	started, quiet := false, secret(w.attrs)
 	return func(e Event) {
+		if quiet {
+			e = discreet(e)
+		}
 		switch e.Type {
 		case StepWaiting:
 			e.Action = a.id.String()

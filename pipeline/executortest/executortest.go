@@ -87,7 +87,7 @@ type fixture struct {
 
 // step is a use of the stage with constant attributes.
 func step(id, stage string, attrs map[string]any) *pipeline.Step {
-	s := &pipeline.Step{ID: id, Pos: "test.hcl:" + id}
+	s := &pipeline.Step{ID: id, Pos: "test.hcl:" + id, Reveal: true}
 	for _, known := range Stages {
 		if known.Name == stage {
 			s.Stage = known

@@ -29,6 +29,7 @@ var Blocks = []Block{
 		pipeline.Field{Name: "for_each", Doc: "a map, a set or a list of unique strings: makes a step for each element", Type: anything},
 		pipeline.Field{Name: "when", Doc: "false leaves the step out", Type: truth},
 		pipeline.Field{Name: "depends_on", Doc: "stages that must be done before, though no attribute refers to them", Type: anything},
+		pipeline.Field{Name: "reveal", Doc: "its results, which are kept in clear, may hold what is sensitive in its attributes", Type: truth},
 		pipeline.Field{Name: "retry", Doc: "how often it is tried again after a failure", Type: &pipeline.Type{Kind: pipeline.Integer}, Min: new(float64)},
 		pipeline.Field{Name: "timeout", Doc: "how long an attempt may take", Type: number, Unit: "s", Min: new(float64)},
 		pipeline.Field{Name: "resources", Doc: "what it takes of the machine while it runs: cpus, gpus, memory, or others by name", Type: object(

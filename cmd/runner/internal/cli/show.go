@@ -94,7 +94,8 @@ type attrJSON struct {
 // resultJSON is an output with how its numbers came about.
 type resultJSON struct {
 	Name       string                `json:"name"`
-	Value      any                   `json:"value"`
+	Value      any                   `json:"value"` // null where it is sensitive
+	Sensitive  bool                  `json:"sensitive,omitempty"`
 	Provenance []pipeline.Provenance `json:"provenance,omitempty"`
 }
 
@@ -118,7 +119,10 @@ func showDocument(ctx context.Context, store *store.Store, s *pipeline.Planned) 
 	for i := range s.Stage.Output.Fields {
 		f := &s.Stage.Output.Fields[i]
 		if v, ok := output[f.Name]; ok {
-			doc.Outputs = append(doc.Outputs, resultJSON{f.Name, v, provenances(f)})
+			if s.Secret {
+				v = nil
+			}
+			doc.Outputs = append(doc.Outputs, resultJSON{f.Name, v, s.Secret, provenances(f)})
 		}
 	}
 	return doc, nil
@@ -186,7 +190,11 @@ func (a *app) writeStep(s *pipeline.Planned, doc showJSON) {
 		for i, p := range o.Provenance {
 			kinds[i] = string(p)
 		}
-		rows = append(rows, [3]string{o.Name, brief(o.Value, 60), strings.Join(kinds, ", ")})
+		text := brief(o.Value, 60)
+		if o.Sensitive {
+			text = "(sensitive)"
+		}
+		rows = append(rows, [3]string{o.Name, text, strings.Join(kinds, ", ")})
 	}
 	a.writeRows("Outputs", rows)
 	for _, o := range doc.Outputs {
