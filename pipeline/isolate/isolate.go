@@ -25,6 +25,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -57,6 +58,7 @@ type child struct {
 
 	mu       sync.Mutex
 	report   func(pipeline.Event) // nil once Perform returns
+	gone     atomic.Bool          // the process has ended
 	started  gate                 // the stage runs
 	returned gate                 // it does no longer
 	last     message              // read when events has ended
@@ -157,7 +159,8 @@ func (c *child) wait(ctx context.Context, grace time.Duration) (killed error) {
 	killed = <-watched
 	c.kill() // what is left of its group
 	c.stdin.Close()
-	_ = c.events.SetReadDeadline(time.Now().Add(time.Second)) // a process that left the group may keep it open
+	c.gone.Store(true)
+	_ = c.events.SetReadDeadline(time.Now().Add(patience))
 	<-read
 	c.events.Close()
 	c.crash = c.log.end(c.last == message{})
@@ -212,9 +215,24 @@ func (c *child) stop(ctx context.Context, grace time.Duration, ended <-chan stru
 // as long as anything of it is left, and where nothing is, there is nothing to kill.
 func (c *child) kill() { _ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL) }
 
+// patience is how long a child that has ended may be silent before nobody listens any
+// more: a process that left its group may keep the pipe open.
+const patience = time.Second
+
+// listener reads what a child says. Once it has ended, patience begins anew with each
+// read: whoever takes the events may be slow, and what the child said last is still there.
+type listener struct{ c *child }
+
+func (r listener) Read(b []byte) (int, error) {
+	if r.c.gone.Load() {
+		_ = r.c.events.SetReadDeadline(time.Now().Add(patience))
+	}
+	return r.c.events.Read(b)
+}
+
 // read passes on what the child says until it says no more.
 func (c *child) read() {
-	d := json.NewDecoder(c.events)
+	d := json.NewDecoder(listener{c})
 	for {
 		var m message
 		if err := d.Decode(&m); err != nil {

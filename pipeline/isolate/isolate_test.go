@@ -142,3 +142,36 @@ func TestExplain(t *testing.T) {
 		}
 	}
 }
+
+// A child that has ended is listened to until it has said everything, however slow
+// whoever takes its events is; silence afterwards is not waited for.
+func TestSlowListener(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close() // held open, as by a process that left the group
+	const events = 4
+	go func() {
+		for range events { // too much for the pipe and the decoder's buffer
+			fmt.Fprintf(w, `{"event":{"event":"step-progress","error":"%s"}}`, strings.Repeat("x", 80<<10))
+		}
+		fmt.Fprintln(w, `{"result":{"record":{},"found":true}}`)
+	}()
+	heard := 0
+	c := &child{cmd: exec.Command("true"), job: &pipeline.Job{}, events: r, log: &output{}, started: newGate(), returned: newGate(),
+		report: func(pipeline.Event) {
+			heard++
+			time.Sleep(patience / 3)
+		}}
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if c.stdin, err = os.Open(os.DevNull); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if killed := c.wait(t.Context(), 0); killed != nil || heard != events || c.last.Result == nil || !c.last.Result.Found {
+		t.Errorf("killed %v, %d events, last %+v", killed, heard, c.last)
+	}
+}
