@@ -138,7 +138,7 @@ func run(ctx context.Context, task *pipeline.Task, c Config) (Output, error) {
 	if out.Schedule, err = writeSchedule(task, e); err != nil {
 		return out, err
 	}
-	if err := c.intervals(net, &out.Estimate); err != nil {
+	if err := c.intervals(ctx, net, &out.Estimate); err != nil {
 		return out, err
 	}
 	if c.Supernet != nil {
@@ -148,13 +148,16 @@ func run(ctx context.Context, task *pipeline.Task, c Config) (Output, error) {
 }
 
 // intervals prices the network on the plausible platforms.
-func (c Config) intervals(net arch.Network, r *Row) error {
+func (c Config) intervals(ctx context.Context, net arch.Network, r *Row) error {
 	r.LatencyInterval, r.EnergyInterval, r.MuInterval = []float64{}, []float64{}, []float64{}
 	if len(c.Plausible) == 0 {
 		return nil
 	}
 	latency, energy, mu := []float64{r.Latency}, []float64{r.Energy}, []float64{r.Mu}
 	for i, p := range c.Plausible {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		e, err := p.Estimate(net)
 		if err != nil {
 			return pipeline.Badf(fmt.Sprintf("plausible[%d]", i), "%s does not run on it: %w", net.Name, err)

@@ -161,7 +161,7 @@ func (a Axis) check(r *mistake.Report) {
 	}
 }
 
-func run(_ context.Context, task *pipeline.Task, c Config) (Output, error) {
+func run(ctx context.Context, task *pipeline.Task, c Config) (Output, error) {
 	fig, err := newFigure(c)
 	if err != nil {
 		return Output{}, err
@@ -176,6 +176,9 @@ func run(_ context.Context, task *pipeline.Task, c Config) (Output, error) {
 		{&out.PNG, "figure.png", fig.png},
 		{&out.CSV, "figure.csv", fig.csv},
 	} {
+		if err := ctx.Err(); err != nil {
+			return out, err
+		}
 		b, err := f.draw()
 		if err != nil {
 			return out, err

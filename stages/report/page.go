@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	_ "embed" // the page's template, style and script
 	"encoding/base64"
@@ -72,13 +73,16 @@ type source struct {
 
 type line struct{ ID, Text string }
 
-func newPage(c Config, lineage []pipeline.Ancestor) (*page, error) {
+func newPage(ctx context.Context, c Config, lineage []pipeline.Ancestor) (*page, error) {
 	sum := sha256.Sum256([]byte(pageJS))
 	p := &page{
 		Title: c.Title, Text: markup(c.Text), Style: template.CSS(pageCSS), Script: template.JS(pageJS),
 		Policy: "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; script-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'",
 	}
 	for i, s := range c.Sections {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		text, _ := s.Text.Value.(string)
 		sec := section{ID: fmt.Sprintf("section-%d", i+1), Title: s.Title, Text: markup(text), From: from(s.Text, lineage)}
 		for k, f := range s.Tables {

@@ -4,11 +4,14 @@
 package report
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"html/template"
+	"io"
 	"net/http"
 	"os"
 	"strings"
@@ -69,20 +72,40 @@ func (c Config) Check(r *mistake.Report) {
 	}
 }
 
-func run(_ context.Context, task *pipeline.Task, c Config) (Output, error) {
-	p, err := newPage(c, task.Lineage())
+func run(ctx context.Context, task *pipeline.Task, c Config) (Output, error) {
+	p, err := newPage(ctx, c, task.Lineage())
 	if err != nil {
 		return Output{}, err
 	}
-	var b bytes.Buffer
-	if err := pageTemplate.Execute(&b, p); err != nil {
-		return Output{}, err
-	}
 	path := task.Path("report.html")
-	if err := os.WriteFile(path, b.Bytes(), 0o666); err != nil {
-		return Output{}, err
+	return Output{HTML: artifacts.Local(path)}, writePage(ctx, path, p)
+}
+
+// writePage makes a file of the page.
+func writePage(ctx context.Context, path string, p *page) (err error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
 	}
-	return Output{HTML: artifacts.Local(path)}, nil
+	defer func() { err = errors.Join(err, f.Close()) }()
+	b := bufio.NewWriterSize(stoppable{ctx, f}, 1<<20)
+	if err := pageTemplate.Execute(b, p); err != nil {
+		return err
+	}
+	return b.Flush()
+}
+
+// stoppable is a writer that fails when the context has ended.
+type stoppable struct {
+	ctx context.Context
+	io.Writer
+}
+
+func (w stoppable) Write(b []byte) (int, error) {
+	if err := w.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return w.Writer.Write(b)
 }
 
 // table returns a table's HTML as it is.

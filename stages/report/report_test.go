@@ -133,7 +133,7 @@ func TestMistakes(t *testing.T) {
 	} {
 		err := Stage.CheckConfig(test.config)
 		if err == nil {
-			_, err = newPage(test.config, nil)
+			_, err = newPage(t.Context(), test.config, nil)
 		}
 		if err == nil || !strings.HasPrefix(err.Error(), test.want) {
 			t.Errorf("%v, want %q", err, test.want)
@@ -203,7 +203,7 @@ func FuzzMarkup(f *testing.F) {
 func BenchmarkPage(b *testing.B) {
 	c := config(b)
 	for b.Loop() {
-		if _, err := newPage(c, lineage()); err != nil {
+		if _, err := newPage(b.Context(), c, lineage()); err != nil {
 			b.Fatal(err)
 		}
 	}

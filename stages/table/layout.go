@@ -1,6 +1,7 @@
 package table
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -46,9 +47,12 @@ type cell struct {
 const absent = "–"
 
 // layOut resolves every cell, then compares the cells of each column.
-func layOut(c Config) (*grid, error) {
+func layOut(ctx context.Context, c Config) (*grid, error) {
 	g := &grid{title: c.Title, caption: c.Caption, rows: make([][]cell, len(c.Rows)), legendOnly: c.Provenance == InLegend}
 	for i, col := range c.Columns {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		if err := g.column(c.Rows, col); err != nil {
 			return nil, pipeline.Badf(fmt.Sprintf("columns[%d].key", i), "%w", err)
 		}

@@ -95,24 +95,27 @@ func (c Config) Check(r *mistake.Report) {
 	}
 }
 
-func run(_ context.Context, task *pipeline.Task, c Config) (Output, error) {
-	g, err := layOut(c)
+func run(ctx context.Context, task *pipeline.Task, c Config) (Output, error) {
+	g, err := layOut(ctx, c)
 	if err != nil {
 		return Output{}, err
 	}
 	out := Output{Text: g.markdown()}
 	for _, f := range []struct {
-		file    *artifacts.File
-		name    string
-		content string
+		file *artifacts.File
+		name string
+		form func() string
 	}{
-		{&out.Markdown, "table.md", out.Text},
-		{&out.CSV, "table.csv", g.csv()},
-		{&out.LaTeX, "table.tex", g.latex(c.Label)},
-		{&out.HTML, "table.html", g.html()},
+		{&out.Markdown, "table.md", func() string { return out.Text }},
+		{&out.CSV, "table.csv", g.csv},
+		{&out.LaTeX, "table.tex", func() string { return g.latex(c.Label) }},
+		{&out.HTML, "table.html", g.html},
 	} {
+		if err := ctx.Err(); err != nil {
+			return Output{}, err
+		}
 		path := task.Path(f.name)
-		if err := os.WriteFile(path, []byte(f.content), 0o666); err != nil {
+		if err := os.WriteFile(path, []byte(f.form()), 0o666); err != nil {
 			return Output{}, err
 		}
 		*f.file = artifacts.Local(path)

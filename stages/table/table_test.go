@@ -87,7 +87,7 @@ func TestGolden(t *testing.T) {
 // In Markdown every line is as wide as the others on a terminal, whatever the
 // characters.
 func TestMarkdownWidth(t *testing.T) {
-	g, err := layOut(Config{
+	g, err := layOut(t.Context(), Config{
 		Columns: []Column{{Key: "n"}, {Key: "v"}},
 		Rows:    []pipeline.Row{{"n": name("日本"), "v": {Value: -1.5}}, {"n": name("µ…"), "v": {Value: 12345.0}}},
 	})
@@ -107,7 +107,7 @@ func TestMarkdownWidth(t *testing.T) {
 func TestKindsAreMarked(t *testing.T) {
 	m, p := from(1, pipeline.Measured, "s", "o"), from(2, pipeline.Predicted, "s", "o")
 	rows := []pipeline.Row{{"a": m, "b": p, "c": m}, {"a": m, "b": m, "c": {Value: 3.0}}}
-	g, err := layOut(Config{Columns: []Column{{Key: "a"}, {Key: "b"}, {Key: "c"}}, Rows: rows})
+	g, err := layOut(t.Context(), Config{Columns: []Column{{Key: "a"}, {Key: "b"}, {Key: "c"}}, Rows: rows})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +140,7 @@ func claims() Config {
 // Texts that hold numbers are marked and linked as numbers are, other texts are
 // not; a table of nothing else names each cell's column.
 func TestWords(t *testing.T) {
-	g, err := layOut(claims())
+	g, err := layOut(t.Context(), claims())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +163,7 @@ func TestCSVKinds(t *testing.T) {
 	for provenance, want := range map[Provenance]string{
 		InLegend: "n,a,a provenance\nx,1,measured\n", InColumn: "n,a,provenance\nx,1,measured\n",
 	} {
-		g, err := layOut(Config{Columns: []Column{{Key: "n"}, {Key: "a"}}, Provenance: provenance,
+		g, err := layOut(t.Context(), Config{Columns: []Column{{Key: "n"}, {Key: "a"}}, Provenance: provenance,
 			Rows: []pipeline.Row{{"n": name("x"), "a": from(1, pipeline.Measured, "s", "o")}}})
 		if err != nil || g.csv() != want {
 			t.Errorf("%s: %v, %q, want %q", provenance, err, g.csv(), want)
@@ -184,7 +184,7 @@ func TestErrors(t *testing.T) {
 		{Column{Key: "latency.ms"}, `columns[0].key: row 0: "latency" is the number 1, not an object that could hold "ms"`},
 		{Column{Key: "latency", Interval: "l"}, `row 0: interval "l" is a list of 1, not a list [low, high]`},
 	} {
-		_, err := layOut(Config{Columns: []Column{test.column}, Rows: []pipeline.Row{row}})
+		_, err := layOut(t.Context(), Config{Columns: []Column{test.column}, Rows: []pipeline.Row{row}})
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%+v: %v, want %q", test.column, err, test.want)
 		}
@@ -250,7 +250,7 @@ func TestNumbers(t *testing.T) {
 // Only the best of several numbers is bold; equals share it.
 func TestBest(t *testing.T) {
 	rows := []pipeline.Row{{"a": {Value: 2.0}}, {"a": {Value: 1.0}}, {"a": {Value: nil}}, {"a": {Value: 1.0}}}
-	g, err := layOut(Config{Columns: []Column{{Key: "a", Best: "min"}}, Rows: rows})
+	g, err := layOut(t.Context(), Config{Columns: []Column{{Key: "a", Best: "min"}}, Rows: rows})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -265,7 +265,7 @@ func TestBest(t *testing.T) {
 // before it.
 func TestLaTeXArguments(t *testing.T) {
 	rows := []pipeline.Row{{"a": {Value: "[1, 2]"}}, {"a": {Value: "*"}}, {"a": {Value: "x"}}}
-	g, err := layOut(Config{Columns: []Column{{Key: "a"}}, Rows: rows, Provenance: "legend"})
+	g, err := layOut(t.Context(), Config{Columns: []Column{{Key: "a"}}, Rows: rows, Provenance: "legend"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -279,7 +279,7 @@ func TestLaTeXArguments(t *testing.T) {
 func FuzzEscapes(f *testing.F) {
 	f.Add(`a|b & <script>alert("x")</script> \ % _ { } $ ^ ~ #` + "\n\"q\"")
 	f.Fuzz(func(t *testing.T, s string) {
-		g, err := layOut(Config{Title: "t" + s, Columns: []Column{{Key: "a", Title: s}, {Key: "b"}}, Provenance: "column",
+		g, err := layOut(t.Context(), Config{Title: "t" + s, Columns: []Column{{Key: "a", Title: s}, {Key: "b"}}, Provenance: "column",
 			Rows: []pipeline.Row{{"a": {Value: s}, "b": {Value: 1.0}}}})
 		if err != nil {
 			t.Fatal(err)
@@ -303,7 +303,7 @@ func FuzzEscapes(f *testing.F) {
 }
 
 func mustHTML(t *testing.T, s string) string {
-	g, err := layOut(Config{Title: "t" + s, Columns: []Column{{Key: "a", Title: s}, {Key: "b"}}, Provenance: "column",
+	g, err := layOut(t.Context(), Config{Title: "t" + s, Columns: []Column{{Key: "a", Title: s}, {Key: "b"}}, Provenance: "column",
 		Rows: []pipeline.Row{{"a": {Value: s}, "b": {Value: 1.0}}}})
 	if err != nil {
 		t.Fatal(err)
@@ -339,7 +339,7 @@ func TestLaTeXCompiles(t *testing.T) {
 	dir := t.TempDir()
 	doc := "\\documentclass{article}\\usepackage[T1]{fontenc}\\usepackage{booktabs}\\begin{document}\n"
 	for _, c := range []Config{table3(), claims()} {
-		g, err := layOut(c)
+		g, err := layOut(t.Context(), c)
 		if err != nil {
 			t.Fatal(err)
 		}
