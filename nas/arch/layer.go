@@ -45,6 +45,7 @@ type Layer struct {
 	Stride int    `json:"stride" doc:"step of its window"`
 	Pad    int    `json:"pad" doc:"zeros added on each side"`
 	Inputs []int  `json:"inputs" doc:"indices of the layers it reads; -1 is the network's input; an add has two"`
+	Reuses bool   `json:"reuses,omitempty" doc:"its weights are those of a layer before, which the network has once and moves for each"`
 }
 
 // MACs returns its multiply-accumulate operations. As in the published counts,

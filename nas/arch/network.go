@@ -24,11 +24,23 @@ type Network struct {
 // MACs returns the multiply-accumulate operations of one inference.
 func (n Network) MACs() int64 { return n.sum(Layer.MACs) }
 
-// Params returns the number of parameters, as published counts have them.
-func (n Network) Params() int64 { return n.sum(Layer.Params) }
+// Params returns the number of parameters, as published counts have them. Weights that
+// several layers use count once.
+func (n Network) Params() int64 { return n.sum(own(Layer.Params)) }
 
-// WeightBytes returns the bytes of all int8 weights and int32 biases.
-func (n Network) WeightBytes() int64 { return n.sum(Layer.WeightBytes) }
+// WeightBytes returns the bytes of all int8 weights and int32 biases, those that several
+// layers use once.
+func (n Network) WeightBytes() int64 { return n.sum(own(Layer.WeightBytes)) }
+
+// own counts what belongs to a layer that has weights of its own.
+func own(count func(Layer) int64) func(Layer) int64 {
+	return func(l Layer) int64 {
+		if l.Reuses {
+			return 0
+		}
+		return count(l)
+	}
+}
 
 func (n Network) sum(f func(Layer) int64) (total int64) {
 	for _, l := range n.Layers {

@@ -2,6 +2,7 @@ package arch
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -12,15 +13,18 @@ import (
 // Shapes are inferred from that of the graph's one input, [N, C, H, W] with the
 // last three known. Activation functions, batch normalisation, quantisation,
 // dropout and what only reshapes cost nothing and are passed through. An
-// operation that no layer stands for is an error that names its node.
+// operators that no layer stands for are an error that names all of them.
 //
 // A layer's block is the first two parts of its node's name, as PyTorch writes
 // them ("/features/features.3/conv/…"), or what comes before its last dot.
 func FromONNX(m *onnx.Model) (Network, error) {
-	g := importer{values: map[string]value{}, constants: map[string][]int64{}, written: map[string]bool{}}
+	g := importer{
+		values: map[string]value{}, constants: map[string]constant{}, written: map[string]bool{},
+		used: map[string]bool{}, unsupported: map[string]int{},
+	}
 	for i := range m.Graph.Initializers {
 		t := &m.Graph.Initializers[i]
-		g.constants[t.Name], g.written[t.Name] = t.Shape, true
+		g.constants[t.Name], g.written[t.Name] = constant{t.Name, t.Shape, t.Ints}, true
 	}
 	if err := g.input(m); err != nil {
 		return Network{}, err
@@ -35,6 +39,9 @@ func FromONNX(m *onnx.Model) (Network, error) {
 			return Network{}, fmt.Errorf("node %q (%s): %w", name, n.Op, err)
 		}
 	}
+	if len(g.unsupported) > 0 {
+		return Network{}, g.refused()
+	}
 	if len(g.net.Layers) == 0 {
 		return Network{}, fmt.Errorf("there is no layer in the graph")
 	}
@@ -42,19 +49,40 @@ func FromONNX(m *onnx.Model) (Network, error) {
 	return g.net, g.net.Validate()
 }
 
+// refused reports all operators that no layer stands for.
+func (g *importer) refused() error {
+	var all []string
+	for _, op := range slices.Sorted(maps.Keys(g.unsupported)) {
+		all = append(all, fmt.Sprintf("%s (%d, first %q)", op, g.unsupported[op], g.first[op]))
+	}
+	return fmt.Errorf("operators that are not supported: %s", strings.Join(all, ", "))
+}
+
 // value is a tensor that depends on the input.
 type value struct {
 	layer int  // that wrote it; −1 for the input
 	flat  bool // was made a vector
 	sizes bool // holds sizes for reshaping, no map
+	lost  bool // is behind an operator that is not supported
+}
+
+// constant is a tensor that does not depend on the input.
+type constant struct {
+	root  string  // the initializer, or the output of the node, that it was made of
+	shape []int64 // nil where it was not followed
+	ints  []int64 // of an initializer of integers
 }
 
 // importer turns nodes into layers.
 type importer struct {
 	net       Network
 	values    map[string]value
-	constants map[string][]int64 // shapes
-	written   map[string]bool    // all tensors so far
+	constants map[string]constant
+	written   map[string]bool // all tensors so far
+	used      map[string]bool // constants that a layer has as weights
+
+	unsupported map[string]int    // how many nodes have an operator
+	first       map[string]string // and one of them
 }
 
 // input finds the graph's one input that is not an initializer.
@@ -88,6 +116,12 @@ var passed = []string{
 	"BatchNormalization", "Identity", "Dropout", "Cast", "QuantizeLinear", "DequantizeLinear", "Softmax", "LogSoftmax", "Sqrt", "Neg", "Abs",
 }
 
+// followed are the operators that make layers or change shapes.
+var followed = []string{
+	"Conv", "Gemm", "MatMul", "GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "AveragePool", "MaxPool", "Add", "Sum", "Sub", "Mul", "Div",
+	"Shape", "Flatten", "Reshape", "Squeeze", "Unsqueeze",
+}
+
 // node adds what a node is.
 func (g *importer) node(n *onnx.Node) error {
 	if n.Domain != "" && n.Domain != "ai.onnx" {
@@ -108,6 +142,17 @@ func (g *importer) node(n *onnx.Node) error {
 	if maps[0].sizes && !slices.ContainsFunc(maps, func(v value) bool { return !v.sizes }) {
 		return g.alias(n, maps[0])
 	}
+	lost := slices.ContainsFunc(maps, func(v value) bool { return v.lost })
+	if known := slices.Contains(followed, n.Op) || slices.Contains(passed, n.Op); !known {
+		g.refuse(n)
+		lost = true
+	}
+	if lost {
+		for _, out := range n.Outputs {
+			g.values[out] = value{lost: true}
+		}
+		return nil
+	}
 	switch n.Op {
 	case "Conv":
 		return g.conv(n)
@@ -126,10 +171,21 @@ func (g *importer) node(n *onnx.Node) error {
 	case "Reshape", "Squeeze", "Unsqueeze":
 		return g.reshape(n, maps[0])
 	}
-	if slices.Contains(passed, n.Op) {
-		return g.alias(n, maps[0])
+	return g.alias(n, maps[0])
+}
+
+// refuse notes an operator that is not supported. What is behind it is not followed,
+// so that all of them are found.
+func (g *importer) refuse(n *onnx.Node) {
+	if g.first == nil {
+		g.first = map[string]string{}
 	}
-	return fmt.Errorf("the operator is not supported")
+	if g.unsupported[n.Op]++; g.unsupported[n.Op] == 1 {
+		g.first[n.Op] = n.Name
+		if n.Name == "" {
+			g.first[n.Op] = strings.Join(n.Outputs, ", ")
+		}
+	}
 }
 
 // maps returns the node's inputs that depend on the network's.
@@ -151,35 +207,47 @@ func (g *importer) alias(n *onnx.Node, v value) error {
 	return nil
 }
 
+// rewritten are operators whose result is their first input in another form.
+var rewritten = []string{"Identity", "Cast", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "QuantizeLinear", "DequantizeLinear"}
+
 // constant follows the shape of what does not depend on the input, as far as
 // layers' weights need it.
 func (g *importer) constant(n *onnx.Node) error {
 	if len(n.Outputs) == 0 {
 		return fmt.Errorf("it has no output")
 	}
-	shape := []int64(nil)
+	c := constant{root: n.Outputs[0]}
 	if len(n.Inputs) > 0 {
-		shape = g.constants[n.Inputs[0]]
+		made := g.constants[n.Inputs[0]]
+		if c.shape = made.shape; slices.Contains(rewritten, n.Op) {
+			c.root = made.root
+		}
+		if n.Op == "Identity" || n.Op == "Cast" {
+			c.ints = made.ints
+		}
 	}
-	switch t := n.Attribute("value").(type) {
+	switch v := n.Attribute("value").(type) {
 	case onnx.Tensor:
-		shape = t.Shape
+		c.shape, c.ints = v.Shape, v.Ints
 	default:
 		if n.Op == "Transpose" {
 			perm, _ := n.Attribute("perm").([]int64)
-			old := shape
-			shape = slices.Clone(old)
-			slices.Reverse(shape)
+			old := c.shape
+			c.shape = slices.Clone(old)
+			slices.Reverse(c.shape)
 			for i, p := range perm {
 				if len(perm) != len(old) || p < 0 || int(p) >= len(old) {
 					return fmt.Errorf("perm %v does not permute %d dimensions", perm, len(old))
 				}
-				shape[i] = old[p]
+				c.shape[i] = old[p]
 			}
 		}
 	}
+	if v, ok := n.Attribute("value_ints").([]int64); ok && n.Op == "Constant" {
+		c.shape, c.ints = []int64{int64(len(v))}, v
+	}
 	for _, out := range n.Outputs {
-		g.constants[out] = shape
+		g.constants[out] = c
 	}
 	return nil
 }
@@ -193,21 +261,24 @@ func (g *importer) data(n *onnx.Node) (v value, in Shape, err error) {
 	return v, g.net.shape(v.layer), nil
 }
 
-// weights returns the shape of the node's second input.
-func (g *importer) weights(n *onnx.Node, dimensions int) ([]int64, error) {
+// weights returns the shape of the node's second input, and whether a layer before has
+// the same.
+func (g *importer) weights(n *onnx.Node, dimensions int) (shape []int64, reused bool, err error) {
 	if len(n.Inputs) < 2 {
-		return nil, fmt.Errorf("it has no weights")
+		return nil, false, fmt.Errorf("it has no weights")
 	}
 	w := g.constants[n.Inputs[1]]
-	if len(w) != dimensions {
-		return nil, fmt.Errorf("its weights %q are not a constant of %d dimensions", n.Inputs[1], dimensions)
+	if len(w.shape) != dimensions {
+		return nil, false, fmt.Errorf("its weights %q are not a constant of %d dimensions", n.Inputs[1], dimensions)
 	}
-	for _, d := range w {
+	for _, d := range w.shape {
 		if d < 1 || d > 1<<24 {
-			return nil, fmt.Errorf("its weights have the shape %v", w)
+			return nil, false, fmt.Errorf("its weights have the shape %v", w.shape)
 		}
 	}
-	return w, nil
+	reused = g.used[w.root]
+	g.used[w.root] = true
+	return w.shape, reused, nil
 }
 
 func (g *importer) conv(n *onnx.Node) error {
@@ -215,14 +286,14 @@ func (g *importer) conv(n *onnx.Node) error {
 	if err != nil {
 		return err
 	}
-	w, err := g.weights(n, 4)
+	w, reused, err := g.weights(n, 4)
 	if err != nil {
 		return err
 	}
 	if v.flat {
 		return fmt.Errorf("its input was made a vector")
 	}
-	l := Layer{Op: Conv, In: in, Inputs: []int{v.layer}, Out: Shape{C: int(w[0])}}
+	l := Layer{Op: Conv, In: in, Inputs: []int{v.layer}, Out: Shape{C: int(w[0])}, Reuses: reused}
 	group := int64(1)
 	if a, ok := n.Attribute("group").(int64); ok {
 		group = a
@@ -298,7 +369,7 @@ func (g *importer) linear(n *onnx.Node) error {
 	if err != nil {
 		return err
 	}
-	w, err := g.weights(n, 2)
+	w, reused, err := g.weights(n, 2)
 	if err != nil {
 		return err
 	}
@@ -311,7 +382,7 @@ func (g *importer) linear(n *onnx.Node) error {
 	if int(w[0]) != in.Size() {
 		return fmt.Errorf("its weights are for %d inputs, its input has %d", w[0], in.Size())
 	}
-	return g.push(n, Layer{Op: Linear, Kernel: 1, Stride: 1, In: in, Inputs: []int{v.layer}, Out: Shape{int(w[1]), 1, 1}}, true)
+	return g.push(n, Layer{Op: Linear, Kernel: 1, Stride: 1, In: in, Inputs: []int{v.layer}, Out: Shape{int(w[1]), 1, 1}, Reuses: reused}, true)
 }
 
 func (g *importer) pool(n *onnx.Node) error {
@@ -325,9 +396,8 @@ func (g *importer) pool(n *onnx.Node) error {
 	l := Layer{Op: Pool, Stride: 1, In: in, Inputs: []int{v.layer}, Out: Shape{in.C, 1, 1}, Kernel: max(in.H, in.W)}
 	switch n.Op {
 	case "ReduceMean":
-		axes, ok := n.Attribute("axes").([]int64)
-		if ok && !slices.Equal(axes, []int64{2, 3}) && !slices.Equal(axes, []int64{-2, -1}) && !slices.Equal(axes, []int64{-1, -2}) {
-			return fmt.Errorf("axes %v: only rows and columns are supported", axes)
+		if err := g.overRowsAndColumns(n); err != nil {
+			return err
 		}
 		keep, ok := n.Attribute("keepdims").(int64)
 		return g.push(n, l, ok && keep == 0)
@@ -341,6 +411,33 @@ func (g *importer) pool(n *onnx.Node) error {
 		}
 	}
 	return g.push(n, l, false)
+}
+
+// overRowsAndColumns fails unless the axes that the node reduces are those of rows and
+// columns. Since opset 18 they are an input. Without any, all axes are reduced.
+func (g *importer) overRowsAndColumns(n *onnx.Node) error {
+	axes, ok := n.Attribute("axes").([]int64)
+	if len(n.Inputs) > 1 && n.Inputs[1] != "" {
+		c, constant := g.constants[n.Inputs[1]]
+		if axes, ok = c.ints, constant && c.ints != nil; !ok {
+			return fmt.Errorf("its axes, %q, are not a constant in the model: export it with constant axes", n.Inputs[1])
+		}
+	}
+	if !ok {
+		return fmt.Errorf("it has no axes, and so reduces channels as well: only rows and columns are supported")
+	}
+	const dimensions = 4
+	var reduced [dimensions]bool
+	for _, a := range axes {
+		if a < -dimensions || a >= dimensions {
+			return fmt.Errorf("axes %v: a map has %d", axes, dimensions)
+		}
+		reduced[(a+dimensions)%dimensions] = true
+	}
+	if reduced != [dimensions]bool{2: true, 3: true} {
+		return fmt.Errorf("axes %v: only rows and columns, 2 and 3, are supported", axes)
+	}
+	return nil
 }
 
 // elementwise is a residual add of two maps, or a cheap operation with a

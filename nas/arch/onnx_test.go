@@ -149,28 +149,88 @@ func TestONNXVariants(t *testing.T) {
 func TestONNXRefuses(t *testing.T) {
 	group := onnx.Attribute{Name: "group", Value: int64(2)}
 	for want, m := range map[string]*onnx.Model{
-		`node "up" (Resize): the operator is not supported`:                            model(node("up", "Resize", []string{"x"}, "y")),
-		`node "y" (Einsum): the operator is not supported`:                             model(node("", "Einsum", []string{"x"}, "y")),
-		`node "c" (Conv): 2 groups for 8 input and 4 output channels`:                  model(node("c", "Conv", []string{"x", "w"}, "y", group)),
-		`node "c" (Conv): a 1×3 window: only square ones`:                              model(node("c", "Conv", []string{"x", "wide"}, "y")),
-		`node "c" (Conv): dilations [2 2] are not supported`:                           model(node("c", "Conv", []string{"x", "w"}, "y", onnx.Attribute{Name: "dilations", Value: []int64{2, 2}})),
-		`node "c" (Conv): its weights "fc" are not a constant of 4 dimensions`:         model(node("c", "Conv", []string{"x", "fc"}, "y")),
-		`node "c" (Conv): it reads "v", which no input, constant or node before it is`: model(node("c", "Conv", []string{"x", "v"}, "y")),
-		`node "a" (Add): it reads "b", which no input, constant or node before it is`:  model(node("a", "Add", []string{"x", "b"}, "a"), node("b", "Relu", []string{"a"}, "b")),
-		`node "c" (Conv): it has no weights`:                                           model(node("c", "Conv", []string{"x"}, "y")),
-		`node "fc" (Gemm): its input is a map of 8×6×6, not a vector`:                  model(node("fc", "Gemm", []string{"x", "fc"}, "y", onnx.Attribute{Name: "transB", Value: int64(1)})),
-		`node "se" (Mul): of two maps it is not supported`:                             model(node("p", "GlobalAveragePool", []string{"x"}, "p"), node("se", "Mul", []string{"x", "p"}, "y")),
-		`node "a" (Add): its operands are 8×6×6 and 8×1×1: only equal shapes`:          model(node("p", "GlobalAveragePool", []string{"x"}, "p"), node("a", "Add", []string{"x", "p"}, "y")),
-		`node "cat" (Concat): the operator is not supported`:                           model(node("cat", "Concat", []string{"x", "x"}, "y")),
-		`node "m" (ReduceMean): axes [1]: only rows and columns are supported`:         model(node("m", "ReduceMean", []string{"x"}, "y", onnx.Attribute{Name: "axes", Value: []int64{1}})),
-		`there is no layer in the graph`:                                               model(node("r", "Relu", []string{"x"}, "y")),
-		`the graph has 0 inputs, want one`:                                             {},
-		`input "x" has 1 dimensions, want [N, C, H, W]`:                                {Graph: onnx.Graph{Inputs: []onnx.Value{{Name: "x", Shape: []onnx.Dim{{Size: 1}}}}}},
-		`input "x": channels, rows and columns must be fixed numbers`:                  {Graph: onnx.Graph{Inputs: []onnx.Value{{Name: "x", Shape: []onnx.Dim{{}, {Size: 3}, {Param: "h"}, {Param: "w"}}}}}},
+		`operators that are not supported: Einsum (1, first "y"), Resize (2, first "up")`: model(node("up", "Resize", []string{"x"}, "a"), node("c", "Conv", []string{"a", "w"}, "b"), node("", "Einsum", []string{"b"}, "y"), node("", "Resize", []string{"y"}, "z")),
+		`node "c" (Conv): 2 groups for 8 input and 4 output channels`:                     model(node("c", "Conv", []string{"x", "w"}, "y", group)),
+		`node "c" (Conv): a 1×3 window: only square ones`:                                 model(node("c", "Conv", []string{"x", "wide"}, "y")),
+		`node "c" (Conv): dilations [2 2] are not supported`:                              model(node("c", "Conv", []string{"x", "w"}, "y", onnx.Attribute{Name: "dilations", Value: []int64{2, 2}})),
+		`node "c" (Conv): its weights "fc" are not a constant of 4 dimensions`:            model(node("c", "Conv", []string{"x", "fc"}, "y")),
+		`node "c" (Conv): it reads "v", which no input, constant or node before it is`:    model(node("c", "Conv", []string{"x", "v"}, "y")),
+		`node "a" (Add): it reads "b", which no input, constant or node before it is`:     model(node("a", "Add", []string{"x", "b"}, "a"), node("b", "Relu", []string{"a"}, "b")),
+		`node "c" (Conv): it has no weights`:                                              model(node("c", "Conv", []string{"x"}, "y")),
+		`node "fc" (Gemm): its input is a map of 8×6×6, not a vector`:                     model(node("fc", "Gemm", []string{"x", "fc"}, "y", onnx.Attribute{Name: "transB", Value: int64(1)})),
+		`node "se" (Mul): of two maps it is not supported`:                                model(node("p", "GlobalAveragePool", []string{"x"}, "p"), node("se", "Mul", []string{"x", "p"}, "y")),
+		`node "a" (Add): its operands are 8×6×6 and 8×1×1: only equal shapes`:             model(node("p", "GlobalAveragePool", []string{"x"}, "p"), node("a", "Add", []string{"x", "p"}, "y")),
+		`operators that are not supported: Concat (1, first "cat")`:                       model(node("cat", "Concat", []string{"x", "x"}, "y")),
+		`node "m" (ReduceMean): axes [1]: only rows and columns`:                          model(node("m", "ReduceMean", []string{"x"}, "y", onnx.Attribute{Name: "axes", Value: []int64{1}})),
+		`node "m" (ReduceMean): it has no axes, and so reduces channels`:                  model(node("m", "ReduceMean", []string{"x"}, "y")),
+		`node "m" (ReduceMean): axes [3]: only rows and columns`:                          model(axes("a", 3), node("m", "ReduceMean", []string{"x", "a"}, "y")),
+		`node "m" (ReduceMean): axes [2 3 1]: only rows and columns`:                      model(axes("a", 2, 3, 1), node("m", "ReduceMean", []string{"x", "a"}, "y")),
+		`node "m" (ReduceMean): axes [2 7]: a map has 4`:                                  model(axes("a", 2, 7), node("m", "ReduceMean", []string{"x", "a"}, "y")),
+		`node "m" (ReduceMean): its axes, "a", are not a constant`:                        model(axes("b", 2, 3), node("n", "Neg", []string{"b"}, "a"), node("m", "ReduceMean", []string{"x", "a"}, "y")),
+		`there is no layer in the graph`:                                                  model(node("r", "Relu", []string{"x"}, "y")),
+		`the graph has 0 inputs, want one`:                                                {},
+		`input "x" has 1 dimensions, want [N, C, H, W]`:                                   {Graph: onnx.Graph{Inputs: []onnx.Value{{Name: "x", Shape: []onnx.Dim{{Size: 1}}}}}},
+		`input "x": channels, rows and columns must be fixed numbers`:                     {Graph: onnx.Graph{Inputs: []onnx.Value{{Name: "x", Shape: []onnx.Dim{{}, {Size: 3}, {Param: "h"}, {Param: "w"}}}}}},
 	} {
 		if _, err := FromONNX(m); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
 		}
+	}
+}
+
+// axes is a constant of axes, as ReduceMean reads them since opset 18.
+func axes(name string, v ...int64) onnx.Node {
+	return node(name, "Constant", nil, name, onnx.Attribute{Name: "value", Value: onnx.Ints("", onnx.Int64, v, int64(len(v)))})
+}
+
+// A mean over rows and columns is global pooling, however its axes are written.
+func TestONNXReduceMean(t *testing.T) {
+	for name, nodes := range map[string][]onnx.Node{
+		"attribute": {node("m", "ReduceMean", []string{"x"}, "y", onnx.Attribute{Name: "axes", Value: []int64{-1, -2}})},
+		"input":     {axes("a", 2, 3), node("m", "ReduceMean", []string{"x", "a"}, "y")},
+		"negative":  {axes("a", -1, 2), node("m", "ReduceMean", []string{"x", "a"}, "y")},
+		"by name":   {axes("a", 3, 2), node("i", "Identity", []string{"a"}, "b"), node("m", "ReduceMean", []string{"x", "b"}, "y")},
+		"list":      {node("a", "Constant", nil, "a", onnx.Attribute{Name: "value_ints", Value: []int64{2, 3}}), node("m", "ReduceMean", []string{"x", "a"}, "y")},
+	} {
+		n, err := FromONNX(model(nodes...))
+		if err != nil || len(n.Layers) != 1 || n.Layers[0].Op != Pool || n.Layers[0].Out != (Shape{8, 1, 1}) {
+			t.Errorf("%s: %+v, %v", name, n.Layers, err)
+		}
+	}
+}
+
+// Weights that several layers use are parameters once, and MACs each time; those that
+// differ in what is done to them are not the same.
+func TestONNXSharedWeights(t *testing.T) {
+	dw := onnx.Attribute{Name: "group", Value: int64(8)}
+	n, err := FromONNX(model(
+		node("a", "Conv", []string{"x", "dw"}, "a", dw, onnx.Attribute{Name: "pads", Value: []int64{1, 1, 1, 1}}),
+		node("i", "Identity", []string{"dw"}, "same"),
+		node("b", "Conv", []string{"a", "same"}, "b", dw, onnx.Attribute{Name: "pads", Value: []int64{1, 1, 1, 1}}),
+		node("m", "Mul", []string{"dw", "c"}, "other"),
+		node("c", "Conv", []string{"b", "other"}, "d", dw, onnx.Attribute{Name: "pads", Value: []int64{1, 1, 1, 1}}),
+	))
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := n.Layers[0]
+	if n.Params() != 2*one.Params() || n.WeightBytes() != 2*one.WeightBytes() || n.MACs() != 3*one.MACs() {
+		t.Errorf("%d parameters, %d bytes, %d MACs; a layer has %d, %d, %d", n.Params(), n.WeightBytes(), n.MACs(), one.Params(), one.WeightBytes(), one.MACs())
+	}
+}
+
+// Only shapes are needed of weights: they may be in another file.
+func TestONNXExternalData(t *testing.T) {
+	m := model(node("c", "Conv", []string{"x", "w"}, "y"))
+	want, err := FromONNX(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range m.Graph.Initializers {
+		m.Graph.Initializers[i].Floats, m.Graph.Initializers[i].External = nil, true
+	}
+	if got, err := FromONNX(m); err != nil || got.MACs() != want.MACs() {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
 

@@ -223,13 +223,11 @@ func parseTensor(b []byte) (t Tensor, err error) {
 		case 9:
 			raw = f.bytes
 		case 14:
-			if f.int() != 0 {
-				err = errors.New("its data is in another file; save the model as one file")
-			}
+			t.External = f.int() != 0
 		}
 		return err
 	})
-	if err != nil {
+	if err != nil || t.External {
 		return t, err
 	}
 	return t, t.fill(raw)

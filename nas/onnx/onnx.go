@@ -90,6 +90,10 @@ type Tensor struct {
 	Shape  []int64
 	Floats []float32 // Float
 	Ints   []int64   // the integer types
+
+	// External says that the elements are in another file, as PyTorch writes large
+	// ones; here are none of them.
+	External bool
 }
 
 // Floats returns a tensor of float32.
