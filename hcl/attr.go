@@ -149,9 +149,23 @@ func (m *module) checkStage(s *stage) {
 			for _, f := range missing(s) { // as was reported
 				c.unknown = append(c.unknown, mistake.Path{{Name: f.Name}})
 			}
+			if len(c.unknown) == 0 && st.settled() {
+				c.step = st
+			}
 			m.candidates = append(m.candidates, c)
 		}
 	}
+}
+
+// settled reports whether the step's attributes are what they will be whatever outputs
+// there are, and name no file, which is looked at later.
+func (st *step) settled() bool {
+	for i, a := range st.stage.attrs {
+		if st.fixed[i] == nil || a.field.Type.Holds(pipeline.File) {
+			return false
+		}
+	}
+	return true
 }
 
 // reveals notes that a step's output may depend on a sensitive attribute, and reports it

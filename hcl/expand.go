@@ -1,11 +1,12 @@
 package hcl
 
 import (
-	"eyrie/hcl/diagnostic"
-	"eyrie/hcl/internal/value"
 	"slices"
 	"strconv"
 	"strings"
+
+	"eyrie/hcl/diagnostic"
+	"eyrie/hcl/internal/value"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"

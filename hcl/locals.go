@@ -1,13 +1,14 @@
 package hcl
 
 import (
+	"iter"
+	"slices"
+	"strings"
+
 	"eyrie/hcl/diagnostic"
 	"eyrie/hcl/internal/syntax"
 	"eyrie/hcl/internal/value"
 	"eyrie/hcl/internal/word"
-	"iter"
-	"slices"
-	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"

@@ -1,13 +1,14 @@
 package hcl
 
 import (
+	"fmt"
+	"slices"
+
 	"eyrie/hcl/diagnostic"
 	"eyrie/hcl/internal/grammar"
 	"eyrie/hcl/internal/syntax"
 	"eyrie/hcl/internal/trace"
 	"eyrie/hcl/internal/word"
-	"fmt"
-	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"

@@ -17,6 +17,7 @@ import (
 // to judge.
 type candidate struct {
 	stage   *stage
+	step    *step // where its attributes are as they will ever be
 	values  map[string]any
 	unknown []mistake.Path
 	perhaps []string       // attributes that may turn out to be null
@@ -33,7 +34,11 @@ func (m *module) validateSteps() {
 		wg.Go(func() {
 			for i := w; i < len(errs); i += workers {
 				c := m.candidates[i]
-				errs[i] = c.stage.kind.Check(c.values, c.unknown, c.perhaps...)
+				if c.step != nil {
+					c.step.checked, errs[i] = c.stage.kind.CheckAll(c.values)
+				} else {
+					errs[i] = c.stage.kind.Check(c.values, c.unknown, c.perhaps...)
+				}
 			}
 		})
 	}

@@ -2,13 +2,14 @@ package hcl
 
 import (
 	"errors"
+	"strings"
+
 	"eyrie/hcl/diagnostic"
 	"eyrie/hcl/internal/grammar"
 	"eyrie/hcl/internal/syntax"
 	"eyrie/hcl/internal/value"
 	"eyrie/hcl/internal/word"
 	"eyrie/pipeline"
-	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 
 	"eyrie/artifacts"
 	"eyrie/artifacts/store"
@@ -55,7 +56,9 @@ func newAction(ctx context.Context, store *store.Store, s *Step, attrs map[strin
 		}
 	}
 	var err error
-	if a.config, err = s.Stage.Decode(values); err != nil {
+	if s.Checked != nil {
+		a.config = s.Checked.config
+	} else if a.config, err = s.Stage.Decode(values); err != nil {
 		return nil, attrErrors(s, attrs, err)
 	}
 	if a.preimage, err = s.Stage.preimage(a.config, a.sensitive); err != nil {
@@ -93,56 +96,42 @@ func (a *action) identify(ctx context.Context, store *store.Store, f *artifacts.
 // space, keys sorted, files as handles, fields that cannot change the result
 // left out, sensitive attributes as their digest.
 func (s *Stage) preimage(config any, sensitive map[string]bool) ([]byte, error) {
-	b, err := json.Marshal(config)
+	b, err := canonical(config)
 	if err != nil {
 		return nil, err
 	}
-	var tree map[string]any
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.UseNumber()
-	if err := d.Decode(&tree); err != nil {
+	attributes, err := sortKeys(b, s.Config)
+	if err != nil {
 		return nil, err
 	}
-	keyOnly(tree, s.Config)
-	for name, v := range tree {
+	if len(sensitive) > 0 {
+		if attributes, err = digestSensitive(attributes, sensitive); err != nil {
+			return nil, err
+		}
+	}
+	out := append([]byte(`{"format":`), strconv.Itoa(formatVersion)...)
+	out = append(append(out, `,"stage":`...), quotedJSON(s.Name)...)
+	out = strconv.AppendInt(append(out, `,"version":`...), int64(s.Version), 10)
+	out = append(append(out, `,"attributes":`...), attributes...)
+	return append(out, '}'), nil
+}
+
+// digestSensitive replaces the sensitive members of an object by their digests.
+func digestSensitive(object []byte, sensitive map[string]bool) ([]byte, error) {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(object, &members); err != nil {
+		return nil, err
+	}
+	for name, v := range members {
 		if sensitive[name] {
-			b, err := canonical(v)
+			b, err := canonical(map[string]any{"$sensitive": artifacts.Sum(v)})
 			if err != nil {
 				return nil, err
 			}
-			tree[name] = map[string]any{"$sensitive": artifacts.Sum(b)}
+			members[name] = b
 		}
 	}
-	return canonical(preimage{formatVersion, s.Name, s.Version, tree})
-}
-
-// keyOnly removes the fields that are not part of the key.
-func keyOnly(tree any, t *Type) {
-	switch t.Kind {
-	case Object:
-		m, ok := tree.(map[string]any)
-		if !ok {
-			return
-		}
-		for i := range t.Fields {
-			f := &t.Fields[i]
-			if !f.Key {
-				delete(m, f.Name)
-			} else if v, ok := m[f.Name]; ok {
-				keyOnly(v, f.Type)
-			}
-		}
-	case List:
-		l, _ := tree.([]any)
-		for _, v := range l {
-			keyOnly(v, t.Elem)
-		}
-	case Map:
-		m, _ := tree.(map[string]any)
-		for _, v := range m {
-			keyOnly(v, t.Elem)
-		}
-	}
+	return canonical(members)
 }
 
 // canonical encodes v as JSON with sorted keys and no HTML escapes.

@@ -27,6 +27,19 @@ func (s *Stage) Check(values map[string]any, unknown []mistake.Path, perhaps ...
 	return err
 }
 
+// Checked is a configuration that was decoded of attribute values, all known, and has no
+// mistakes. It spares decoding and checking the same values again.
+type Checked struct{ config any }
+
+// CheckAll is Check of values of which nothing is unknown, and returns the configuration.
+func (s *Stage) CheckAll(values map[string]any) (*Checked, error) {
+	config, err := s.examine(values, nil)
+	if err != nil {
+		return nil, err
+	}
+	return &Checked{config}, nil
+}
+
 // CheckConfig returns the mistakes that the stage itself finds in a configuration made
 // by a program, in which the fields that are not zero count as written.
 func (s *Stage) CheckConfig(config any) error {
@@ -68,14 +81,18 @@ func (s *Stage) examine(values map[string]any, unknown []mistake.Path, perhaps .
 	for _, m := range found {
 		forget(m.Path)
 	}
+	texts := make(map[string]json.RawMessage, len(values))
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		if _, err := json.Marshal(values[name]); err != nil {
+		b, err := json.Marshal(values[name])
+		if err != nil {
 			found = append(found, mistake.At(name, "cannot be kept: %w", err))
 			forget(mistake.Path{{Name: name}})
+			continue
 		}
+		texts[name] = b
 	}
 	for {
-		if config, err = s.decode(values); err == nil {
+		if config, err = s.decode(values, texts); err == nil {
 			break
 		}
 		var bad *mistake.Mistake
@@ -83,6 +100,7 @@ func (s *Stage) examine(values map[string]any, unknown []mistake.Path, perhaps .
 			return nil, err
 		}
 		found = append(found, bad)
+		delete(texts, bad.Path[0].Name)
 		forget(bad.Path[:1])
 	}
 	own := mistake.New(unknown...).WithWritten(func(name string) (yes, no bool) {

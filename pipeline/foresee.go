@@ -32,7 +32,16 @@ func (p Partial) MarshalJSON() ([]byte, error) {
 // Foresee returns the outputs that follow from attribute values, those at the unknown
 // paths aside: a [Partial] in JSON; nil for nothing. The values must have no mistakes.
 func (s *Stage) Foresee(values map[string]any, unknown []mistake.Path) json.RawMessage {
-	config, err := s.decode(without(values, unknown...))
+	values = without(values, unknown...)
+	texts := make(map[string]json.RawMessage, len(values))
+	for name, v := range values {
+		b, err := json.Marshal(v)
+		if err != nil {
+			return nil
+		}
+		texts[name] = b
+	}
+	config, err := s.decode(values, texts)
 	if err != nil {
 		return nil
 	}

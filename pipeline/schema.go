@@ -7,6 +7,7 @@ import (
 	"math"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -212,6 +213,13 @@ func choicesOf(t reflect.Type) []string {
 			return nil
 		}
 	}
+}
+
+// Holds reports whether a value of the type may have one of the kind in it, other than in
+// what the schema does not describe.
+func (t *Type) Holds(kind Kind) bool {
+	return t.Kind == kind || t.Elem != nil && t.Elem.Holds(kind) ||
+		slices.ContainsFunc(t.Fields, func(f Field) bool { return f.Type.Holds(kind) })
 }
 
 // knownTags panics if a field has a tag that the schema does not know.

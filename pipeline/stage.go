@@ -23,7 +23,7 @@ type Stage struct {
 
 	lineage bool // see WithLineage
 
-	decode  func(values map[string]any) (config any, err error)
+	decode  func(values map[string]any, texts map[string]json.RawMessage) (config any, err error)
 	restore func(whole []byte) (config any, err error)
 	check   func(config any, r *mistake.Report)
 	run     func(ctx context.Context, task *Task, config any) (output any, err error)
@@ -73,7 +73,9 @@ func Define[C, O any](name string, version int, doc string, defaults C, run func
 	checkDefaults(name, config, base)
 	return &Stage{
 		Name: name, Version: version, Doc: doc, Config: config, Output: output,
-		decode:  func(values map[string]any) (any, error) { return overlay[C](base, values) },
+		decode: func(values map[string]any, texts map[string]json.RawMessage) (any, error) {
+			return overlay[C](base, values, texts)
+		},
 		restore: restore[C],
 		check: func(config any, r *mistake.Report) {
 			c := config.(C)
@@ -99,13 +101,10 @@ func (s *Stage) WithLineage() *Stage {
 	return s
 }
 
-// overlay lays values over the defaults. Written objects are merged with their
-// defaults field by field; lists and maps replace theirs.
-func overlay[C any](defaults []byte, values map[string]any) (c C, err error) {
-	attrs, err := json.Marshal(values)
-	if err != nil {
-		return c, err
-	}
+// overlay lays values, which are also given in JSON, over the defaults. Written objects
+// are merged with their defaults field by field; lists and maps replace theirs.
+func overlay[C any](defaults []byte, values map[string]any, texts map[string]json.RawMessage) (c C, err error) {
+	attrs := object(texts)
 	if err := json.Unmarshal(defaults, &c); err != nil {
 		return c, err
 	}
@@ -114,6 +113,18 @@ func overlay[C any](defaults []byte, values map[string]any) (c C, err error) {
 		return c, culprit[C](attrs, err)
 	}
 	return c, nil
+}
+
+// object returns the members, which are valid, as an object in JSON.
+func object(members map[string]json.RawMessage) []byte {
+	b := []byte("{")
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		if len(b) > 1 {
+			b = append(b, ',')
+		}
+		b = append(append(append(b, quotedJSON(name)...), ':'), members[name]...)
+	}
+	return append(b, '}')
 }
 
 // culprit names the attribute whose value a type of the configuration refuses to

@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"eyrie/artifacts"
 	"eyrie/artifacts/seal"
@@ -141,14 +143,101 @@ func decodeRecord(b []byte, id artifacts.ActionID) (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
-	var r Record
-	if err := json.Unmarshal(compact(body), &r); err != nil { // which checks it
-		return Record{}, err
+	line := compact(body)
+	r, ok := readPlain(line)
+	if !ok {
+		if err := json.Unmarshal(line, &r); err != nil {
+			return Record{}, err
+		}
 	}
 	if r.Action != id || artifacts.NewActionID(r.Preimage) != id {
 		return Record{}, errors.New("the record of another action")
 	}
 	return r, nil
+}
+
+// readPlain reads a record, without space between tokens, in the order in which
+// encodeRecord writes its fields: in a third of the time that package json takes, which
+// a plan of thousands of steps takes for each. What is written otherwise it leaves to that
+// package. The text was sealed, so it is JSON.
+func readPlain(line []byte) (r Record, ok bool) {
+	rest, ok := bytes.CutPrefix(line, []byte(`{"action":"`))
+	digits := 2 * len(r.Action)
+	if !ok || len(rest) < digits || r.Action.UnmarshalText(rest[:digits]) != nil {
+		return Record{}, false
+	}
+	rest = rest[digits:]
+	var objects, step, run, started, elapsed []byte
+	for _, field := range []struct {
+		name string
+		to   *[]byte
+	}{
+		{`","preimage":`, (*[]byte)(&r.Preimage)}, {`,"output":`, (*[]byte)(&r.Output)}, {`,"objects":`, &objects},
+		{`,"step":`, &step}, {`,"run":`, &run}, {`,"started":`, &started}, {`,"elapsed":`, &elapsed},
+	} {
+		if rest, ok = bytes.CutPrefix(rest, []byte(field.name)); !ok {
+			return Record{}, false
+		}
+		n := valueEnd(rest)
+		*field.to, rest = rest[:n:n], rest[n:]
+	}
+	ns, err := strconv.ParseInt(string(elapsed), 10, 64)
+	if err != nil || string(rest) != "}" || !plainText(step, &r.Step) || !plainText(run, &r.Run) || r.Started.UnmarshalJSON(started) != nil {
+		return Record{}, false
+	}
+	r.Elapsed = time.Duration(ns)
+	if string(objects) != "null" {
+		for list := bytes.TrimSuffix(bytes.TrimPrefix(objects, []byte("[")), []byte("]")); len(list) > 0; {
+			n := valueEnd(list)
+			var f artifacts.File
+			if f.UnmarshalJSON(list[:n]) != nil {
+				return Record{}, false
+			}
+			r.Objects = append(r.Objects, f)
+			list = bytes.TrimPrefix(list[n:], []byte(","))
+		}
+	}
+	return r, true
+}
+
+// plainText reads a JSON string that has no escapes.
+func plainText(b []byte, to *string) bool {
+	if len(b) < 2 || b[0] != '"' || bytes.IndexByte(b, '\\') >= 0 {
+		return false
+	}
+	*to = string(b[1 : len(b)-1])
+	return utf8.ValidString(*to)
+}
+
+// valueEnd returns the length of the JSON value, without space between its tokens, that
+// text begins with; all of text where the value has no end.
+func valueEnd(text []byte) int {
+	depth := 0
+	for i := 0; i < len(text); {
+		switch text[i] {
+		case '"':
+			i += stringEnd(text[i:])
+			if depth == 0 {
+				return i
+			}
+			continue
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth == 0 {
+				return i // of a number or a word, the last of what it is in
+			}
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		case ',':
+			if depth == 0 {
+				return i
+			}
+		}
+		i++
+	}
+	return len(text)
 }
 
 // compact returns JSON text without the space between its tokens. It does in a tenth

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"encoding/json"
+	"reflect"
 	"testing"
 
 	"eyrie/artifacts"
@@ -95,4 +96,53 @@ func FuzzCompact(f *testing.F) {
 			t.Errorf("%q becomes %q, want %q", b, got, want.Bytes())
 		}
 	})
+}
+
+// The short way to read a record gives what package json gives, or leaves it to that.
+func FuzzPlainRecord(f *testing.F) {
+	for _, r := range []Record{testRecord(1), {Step: "s[\"k\"]", Output: []byte(`{"a":[1,"]}",{"b":"\\\""}]}`)}, {Objects: []artifacts.File{{Size: 3, Tree: true}, {Name: "n"}}}} {
+		b, err := json.Marshal(r)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Add([]byte(`{"action":"` + artifacts.ActionID{}.String() + `","preimage":1,"output":"x","objects":null,"step":"","run":"","started":"0001-01-01T00:00:00Z","elapsed":-0}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if !json.Valid(b) {
+			return
+		}
+		line := compact(b)
+		got, ok := readPlain(line)
+		if !ok {
+			return
+		}
+		var want Record
+		if err := json.Unmarshal(line, &want); err != nil {
+			t.Fatalf("%s is read, though: %v", line, err)
+		}
+		if len(want.Objects) == 0 {
+			want.Objects = nil
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Fatalf("%s\nread as %+v\nwant    %+v", line, got, want)
+		}
+	})
+}
+
+// What is written is read in the short way.
+func TestRecordsArePlain(t *testing.T) {
+	r := testRecord(3)
+	r.Objects = []artifacts.File{{Digest: artifacts.Sum([]byte("a")), Size: 1}, {Digest: artifacts.Sum([]byte("b")), Size: 2, Tree: true}}
+	b, err := encodeRecord(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := seal.Open("record 1", b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := readPlain(compact(body)); !ok {
+		t.Errorf("%s is left to package json", body)
+	}
 }
