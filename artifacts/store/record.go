@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"eyrie/artifacts"
 	"eyrie/artifacts/seal"
@@ -182,7 +181,7 @@ func readPlain(line []byte) (r Record, ok bool) {
 		*field.to, rest = rest[:n:n], rest[n:]
 	}
 	ns, err := strconv.ParseInt(string(elapsed), 10, 64)
-	if err != nil || string(rest) != "}" || !plainText(step, &r.Step) || !plainText(run, &r.Run) || r.Started.UnmarshalJSON(started) != nil {
+	if err != nil || string(rest) != "}" || json.Unmarshal(step, &r.Step) != nil || json.Unmarshal(run, &r.Run) != nil || r.Started.UnmarshalJSON(started) != nil {
 		return Record{}, false
 	}
 	r.Elapsed = time.Duration(ns)
@@ -198,15 +197,6 @@ func readPlain(line []byte) (r Record, ok bool) {
 		}
 	}
 	return r, true
-}
-
-// plainText reads a JSON string that has no escapes.
-func plainText(b []byte, to *string) bool {
-	if len(b) < 2 || b[0] != '"' || bytes.IndexByte(b, '\\') >= 0 {
-		return false
-	}
-	*to = string(b[1 : len(b)-1])
-	return utf8.ValidString(*to)
 }
 
 // valueEnd returns the length of the JSON value, without space between its tokens, that

@@ -133,6 +133,7 @@ func FuzzPlainRecord(f *testing.F) {
 // What is written is read in the short way.
 func TestRecordsArePlain(t *testing.T) {
 	r := testRecord(3)
+	r.Step = `s["a key"]`
 	r.Objects = []artifacts.File{{Digest: artifacts.Sum([]byte("a")), Size: 1}, {Digest: artifacts.Sum([]byte("b")), Size: 2, Tree: true}}
 	b, err := encodeRecord(r)
 	if err != nil {
