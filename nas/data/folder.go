@@ -27,7 +27,7 @@ var testFolders = []string{"test", "val", "validation", "valid"}
 // under test, val, validation or valid. Classes are numbered in the order of
 // their names. Files count that are called as images are; others and hidden ones are
 // left out.
-func ListFolder(ctx context.Context, root string, channels int, o picture.Orientation) (Listing, error) {
+func ListFolder(ctx context.Context, root string, channels int, how picture.Reading) (Listing, error) {
 	var l Listing
 	entries, err := walk(ctx, root)
 	if err != nil {
@@ -37,7 +37,7 @@ func ListFolder(ctx context.Context, root string, channels int, o picture.Orient
 	if err != nil {
 		return l, err
 	}
-	h := Header{Encoding: Encoded, Channels: channels, Orientation: o}
+	h := Header{Encoding: Encoded, Channels: channels, Reading: how}
 	l.Train.Header, l.Test.Header = h, h
 	if err := l.addClasses(entries, test); err != nil {
 		return l, err

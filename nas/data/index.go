@@ -39,7 +39,7 @@ type Header struct {
 	Count    int      `json:"count"`
 	Files    []string `json:"files,omitempty"` // relative paths, with forward slashes
 
-	Orientation picture.Orientation `json:"orientation,omitempty"` // of encoded images
+	picture.Reading // of encoded images
 }
 
 // The encodings of images.
@@ -139,6 +139,8 @@ func (h Header) check() error {
 		return fmt.Errorf("unknown encoding %q", h.Encoding)
 	case h.Encoding == Encoded && !slices.Contains(h.Orientation.Choices(), string(h.Orientation)):
 		return fmt.Errorf("unknown orientation %q", h.Orientation)
+	case h.Encoding == Encoded && !slices.Contains(h.SixteenBit.Choices(), string(h.SixteenBit)):
+		return fmt.Errorf("unknown way of reading 16 bits %q", h.SixteenBit)
 	}
 	for _, name := range h.Files {
 		if !filepath.IsLocal(filepath.FromSlash(name)) {

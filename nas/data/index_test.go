@@ -9,7 +9,7 @@ import (
 
 func testIndex() Index {
 	return Index{
-		Header:  Header{Encoding: Encoded, Channels: 3, Classes: 2, Files: []string{"a/1.jpg", "b/ü.png"}, Orientation: "upright"},
+		Header:  Header{Encoding: Encoded, Channels: 3, Classes: 2, Files: []string{"a/1.jpg", "b/ü.png"}, Reading: upright},
 		Records: []Record{{Offset: 0, File: 0, Length: 9, Label: 0}, {Offset: 1 << 40, File: 1, Length: 1 << 31, Label: 1}},
 	}
 }

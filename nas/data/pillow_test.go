@@ -9,8 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-
-	"eyrie/nas/data/picture"
 )
 
 // python returns an interpreter that has Pillow. Without one the test is skipped,
@@ -47,7 +45,7 @@ func TestBatchesAsPillow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := ListFolder(t.Context(), root, 3, picture.Upright)
+	l, err := ListFolder(t.Context(), root, 3, upright)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 func randomPixels(rng *rand.Rand, h, w, c int) pixels {
-	p := pixels{h, w, c, make([]byte, h*w*c)}
+	p := pixels{height: h, width: w, channels: c, data: make([]byte, h*w*c)}
 	for i := range p.data {
 		p.data[i] = byte(rng.UintN(256))
 	}
@@ -31,7 +31,7 @@ func TestResizeIdentity(t *testing.T) {
 
 // A constant image stays constant at every size: the weights sum to one.
 func TestResizeConstant(t *testing.T) {
-	img := pixels{31, 31, 1, make([]byte, 31*31)}
+	img := pixels{height: 31, width: 31, channels: 1, data: make([]byte, 31*31)}
 	for i := range img.data {
 		img.data[i] = 255
 	}

@@ -1,6 +1,7 @@
 package data
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -71,18 +72,19 @@ func cut(err error) error {
 type pixels struct {
 	height, width, channels int
 	data                    []byte
+	clipped                 bool // grey above 255 was made white
 }
 
 // load reads and decodes an image. The result is valid until the next load.
-func (sc *scratch) load(src source, ix Index, r Record) (pixels, error) {
+func (sc *scratch) load(ctx context.Context, src source, ix Index, r Record) (pixels, error) {
 	b, err := src.read(r, sc.bytes)
 	if err != nil {
 		return pixels{}, err
 	}
 	sc.bytes = b
 	if ix.Encoding == Raw {
-		return pixels{ix.Height, ix.Width, ix.Channels, b}, nil
+		return pixels{height: ix.Height, width: ix.Width, channels: ix.Channels, data: b}, nil
 	}
-	img, err := sc.decoder.Decode(b, ix.Channels, ix.Orientation)
-	return pixels{img.Height, img.Width, img.Channels, img.Pix}, err
+	img, err := sc.decoder.Decode(ctx, b, ix.Channels, ix.Reading)
+	return pixels{img.Height, img.Width, img.Channels, img.Pix, img.Clipped}, err
 }

@@ -155,7 +155,7 @@ func (s *Split) Batch(ctx context.Context, indices []int, v View, dst *Batch) er
 			return fmt.Errorf("image %d of %d", i, s.Len())
 		}
 		dst.Labels[k] = int32(s.index.Records[i].Label)
-		if err := s.image(i, v, sc, dst.X[k*size:(k+1)*size]); err != nil {
+		if err := s.image(ctx, i, v, sc, dst.X[k*size:(k+1)*size]); err != nil {
 			return err
 		}
 	}
@@ -163,9 +163,9 @@ func (s *Split) Batch(ctx context.Context, indices []int, v View, dst *Batch) er
 }
 
 // image writes image i, seen as v says, to out (resolution² × channels).
-func (s *Split) image(i int, v View, sc *scratch, out []float32) error {
+func (s *Split) image(ctx context.Context, i int, v View, sc *scratch, out []float32) error {
 	rec := s.index.Records[i]
-	img, err := sc.load(s.source, s.index, rec)
+	img, err := sc.load(ctx, s.source, s.index, rec)
 	if err != nil {
 		return fmt.Errorf("image %d (%s): %w", i, s.source.name(rec), err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -15,38 +16,48 @@ type Corrupt struct {
 	Err   error
 }
 
+// Findings are what Survey finds in the images of a part.
+type Findings struct {
+	Stats   Stats     // of the sound images
+	Corrupt []Corrupt // in the order of the index
+	Clipped []int     // positions of images whose grey above 255 was made white
+}
+
 // Survey decodes every image of a part whose data is at path, on several
-// goroutines (0 for GOMAXPROCS), each of which holds one image at a time. It
-// returns the statistics of the sound images, and the corrupt ones in their
-// order. A file that cannot be opened is an error, not a corrupt image. From
-// time to time Survey calls report with the number of images done.
-func Survey(ctx context.Context, ix Index, path string, threads int, report func(done int)) (Stats, []Corrupt, error) {
+// goroutines (0 for GOMAXPROCS), each of which holds one image at a time. A
+// file that cannot be opened is an error, not a corrupt image. From time to
+// time Survey calls report with the number of images done.
+func Survey(ctx context.Context, ix Index, path string, threads int, report func(done int)) (Findings, error) {
+	found := Findings{Stats: NewStats(ix.Channels)}
 	zero := make([]float64, ix.Channels)
 	s, err := newSplit(ix, path, zero, zero)
 	if err != nil {
-		return Stats{}, nil, err
+		return found, err
 	}
 	defer s.Close()
 	if threads < 1 {
 		threads = runtime.GOMAXPROCS(0)
 	}
-	total := NewStats(ix.Channels)
 	errs := make([]error, len(ix.Records))
 	var next, done atomic.Int64
-	var mu sync.Mutex // of total
+	var mu sync.Mutex // of found
 	var workers sync.WaitGroup
 	for range threads {
 		workers.Go(func() {
 			own := NewStats(ix.Channels)
+			var clipped []int
 			sc := new(scratch)
 			for ctx.Err() == nil {
 				i := int(next.Add(1) - 1)
 				if i >= len(errs) {
 					break
 				}
-				img, err := sc.load(s.source, ix, ix.Records[i])
+				img, err := sc.load(ctx, s.source, ix, ix.Records[i])
 				if errs[i] = err; err == nil {
 					own.Add(img.data)
+				}
+				if img.clipped {
+					clipped = append(clipped, i)
 				}
 				if n := done.Add(1); n%64 == 0 {
 					report(int(n))
@@ -54,20 +65,21 @@ func Survey(ctx context.Context, ix Index, path string, threads int, report func
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			total.Merge(own)
+			found.Stats.Merge(own)
+			found.Clipped = append(found.Clipped, clipped...)
 		})
 	}
 	workers.Wait()
 	if ctx.Err() != nil {
-		return total, nil, context.Cause(ctx)
+		return found, context.Cause(ctx)
 	}
-	var corrupt []Corrupt
+	slices.Sort(found.Clipped)
 	for i, err := range errs {
 		if pathErr := (*fs.PathError)(nil); errors.As(err, &pathErr) {
-			return total, nil, err
+			return found, err
 		} else if err != nil {
-			corrupt = append(corrupt, Corrupt{i, err})
+			found.Corrupt = append(found.Corrupt, Corrupt{i, err})
 		}
 	}
-	return total, corrupt, nil
+	return found, nil
 }

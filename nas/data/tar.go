@@ -25,7 +25,7 @@ import (
 // root/train/ or are called root/train*.tar; the others likewise with test, val,
 // validation or valid. The names of the classes are the lines of
 // root/classes.txt, or else their numbers.
-func ListShards(ctx context.Context, root string, channels int, o picture.Orientation) (Listing, error) {
+func ListShards(ctx context.Context, root string, channels int, how picture.Reading) (Listing, error) {
 	var l Listing
 	entries, err := walk(ctx, root)
 	if err != nil {
@@ -40,7 +40,7 @@ func ListShards(ctx context.Context, root string, channels int, o picture.Orient
 			l.LeftOut.add(e.name, "not a shard of a part")
 		}
 	}
-	h := Header{Encoding: Encoded, Channels: channels, Orientation: o}
+	h := Header{Encoding: Encoded, Channels: channels, Reading: how}
 	train, err := l.read(ctx, root, h, parts[0])
 	if err != nil {
 		return l, err

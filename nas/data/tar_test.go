@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"eyrie/nas/data/picture"
 )
 
 // twoSamples is a shard of two samples, whose members are blocks of zeros but for what
@@ -31,7 +29,7 @@ func TestCutShard(t *testing.T) {
 		}
 	}
 	root := writeTree(t, map[string][]byte{"train-0.tar": whole, "train-1.tar": whole[:6*blockSize], "val.tar": whole})
-	_, err := ListShards(t.Context(), root, 3, picture.Upright)
+	_, err := ListShards(t.Context(), root, 3, upright)
 	if !errors.Is(err, ErrTruncated) || !strings.HasPrefix(err.Error(), "train-1.tar: truncated: the two empty blocks are missing") {
 		t.Errorf("cut between two samples: %v", err)
 	}
@@ -70,7 +68,7 @@ func TestLabels(t *testing.T) {
 			"train.tar": tarFile(t, member{"1.cls", []byte(label)}, member{"1.png", nil}),
 			"val.tar":   tarFile(t, member{"1.cls", []byte("0")}, member{"1.png", nil}),
 		})
-		_, err := ListShards(t.Context(), root, 3, picture.Upright)
+		_, err := ListShards(t.Context(), root, 3, upright)
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("label %q: %v, want %q", label, err, want)
 		}
@@ -100,7 +98,7 @@ func TestShardMistakes(t *testing.T) {
 		{"compressed under another name", "train.tar: after 0 samples: ", map[string][]byte{"train.tar": gzipped(one), "val.tar": one}},
 		{"not UTF-8", `"train-\xff.tar" is not UTF-8`, map[string][]byte{"train-\xff.tar": one, "val.tar": one}},
 	} {
-		if _, err := ListShards(t.Context(), writeTree(t, test.files), 3, picture.Upright); err == nil || !strings.Contains(err.Error(), test.want) {
+		if _, err := ListShards(t.Context(), writeTree(t, test.files), 3, upright); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %q", test.name, err, test.want)
 		}
 	}
@@ -124,7 +122,7 @@ func TestLeftOutOfShards(t *testing.T) {
 		t.Fatal(err)
 	}
 	root := writeTree(t, map[string][]byte{"train.tar": b.Bytes(), "val.tar": b.Bytes(), "test-0.tgz": nil, "readme": nil, "old/train.tar": nil, "classes.txt": []byte("a\n")})
-	l, err := ListShards(t.Context(), root, 3, picture.Upright)
+	l, err := ListShards(t.Context(), root, 3, upright)
 	if err != nil {
 		t.Fatal(err)
 	}

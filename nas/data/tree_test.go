@@ -90,7 +90,7 @@ func TestListFolder(t *testing.T) {
 		"train/cat/._x.jpg": nil, "train/cat/notes.txt": nil, "train/.cache/a.jpg": nil, "train/readme.jpg": nil,
 		"val/dog/9.jpg": nil,
 	})
-	l, err := ListFolder(t.Context(), root, 3, picture.Upright)
+	l, err := ListFolder(t.Context(), root, 3, upright)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func TestListFolderMistakes(t *testing.T) {
 		for _, f := range test.files {
 			files[f] = nil
 		}
-		if _, err := ListFolder(t.Context(), writeTree(t, files), 3, picture.Upright); err == nil || !strings.Contains(err.Error(), test.want) {
+		if _, err := ListFolder(t.Context(), writeTree(t, files), 3, upright); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%v: %v, want %q", test.files, err, test.want)
 		}
 	}
@@ -153,11 +153,11 @@ func TestShardsLikeFolder(t *testing.T) {
 	files["test-3.tar"] = tarFile(t, member{"x.cls", []byte("1")}, member{"x.jpg", drawn(t, 99, 20, "jpg")})
 	folder["test/1/99.jpg"] = drawn(t, 99, 20, "jpg")
 	folderRoot, shardRoot := writeTree(t, folder), writeTree(t, files)
-	a, err := ListFolder(t.Context(), folderRoot, 3, picture.Upright)
+	a, err := ListFolder(t.Context(), folderRoot, 3, upright)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := ListShards(t.Context(), shardRoot, 3, picture.Upright)
+	b, err := ListShards(t.Context(), shardRoot, 3, upright)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,6 +249,9 @@ func FuzzTar(f *testing.F) {
 	})
 }
 
+// upright is how images are read by default.
+var upright = picture.Reading{Orientation: picture.Upright, SixteenBit: picture.Clipped}
+
 // Corrupt images are found, each with its position, and the statistics are of
 // the others, on any number of threads.
 func TestSurvey(t *testing.T) {
@@ -260,32 +263,32 @@ func TestSurvey(t *testing.T) {
 	files["train/a/07.jpg"] = []byte("<html>")
 	files["train/a/11.jpg"] = nil
 	root := writeTree(t, files)
-	l, err := ListFolder(t.Context(), root, 3, picture.Upright)
+	l, err := ListFolder(t.Context(), root, 3, upright)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var first Stats
 	for threads := 1; threads < 4; threads++ {
-		stats, corrupt, err := Survey(t.Context(), l.Train, root, threads, func(int) {})
+		found, err := Survey(t.Context(), l.Train, root, threads, func(int) {})
 		if err != nil {
 			t.Fatal(err)
 		}
 		var at []int
-		for _, c := range corrupt {
+		for _, c := range found.Corrupt {
 			at = append(at, c.Image)
 		}
 		if !slices.Equal(at, []int{3, 7, 11}) {
-			t.Errorf("%d threads: corrupt %v", threads, corrupt)
+			t.Errorf("%d threads: corrupt %v", threads, found.Corrupt)
 		}
 		if threads == 1 {
-			first = stats
+			first = found.Stats
 		}
-		if stats != first || stats.n[0] != 17*24*24 {
+		if stats := found.Stats; stats != first || stats.n[0] != 17*24*24 {
 			t.Errorf("%d threads: statistics %+v, want %+v", threads, stats, first)
 		}
 	}
 	os.Remove(filepath.Join(root, "train/a/05.jpg"))
-	if _, _, err := Survey(t.Context(), l.Train, root, 2, func(int) {}); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Survey(t.Context(), l.Train, root, 2, func(int) {}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a file that is gone: %v", err)
 	}
 }
@@ -294,7 +297,7 @@ func TestSurvey(t *testing.T) {
 // picture.
 func TestBatchCorrupt(t *testing.T) {
 	root := writeTree(t, map[string][]byte{"train/a/1.jpg": drawn(t, 1, 24, "jpg"), "test/a/1.jpg": nil})
-	l, err := ListFolder(t.Context(), root, 3, picture.Upright)
+	l, err := ListFolder(t.Context(), root, 3, upright)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -323,7 +326,7 @@ func TestStreamBounded(t *testing.T) {
 	}
 	root := writeTree(t, files)
 	clear(files)
-	l, err := ListFolder(t.Context(), root, 3, picture.Upright)
+	l, err := ListFolder(t.Context(), root, 3, upright)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -355,7 +358,7 @@ func BenchmarkDecode(b *testing.B) {
 	b.SetBytes(400 * 400 * 3)
 	var d picture.Decoder
 	for b.Loop() {
-		if _, err := d.Decode(img, 3, picture.Upright); err != nil {
+		if _, err := d.Decode(b.Context(), img, 3, upright); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -15,7 +15,6 @@ import (
 	"eyrie/artifacts"
 	"eyrie/artifacts/disk"
 	"eyrie/artifacts/tree"
-	"eyrie/nas/data/picture"
 )
 
 // link makes links in the tree at root: name → where it leads.
@@ -60,7 +59,7 @@ func TestLinksAreFollowed(t *testing.T) {
 		"train/dog/0.jpg": filepath.Join(elsewhere, "one.jpg"),
 		"val":             "train",
 	})
-	l, err := ListFolder(t.Context(), root, 3, picture.Upright)
+	l, err := ListFolder(t.Context(), root, 3, upright)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +111,7 @@ func TestNoFile(t *testing.T) {
 		if err := test.spoil(root); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ListFolder(t.Context(), root, 3, picture.Upright); err == nil || !strings.Contains(err.Error(), test.want) {
+		if _, err := ListFolder(t.Context(), root, 3, upright); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %q", test.name, err, test.want)
 		}
 	}
@@ -124,7 +123,7 @@ func TestLeftOut(t *testing.T) {
 		"train/a/1.jpg": nil, "train/a/2.HEIC": nil, "train/a/._1.jpg": nil, "train/3.jpg": nil, "test/a/1.jpg": nil, "val/a/1.jpg": nil, "readme.md": nil,
 		"store/format": []byte(`{"eyrie": "format", "sha256": ""}`), "store/objects/x.jpg": nil, "train/a/format": nil,
 	}
-	l, err := ListFolder(t.Context(), writeTree(t, files), 3, picture.Upright)
+	l, err := ListFolder(t.Context(), writeTree(t, files), 3, upright)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +137,7 @@ func TestLeftOut(t *testing.T) {
 	for i := range 100 {
 		files[fmt.Sprintf("train/a/%d.txt", i)] = nil
 	}
-	if l, err = ListFolder(t.Context(), writeTree(t, files), 3, picture.Upright); err != nil || l.LeftOut.Count != 106 || len(l.LeftOut.Names) != named {
+	if l, err = ListFolder(t.Context(), writeTree(t, files), 3, upright); err != nil || l.LeftOut.Count != 106 || len(l.LeftOut.Names) != named {
 		t.Errorf("left out %d, named %d, %v", l.LeftOut.Count, len(l.LeftOut.Names), err)
 	}
 }
@@ -146,7 +145,7 @@ func TestLeftOut(t *testing.T) {
 // Names that differ by their case are two classes, as they are two folders.
 func TestCaseOfClasses(t *testing.T) {
 	root := writeTree(t, map[string][]byte{"train/Cat/1.jpg": nil, "train/cat/1.JPG": nil, "train/cat/1.jpg": nil, "val/cat/1.jpg": nil})
-	l, err := ListFolder(t.Context(), root, 3, picture.Upright)
+	l, err := ListFolder(t.Context(), root, 3, upright)
 	if err != nil || !slices.Equal(l.ClassNames, []string{"Cat", "cat"}) || len(l.Train.Records) != 3 || l.Test.Records[0].Label != 1 {
 		t.Errorf("%+v, %v", l, err)
 	}
@@ -161,11 +160,11 @@ func TestForbidden(t *testing.T) {
 	if err := os.Chmod(filepath.Join(root, "train/a/1.jpg"), 0); err != nil {
 		t.Fatal(err)
 	}
-	l, err := ListFolder(t.Context(), root, 3, picture.Upright)
+	l, err := ListFolder(t.Context(), root, 3, upright)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := Survey(t.Context(), l.Train, root, 1, func(int) {}); !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "1.jpg") {
+	if _, err := Survey(t.Context(), l.Train, root, 1, func(int) {}); !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "1.jpg") {
 		t.Errorf("%v", err)
 	}
 }
@@ -175,20 +174,20 @@ func TestCancelled(t *testing.T) {
 	img := drawn(t, 1, 8, "png")
 	root := writeTree(t, map[string][]byte{"train/a/1.png": img, "val/a/1.png": img})
 	tar := writeTree(t, map[string][]byte{"train.tar": tarFile(t, member{"1.png", img}, member{"1.cls", []byte("0")}), "val.tar": tarFile(t, member{"1.png", img}, member{"1.cls", []byte("0")})})
-	l, err := ListFolder(t.Context(), root, 3, picture.Upright)
+	l, err := ListFolder(t.Context(), root, 3, upright)
 	if err != nil {
 		t.Fatal(err)
 	}
 	stop := errors.New("stop")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(stop)
-	if _, err := ListFolder(ctx, root, 3, picture.Upright); !errors.Is(err, stop) {
+	if _, err := ListFolder(ctx, root, 3, upright); !errors.Is(err, stop) {
 		t.Errorf("folder: %v", err)
 	}
-	if _, err := ListShards(ctx, tar, 3, picture.Upright); !errors.Is(err, stop) {
+	if _, err := ListShards(ctx, tar, 3, upright); !errors.Is(err, stop) {
 		t.Errorf("shards: %v", err)
 	}
-	if _, _, err := Survey(ctx, l.Train, root, 1, func(int) {}); !errors.Is(err, stop) {
+	if _, err := Survey(ctx, l.Train, root, 1, func(int) {}); !errors.Is(err, stop) {
 		t.Errorf("survey: %v", err)
 	}
 }

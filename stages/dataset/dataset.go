@@ -17,7 +17,7 @@ import (
 )
 
 // Stage is the dataset stage.
-var Stage = pipeline.Define("dataset", 2,
+var Stage = pipeline.Define("dataset", 3,
 	`Makes a labelled image set for training and search.
 
 source = "fashion-mnist": Zalando's Fashion-MNIST (60,000 + 10,000 grey images of
@@ -38,11 +38,11 @@ Image files are those called .jpg, .jpeg, .png, .webp, .bmp, .tif, .tiff, .ppm, 
 (as torchvision has it) or .gif; what is in them counts, not the name. Their pixels are
 those of Pillow's ImageOps.exif_transpose(image).convert("RGB"), or "L" for one channel:
 turned upright, transparency dropped and the colour below it kept, the first frame of
-several. But of grey with 16 bits, which Pillow clips to white, the upper 8 count. What
-Pillow reads and the stage cannot is an error: animated WebP, arithmetic-coded JPEG,
-TIFF with separate planes or with CMYK, LA or JPEG in it, BMP with 16 bits or packed,
-and more than 64 million pixels. Files that are no images, and hidden ones, are left out:
-left_out and the log say how many and name the first.
+several. So grey with 16 bits is white from 255 on (which is logged) unless sixteen_bit =
+"scaled". What Pillow reads and the stage cannot is an error: arithmetic-coded JPEG, TIFF
+with samples of 32 bits or fractions, in YCbCr or CIELAB or packed with Zstandard or LZMA,
+damaged files, and more than 64 million pixels. Files that are no images, and hidden ones,
+are left out: left_out and the log say how many and name the first.
 
 The images of a tree stay where they are: the stage decodes each one once, to
 know its mean and to find what is corrupt. They may differ in size: a network sees
@@ -65,6 +65,7 @@ type Config struct {
 	ClassNames  []string            `json:"class_names,omitempty" doc:"idx: name of each class, in the order of the labels; by default their numbers"`
 	Channels    int                 `json:"channels,omitempty" doc:"imagefolder, webdataset: 3 for RGB (the default) or 1 for grey"`
 	Orientation picture.Orientation `json:"orientation,omitempty" doc:"imagefolder, webdataset: upright turns and mirrors images as their EXIF (or TIFF or XMP) says (the default); stored leaves them as their pixels lie in the file"`
+	SixteenBit  picture.SixteenBit  `json:"sixteen_bit,omitempty" doc:"imagefolder, webdataset: of grey with more than 8 bits, clipped makes what is above 255 white, as Pillow's convert does (the default, with a warning that names such images); scaled keeps the upper 8 bits"`
 	Corrupt     Corrupt             `json:"corrupt,omitempty" doc:"imagefolder, webdataset: what to do with images that cannot be decoded: fail and name them (the default), or go on without them, with a warning each"`
 	Size        int                 `json:"size,omitempty" min:"0" max:"4096" doc:"shapes: side of the images in pixels (0 for 32)"`
 	Noise       *float64            `json:"noise" min:"0" max:"1" doc:"shapes: amplitude of the noise in parts of white (0.1 by default)"`
@@ -126,6 +127,7 @@ func (c Config) Check(r *mistake.Report) {
 		{"class_names", len(c.ClassNames) > 0, []Source{idx}},
 		{"channels", c.Channels != 0, trees},
 		{"orientation", c.Orientation != "", trees},
+		{"sixteen_bit", c.SixteenBit != "", trees},
 		{"corrupt", c.Corrupt != "", trees},
 		{"size", c.Size != 0, drawn},
 		{"noise", c.Noise != nil, drawn},

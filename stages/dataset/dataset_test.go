@@ -98,6 +98,7 @@ func TestGolden(t *testing.T) {
 		"folder": {Source: folder, Path: folderTree(t), Channels: 1, Corrupt: "skip"},
 		"kinds":  {Source: folder, Path: kinds(t)},
 		"stored": {Source: folder, Path: kinds(t), Orientation: picture.Stored},
+		"scaled": {Source: folder, Path: kinds(t), SixteenBit: picture.Scaled},
 		"shards": {Source: tars, Path: shardTree(t), Channels: 1, Corrupt: "skip"},
 	} {
 		out, err := run(t.Context(), newTask(t), config)
@@ -268,6 +269,7 @@ func TestValidate(t *testing.T) {
 		{Config{Source: tars}, `path: source = "webdataset" needs the directory`},
 		{Config{Source: tars, Path: dir, Channels: 2}, "channels: want 1 (grey) or 3 (RGB), not 2"},
 		{Config{Source: idx, Path: dir, Corrupt: "skip"}, `corrupt: belongs to source = "imagefolder" or "webdataset", not to "idx"`},
+		{Config{Source: idx, Path: &artifacts.File{}, SixteenBit: picture.Scaled}, `sixteen_bit: belongs to source = "imagefolder" or "webdataset", not to "idx"`},
 		{Config{Source: shapes, Orientation: picture.Stored}, `orientation: belongs to source = "imagefolder" or "webdataset", not to "shapes"`},
 		{Config{Source: shapes, Size: 4}, "size: shapes cannot be told apart"},
 	} {

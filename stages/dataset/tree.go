@@ -20,7 +20,10 @@ func readTree(ctx context.Context, task *pipeline.Task, c Config) (set data.Set,
 		list = data.ListShards
 	}
 	channels := cmp.Or(c.Channels, 3)
-	l, err := list(ctx, c.Path.Path, channels, cmp.Or(c.Orientation, picture.Upright))
+	l, err := list(ctx, c.Path.Path, channels, picture.Reading{
+		Orientation: cmp.Or(c.Orientation, picture.Upright),
+		SixteenBit:  cmp.Or(c.SixteenBit, picture.Clipped),
+	})
 	if err != nil && ctx.Err() != nil {
 		return set, nil, left, context.Cause(ctx)
 	} else if err != nil {
@@ -70,9 +73,17 @@ func (p treePart) survey(ctx context.Context, task *pipeline.Task, c Config) (pa
 	report := func(done int) {
 		task.Report(pipeline.Progress{Done: float64(done), Total: float64(len(names)), Unit: "images", Note: "checking " + p.name})
 	}
-	stats, bad, err := data.Survey(ctx, ix, c.Path.Path, task.CPUs(), report)
+	found, err := data.Survey(ctx, ix, c.Path.Path, task.CPUs(), report)
+	stats, bad := found.Stats, found.Corrupt
 	if err != nil {
 		return part, stats, nil, err
+	}
+	if n := len(found.Clipped); n > 0 {
+		var first []string
+		for _, i := range found.Clipped[:min(3, n)] {
+			first = append(first, names[i])
+		}
+		task.Log().Warn().Int("images", n).Strs("first", first).Msg(`grey above 255 became white, as in Pillow: sixteen_bit = "scaled" keeps the upper 8 of 16 bits`)
 	}
 	broken := make(map[int]bool)
 	for _, b := range bad {

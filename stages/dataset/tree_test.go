@@ -180,7 +180,7 @@ func TestTreeOrientation(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if set := out.Dataset; set.Train.Count != 6 || set.Test.Count != 6 || out.LeftOut.Count != 1 || !strings.HasPrefix(out.LeftOut.Names[0], "labels.csv (") {
+		if set := out.Dataset; set.Train.Count != 9 || set.Test.Count != 9 || out.LeftOut.Count != 1 || !strings.HasPrefix(out.LeftOut.Names[0], "labels.csv (") {
 			t.Errorf("%q: %+v", o, out)
 		}
 		b, err := out.Preview.ReadFile()
@@ -191,6 +191,28 @@ func TestTreeOrientation(t *testing.T) {
 	}
 	if previews[""] != previews[picture.Upright] || previews[picture.Upright] == previews[picture.Stored] {
 		t.Error("upright is not the default, or stored images are turned")
+	}
+}
+
+// Grey of 16 bits is clipped as Pillow has it, with a warning that names the images and the
+// other choice.
+func TestTreeSixteenBits(t *testing.T) {
+	means := map[picture.SixteenBit]float64{}
+	for _, deep := range []picture.SixteenBit{"", picture.Clipped, picture.Scaled} {
+		var log bytes.Buffer
+		task := pipeline.NewTask(pipeline.Env{Work: t.TempDir(), CPUs: 2, Log: zerolog.New(&log)})
+		out, err := run(t.Context(), task, Config{Source: folder, Path: kinds(t), Channels: 1, SixteenBit: deep})
+		if err != nil {
+			t.Fatal(err)
+		}
+		means[deep] = out.Dataset.Mean[0]
+		const warning = `"images":1,"first":["train/all/deep.png"],"message":"grey above 255 became white, as in Pillow: sixteen_bit = \"scaled\"`
+		if got, want := strings.Contains(log.String(), warning), deep != picture.Scaled; got != want {
+			t.Errorf("%q: warned: %v: %s", deep, got, log.String())
+		}
+	}
+	if means[""] != means[picture.Clipped] || means[picture.Clipped] <= means[picture.Scaled] {
+		t.Errorf("means %v", means)
 	}
 }
 

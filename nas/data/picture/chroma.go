@@ -17,7 +17,7 @@ type expander func(dst []byte, p plane, y int)
 
 // fillPlanes writes an image of one to four planes: each is expanded, and the samples
 // of each row converted.
-func (img Image) fillPlanes(planes []plane, chromas []chroma, expand func(chroma, plane) expander, convert func(dst []byte, samples [][]byte)) {
+func (img Image) fillPlanes(planes []plane, chromas []chroma, expand func(chroma, plane) expander, convert conversion) {
 	rows, lines := make([]expander, len(planes)), make([][]byte, len(planes))
 	for i, p := range planes {
 		rows[i], lines[i] = expand(chromas[i], p), make([]byte, p.width*chromas[i].across)

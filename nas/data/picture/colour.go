@@ -7,12 +7,12 @@ import (
 )
 
 // fill copies the pixels of src, which must be of the image's size.
-func (img Image) fill(src image.Image) error {
+func (img *canvas) fill(src image.Image) error {
 	b := src.Bounds()
 	if b.Dx() != img.Width || b.Dy() != img.Height {
 		return fmt.Errorf("damaged: %d×%d pixels, its header says %d×%d", b.Dx(), b.Dy(), img.Width, img.Height)
 	}
-	row, err := rower(src)
+	row, err := img.rower(src)
 	if err != nil {
 		return err
 	}
@@ -25,20 +25,26 @@ func (img Image) fill(src image.Image) error {
 func (img Image) row(y int) []byte { return img.Pix[3*y*img.Width:][:3*img.Width] }
 
 // rower returns a function that writes row y of src to dst.
-func rower(src image.Image) (func(dst []byte, y int), error) {
+func (img *canvas) rower(src image.Image) (func(dst []byte, y int), error) {
 	switch src := src.(type) {
 	case *image.Gray:
-		return func(dst []byte, y int) { spread(dst, src.Pix[y*src.Stride:], 1) }, nil
+		return func(dst []byte, y int) { spread(dst, src.Pix[y*src.Stride:]) }, nil
 	case *image.Gray16:
-		return func(dst []byte, y int) { spread(dst, src.Pix[y*src.Stride:], 2) }, nil
+		return func(dst []byte, y int) {
+			for x := range len(dst) / 3 {
+				v := src.Pix[y*src.Stride+2*x:]
+				level := img.level(uint(v[0])<<8|uint(v[1]), 16)
+				dst[3*x], dst[3*x+1], dst[3*x+2] = level, level, level
+			}
+		}, nil
 	case *image.NRGBA:
 		return func(dst []byte, y int) { drop(dst, src.Pix[y*src.Stride:], 1) }, nil
 	case *image.NRGBA64:
 		return func(dst []byte, y int) { drop(dst, src.Pix[y*src.Stride:], 2) }, nil
-	case *image.RGBA:
-		return func(dst []byte, y int) { divide(dst, src.Pix[y*src.Stride:], 1) }, nil
+	case *image.RGBA: // of an opaque PNG, as RGBA64 is
+		return func(dst []byte, y int) { drop(dst, src.Pix[y*src.Stride:], 1) }, nil
 	case *image.RGBA64:
-		return func(dst []byte, y int) { divide(dst, src.Pix[y*src.Stride:], 2) }, nil
+		return func(dst []byte, y int) { drop(dst, src.Pix[y*src.Stride:], 2) }, nil
 	case *image.Paletted:
 		table := palette(src.Palette)
 		return func(dst []byte, y int) {
@@ -52,10 +58,10 @@ func rower(src image.Image) (func(dst []byte, y int), error) {
 
 // The samples of a pixel are n bytes each, the upper one first.
 
-// spread writes grey as RGB.
-func spread(dst, src []byte, n int) {
+// spread writes grey of 8 bits as RGB.
+func spread(dst, src []byte) {
 	for x := range len(dst) / 3 {
-		v := src[n*x]
+		v := src[x]
 		dst[3*x], dst[3*x+1], dst[3*x+2] = v, v, v
 	}
 }
@@ -68,19 +74,15 @@ func drop(dst, src []byte, n int) {
 	}
 }
 
-// divide writes RGB that was multiplied by its alpha.
-func divide(dst, src []byte, n int) {
-	for x := range len(dst) / 3 {
-		p := src[4*n*x:][:4*n]
-		switch a := int(p[3*n]); a {
-		case 255:
-			dst[3*x], dst[3*x+1], dst[3*x+2] = p[0], p[n], p[2*n]
+// divide undoes that a colour was multiplied by its alpha.
+func divide(colour []byte, alpha int) {
+	for i, v := range colour {
+		switch alpha {
 		case 0:
-			dst[3*x], dst[3*x+1], dst[3*x+2] = 0, 0, 0
+			colour[i] = 0
+		case 255:
 		default:
-			for c := range 3 {
-				dst[3*x+c] = byte(min(255, int(p[c*n])*255/a))
-			}
+			colour[i] = byte(min(255, int(v)*255/alpha))
 		}
 	}
 }
@@ -89,12 +91,6 @@ func divide(dst, src []byte, n int) {
 func palette(p color.Palette) (table [256][3]byte) {
 	for i, c := range p {
 		v := color.NRGBAModel.Convert(c).(color.NRGBA)
-		switch c := c.(type) {
-		case color.NRGBA: // Convert keeps it as it is
-			v = c
-		case color.RGBA64: // of TIFF: rounded down, as Pillow does
-			v = color.NRGBA{byte(c.R >> 8), byte(c.G >> 8), byte(c.B >> 8), 255}
-		}
 		if i < len(table) {
 			table[i] = [3]byte{v.R, v.G, v.B}
 		}

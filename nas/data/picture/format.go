@@ -2,33 +2,31 @@ package picture
 
 import (
 	"bytes"
+	"context"
 	"image"
-	"image/gif"
 	"image/png"
 	"io"
 	"strings"
 
-	"golang.org/x/image/bmp"
-	"golang.org/x/image/tiff"
 	"golang.org/x/image/webp"
 )
 
 // format is a kind of image file.
 type format struct {
 	name   string
-	magic  []string                                // one of which a file begins with; ? is any byte
-	size   func(file []byte) (w, h int, err error) // as stored
-	notes  func(file []byte) notes                 // nil where there is no place for any
-	decode func(file []byte, img Image) error      // fills the pixels of an image of that size
+	magic  []string                                                  // one of which a file begins with; ? is any byte
+	size   func(file []byte) (w, h int, err error)                   // as stored
+	notes  func(file []byte) notes                                   // nil where there is no place for any
+	decode func(ctx context.Context, file []byte, img *canvas) error // fills the pixels of an image of that size
 }
 
 var formats = []format{
 	{"JPEG", []string{"\xff\xd8\xff"}, sizeJPEG, jpegNotes, decodeJPEG},
-	{"PNG", []string{"\x89PNG\r\n\x1a\n"}, config(png.DecodeConfig), pngNotes, decoded(png.Decode)},
+	{"PNG", []string{"\x89PNG\r\n\x1a\n"}, config(png.DecodeConfig), pngNotes, decodePNG},
 	{"WebP", []string{"RIFF????WEBPVP8"}, config(webp.DecodeConfig), webpNotes, decodeWebP},
-	{"GIF", []string{"GIF87a", "GIF89a"}, config(gif.DecodeConfig), nil, decodeGIF},
-	{"BMP", []string{"BM"}, config(bmp.DecodeConfig), nil, decoded(bmp.Decode)},
-	{"TIFF", []string{"II*\x00", "MM\x00*"}, config(tiff.DecodeConfig), tiffNotes, decodeTIFF},
+	{"GIF", []string{"GIF87a", "GIF89a"}, sizeGIF, nil, decodeGIF},
+	{"BMP", []string{"BM"}, sizeBMP, nil, decodeBMP},
+	{"TIFF", tiffMagic, sizeTIFF, tiffNotes, decodeTIFF},
 	{"PNM", []string{"P1", "P2", "P3", "P4", "P5", "P6"}, sizePNM, nil, decodePNM},
 }
 
@@ -64,15 +62,27 @@ func config(read func(io.Reader) (image.Config, error)) func([]byte) (w, h int, 
 	}
 }
 
-// decoded makes a decode of a package's Decode.
-func decoded(read func(io.Reader) (image.Image, error)) func([]byte, Image) error {
-	return func(file []byte, img Image) error {
-		src, err := read(bytes.NewReader(file))
-		if err != nil {
-			return err
-		}
-		return img.fill(src)
+// reader reads a file as long as it is wanted.
+type reader struct {
+	ctx context.Context // of the one call in which the reader is used
+	*bytes.Reader
+}
+
+func newReader(ctx context.Context, file []byte) reader { return reader{ctx, bytes.NewReader(file)} }
+
+func (r reader) Read(b []byte) (int, error) {
+	if r.ctx.Err() != nil {
+		return 0, context.Cause(r.ctx)
 	}
+	return r.Reader.Read(b)
+}
+
+// ReadByte would let a decoder go on, which reads the file in pieces elsewhere.
+func (r reader) ReadByte() (byte, error) {
+	if r.ctx.Err() != nil {
+		return 0, context.Cause(r.ctx)
+	}
+	return r.Reader.ReadByte()
 }
 
 // Extensions are the names' ends of image files: those of torchvision's ImageFolder,

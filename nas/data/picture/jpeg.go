@@ -2,6 +2,7 @@ package picture
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -146,8 +147,17 @@ func isFrame(marker byte) bool {
 }
 
 // decodeJPEG decodes JPEG as libjpeg does, to the bit.
-func decodeJPEG(file []byte, img Image) error {
+func decodeJPEG(ctx context.Context, file []byte, img *canvas) error {
 	var f jpegFile
+	if err := f.read(ctx, file); err != nil {
+		return err
+	}
+	return f.draw(img.Image, f.conversion())
+}
+
+// read decodes a file as far as planes of samples. One without an image leaves its tables
+// to the next.
+func (f *jpegFile) read(ctx context.Context, file []byte) error {
 	const most = 1000 // scans, which an image of a few kilobytes can have by the million
 	for at, scans := 2, 0; ; {
 		marker, content, end, err := segment(file, at)
@@ -156,12 +166,12 @@ func decodeJPEG(file []byte, img Image) error {
 		}
 		switch marker {
 		case markEOI:
-			return f.finish(img)
+			return f.finish(ctx)
 		case markSOS:
 			if scans++; scans > most {
 				return fmt.Errorf("more than %d scans", most)
 			}
-			end, err = f.scan(content, file, end)
+			end, err = f.scan(ctx, content, file, end)
 		default:
 			err = f.header(marker, content)
 		}
@@ -282,11 +292,8 @@ var zigzag = [64]uint8{
 	58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
 }
 
-// finish writes the image.
-func (f *jpegFile) finish(img Image) error {
-	if f.width != img.Width || f.height != img.Height {
-		return errOrder
-	}
+// finish makes samples of the coefficients.
+func (f *jpegFile) finish(ctx context.Context) error {
 	for _, c := range f.parts {
 		for k, bits := range c.bits[:10] { // what libjpeg would make up by smoothing
 			if bits != 0 && (k == 0 || f.progressive) {
@@ -294,10 +301,20 @@ func (f *jpegFile) finish(img Image) error {
 			}
 		}
 		if f.progressive {
-			c.transform()
+			if err := c.transform(ctx); err != nil {
+				return err
+			}
 		}
 	}
-	img.fillPlanes(f.planes(), f.chromas(), expandJPEG, f.conversion())
+	return nil
+}
+
+// draw writes the image.
+func (f *jpegFile) draw(img Image, convert conversion) error {
+	if f.width != img.Width || f.height != img.Height || len(f.parts) == 0 {
+		return errOrder
+	}
+	img.fillPlanes(f.planes(), f.chromas(), expandJPEG, convert)
 	return nil
 }
 
@@ -315,15 +332,18 @@ func (f *jpegFile) chromas() (c []chroma) {
 	return c
 }
 
-// conversion returns what makes RGB of the components, by the rules of libjpeg.
-func (f *jpegFile) conversion() func(dst []byte, samples [][]byte) {
+// conversion makes a row of RGB of the components' samples.
+type conversion func(dst []byte, samples [][]byte)
+
+// conversion returns that of the file, by the rules of libjpeg.
+func (f *jpegFile) conversion() conversion {
 	ids := ""
 	for _, c := range f.parts {
 		ids += string(rune(c.id))
 	}
 	switch {
 	case len(f.parts) == 1:
-		return func(dst []byte, s [][]byte) { spread(dst, s[0], 1) }
+		return fromGrey
 	case len(f.parts) == 4 && f.adobe && f.transform == 2:
 		return func(dst []byte, s [][]byte) {
 			fromJFIF(dst, s)
@@ -338,13 +358,17 @@ func (f *jpegFile) conversion() func(dst []byte, samples [][]byte) {
 			}
 		}
 	case !f.jfif && (f.adobe && f.transform == 0 || !f.adobe && ids == "RGB"):
-		return func(dst []byte, s [][]byte) {
-			for i := range dst {
-				dst[i] = s[i%3][i/3]
-			}
-		}
+		return fromRGB
 	}
 	return fromJFIF
+}
+
+func fromGrey(dst []byte, s [][]byte) { spread(dst, s[0]) }
+
+func fromRGB(dst []byte, s [][]byte) {
+	for i := range dst {
+		dst[i] = s[i%3][i/3]
+	}
 }
 
 // over returns what is seen of a colour's ink below black ink. Both are 255 where there

@@ -3,18 +3,18 @@
 // an error. So a network is trained on what its users see in Python.
 //
 // A file is known by its content, whatever its name: JPEG (grey, YCbCr, RGB, CMYK
-// and YCCK), PNG, WebP (lossy and lossless, not animated), GIF (the first frame),
-// BMP, TIFF (the first image; as golang.org/x/image reads it) and the six formats of
-// PBM, PGM and PPM. Then:
+// and YCCK), PNG, WebP and GIF (the first frame), BMP, TIFF (the first image) and the six
+// formats of PBM, PGM and PPM. Then:
 //
 //   - The orientation that the camera noted is applied: from EXIF (in JPEG, PNG and
 //     WebP), the same tag of TIFF, or else XMP.
 //   - Transparency is dropped, and the colour below it stays, as convert("RGB") does.
-//   - Of 16 bits the upper 8 count. Here Pillow differs for grey: it clips what is
-//     above 255, so that pictures become white. So it does with PGM files of more than 8
-//     bits, which are scaled here as those of 8 bits are.
+//   - Of colours with 16 bits the upper 8 count. Grey with more than 8 bits is clipped:
+//     what is above 255 is white, as convert has it, unless [Scaled] is asked for.
 //   - JPEG and WebP are computed as libjpeg and libwebp do, chroma is interpolated as
 //     there; colour profiles are ignored.
+//   - What is damaged is an error, where Pillow may go on: JPEG and PNG with wrong or
+//     missing data before their end.
 //   - Grey is (19595·R + 38470·G + 7471·B + 32768) >> 16, as convert("L") has it.
 //
 // All of it is computed in integers: every machine reads the same bits, and the tests,
@@ -22,6 +22,7 @@
 package picture
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -41,6 +42,25 @@ const (
 // Choices returns the orientations.
 func (Orientation) Choices() []string { return []string{string(Upright), string(Stored)} }
 
+// SixteenBit says how grey with more than 8 bits is read.
+type SixteenBit string
+
+const (
+	// Clipped grey is white from 255 on, as Pillow's convert("RGB") has it (the default).
+	Clipped SixteenBit = "clipped"
+	// Scaled grey is white at the most that the bits can hold.
+	Scaled SixteenBit = "scaled"
+)
+
+// Choices returns the ways of reading 16 bits.
+func (SixteenBit) Choices() []string { return []string{string(Clipped), string(Scaled)} }
+
+// Reading says how images are read. The zero value reads as Pillow does.
+type Reading struct {
+	Orientation Orientation `json:"orientation,omitempty"`
+	SixteenBit  SixteenBit  `json:"sixteen_bit,omitempty"`
+}
+
 // Errors of files that cannot be read, wrapped with what is wrong.
 var (
 	ErrFormat   = errors.New("not a JPEG, PNG, WebP, GIF, BMP, TIFF, PBM, PGM or PPM image")
@@ -59,6 +79,24 @@ const (
 type Image struct {
 	Width, Height, Channels int
 	Pix                     []byte
+	Clipped                 bool // grey above 255 was made white
+}
+
+// canvas is an RGB image that a format draws on.
+type canvas struct {
+	Image
+	deep SixteenBit
+}
+
+// level returns a grey level of so many bits, more than 8, as one of 8.
+func (c *canvas) level(v uint, bits int) byte {
+	if c.deep == Scaled {
+		return byte(v >> (bits - 8))
+	}
+	if v > 255 {
+		c.Clipped = true
+	}
+	return byte(min(v, 255))
 }
 
 // Decoder decodes image files, one after the other, into memory that it keeps. The
@@ -67,7 +105,7 @@ type Decoder struct{ pix, turned []byte }
 
 // Decode decodes a file to 3 channels (RGB) or 1 (grey). The image is valid until the
 // next call.
-func (d *Decoder) Decode(file []byte, channels int, o Orientation) (Image, error) {
+func (d *Decoder) Decode(ctx context.Context, file []byte, channels int, r Reading) (Image, error) {
 	if len(file) == 0 {
 		return Image{}, errors.New("the file is empty")
 	}
@@ -76,14 +114,16 @@ func (d *Decoder) Decode(file []byte, channels int, o Orientation) (Image, error
 		return Image{}, ErrFormat
 	}
 	turn := 1
-	if o != Stored && f.notes != nil {
+	if r.Orientation != Stored && f.notes != nil {
 		var err error
 		if turn, err = f.notes(file).orientation(); err != nil {
 			return Image{}, fmt.Errorf(`%s: %w (orientation = "stored" does without it)`, f.name, err)
 		}
 	}
-	img, err := d.read(f, file)
+	img, err := d.read(ctx, f, file, r.SixteenBit)
 	switch {
+	case ctx.Err() != nil:
+		return Image{}, context.Cause(ctx)
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return Image{}, fmt.Errorf("%s: %w", f.name, errTruncated)
 	case err != nil && strings.Contains(strings.ToUpper(err.Error()), strings.ToUpper(f.name)): // as some packages say it
@@ -102,7 +142,7 @@ func (d *Decoder) Decode(file []byte, channels int, o Orientation) (Image, error
 }
 
 // read returns the file's pixels in RGB, as they are stored.
-func (d *Decoder) read(f *format, file []byte) (img Image, err error) {
+func (d *Decoder) read(ctx context.Context, f *format, file []byte, deep SixteenBit) (img Image, err error) {
 	defer func() {
 		if p := recover(); p != nil { // of a decoder that is not ours
 			err = fmt.Errorf("damaged: %v", p)
@@ -119,8 +159,9 @@ func (d *Decoder) read(f *format, file []byte) (img Image, err error) {
 		return img, fmt.Errorf("%d×%d pixels: %w (at most %d a side and %d in all)", w, h, ErrTooLarge, MaxSide, MaxPixels)
 	}
 	d.pix = grow(d.pix, 3*w*h)
-	img = Image{w, h, 3, d.pix}
-	return img, f.decode(file, img)
+	c := canvas{Image{Width: w, Height: h, Channels: 3, Pix: d.pix}, deep}
+	err = f.decode(ctx, file, &c)
+	return c.Image, err
 }
 
 // grey makes an RGB image grey, in place.

@@ -80,7 +80,7 @@ func TestOrientation(t *testing.T) {
 	}
 	pixel := func(img Image, i int) [3]byte { return [3]byte(img.Pix[3*i:]) }
 	var d Decoder
-	plain, err := d.Decode(file, 3, Upright)
+	plain, err := d.Decode(t.Context(), file, 3, Reading{Orientation: Upright})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func TestOrientation(t *testing.T) {
 	for o, at := range corner {
 		for _, order := range []binary.AppendByteOrder{binary.LittleEndian, binary.BigEndian} {
 			turned := withEXIF(file, exif(order, o)[len(exifPrefix):])
-			img, err := d.Decode(turned, 3, Upright)
+			img, err := d.Decode(t.Context(), turned, 3, Reading{Orientation: Upright})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -100,7 +100,7 @@ func TestOrientation(t *testing.T) {
 					t.Errorf("orientation %d: stored pixel %d is not at %d", o, from, at[k])
 				}
 			}
-			if img, err = d.Decode(turned, 3, Stored); err != nil || !bytes.Equal(img.Pix, plain.Pix) {
+			if img, err = d.Decode(t.Context(), turned, 3, Reading{Orientation: Stored}); err != nil || !bytes.Equal(img.Pix, plain.Pix) {
 				t.Errorf("orientation %d as stored: %v", o, err)
 			}
 		}
@@ -117,9 +117,16 @@ func TestRefused(t *testing.T) {
 	binary.BigEndian.PutUint32(huge[29:], crc32.ChecksumIEEE(huge[12:29]))
 	jpg := asJPEG(t, source(20, 10))
 	tif := encoded(t, func(b *bytes.Buffer) error { return tiff.Encode(b, source(20, 10), nil) })
-	separate := bytes.Clone(tif)
-	at := bytes.Index(separate, []byte{283 & 0xff, 283 >> 8, 5, 0})                                // the last tag before
-	copy(separate[at+12:], []byte{tagPlanes & 0xff, tagPlanes >> 8, 3, 0, 1, 0, 0, 0, 2, 0, 0, 0}) // in place of the resolution
+	// with returns the TIFF file with another value of a tag of one SHORT or LONG.
+	with := func(tag, value uint16) []byte {
+		b := bytes.Clone(tif)
+		for at := int(binary.LittleEndian.Uint32(b[4:])) + 2; ; at += 12 {
+			if binary.LittleEndian.Uint16(b[at:]) == tag {
+				binary.LittleEndian.PutUint32(b[at+8:], uint32(value))
+				return b
+			}
+		}
+	}
 	for _, test := range []struct {
 		name, want string
 		file       []byte
@@ -132,16 +139,22 @@ func TestRefused(t *testing.T) {
 		{"JPEG without its last marker", "JPEG: truncated", jpg[:len(jpg)-2]},
 		{"PNG cut", "png: invalid format: unexpected EOF", whole[:len(whole)-20]},
 		{"TIFF cut", "TIFF: ", tif[:len(tif)/2]},
-		{"GIF cut", "gif: reading header: unexpected EOF", []byte("GIF89a\x01\x00\x01\x00\x00")},
+		{"GIF cut", "GIF: truncated", []byte("GIF89a\x01\x00\x01\x00\x00")},
 		{"bomb", "PNG: 60000×60000 pixels: larger than allowed", huge},
 		{"PPM bomb", "PNM: 60000×60000 pixels: larger than allowed", []byte("P6 60000 60000 255\n")},
 		{"PPM cut", "PNM: row 0: truncated", []byte("P6 1 1 255\nab")},
 		{"PPM without a size", "damaged: its header is not that of a PNM file", []byte("P6 -1 1 255\nab")},
-		{"planes", "its colours lie in separate planes", separate},
+		{"BMP cut", "BMP: truncated", []byte("BM\x00\x00")},
+		{"BMP of another kind", "BMP: damaged: its header is of no known kind", append([]byte("BM"), make([]byte, 60)...)},
+		{"TIFF in YCbCr", "TIFF: its colours (photometric 6) cannot be read: save it as grey, RGB or CMYK", with(tagPhotometric, isYCbCr)},
+		{"TIFF of too few samples", "TIFF: 1 samples a pixel cannot be read: save it with 3", with(tagSamples, 1)},
+		{"TIFF packed as nothing is", "its compression (50000) cannot be read: save it with LZW, Deflate or JPEG", with(tagCompression, 50000)},
+		{"TIFF without rows", "TIFF: damaged: blocks of 20×0 pixels", with(tagRows, 0)},
+		{"TIFF with a place beyond its end", "TIFF: pixel (0, 0): truncated", with(tagOffsets, 60000)},
 		{"EXIF", `PNG: its EXIF is damaged: no TIFF header (orientation = "stored" does without it)`, withEXIF(whole, []byte("what is this?"))},
 	} {
 		var d Decoder
-		_, err := d.Decode(test.file, 3, Upright)
+		_, err := d.Decode(t.Context(), test.file, 3, Reading{Orientation: Upright})
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %q", test.name, err, test.want)
 		}
@@ -190,7 +203,7 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 		var d Decoder
-		img, err := d.Decode(file, 3, Upright)
+		img, err := d.Decode(t.Context(), file, 3, Reading{Orientation: Upright})
 		if err != nil {
 			return
 		}
@@ -198,7 +211,7 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("%d bytes for %d×%d pixels", len(img.Pix), img.Width, img.Height)
 		}
 		first := bytes.Clone(img.Pix)
-		if again, err := d.Decode(file, 3, Upright); err != nil || !bytes.Equal(again.Pix, first) {
+		if again, err := d.Decode(t.Context(), file, 3, Reading{Orientation: Upright}); err != nil || !bytes.Equal(again.Pix, first) {
 			t.Fatalf("the second time: %v", err)
 		}
 	})

@@ -66,10 +66,11 @@ func read(t testing.TB, path string) []byte {
 func TestReadsAsPillow(t *testing.T) {
 	dir := t.TempDir()
 	var d Decoder
+	deep := 0 // files of 16 bits
 	for _, m := range pillow(t, dir) {
 		file := read(t, filepath.Join(dir, m.Name))
 		for suffix, channels := range map[string]int{".rgb": 3, ".grey": 1} {
-			img, err := d.Decode(file, channels, Upright)
+			img, err := d.Decode(t.Context(), file, channels, Reading{Orientation: Upright})
 			if err != nil || m.Error != "" {
 				t.Errorf("%s: %v; Pillow: %q", m.Name, err, m.Error)
 				break
@@ -86,5 +87,27 @@ func TestReadsAsPillow(t *testing.T) {
 				}
 			}
 		}
+		scaled, err := os.ReadFile(filepath.Join(dir, m.Name+".scaled"))
+		if err != nil {
+			continue // it has 8 bits
+		}
+		deep++
+		img, err := d.Decode(t.Context(), file, 1, Reading{SixteenBit: Scaled})
+		if err != nil || img.Clipped || !close8(img.Pix, scaled) {
+			t.Errorf("%s, scaled: %v, clipped: %v", m.Name, err, img.Clipped)
+		}
 	}
+	if deep < 20 {
+		t.Errorf("%d files of 16 bits", deep)
+	}
+}
+
+// close8 reports whether levels differ by 1 at most.
+func close8(a, b []byte) bool {
+	for i, v := range a {
+		if d := int(v) - int(b[i]); d < -1 || d > 1 {
+			return false
+		}
+	}
+	return len(a) == len(b)
 }

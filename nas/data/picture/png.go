@@ -3,8 +3,11 @@ package picture
 import (
 	"bytes"
 	"compress/zlib"
+	"context"
 	"encoding/binary"
 	"encoding/hex"
+	"image"
+	"image/png"
 	"io"
 	"strings"
 )
@@ -90,4 +93,26 @@ func inflate(b []byte) []byte {
 	}
 	text, _ := io.ReadAll(io.LimitReader(r, 1<<20)) // what is whole counts
 	return text
+}
+
+// decodePNG decodes the image of a file that may be animated.
+func decodePNG(ctx context.Context, file []byte, img *canvas) error {
+	src, err := png.Decode(newReader(ctx, file))
+	if err != nil {
+		return err
+	}
+	const depth, colours = 24, 25 // where the header has them
+	if clear, ok := src.(*image.NRGBA64); ok && file[depth] == 16 && file[colours] == 0 {
+		src = greyOf(clear)
+	}
+	return img.fill(src)
+}
+
+// greyOf returns grey without the one level that is transparent.
+func greyOf(clear *image.NRGBA64) *image.Gray16 {
+	grey := image.NewGray16(clear.Rect)
+	for i := 0; i < len(grey.Pix); i += 2 {
+		copy(grey.Pix[i:i+2], clear.Pix[4*i:])
+	}
+	return grey
 }

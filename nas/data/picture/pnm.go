@@ -1,8 +1,10 @@
 package picture
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 )
 
@@ -76,15 +78,18 @@ func sizePNM(file []byte) (w, h int, err error) {
 }
 
 // decodePNM decodes a file of one of the six formats.
-func decodePNM(file []byte, img Image) error {
+func decodePNM(ctx context.Context, file []byte, img *canvas) error {
 	p, err := readPNM(file)
 	if err != nil {
 		return err
 	}
 	for y := range img.Height {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		dst := img.row(y)
 		for i := range img.Width * p.channels {
-			v, err := p.sample(i)
+			v, err := p.sample(i, img)
 			if err != nil {
 				return fmt.Errorf("row %d: %w", y, err)
 			}
@@ -102,7 +107,7 @@ func decodePNM(file []byte, img Image) error {
 }
 
 // sample reads sample i of a row as a grey level.
-func (p *pnm) sample(i int) (byte, error) {
+func (p *pnm) sample(i int, img *canvas) (byte, error) {
 	v, size := 0, 1
 	switch {
 	case p.plain && p.bits: // digits that need not stand apart
@@ -112,7 +117,7 @@ func (p *pnm) sample(i int) (byte, error) {
 		if err != nil || n > p.most {
 			return 0, fmt.Errorf("damaged: want numbers of at most %d", p.most)
 		}
-		return p.level(n), nil
+		return p.level(n, img), nil
 	case p.most > 255:
 		size = 2
 	}
@@ -137,13 +142,15 @@ func (p *pnm) sample(i int) (byte, error) {
 		}
 	}
 	p.rest = p.rest[size:]
-	return p.level(v), nil
+	return p.level(v, img), nil
 }
 
-// level rounds a sample to 0 … 255, and drops the lower byte of 16 bits.
-func (p *pnm) level(v int) byte {
-	if p.most == 65535 && p.channels == 1 {
-		return byte(v >> 8)
+// level makes a grey level of a sample. What is halfway is rounded to even, as Python
+// does. More than 8 bits of grey are first made 16.
+func (p *pnm) level(v int, img *canvas) byte {
+	scale := func(white float64) uint { return uint(math.RoundToEven(float64(v) / float64(p.most) * white)) }
+	if p.most > 255 && p.channels == 1 {
+		return img.level(scale(65535), 16)
 	}
-	return byte(min(255, (v*255+p.most/2)/p.most))
+	return byte(scale(255))
 }

@@ -1,6 +1,7 @@
 package picture
 
 import (
+	"context"
 	"errors"
 	"fmt"
 )
@@ -20,7 +21,7 @@ type scan struct {
 
 // scan decodes a scan whose header is content and whose data is file[at:], and returns
 // where that ends.
-func (f *jpegFile) scan(content, file []byte, at int) (end int, err error) {
+func (f *jpegFile) scan(ctx context.Context, content, file []byte, at int) (end int, err error) {
 	s := scan{f: f, bits: bits{file: file, at: at}}
 	if err := s.header(content); err != nil {
 		return at, err
@@ -30,6 +31,9 @@ func (f *jpegFile) scan(content, file []byte, at int) (end int, err error) {
 		across, down = upward(s.parts[0].width, 8), upward(s.parts[0].height, 8)
 	}
 	for y := range down {
+		if ctx.Err() != nil {
+			return at, context.Cause(ctx)
+		}
 		for x := range across {
 			if n := y*across + x; n > 0 && f.restart > 0 && n%f.restart == 0 {
 				if err := s.again(byte(n/f.restart - 1)); err != nil {
@@ -171,12 +175,16 @@ func (c *component) block(x, y int) *[64]int16 {
 }
 
 // transform makes pixels of a progressive image's coefficients.
-func (c *component) transform() {
+func (c *component) transform(ctx context.Context) error {
 	for y := range c.rows / 8 {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		for x := range c.stride / 8 {
 			transform(c.block(x, y), c.steps, c.pix[y*8*c.stride+x*8:], c.stride)
 		}
 	}
+	return nil
 }
 
 // dcFirst decodes the difference of a DC coefficient to the one before.

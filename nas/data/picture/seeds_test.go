@@ -23,7 +23,7 @@ func TestBitsStay(t *testing.T) {
 	var d Decoder
 	for _, path := range seeds {
 		for _, o := range []Orientation{Upright, Stored} {
-			img, err := d.Decode(read(t, path), 3, o)
+			img, err := d.Decode(t.Context(), read(t, path), 3, Reading{Orientation: o})
 			if err != nil {
 				t.Fatalf("%s: %v", path, err)
 			}

@@ -4,7 +4,8 @@ package picture
 // row is where o says that the stored first row belongs.
 func (img Image) turn(o int, dst []byte) Image {
 	w, h := img.Width, img.Height
-	out := Image{w, h, img.Channels, dst}
+	out := img
+	out.Pix = dst
 	if o >= 5 {
 		out.Width, out.Height = h, w
 	}

@@ -1,7 +1,8 @@
 """Makes image files of all kinds with Pillow in the directory given, and says what Pillow reads there.
 
 For NAME there is NAME.rgb, the bytes of ImageOps.exif_transpose(image).convert("RGB"), with its size in the listing on
-standard output: a line of JSON for each file. NAME.SIDE.rgb are the same pixels, the square in the middle resized."""
+standard output: a line of JSON for each file. NAME.SIDE.rgb are the same pixels, the square in the middle resized;
+NAME.scaled the upper 8 bits of 16 bits of grey."""
 
 import io
 import json
@@ -61,8 +62,9 @@ def record(name, data, read=None):
     except Exception as e:
         print(json.dumps({"name": name, "error": str(e)}))
         return
-    if image.mode.startswith("I"):  # convert would clip
-        image = Image.frombytes("L", image.size, image.tobytes()[1::2] if image.mode == "I;16" else bytes(v >> 8 for (v,) in struct.iter_unpack("=i", image.tobytes())))
+    if image.mode.startswith("I"):  # which convert clips
+        with open(os.path.join(out, name + ".scaled"), "wb") as f:
+            f.write(bytes(v >> 8 for (v,) in struct.iter_unpack("=i", image.convert("I").tobytes())))
     image = image.convert("RGB")
     w, h = image.size
     with open(os.path.join(out, name + ".rgb"), "wb") as f:
@@ -107,7 +109,7 @@ MODES = {
     "webp": ("L", "RGB", "RGBA"),
     "gif": ("1", "L", "P", "P;t", "RGB"),
     "bmp": ("1", "L", "P", "RGB", "RGBA"),
-    "tiff": ("1", "L", "P", "RGB", "RGBA", "I;16"),
+    "tiff": ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "I;16"),
     "ppm": ("1", "L", "RGB", "I;16"),
 }
 for kind, modes in MODES.items():
@@ -126,6 +128,9 @@ for kind, modes in MODES.items():
             elif kind == "tiff":
                 for compression in (None, "tiff_lzw", "tiff_adobe_deflate", "packbits") + (("group3", "group4") if mode == "1" else ()):
                     record("%s-%s" % (compression, name), saved(image, kind, compression=compression))
+                record("big-" + name, saved(image, kind, big_tiff=True))
+                if mode in ("L", "RGB", "RGBX", "CMYK"):
+                    record("jpeg-" + name, saved(image, kind, compression="jpeg", quality=70))
             else:
                 record(name, saved(image, kind))
 
@@ -249,3 +254,121 @@ for w, h in ((130, 77), (31, 9)):
     for mode in ("L", "RGB", "I;16"):
         record("predictor-%s-%s.tiff" % (mode.replace(";", ""), size), saved(picture(mode, (w, h)), "tiff", compression="tiff_lzw", tiffinfo={317: 2}))
     record("inverted-%s.tiff" % size, saved(picture("L", (w, h)), "tiff", tiffinfo={262: 0}))
+
+# Grey that 16 bits hold and 8 do not quite; and with one level that is transparent.
+for w, h in ((31, 9), (17, 23)):
+    dark = Image.frombytes("I;16", (w, h), b"".join(struct.pack("<H", random.randrange(300)) for _ in range(w * h)))
+    for kind in ("png", "tiff", "ppm"):
+        record("dark-%dx%d.%s" % (w, h, kind), saved(dark, kind))
+    record("dark-t-%dx%d.png" % (w, h), png16(0, 1, (w, h), chunk(b"tRNS", bytes(2))))
+    levels = b"".join(struct.pack(">H", random.randrange(1000)) for _ in range(w * h))
+    record("white-999-%dx%d.pgm" % (w, h), b"P5 %d %d 999\n" % (w, h) + levels)
+    record("white-200-%dx%d.ppm" % (w, h), b"P5 %d %d 200\n" % (w, h) + bytes(random.randrange(201) for _ in range(w * h)))
+
+
+def tiff(order, size, kind, bits, samples, pack=1, planes=1, tile=0, tags=()):
+    """Returns a TIFF file of noise: in strips of 5 rows or in tiles, in one plane or one for each sample."""
+    w, h = size
+    each = 1 if planes == 2 else samples
+    across, rows = (tile, tile) if tile else (w, 5)
+    blocks = []
+    for _ in range((samples if planes == 2 else 1) * -(-w // across)):
+        for y in range(0, h, rows):
+            n = (tile if tile else min(rows, h - y)) * -(-across * each * bits // 8)
+            block = bytes(random.randrange(256) for _ in range(n))
+            block = zlib.compress(block) if pack == 8 else block
+            blocks.append(bytes(int(format(v, "08b")[::-1], 2) for v in block) if (266, [2]) in tags else block)
+    offsets = [8 + sum(map(len, blocks[:i])) for i in range(len(blocks))]
+    place, length = (324, 325) if tile else (273, 279)
+    tags = [(256, [w]), (257, [h]), (258, [bits] * samples), (259, [pack]), (262, [kind]), (277, [samples]), (284, [planes]),
+            (place, offsets), (length, list(map(len, blocks)))] + ([(322, [tile]), (323, [tile])] if tile else [(278, [5])]) + list(tags)
+    at = 8 + sum(map(len, blocks))
+    entries, values = b"", b""
+    for tag, v in sorted(tags):
+        b = struct.pack(order + "%d%s" % (len(v), "I" if tag in (place, length) else "H"), *v)
+        where = b.ljust(4, b"\0") if len(b) <= 4 else struct.pack(order + "I", at + 6 + 12 * len(tags) + len(values))
+        entries += struct.pack(order + "HHI", tag, 4 if tag in (place, length) else 3, len(v)) + where
+        values += b if len(b) > 4 else b""
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", at)
+    return head + b"".join(blocks) + struct.pack(order + "H", len(tags)) + entries + struct.pack(order + "I", 0) + values
+
+
+GREY, RGB, PALETTE, CMYK = 1, 2, 3, 5
+for order in "<>":
+    for tile in (0, 16):
+        for pack in (1, 8):
+            for name, kind, bits, samples, planes, tags in (
+                ("grey-2", GREY, 2, 1, 1, ()),
+                ("grey-4", GREY, 4, 1, 1, ()),
+                ("grey-16", GREY, 16, 1, 1, ()),
+                ("inverse", 0, 4, 1, 1, ()),
+                ("grey-x", GREY, 8, 2, 1, ((338, [0]),)),
+                ("palette", PALETTE, 4, 1, 1, ((320, [random.randrange(65536) for _ in range(48)]),)),
+                ("rgb", RGB, 8, 3, 2, ()),
+                ("rgba", RGB, 8, 4, 2, ((338, [2]),)),
+                ("rgba-16", RGB, 16, 4, 1, ((338, [1]),)),
+                ("difference", RGB, 16, 3, 1, ((317, [2]),)),
+                ("planes", RGB, 8, 3, 2, ((317, [2]),)),
+                ("cmyk", CMYK, 8, 4, 2, ()),
+                ("cmyk-16", CMYK, 16, 4, 1, ()),
+                ("reversed", RGB, 8, 3, 1, ((266, [2]),)),
+            ):
+                record("%s-%s-%d-%d.tiff" % (name, "le" if order == "<" else "be", tile, pack), tiff(order, (37, 21), kind, bits, samples, pack, planes, tile, tags))
+
+
+def bmp(bits, size, pixels=None, header=40, packing=0, masks=(), down=False):
+    """Returns a BMP file of noise, or of packed pixels."""
+    w, h = size
+    colours = 1 << bits if bits <= 8 else 0
+    palette = b"".join(bytes(random.randrange(256) for _ in range(3)) + b"\0" * (header != 12) for _ in range(colours))
+    pixels = pixels or bytes(random.randrange(256) for _ in range((w * bits + 31) // 32 * 4 * h))
+    head = struct.pack("<IHHHH", 12, w, h, 1, bits)
+    if header != 12:
+        head = struct.pack("<IiiHHIIiiII", header, w, -h if down else h, 1, bits, packing, len(pixels), 0, 0, colours, 0)
+        head = (head + struct.pack("<%dI" % len(masks), *masks)).ljust(header, b"\0")
+    at = 14 + len(head) + len(palette)
+    return b"BM" + struct.pack("<III", at + len(pixels), 0, at) + head + palette + pixels
+
+
+def runs(bits, size):
+    """Returns rows of runs, literals and gaps."""
+    w, h = size
+    out = b""
+    for _ in range(h):
+        out += bytes([5, random.randrange(256)]) + bytes([0, 7]) + bytes(random.randrange(256) for _ in range(8 if bits == 8 else 4))
+        out += bytes([0, 2, 3, 0]) + bytes([255, random.randrange(256)] if w > 40 else []) + b"\0\0"
+    return out + b"\0\1"
+
+
+for w, h in ((31, 9), (45, 12)):
+    size = "%dx%d.bmp" % (w, h)
+    for header in (12, 40, 52, 56, 64, 108, 124):
+        for bits in (1, 4, 8, 16, 24, 32):
+            record("bmp-%d-%d-%s" % (header, bits, size), bmp(bits, (w, h), header=header))
+            if header != 12:
+                record("bmp-down-%d-%d-%s" % (header, bits, size), bmp(bits, (w, h), header=header, down=True))
+        if header in (40, 108):
+            for bits, masks in ((16, (0xF800, 0x7E0, 0x1F)), (16, (0x7C00, 0x3E0, 0x1F)), (32, (0xFF000000, 0xFF0000, 0xFF00)), (32, (0xFF0000, 0xFF00, 0xFF))):
+                record("bmp-masks-%d-%d-%x-%s" % (header, bits, masks[0], size), bmp(bits, (w, h), header=header, packing=3, masks=masks + (0,)))
+    for bits, packing in ((8, 1), (4, 2)):
+        record("bmp-runs-%d-%s" % (bits, size), bmp(bits, (w, h), runs(bits, (w, h)), packing=packing))
+
+# Animations, whose first frame counts; it may be smaller than the canvas, or larger.
+for w, h in ((31, 9), (17, 23)):
+    for mode in ("RGB", "RGBA"):
+        for lossless in (False, True):
+            frames = [picture(mode, (w, h)) for _ in range(2)]
+            data = saved(frames[0], "webp", save_all=True, append_images=frames[1:], lossless=lossless, exact=True, background=(9, 8, 7, 255))
+            record("frames-%s-%d-%dx%d.webp" % (mode, lossless, w, h), data)
+            at = data.index(b"ANMF") + 8
+            canvas = struct.pack("<I", w + 9)[:3] + struct.pack("<I", h + 4)[:3]
+            place = struct.pack("<I", 3)[:3] + struct.pack("<I", 2)[:3]
+            record("part-%s-%d-%dx%d.webp" % (mode, lossless, w, h), data[:24] + canvas + data[30:at] + place + data[at + 6 :])
+    data = saved(picture("P", (w, h)), "gif")
+    record("enlarged-%dx%d.gif" % (w, h), data[:6] + struct.pack("<HH", 5, 30) + data[10:])
+    data = bytearray(saved(picture("RGB", (w, h)).quantize(64), "gif", optimize=False))
+    cut = 13 + 3 * (2 << (data[10] & 7))
+    data[10] = data[10] & 0xF8 | 2
+    record("beyond-%dx%d.gif" % (w, h), bytes(data[:13] + data[13:37] + data[cut:]))
+    frames = [picture("RGBA", (w, h)) for _ in range(2)]
+    record("default-%dx%d.png" % (w, h), saved(frames[0], "png", save_all=True, append_images=frames[1:], default_image=True))
