@@ -3,9 +3,7 @@ package data
 import (
 	"context"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path"
 	"path/filepath"
 	"strconv"
@@ -20,86 +18,50 @@ type entry struct {
 	size int64 // of a file, in bytes
 }
 
-// walk lists what lies below root, in the order of names. Links are followed, as the
-// tree's digest follows them and torchvision's ImageFolder: what is read is what the key
-// is made of. A link that leads nowhere, or back to a folder that it is in, is an error,
-// and so is what is neither a file nor a folder. Hidden folders are listed and not
-// entered; a store is no part of a tree.
-func walk(ctx context.Context, root string) ([]entry, error) {
-	fi, err := os.Stat(root)
-	if err != nil {
+// walk lists what lies below root, in the order of names. Root is the tree that the
+// pipeline made a key of, as the store lays it out: links were followed there (by
+// tree.Scan), so that what is read is what was hashed, and there are none. Hidden folders
+// are listed and not entered.
+func walk(ctx context.Context, root string) (entries []entry, err error) {
+	if root, err = filepath.EvalSymlinks(root); err != nil {
 		return nil, err
 	}
-	w := walker{root: root}
-	err = w.folder(ctx, "", []fs.FileInfo{fi})
-	return w.entries, err
-}
-
-type walker struct {
-	root    string
-	entries []entry
-}
-
-func (w *walker) path(name string) string { return filepath.Join(w.root, filepath.FromSlash(name)) }
-
-// folder lists a folder; above are the folders on the way to it and itself.
-func (w *walker) folder(ctx context.Context, name string, above []fs.FileInfo) error {
-	names, err := os.ReadDir(w.path(name))
-	if err != nil {
-		return err
-	}
-	for _, d := range names {
-		if err := ctx.Err(); err != nil {
-			return context.Cause(ctx)
-		}
-		e := entry{name: path.Join(name, d.Name())}
-		fi, err := os.Stat(w.path(e.name))
+	err = filepath.WalkDir(root, func(at string, d fs.DirEntry, err error) error {
 		switch {
-		case err != nil && d.Type()&fs.ModeSymlink != 0:
-			return fmt.Errorf("%s is a link that leads nowhere (%w): mend it or remove it", e.name, err)
 		case err != nil:
 			return err
-		case !fi.IsDir() && !fi.Mode().IsRegular():
-			return fmt.Errorf("%s is neither a file nor a folder (%v): remove it", e.name, fi.Mode().Type())
-		case !fi.IsDir():
-			e.size = fi.Size()
-			w.entries = append(w.entries, e)
-			continue
-		case w.isStore(e.name):
-			continue
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case at == root:
+			return nil
 		}
-		e.dir = true
-		w.entries = append(w.entries, e)
-		if hidden(e.name) {
-			continue
-		}
-		for _, a := range above {
-			if os.SameFile(a, fi) {
-				return fmt.Errorf("%s is a link to a folder that it is in: remove it", e.name)
-			}
-		}
-		if err := w.folder(ctx, e.name, append(above, fi)); err != nil {
+		name, err := filepath.Rel(root, at)
+		if err != nil {
 			return err
 		}
-	}
-	return nil
+		e := entry{name: filepath.ToSlash(name), dir: d.IsDir()}
+		if !e.dir {
+			e.size, err = fileSize(e.name, d)
+		}
+		entries = append(entries, e)
+		if err == nil && e.dir && hidden(e.name) {
+			return fs.SkipDir
+		}
+		return err
+	})
+	return entries, err
 }
 
-// isStore reports whether a folder is one where Eyrie keeps results.
-func (w *walker) isStore(name string) bool {
-	path := filepath.Join(w.path(name), "format")
-	if fi, err := os.Stat(path); err != nil || !fi.Mode().IsRegular() {
-		return false
+// fileSize returns a file's bytes.
+func fileSize(name string, d fs.DirEntry) (int64, error) {
+	if !d.Type().IsRegular() {
+		return 0, fmt.Errorf("%s is neither a file nor a folder (%v)", name, d.Type())
 	}
-	f, err := os.Open(path)
+	fi, err := d.Info()
 	if err != nil {
-		return false
+		return 0, err
 	}
-	defer f.Close()
-	const mark = `{"eyrie": "format", `
-	b := make([]byte, len(mark))
-	_, err = io.ReadFull(f, b)
-	return err == nil && string(b) == mark
+	return fi.Size(), nil
 }
 
 func hidden(name string) bool { return strings.HasPrefix(path.Base(name), ".") }

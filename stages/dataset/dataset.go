@@ -25,7 +25,8 @@ source = "fashion-mnist": Zalando's Fashion-MNIST (60,000 + 10,000 grey images o
 downloaded, from url or its home, where the SHA-256 of each file is known.
 
 source = "idx": any set in MNIST's four files, from path, or from url with
-sha256 naming each file's digest.
+sha256 naming each file's digest. A file that is there with and without .gz must hold
+the same both times.
 
 source = "imagefolder": image files in path/train/CLASS/ and path/test/CLASS/
 (or val, validation, valid), and in folders there; links are followed.

@@ -171,6 +171,23 @@ func TestIDXDamage(t *testing.T) {
 	}
 }
 
+// A file that is there packed and unpacked is one file, if both hold the same.
+func TestIDXTwice(t *testing.T) {
+	labels := idxFile([]int{3}, []byte{2, 1, 0})
+	for want, other := range map[string][]byte{
+		"": labels,
+		"t10k-labels-idx1-ubyte.gz and t10k-labels-idx1-ubyte in ": idxFile([]int{3}, []byte{2, 1, 1}),
+		"t10k-labels-idx1-ubyte: item 2 of 3: truncated":           labels[:len(labels)-1],
+	} {
+		files := tiny()
+		files["t10k-labels-idx1-ubyte"] = other
+		_, err := run(t.Context(), newTask(t), Config{Source: idx, Path: writeFiles(t, files)})
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
+	}
+}
+
 // A limit keeps images of all classes even of a sorted set.
 func TestLimit(t *testing.T) {
 	n, kept := 100, 0

@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -86,10 +87,10 @@ type idxPart struct {
 func openPart(ctx context.Context, dir, stem string) (*idxPart, error) {
 	var p idxPart
 	var err error
-	if p.imagesName, err = find(dir, stem+"-images", 3); err != nil {
+	if p.imagesName, err = find(ctx, dir, stem+"-images", 3); err != nil {
 		return nil, err
 	}
-	if p.labelsName, err = find(dir, stem+"-labels", 1); err != nil {
+	if p.labelsName, err = find(ctx, dir, stem+"-labels", 1); err != nil {
 		return nil, err
 	}
 	if p.labels, err = readLabels(ctx, filepath.Join(dir, p.labelsName)); err != nil {
@@ -111,16 +112,62 @@ func openPart(ctx context.Context, dir, stem string) (*idxPart, error) {
 
 func (p *idxPart) close() { p.file.Close() }
 
-// find returns the name under which the directory has the file.
-func find(dir, stem string, dims int) (string, error) {
+// find returns the name under which the directory has the file. It may be there packed and
+// unpacked, as torchvision leaves it, if both hold the same.
+func find(ctx context.Context, dir, stem string, dims int) (string, error) {
 	base := fmt.Sprintf("%s-idx%d-ubyte", stem, dims)
 	names := []string{base + ".gz", base, strings.Replace(base, "-idx", ".idx", 1)}
+	var found []string
 	for _, name := range names {
 		if st, err := os.Stat(filepath.Join(dir, name)); err == nil && st.Mode().IsRegular() {
-			return name, nil
+			found = append(found, name)
 		}
 	}
-	return "", pipeline.Badf("path", "%s has no file %s (nor %s)", dir, names[0], strings.Join(names[1:], ", "))
+	if len(found) == 0 {
+		return "", pipeline.Badf("path", "%s has no file %s (nor %s)", dir, names[0], strings.Join(names[1:], ", "))
+	}
+	for _, other := range found[1:] {
+		if same, err := sameItems(ctx, filepath.Join(dir, found[0]), filepath.Join(dir, other), dims); err != nil {
+			return "", err
+		} else if !same {
+			return "", pipeline.Badf("path", "%s and %s in %s differ: remove one", found[0], other, dir)
+		}
+	}
+	return found[0], nil
+}
+
+// sameItems reports whether two IDX files hold the same.
+func sameItems(ctx context.Context, a, b string, dims int) (bool, error) {
+	var files [2]*data.IDX
+	for i, path := range []string{a, b} {
+		f, err := os.Open(path)
+		if err != nil {
+			return false, err
+		}
+		defer f.Close()
+		if files[i], err = data.OpenIDX(f, dims); err != nil {
+			return false, fmt.Errorf("%s: %w", filepath.Base(path), err)
+		}
+	}
+	if !slices.Equal(files[0].Dims, files[1].Dims) {
+		return false, nil
+	}
+	left, right := make([]byte, files[0].ItemSize()), make([]byte, files[1].ItemSize())
+	for i := range files[0].Len() {
+		if i%1000 == 0 && ctx.Err() != nil {
+			return false, context.Cause(ctx)
+		}
+		if err := files[0].Next(left); err != nil {
+			return false, fmt.Errorf("%s: %w", filepath.Base(a), err)
+		}
+		if err := files[1].Next(right); err != nil {
+			return false, fmt.Errorf("%s: %w", filepath.Base(b), err)
+		}
+		if !bytes.Equal(left, right) {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 func readLabels(ctx context.Context, path string) ([]byte, error) {
