@@ -2,6 +2,7 @@ package picture
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/image/bmp"
 	"golang.org/x/image/tiff"
@@ -160,6 +162,37 @@ func TestRefused(t *testing.T) {
 		}
 		if strings.Contains(test.want, "larger") && (!errors.Is(err, ErrTooLarge) || d.pix != nil) {
 			t.Errorf("%s: %v, %d bytes taken", test.name, err, len(d.pix))
+		}
+	}
+}
+
+// An image of many pixels is given up soon after it is no longer wanted, and for the
+// reason that was given.
+func TestCancelled(t *testing.T) {
+	const side = 1500
+	grey := image.NewGray(image.Rect(0, 0, side, side))
+	for i := range grey.Pix {
+		grey.Pix[i] = byte(i * i >> 7)
+	}
+	stop := errors.New("stop")
+	for name, file := range map[string][]byte{
+		"JPEG": asJPEG(t, grey),
+		"PNG":  asPNG(t, grey),
+		"BMP":  encoded(t, func(b *bytes.Buffer) error { return bmp.Encode(b, grey) }),
+		"GIF":  encoded(t, func(b *bytes.Buffer) error { return gif.Encode(b, grey, nil) }),
+		"TIFF": encoded(t, func(b *bytes.Buffer) error { return tiff.Encode(b, grey, &tiff.Options{Compression: tiff.Deflate}) }),
+		"PNM":  append(fmt.Appendf(nil, "P5 %d %d 255\n", side, side), grey.Pix...),
+	} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		var at time.Time
+		time.AfterFunc(10*time.Millisecond, func() { at = time.Now(); cancel(stop) })
+		var d Decoder
+		if _, err := d.Decode(ctx, file, 3, Reading{}); err != nil && (!errors.Is(err, stop) || time.Since(at) > time.Second) {
+			t.Errorf("%s: %v after %v", name, err, time.Since(at))
+		}
+		<-ctx.Done()
+		if _, err := d.Decode(ctx, file, 3, Reading{}); !errors.Is(err, stop) {
+			t.Errorf("%s, when it was over: %v", name, err)
 		}
 	}
 }
