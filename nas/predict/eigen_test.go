@@ -7,9 +7,9 @@ import (
 	"slices"
 	"testing"
 
-	"eyrie/pipeline/float"
-
 	"gonum.org/v1/gonum/mat"
+
+	"eyrie/pipeline/float"
 )
 
 // wide returns measurements of random 0-or-1 features, of which some repeat

@@ -11,14 +11,14 @@ import (
 	"strings"
 	"testing"
 
+	"gonum.org/v1/gonum/optimize"
+	"gonum.org/v1/gonum/stat/distuv"
+
 	"eyrie/artifacts"
 	"eyrie/nas/arch"
 	"eyrie/nas/raptor"
 	"eyrie/pipeline"
 	"eyrie/pipeline/pipelinetest"
-
-	"gonum.org/v1/gonum/optimize"
-	"gonum.org/v1/gonum/stat/distuv"
 )
 
 // config returns the stage's defaults around tinyraptor and the file.

@@ -7,10 +7,9 @@ import (
 	"strconv"
 	"strings"
 
+	gonum "gonum.org/v1/plot"
 	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
-
-	gonum "gonum.org/v1/plot"
 
 	"eyrie/pipeline/float"
 )

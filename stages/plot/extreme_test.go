@@ -9,11 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	gonum "gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgimg"
-
-	gonum "gonum.org/v1/plot"
 
 	"eyrie/pipeline"
 )

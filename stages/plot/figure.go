@@ -8,13 +8,12 @@ import (
 	"slices"
 	"strconv"
 
+	gonum "gonum.org/v1/plot"
 	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgimg"
 	"gonum.org/v1/plot/vg/vgsvg"
-
-	gonum "gonum.org/v1/plot"
 
 	"eyrie/pipeline"
 	"eyrie/pipeline/float"

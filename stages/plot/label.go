@@ -4,11 +4,10 @@ import (
 	"math"
 	"slices"
 
+	gonum "gonum.org/v1/plot"
 	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
-
-	gonum "gonum.org/v1/plot"
 )
 
 // labels writes texts beside points where there is room: never over a marker, a

@@ -1,10 +1,9 @@
 package plot
 
 import (
+	gonum "gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
-
-	gonum "gonum.org/v1/plot"
 )
 
 // entry is a name in the legend with the mark that it explains.

@@ -5,10 +5,9 @@ import (
 	"math"
 	"slices"
 
+	gonum "gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
-
-	gonum "gonum.org/v1/plot"
 )
 
 // marks draws a series of points, a line or a front; bars are drawn by bars.

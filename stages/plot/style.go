@@ -4,12 +4,11 @@ import (
 	"image/color"
 
 	weight "golang.org/x/image/font"
+	gonum "gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
-
-	gonum "gonum.org/v1/plot"
 )
 
 // palette begins with the colours of Okabe and Ito (Color Universal Design, 2008)

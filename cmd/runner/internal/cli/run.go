@@ -40,7 +40,7 @@ func (a *app) runCommand() *cobra.Command {
 			}
 			r := &runner{app: a, recipe: args[0], plan: opt, isolated: isolated, opt: pipeline.RunOptions{
 				Grace: max(grace, 1), // 0 is for ever
-				Jobs: a.jobs, FailFast: failFast, Resources: has, LogLevel: a.level(),
+				Jobs:  a.jobs, FailFast: failFast, Resources: has, LogLevel: a.level(),
 			}}
 			return r.run(cmd.Context())
 		},
