@@ -133,10 +133,7 @@ func (m *module) checkStage(s *stage) {
 				c.values[a.field.Name] = result.Value
 				c.unknown = append(c.unknown, result.Parts...)
 				if result.Sensitive {
-					if c.secrets == nil {
-						c.secrets = make(map[string]any)
-					}
-					c.secrets[a.field.Name] = result.Value
+					c.secrets = append(c.secrets, a.field.Name)
 				}
 				if result.MayBeNull {
 					c.perhaps = append(c.perhaps, a.field.Name)

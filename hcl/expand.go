@@ -166,13 +166,14 @@ func (m *module) keeps(st *step) (keep, ok bool) {
 	if value.IsBroken(v) || diags.HasErrors() {
 		return false, false
 	}
+	hidden := value.IsSensitive(v)
 	v, marks := v.Unmark()
 	switch {
 	case !v.IsKnown():
 		m.notKnown(scope, when, v.WithMarks(marks), "when")
 		return false, false
 	case v.IsNull() || v.Type() != cty.Bool:
-		m.errorf(when.syntax.Range(), "Wrong type", "when takes true or false, not %s.", value.Describe(v, false))
+		m.errorf(when.syntax.Range(), "Wrong type", "when takes true or false, not %s.", value.Describe(v, hidden))
 		return false, false
 	}
 	return v.True(), true

@@ -87,18 +87,23 @@ func (e *expr) blocks() []string {
 func (k *memory) elements(s *scope, of *stage) map[string]cty.Value {
 	all, _ := recall(k.each, of, k.version(of.forEach), func() (map[string]cty.Value, hcl.Diagnostics) {
 		all, diags := (&scope{m: s.m, known: s.known, guarded: s.guarded, memory: k, locals: s.locals}).value(of.forEach)
-		all, marks := all.Unmark()
-		ty := all.Type()
-		if !all.IsKnown() || all.IsNull() || !ty.IsMapType() && !ty.IsObjectType() {
-			return nil, diags
-		}
-		elements := make(map[string]cty.Value, all.LengthInt())
-		for k, v := range all.Elements() {
-			elements[k.AsString()] = v.WithMarks(marks)
-		}
-		return elements, diags
+		return elementsOf(all), diags
 	})
 	return all
+}
+
+// elementsOf returns the elements of a map or object by key; nil of anything else.
+func elementsOf(all cty.Value) map[string]cty.Value {
+	all, marks := all.Unmark()
+	ty := all.Type()
+	if !all.IsKnown() || all.IsNull() || !ty.IsMapType() && !ty.IsObjectType() {
+		return nil
+	}
+	elements := make(map[string]cty.Value, all.LengthInt())
+	for k, v := range all.Elements() {
+		elements[k.AsString()] = v.WithMarks(marks)
+	}
+	return elements
 }
 
 // instances returns the object of all instances of a stage.

@@ -77,12 +77,12 @@ func (s *scope) partial(e *expr) (v cty.Value, diags hcl.Diagnostics) {
 // secret reports whether anything sensitive takes part in an expression.
 func (s *scope) secret(e *expr) bool {
 	for _, v := range e.vars {
-		if v.value.HasMarkDeep(value.SensitiveMark{}) {
+		if value.HoldsSensitive(v.value) {
 			return true
 		}
 	}
 	for _, l := range e.locals {
-		if v, _ := s.local(l); v.HasMarkDeep(value.SensitiveMark{}) {
+		if v, _ := s.local(l); value.HoldsSensitive(v) {
 			return true
 		}
 	}
@@ -93,7 +93,7 @@ func (s *scope) secret(e *expr) bool {
 			}
 		}
 	}
-	return e.each && s.step != nil && s.step.each != cty.NilVal && s.step.each.HasMarkDeep(value.SensitiveMark{})
+	return e.value && s.step != nil && s.step.each != cty.NilVal && value.HoldsSensitive(s.element())
 }
 
 // internal reports a panic of the HCL libraries, at the expression that they

@@ -98,9 +98,27 @@ func (m *module) checkInOrder(s *stage) {
 			for r := range s.forEach.refs {
 				m.checkInOrder(r.to)
 			}
+			m.guardEach(s)
 		}
 	}
 	m.checkStage(s)
+}
+
+// guardEach makes what a stage's for_each holds anew where outputs that it reads have
+// turned out to be sensitive since the instances were found.
+func (m *module) guardEach(s *stage) {
+	for r := range s.forEach.refs {
+		if slices.ContainsFunc(r.to.steps, func(st *step) bool { return st.secret }) {
+			v, _ := m.bare.value(s.forEach) // its mistakes were reported
+			elements := elementsOf(v)
+			for _, st := range s.steps {
+				if e, ok := elements[st.key]; ok {
+					st.each = e
+				}
+			}
+			return
+		}
+	}
 }
 
 // readStage takes a block apart.

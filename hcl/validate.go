@@ -1,7 +1,6 @@
 package hcl
 
 import (
-	"errors"
 	"runtime"
 	"strings"
 	"sync"
@@ -9,7 +8,6 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"eyrie/hcl/internal/syntax"
-	"eyrie/pipeline"
 	"eyrie/pipeline/mistake"
 )
 
@@ -20,8 +18,8 @@ type candidate struct {
 	step    *step // where its attributes are as they will ever be
 	values  map[string]any
 	unknown []mistake.Path
-	perhaps []string       // attributes that may turn out to be null
-	secrets map[string]any // those of the values that are sensitive
+	perhaps []string // attributes that may turn out to be null
+	secrets []string // those of the values that are sensitive
 }
 
 // validateSteps lets the stages judge the steps that have no other mistakes, and reports
@@ -60,32 +58,16 @@ const mostReported = 20
 // unsuitable reports what a stage says of a step's attributes, each mistake that was
 // not reported yet at the innermost value that is written out.
 func (m *module) unsuitable(c candidate, err error, reported map[string]bool) {
-	for _, bad := range mistake.Of(err) {
-		if text := bad.Error(); reported[text] || len(reported) >= mostReported {
-			continue
-		} else {
-			reported[text] = true
-		}
+	found := c.stage.kind.Discreet(mistake.Of(err), c.secrets, c.values, c.unknown, c.perhaps...)
+	for _, bad := range found {
 		why := bad.Error()
-		if c.hides(bad) {
-			why = (&mistake.Mistake{Path: bad.Path, Err: errSensitive}).Error()
+		if reported[why] || len(reported) >= mostReported {
+			continue
 		}
+		reported[why] = true
 		m.errorf(c.stage.written(bad.Path), "Unsuitable attributes", "Stage %q: %s.", c.stage.name, strings.TrimSuffix(why, "."))
 	}
 }
-
-// hides reports whether a mistake must not be shown: it is about a sensitive attribute, or
-// quotes one.
-func (c candidate) hides(bad *mistake.Mistake) bool {
-	for name, v := range c.secrets {
-		if len(bad.Path) > 0 && bad.Path[0].Name == name || pipeline.Quotes(bad.Error(), v) {
-			return true
-		}
-	}
-	return len(bad.Path) == 0 && len(c.secrets) > 0
-}
-
-var errSensitive = errors.New("why is not shown, as a sensitive value takes part")
 
 // written returns where the value at a path is written: as far inwards as it is
 // written out, or the block's first line.

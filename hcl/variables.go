@@ -184,7 +184,11 @@ func (m *module) variableValue(v *variable, g *given) cty.Value {
 	}
 	val, err := convert.Convert(val, v.typ)
 	if err != nil {
-		m.errorf(g.at, "Wrong type", "The variable %q is of type %s%s.", v.name, value.TypeExpr(v.typ), pathError(err))
+		why := pathError(err)
+		if v.sensitive {
+			why = "; why is not shown, as the value is sensitive"
+		}
+		m.errorf(g.at, "Wrong type", "The variable %q is of type %s%s.", v.name, value.TypeExpr(v.typ), why)
 		return value.Broken
 	}
 	if v.sensitive {
@@ -216,6 +220,7 @@ func (m *module) validate(v *variable) {
 		if value.IsBroken(ok) || value.IsBroken(text) {
 			continue
 		}
+		hidden := value.HoldsSensitive(text)
 		ok, text = value.Bare(ok), value.Bare(text)
 		if ok.Type() != cty.Bool || ok.IsNull() || !ok.IsKnown() {
 			m.errorf(val.condition.Expr.Range(), "Wrong type", "The condition must be true or false.")
@@ -225,8 +230,13 @@ func (m *module) validate(v *variable) {
 			m.errorf(val.message.Expr.Range(), "Wrong type", "The error message must be a string.")
 			continue
 		}
-		if ok.False() {
-			m.errorf(val.condition.Expr.Range(), "Unsuitable value of variable "+v.name, "%s", text.AsString())
+		if ok.True() {
+			continue
 		}
+		why := text.AsString()
+		if hidden {
+			why = "The error message is not shown, as a sensitive value takes part."
+		}
+		m.errorf(val.condition.Expr.Range(), "Unsuitable value of variable "+v.name, "%s", why)
 	}
 }

@@ -47,6 +47,9 @@ func newAction(ctx context.Context, store *store.Store, s *Step, attrs map[strin
 		err := eachFile(reflect.ValueOf(&value).Elem(), func(f *artifacts.File) error {
 			return a.identify(ctx, store, f)
 		})
+		if err != nil && attrs[name].Sensitive && ctx.Err() == nil { // it names the file
+			err = errUnread
+		}
 		if err != nil {
 			return nil, stepError(attrs[name].Pos, s, name, err)
 		}
@@ -176,8 +179,15 @@ func stepError(pos string, s *Step, attr string, err error) *StepError {
 
 // attrErrors places mistakes at the attributes that they name.
 func attrErrors(s *Step, attrs map[string]Attr, err error) error {
+	var sensitive []string
+	for name, a := range attrs {
+		if a.Sensitive {
+			sensitive = append(sensitive, name)
+		}
+	}
+	values, unknown, perhaps := judged(attrs)
 	var all []error
-	for _, m := range mistake.Of(err) {
+	for _, m := range s.Stage.Discreet(mistake.Of(err), sensitive, values, unknown, perhaps...) {
 		all = append(all, attrError(s, attrs, m))
 	}
 	if len(all) == 1 {
@@ -191,9 +201,5 @@ func attrError(s *Step, attrs map[string]Attr, m *mistake.Mistake) *StepError {
 	if len(m.Path) == 0 {
 		return stepError(s.Pos, s, "", m.Err)
 	}
-	name := m.Path[0].Name
-	if attrs[name].Sensitive || quotesSecret(attrs, m.Error()) {
-		return stepError(attrs[name].Pos, s, m.Path.String(), errSecret)
-	}
-	return stepError(attrs[name].Pos, s, m.Path.String(), m.Err)
+	return stepError(attrs[m.Path[0].Name].Pos, s, m.Path.String(), m.Err)
 }

@@ -207,9 +207,19 @@ func (p *Plan) check(j *Planned) error {
 			return err
 		}
 	}
-	values := make(map[string]any, len(attrs))
-	var unknown []mistake.Path
-	var perhaps []string
+	values, unknown, perhaps := judged(attrs)
+	if err := j.Stage.Check(values, unknown, perhaps...); err != nil {
+		return attrErrors(j.Step, attrs, err)
+	}
+	if !secret(attrs) {
+		p.suppose(j, j.Stage.Foresee(values, unknown))
+	}
+	return nil
+}
+
+// judged returns attributes as [Stage.Check] takes them.
+func judged(attrs map[string]Attr) (values map[string]any, unknown []mistake.Path, perhaps []string) {
+	values = make(map[string]any, len(attrs))
 	for _, name := range slices.Sorted(maps.Keys(attrs)) {
 		a := attrs[name]
 		values[name] = a.Value
@@ -221,13 +231,7 @@ func (p *Plan) check(j *Planned) error {
 			perhaps = append(perhaps, name)
 		}
 	}
-	if err := j.Stage.Check(values, unknown, perhaps...); err != nil {
-		return attrErrors(j.Step, attrs, err)
-	}
-	if !secret(attrs) {
-		p.suppose(j, j.Stage.Foresee(values, unknown))
-	}
-	return nil
+	return values, unknown, perhaps
 }
 
 // waitsFor returns the steps that unknown attributes wait for, in a stable order.

@@ -99,14 +99,27 @@ func diff(path string, old, new any) []Reason {
 		}
 		return rs
 	}
-	return []Reason{{Attr: path, Old: brief(old), New: brief(new)}}
+	was, is := brief(old), brief(new)
+	switch { // the other value is likely to be the secret
+	case sensitive(new) && !sensitive(old):
+		was = "(not sensitive)"
+	case sensitive(old) && !sensitive(new):
+		is = "(not sensitive)"
+	}
+	return []Reason{{Attr: path, Old: was, New: is}}
 }
 
 // special reports whether an object is the handle of a file or a sensitive value, which
 // are shown as a whole.
 func special(m map[string]any) bool {
 	_, file := artifacts.DigestIn(m)
-	return file || m["$sensitive"] != nil
+	return file || sensitive(m)
+}
+
+// sensitive reports whether a value in a key is the digest of a sensitive one.
+func sensitive(v any) bool {
+	m, _ := v.(map[string]any)
+	return m["$sensitive"] != nil
 }
 
 func both[T any](a, b any) (x, y T, ok bool) {
@@ -127,7 +140,7 @@ func brief(v any) string {
 		if object, ok := artifacts.DigestIn(m); ok && len(object) >= 12 {
 			return "content " + object[:12]
 		}
-		if _, ok := m["$sensitive"]; ok {
+		if sensitive(m) {
 			return "(sensitive)"
 		}
 	}

@@ -4,10 +4,8 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strconv"
-	"strings"
 
-	"eyrie/artifacts"
+	"eyrie/pipeline/mistake"
 )
 
 // secret reports whether one of the attributes is sensitive: then what the stage says
@@ -21,38 +19,52 @@ func secret(attrs map[string]Attr) bool {
 	return false
 }
 
-// quotesSecret reports whether a text has a part of a sensitive attribute's value in it.
-func quotesSecret(attrs map[string]Attr, text string) bool {
-	for _, a := range attrs {
-		if a.Sensitive && Quotes(text, a.Value) {
-			return true
+// Discreet returns mistakes that [Stage.Check] found in values, those aside of which it
+// says no more than where they are: they may follow from the attributes that are
+// sensitive. The others are found without knowing these. To look for a secret in a
+// message would not do, as a stage may have rounded it, escaped it or reckoned with it.
+func (s *Stage) Discreet(found []*mistake.Mistake, sensitive []string, values map[string]any, unknown []mistake.Path, perhaps ...string) []*mistake.Mistake {
+	if len(sensitive) == 0 || len(found) == 0 {
+		return found
+	}
+	values, unknown = maps.Clone(values), slices.Clone(unknown)
+	for _, name := range sensitive {
+		values[name] = nil
+		unknown = append(unknown, mistake.Path{{Name: name}})
+	}
+	harmless := make(map[string]bool)
+	for _, m := range mistake.Of(s.Check(values, unknown, perhaps...)) {
+		harmless[m.Error()] = true
+	}
+	all := make([]*mistake.Mistake, len(found))
+	for i, m := range found {
+		if all[i] = m; !harmless[m.Error()] {
+			all[i] = s.hidden(m)
 		}
 	}
-	return false
+	return all
 }
 
-// Quotes reports whether a text has a string or a number of a value, a tree as an Attr
-// holds it, in it.
-func Quotes(text string, value any) bool {
-	switch v := value.(type) {
-	case string:
-		return v != "" && strings.Contains(text, v)
-	case float64:
-		return strings.Contains(text, strconv.FormatFloat(v, 'g', -1, 64)) || strings.Contains(text, strconv.FormatFloat(v, 'f', -1, 64))
-	case []any:
-		return slices.ContainsFunc(v, func(e any) bool { return Quotes(text, e) })
-	case map[string]any:
-		for k, e := range v {
-			if Quotes(text, k) || Quotes(text, e) {
-				return true
-			}
+// hidden returns a mistake that may follow from a secret, without what is wrong.
+func (s *Stage) hidden(m *mistake.Mistake) *mistake.Mistake {
+	return &mistake.Mistake{Path: s.Config.named(m.Path), Err: errSecret}
+}
+
+// named returns a path as far as the type says how its steps are called: a map's key may
+// be a secret.
+func (t *Type) named(p mistake.Path) mistake.Path {
+	for i, step := range p {
+		f := t.Field(step.Name)
+		switch {
+		case t.Kind == Object && f != nil:
+			t = f.Type
+		case t.Kind == List:
+			t = t.Elem
+		default:
+			return p[:i]
 		}
-	case Traced:
-		return Quotes(text, v.Value)
-	case artifacts.File:
-		return v.Path != "" && strings.Contains(text, v.Path)
 	}
-	return false
+	return p
 }
 
 // revealing returns the first sensitive attribute on which the stage's output may
@@ -82,6 +94,8 @@ var ErrReveals = errors.New("is sensitive, and what the stage makes of it is kep
 
 // errHidden stands for an error of a stage that read a secret: its text may hold it.
 var errHidden = errors.New("failed; why is not shown, as a sensitive value takes part")
+
+var errUnread = errors.New("cannot be read; why is not shown, as a sensitive value takes part")
 
 var errSecret = errors.New("is not what the stage takes; why is not shown, as a sensitive value takes part")
 

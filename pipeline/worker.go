@@ -63,7 +63,7 @@ func (w *worker) place(err error) *StepError {
 	all := mistake.Of(err)
 	if len(all) == 1 && len(all[0].Path) > 0 {
 		if secret(w.attrs) { // what a stage finds out while it runs may follow from it
-			all[0] = &mistake.Mistake{Path: all[0].Path, Err: errSecret}
+			all[0] = w.planned.Stage.hidden(all[0])
 		}
 		return attrError(w.planned.Step, w.attrs, all[0])
 	}

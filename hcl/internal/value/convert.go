@@ -62,6 +62,7 @@ type converter struct {
 	blind     bool            // an unknown part does not say what it waits for
 	broken    bool            // a part could not be evaluated, as was reported
 	sensitive bool
+	hidden    int // the names in at from here on are parts of a sensitive value; 0 for none
 	origins   map[pipeline.Origin]bool
 	cell      map[pipeline.Origin]bool // of the Cell being converted; nil outside
 	part      mistake.Path             // where in the Cell
@@ -110,6 +111,9 @@ func (c *converter) unmark(v cty.Value, in inherited) (cty.Value, inherited) {
 			in.promise = m.promise
 		case SensitiveMark:
 			c.sensitive = true
+			if c.hidden == 0 || len(c.at) < c.hidden {
+				c.hidden = len(c.at)
+			}
 		case brokenMark:
 			c.broken = true
 		}
@@ -146,9 +150,13 @@ func (c *converter) wait(in inherited) {
 }
 
 // fault reports what is wrong with the part being converted. The detail begins
-// with where that is.
+// with where that is, but for names that a sensitive value may have given.
 func (c *converter) fault(summary, format string, args ...any) any {
-	c.faults = append(c.faults, Fault{slices.Clone(c.at), false, summary, c.at.String() + fmt.Sprintf(format, args...)})
+	shown := c.at
+	if c.hidden > 0 && c.hidden < len(shown) {
+		shown = shown[:c.hidden]
+	}
+	c.faults = append(c.faults, Fault{slices.Clone(c.at), false, summary, shown.String() + fmt.Sprintf(format, args...)})
 	return nil
 }
 
@@ -352,7 +360,11 @@ func (c *converter) object(v cty.Value, f *pipeline.Field, t *pipeline.Type, in 
 }
 
 func (c *converter) extra(name string, t *pipeline.Type) {
-	c.fault("Unknown attribute", " has no attribute %q.%s", name, word.DidYouMean(name, FieldNames(t)))
+	if c.hidden > 0 {
+		c.fault("Unknown attribute", " has an attribute that is not one of %s. Which is not shown, as a sensitive value takes part.", word.Quote(FieldNames(t)))
+	} else {
+		c.fault("Unknown attribute", " has no attribute %q.%s", name, word.DidYouMean(name, FieldNames(t)))
+	}
 	f := &c.faults[len(c.faults)-1]
 	f.At, f.Name = append(f.At, mistake.Step{Name: name}), true
 }

@@ -59,6 +59,9 @@ func Describe(v cty.Value, sensitive bool) string {
 		return "null"
 	}
 	ty := v.Type()
+	if sensitive && ty.IsObjectType() {
+		return "an object" // whose names may be sensitive
+	}
 	if sensitive || !v.IsKnown() || !ty.IsPrimitiveType() {
 		return TypeName(ty)
 	}

@@ -149,7 +149,9 @@ func outputsDocument(ctx context.Context, store *store.Store, outputs []value, c
 	doc := outputsJSON{Outputs: make(map[string]outputJSON, len(outputs))}
 	for _, o := range outputs {
 		j := outputJSON{Type: o.Type, Sensitive: o.Sensitive, After: o.Unknown}
-		if len(o.Unknown) == 0 && (clear || !o.Sensitive) {
+		if o.Sensitive && !clear {
+			j.Type = "any" // an object's names may be the secret
+		} else if len(o.Unknown) == 0 {
 			j.Value = plain(ctx, store, o.Value)
 		}
 		doc.Outputs[o.Name] = j

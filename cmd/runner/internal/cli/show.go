@@ -137,10 +137,23 @@ func attrDocument(ctx context.Context, store *store.Store, s *pipeline.Planned, 
 		return attrJSON{Name: f.Name, Value: tree, Default: true}, err == nil && f.Default != nil
 	}
 	j := attrJSON{Name: f.Name, Sensitive: a.Sensitive, After: a.Unknown, Pos: a.Pos, Origins: a.Origins}
-	if len(a.Unknown) == 0 && !a.Sensitive {
+	if a.Sensitive {
+		j.Origins = stepsOf(a.Origins)
+	} else if len(a.Unknown) == 0 {
 		j.Value = plain(ctx, store, a.Value)
 	}
 	return j, true
+}
+
+// stepsOf returns what may be shown of where a sensitive value came from: a source can be
+// the secret itself, and a map's key within an output, too.
+func stepsOf(origins []pipeline.Origin) (steps []pipeline.Origin) {
+	for _, o := range origins {
+		if from := (pipeline.Origin{Kind: o.Kind, Step: o.Step}); !slices.Contains(steps, from) {
+			steps = append(steps, from)
+		}
+	}
+	return steps
 }
 
 // provenances returns how the numbers in a field came about, sorted.
