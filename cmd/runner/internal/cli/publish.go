@@ -33,6 +33,9 @@ func (a *app) publisher(path string, store *store.Store) publisher {
 		name = abs
 	}
 	name = strings.TrimSuffix(filepath.Base(name), ".hcl")
+	if name == "" || name == "." || name == ".." { // of "...hcl": it must not lead out of outputs
+		name = fileName(name) + "%"
+	}
 	root := a.storeDir(path)
 	return publisher{store, root, filepath.Join(root, "outputs", name)}
 }
@@ -55,7 +58,7 @@ func (p publisher) within(ctx context.Context, name string, v any) any {
 		return v
 	case artifacts.File:
 		if !v.Digest.IsZero() {
-			v.Path = p.publish(ctx, shortened(name)+filepath.Ext(v.Name), v)
+			v.Path = p.publish(ctx, shortened(name)+extension(v.Name), v)
 		}
 		return v
 	case []any:
@@ -173,6 +176,15 @@ func fileName(name string) string {
 		}
 	}
 	return b.String()
+}
+
+// extension returns that of a file's name, as far as programs go by it.
+func extension(name string) string {
+	const most = 20 // bytes
+	if ext := filepath.Ext(name); len(ext) <= most {
+		return ext
+	}
+	return ""
 }
 
 // shortened returns a name that a file system can hold.
