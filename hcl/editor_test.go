@@ -285,6 +285,21 @@ func TestDefinitionInAnotherFile(t *testing.T) {
 	}
 }
 
+// The names in a sensitive value are as sensitive.
+func TestSensitiveTypesAreNotShown(t *testing.T) {
+	const text = "variable \"secret\" {\n default = { hunter2 = 1 }\n sensitive = true\n}\nlocals { a = var.secret }\n"
+	for _, place := range []string{"a = |var.secret", "a = var.|secret", "|a = var", "variable \"|secret"} {
+		m, path, at := open(t, strings.Replace(text, strings.Replace(place, "|", "", 1), place, 1))
+		d, ok := m.Describe(path, at)
+		if !ok || strings.Contains(d.String(), "hunter2") {
+			t.Errorf("%s: %v, %v", place, d, ok)
+		}
+		if all := fmt.Sprint(m.Symbols()); strings.Contains(all, "hunter2") {
+			t.Errorf("%v", all)
+		}
+	}
+}
+
 // Wherever an editor asks in the recipes of the tests, which are full of mistakes, or
 // in what is left of one when the rest is cut off, there is an answer without a panic.
 func TestEditorAsksEverywhere(t *testing.T) {

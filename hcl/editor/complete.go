@@ -10,7 +10,6 @@ import (
 	"eyrie/hcl/internal/builtin"
 	"eyrie/hcl/internal/grammar"
 	"eyrie/hcl/internal/syntax"
-	"eyrie/hcl/internal/value"
 	"eyrie/hcl/internal/word"
 	"eyrie/pipeline"
 )
@@ -294,7 +293,7 @@ func (m *menu) typeOf(s shape) string {
 	case s.typ != nil:
 		return s.typ.String()
 	case s.val != cty.NilVal && s.val.Type() != cty.DynamicPseudoType:
-		return value.TypeExpr(s.val.Type())
+		return typeOf(s.val)
 	}
 	return ""
 }

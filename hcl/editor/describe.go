@@ -223,7 +223,7 @@ func ofShape(title string, s shape) Description {
 	case s.typ != nil:
 		d.Type = s.typ.String()
 	case s.val != cty.NilVal:
-		d.Type = value.TypeExpr(s.val.Type())
+		d.Type = typeOf(s.val)
 	}
 	d.Value = shown(s.val)
 	return d
@@ -247,4 +247,13 @@ func shown(v cty.Value) string {
 		return ""
 	}
 	return value.Text(v, mostShown)
+}
+
+// typeOf writes a value's type as a recipe would, without the names in one that must not
+// be shown.
+func typeOf(v cty.Value) string {
+	if ty := v.Type(); !value.HoldsSensitive(v) || ty.IsPrimitiveType() {
+		return value.TypeExpr(ty)
+	}
+	return "any"
 }

@@ -77,7 +77,13 @@ func (x *Index) Symbols() []Symbol {
 func (x *Index) detailed(d *declaration) Symbol {
 	s := d.Symbol
 	if s.Detail == "" && d.expr != nil {
-		d.once.Do(func() { d.detail = value.TypeExpr(x.eval.Value(d.expr, "").Type()) })
+		d.once.Do(func() {
+			expr := d.expr
+			if d.Kind == Variable { // whose value knows that it is sensitive
+				expr = variable(d.Name)
+			}
+			d.detail = typeOf(x.eval.Value(expr, ""))
+		})
 		s.Detail = d.detail
 	}
 	return s

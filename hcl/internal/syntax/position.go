@@ -13,6 +13,9 @@ import (
 func Position(src []byte, at int) hcl.Pos {
 	at = min(max(at, 0), len(src))
 	begin := bytes.LastIndexByte(src[:at], '\n') + 1
+	if begin == 0 {
+		begin = min(mark(src), at)
+	}
 	p := hcl.Pos{Line: 1 + bytes.Count(src[:begin], []byte("\n")), Column: 1}
 	if text := bytes.TrimSuffix(src[begin:at], []byte("\r")); len(text) > 0 {
 		all := func(data []byte, _ bool) (int, []byte, error) { return len(data), data, nil }
@@ -28,6 +31,9 @@ func Position(src []byte, at int) hcl.Pos {
 // or the line, is shorter.
 func Offset(src []byte, line, column int) int {
 	begin, column := 0, max(column, 1)
+	if line <= 1 {
+		begin = mark(src)
+	}
 	for ; line > 1; line-- {
 		i := bytes.IndexByte(src[begin:], '\n')
 		if i < 0 {
@@ -46,4 +52,13 @@ func Offset(src []byte, line, column int) int {
 	// What is combined with a character ends at the same column as the character.
 	beyond := sort.Search(len(ends), func(i int) bool { return Position(text, ends[i]).Column > column })
 	return begin + ends[beyond-1]
+}
+
+// mark returns the length of the byte order mark at the beginning of a text, which HCL
+// counts as bytes but not as a character.
+func mark(src []byte) int {
+	if bytes.HasPrefix(src, []byte("\uFEFF")) {
+		return len("\uFEFF")
+	}
+	return 0
 }

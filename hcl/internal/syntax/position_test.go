@@ -21,4 +21,8 @@ func TestPosition(t *testing.T) {
 			t.Errorf("line %d, column %d is at byte %d, want %d", test.line, test.column, at, test.at)
 		}
 	}
+	marked := []byte("\uFEFFab\nc") // a byte order mark is no character
+	if p := Position(marked, 4); p.Line != 1 || p.Column != 2 || Offset(marked, 1, 2) != 4 || Offset(marked, 2, 1) != 6 {
+		t.Errorf("after a byte order mark, byte 4 is at %+v", p)
+	}
 }
