@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -100,8 +101,15 @@ func (s *Stage) examine(values map[string]any, unknown []mistake.Path, perhaps .
 			return nil, err
 		}
 		found = append(found, bad)
-		delete(texts, bad.Path[0].Name)
-		forget(bad.Path[:1])
+		name, path := bad.Path[0].Name, bad.Path
+		b, err := json.Marshal(without(values, path)[name])
+		if err != nil || len(path) == 1 || bytes.Equal(b, texts[name]) { // of what is in a list, the place is not told
+			path = path[:1]
+			delete(texts, name)
+		} else {
+			texts[name] = b
+		}
+		forget(path)
 	}
 	own := mistake.New(unknown...).WithWritten(func(name string) (yes, no bool) {
 		if slices.Contains(perhaps, name) {

@@ -143,6 +143,9 @@ func culprit[C any](attrs []byte, err error) error {
 		if mismatch := (*json.UnmarshalTypeError)(nil); errors.As(e, &mismatch) {
 			return mistake.At(name, "a %s cannot be a %s", mismatch.Value, mismatch.Type)
 		}
+		if inner := (*mistake.Mistake)(nil); errors.As(e, &inner) {
+			return &mistake.Mistake{Path: append(mistake.Path{{Name: name}}, inner.Path...), Err: inner.Err}
+		}
 		if e != nil {
 			return mistake.At(name, "%w", e)
 		}

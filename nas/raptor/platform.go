@@ -83,7 +83,7 @@ func (p *Platform) UnmarshalJSON(b []byte) error {
 	if named.Preset != "" {
 		var err error
 		if base, err = Preset(named.Preset); err != nil {
-			return err
+			return mistake.At("preset", "%w", err)
 		}
 	}
 	if err := json.Unmarshal(b, (*plain)(&base)); err != nil {
