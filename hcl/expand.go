@@ -167,6 +167,10 @@ func (m *module) keeps(st *step) (keep, ok bool) {
 		return false, false
 	}
 	hidden := value.IsSensitive(v)
+	if value.IsSensitive(v) {
+		m.errorf(when.syntax.Range(), "Sensitive when", "Whether there is a step is shown, and this value is sensitive.")
+		return false, false
+	}
 	v, marks := v.Unmark()
 	switch {
 	case !v.IsKnown():

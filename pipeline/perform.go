@@ -86,17 +86,17 @@ func (p *performer) output(ctx context.Context, config any) (json.RawMessage, er
 	if config, err = in.into(ctx, p.store, config); err != nil {
 		return nil, fmt.Errorf("an input could not be read from the store (run again to make it anew): %w", err)
 	}
-	work, err := p.store.Temp()
+	own, err := p.store.Temp()
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(work)
-	output, err := p.call(ctx, config, work, in)
-	if err != nil && p.store.CheckpointDamaged(p.job.Action, err) { // what it holds are files of the stage's own
-		if err := errors.Join(p.store.DropCheckpoint(p.job.Action), os.RemoveAll(work), os.Mkdir(work, 0o777)); err != nil {
+	defer os.RemoveAll(own)
+	output, err := p.call(ctx, config, own, in)
+	if err != nil && store.Obstructed(filepath.Join(own, checkpointName), err) { // what it holds are files of the stage's own
+		if err := errors.Join(p.store.DropCheckpoint(p.job.Action), os.RemoveAll(own), os.Mkdir(own, 0o777)); err != nil {
 			return nil, err
 		}
-		output, err = p.call(ctx, config, work, in)
+		output, err = p.call(ctx, config, own, in)
 	}
 	if err != nil {
 		return nil, in.named(err)
@@ -132,7 +132,10 @@ func (p *performer) keep(ctx context.Context, f *artifacts.File) (err error) {
 // call runs the stage's function with a timeout. A stage that is told to stop and does
 // not within the job's grace is given up: it runs on, as nothing can end a goroutine,
 // but its reports are dropped, and nothing that it makes is kept.
-func (p *performer) call(ctx context.Context, config any, work string, in *inputs) (output any, err error) {
+func (p *performer) call(ctx context.Context, config any, own string, in *inputs) (output any, err error) {
+	if err := os.Mkdir(filepath.Join(own, workName), 0o777); err != nil {
+		return nil, err
+	}
 	timeout := errors.New("timeout")
 	if t := p.job.Timeout; t > 0 {
 		var cancel context.CancelFunc
@@ -144,7 +147,7 @@ func (p *performer) call(ctx context.Context, config any, work string, in *input
 	}
 	wire := &wire{report: p.report, names: in.inLog}
 	defer wire.cut()
-	task := p.task(work, wire)
+	task := p.task(own, wire)
 	returned := make(chan struct{})
 	var result func() (any, error)
 	go func() {
@@ -155,9 +158,9 @@ func (p *performer) call(ctx context.Context, config any, work string, in *input
 	stuck := !p.await(ctx, returned)
 	switch timedOut := context.Cause(ctx) == timeout; {
 	case stuck && timedOut:
-		return nil, &CrashError{Reason: fmt.Sprintf("%v; it did not stop within %v, and was given up", TimeoutError(p.job.Timeout), p.job.Grace), Stuck: true}
+		return nil, &CrashError{Reason: fmt.Sprintf("%v; it did not stop %s, and was given up", TimeoutError(p.job.Timeout), Within(p.job.Grace)), Stuck: true}
 	case stuck:
-		return nil, &CrashError{Reason: fmt.Sprintf("told to stop, it did not within %v, and was given up", p.job.Grace), Stuck: true}
+		return nil, &CrashError{Reason: fmt.Sprintf("told to stop, it did not %s, and was given up", Within(p.job.Grace)), Stuck: true}
 	}
 	if output, err = result(); err != nil && context.Cause(ctx) == timeout && !isPanic(err) {
 		err = TimeoutError(p.job.Timeout)
@@ -195,11 +198,25 @@ func (p *performer) guarded(ctx context.Context, task *Task, config any) (output
 	return p.job.stage.run(ctx, task, config)
 }
 
+// Within says how long a grace is.
+func Within(grace time.Duration) string {
+	if grace < time.Millisecond {
+		return "at once"
+	}
+	return "within " + grace.String()
+}
+
 // TimeoutError returns the error of an attempt that took longer than it may.
 func TimeoutError(t time.Duration) error { return fmt.Errorf("stopped after its timeout of %v", t) }
 
-// task is what the stage may use.
-func (p *performer) task(work string, wire *wire) *Task {
+// Names in an attempt's own directory.
+const workName, checkpointName = "work", "checkpoint"
+
+// task is what the stage may use. The attempt's own directory, which is removed when it
+// ends, has the work directory, and a link to the checkpoint: a stage that was given up and
+// runs on finds neither, so that it cannot write beside the next attempt.
+func (p *performer) task(own string, wire *wire) *Task {
+	work := filepath.Join(own, workName)
 	t := NewTask(Env{
 		Work: work, CPUs: int(p.job.Resources["cpus"]), GPUs: p.job.GPUs,
 		Progress: wire.progress, Log: zerolog.New(wire).Level(p.job.LogLevel),
@@ -210,7 +227,14 @@ func (p *performer) task(work string, wire *wire) *Task {
 			return p.job.Lineage
 		},
 	})
-	t.open = func() (string, error) { return p.store.Checkpoint(p.job.Action) }
+	t.open = sync.OnceValues(func() (string, error) {
+		dir, err := p.store.Checkpoint(p.job.Action)
+		if err != nil {
+			return "", err
+		}
+		link := filepath.Join(own, checkpointName)
+		return link, os.Symlink(dir, link)
+	})
 	return t
 }
 

@@ -58,17 +58,17 @@ func (s *Store) HasCheckpoint(id artifacts.ActionID) bool {
 	return len(names) > 0
 }
 
-// CheckpointDamaged reports whether an error says that in the action's checkpoint
-// directory a file is where a directory should be, or the reverse: every attempt fails
+// Obstructed reports whether an error says that below a directory, such as a checkpoint's,
+// there is a file where a directory should be, or the reverse: every attempt fails
 // likewise until it is dropped.
-func (s *Store) CheckpointDamaged(id artifacts.ActionID, err error) bool {
+func Obstructed(dir string, err error) bool {
 	var path string
 	if e := (*fs.PathError)(nil); errors.As(err, &e) {
 		path = e.Path
 	} else if e := (*os.LinkError)(nil); errors.As(err, &e) {
 		path = e.New
 	}
-	return disk.InTheWay(err) && strings.HasPrefix(path, s.checkpointPath(id)+string(filepath.Separator))
+	return disk.InTheWay(err) && strings.HasPrefix(path, dir+string(filepath.Separator))
 }
 
 // DropCheckpoint removes the action's checkpoint directory, if there is one. It

@@ -187,7 +187,7 @@ func (c *child) watch(ctx context.Context, grace time.Duration, ended <-chan str
 			return c.stop(ctx, grace, ended)
 		case <-over:
 			c.kill()
-			return fmt.Errorf("%w; it did not stop within %v, and was killed", pipeline.TimeoutError(c.job.Timeout), grace)
+			return fmt.Errorf("%w; it did not stop %s, and was killed", pipeline.TimeoutError(c.job.Timeout), pipeline.Within(grace))
 		case <-ctx.Done():
 			return c.stop(ctx, grace, ended)
 		}
