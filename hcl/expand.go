@@ -5,11 +5,12 @@ import (
 	"strconv"
 	"strings"
 
-	"eyrie/hcl/diagnostic"
-	"eyrie/hcl/internal/value"
-
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+
+	"eyrie/hcl/diagnostic"
+	"eyrie/hcl/internal/budget"
+	"eyrie/hcl/internal/value"
 )
 
 // expand finds out which instances a stage has, after the stages that its
@@ -80,6 +81,11 @@ func (m *module) instances(s *stage) []*step {
 	s.mirrors = m.mirrored(s.forEach)
 	elems, ok := m.elements(s, v)
 	s.broken = !ok
+	if m.made += len(elems); m.made > budget.Steps {
+		m.errorf(s.forEach.syntax.Range(), "Too many steps", "A recipe has at most %d steps; with these %d it has more. One step can do many things of a kind: hand the list to it.", budget.Steps, len(elems))
+		s.broken = true
+		return nil
+	}
 	steps := make([]*step, len(elems))
 	for i, e := range elems {
 		id := s.name + "[" + strconv.Quote(e.key) + "]"

@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
+	"eyrie/hcl/internal/budget"
 	"eyrie/hcl/internal/builtin"
 	"eyrie/hcl/internal/grammar"
 	"eyrie/hcl/internal/syntax"
@@ -43,6 +44,11 @@ func Load(path string, opt Options) (*pipeline.Recipe, Diagnostics) {
 // load reads the recipe at path as far as its mistakes allow, and reports these.
 func (m *module) load(path string) *pipeline.Recipe {
 	m.read(path)
+	return m.build(path)
+}
+
+// build makes the recipe of what was read.
+func (m *module) build(path string) *pipeline.Recipe {
 	m.declare()
 	m.setVariables()
 	m.setLocals()
@@ -79,6 +85,9 @@ type module struct {
 
 	root *hcl.EvalContext // functions, var and path
 	bare *scope           // in which no step has an output yet
+
+	meter budget.Meter // counts what evaluation takes
+	made  int          // steps so far
 
 	mu      sync.Mutex // held by the steps' closures
 	memory  *memory
@@ -131,7 +140,7 @@ func (m *module) read(path string) {
 		}
 	}
 	m.root = &hcl.EvalContext{
-		Functions: builtin.Functions(m.dir),
+		Functions: builtin.Functions(m.dir, &m.meter),
 		Variables: map[string]cty.Value{"path": cty.ObjectVal(map[string]cty.Value{"recipe": cty.StringVal(m.dir.Path)})},
 	}
 }

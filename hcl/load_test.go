@@ -28,14 +28,20 @@ func load(t testing.TB, text string, opt hcl.Options) *pipeline.Recipe {
 
 func loadText(t testing.TB, text string, opt hcl.Options) (*pipeline.Recipe, hcl.Diagnostics) {
 	t.Helper()
+	if opt.Stages == nil {
+		opt.Stages = testStages
+	}
+	return hcl.Load(recipe(t, text), opt)
+}
+
+// recipe makes a recipe of text and returns its path.
+func recipe(t testing.TB, text string) string {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "test.hcl")
 	if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if opt.Stages == nil {
-		opt.Stages = testStages
-	}
-	return hcl.Load(path, opt)
+	return path
 }
 
 // outputs are steps' outputs, by step.

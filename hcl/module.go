@@ -48,6 +48,7 @@ func (e evaluator) Value(x hclsyntax.Expression, in string) cty.Value {
 	m := e.m
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.meter.Restart()
 	reported := m.diags
 	defer func() { m.diags = reported }() // what is asked for is no part of the recipe
 	var st *step

@@ -23,6 +23,7 @@ type expr struct {
 	vars   []*variable
 	each   bool     // refers to each
 	value  bool     // refers to each.value
+	weight int      // what it takes to evaluate it, where that is done for each instance
 	bad    bool     // refers to what does not exist, which was reported
 	reads  []string // see blocks
 }
@@ -58,6 +59,7 @@ func (e *expr) refs(yield func(stageRef) bool) {
 // place says what may be referred to where an expression stands.
 type place struct {
 	each  bool   // the block has for_each
+	typed bool   // the value is only converted to a type
 	words string // "in a variable's default", when only functions are allowed
 }
 
@@ -65,6 +67,7 @@ type place struct {
 func (m *module) compile(e hclsyntax.Expression, in place) *expr {
 	out := &expr{syntax: e}
 	if syntax.Literal(e) {
+		out.syntax = trace.Expression(e, &m.meter, false)
 		return out
 	}
 	refs, repeats := syntax.Scan(e)
@@ -75,7 +78,10 @@ func (m *module) compile(e hclsyntax.Expression, in place) *expr {
 	for _, r := range refs {
 		c.reference(r)
 	}
-	out.syntax = trace.Origins(e)
+	out.syntax = trace.Expression(e, &m.meter, in.typed)
+	if out.each {
+		out.weight = trace.Weight(e)
+	}
 	return out
 }
 

@@ -3,10 +3,13 @@ package hcl
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
+	"eyrie/hcl/internal/budget"
+	"eyrie/hcl/internal/syntax"
 	"eyrie/hcl/internal/value"
 	"eyrie/pipeline"
 )
@@ -24,6 +27,7 @@ type scope struct {
 
 // newScope makes a scope with the outputs that there are. The caller holds m.mu.
 func (m *module) newScope(known *pipeline.Outputs, st *step) *scope {
+	m.meter.Restart()
 	return &scope{m: m, known: known.Known, guarded: known.Guarded, memory: m.remember(known), step: st, locals: make(map[*local]cty.Value)}
 }
 
@@ -62,16 +66,14 @@ func (s *scope) partial(e *expr) (v cty.Value, diags hcl.Diagnostics) {
 			return value.Broken, diags
 		}
 	}
-	defer func() {
-		if r := recover(); r != nil {
-			v, diags = value.Broken, s.m.internal(e, r)
-		}
-	}()
-	v, diags = e.syntax.Value(ctx)
+	v, diags = s.m.bounded(e, func() (cty.Value, hcl.Diagnostics) { return e.syntax.Value(ctx) })
 	if len(diags) > 0 {
-		diags = s.m.explain(e, diags, s.secret(e))
+		return v, s.m.explain(e, diags, s.secret(e))
 	}
-	return v, diags
+	if !syntax.MakesNothing(e.syntax) {
+		return s.measured(e, v)
+	}
+	return v, nil
 }
 
 // secret reports whether anything sensitive takes part in an expression.
@@ -94,6 +96,61 @@ func (s *scope) secret(e *expr) bool {
 		}
 	}
 	return e.value && s.step != nil && s.step.each != cty.NilVal && value.HoldsSensitive(s.element())
+}
+
+// bounded evaluates an expression within the limits on what that may take.
+func (m *module) bounded(e *expr, evaluate func() (cty.Value, hcl.Diagnostics)) (v cty.Value, diags hcl.Diagnostics) {
+	if m.meter.Exhausted() { // which was reported
+		return value.Broken, nil
+	}
+	outer := m.meter.Begin()
+	defer m.meter.End(outer)
+	defer func() {
+		r := recover()
+		switch over := m.meter.Over(); { // which a function may have recovered from
+		case over != nil:
+			at := e.syntax.Range()
+			v, diags = value.Broken, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "Too much to evaluate", Subject: &at, Detail: over.Detail}}
+		case r != nil:
+			v, diags = value.Broken, m.internal(e, r)
+		}
+	}()
+	m.meter.Spend(1+e.weight/2, "")
+	return evaluate()
+}
+
+// measured holds a value against the limits on its size and its numbers, and reports one
+// that nothing will ever make known.
+func (s *scope) measured(e *expr, v cty.Value) (cty.Value, hcl.Diagnostics) {
+	at := e.syntax.Range()
+	size := value.Measure(v, budget.Value)
+	switch {
+	case size.Parts > budget.Value:
+		return s.m.bounded(e, func() (cty.Value, hcl.Diagnostics) { s.m.meter.TooLarge(); return v, nil })
+	case size.Huge:
+		return value.Broken, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "Number out of range", Subject: &at,
+			Detail: "A number here is out of range. A number is less than 2^65536, and if it is not 0, more than 2^-65536."}}
+	case size.Unknown && len(s.missing(e)) == 0 && !value.IsBroken(v):
+		return value.Broken, neverKnown(e)
+	}
+	return s.m.bounded(e, func() (cty.Value, hcl.Diagnostics) {
+		s.m.meter.Spend(size.Parts/16, "")
+		s.m.meter.Keep(size.Parts)
+		return v, nil
+	})
+}
+
+// neverKnown reports an expression without a definite value although all that it refers
+// to has one.
+func neverKnown(e *expr) hcl.Diagnostics {
+	at := e.syntax.Range()
+	from := ""
+	if names := syntax.Calls(e.syntax); len(names) > 0 {
+		from = " It may be due to " + strings.Join(names, ", ") + "."
+	}
+	return hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "Never known", Subject: &at,
+		Detail: "All that this refers to is known, and yet its value, or a part of it, is not: a null without a type leads to nothing definite." + from +
+			" Give the null a type, as in tostring(null), or write a value in its place."}}
 }
 
 // internal reports a panic of the HCL libraries, at the expression that they

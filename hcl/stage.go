@@ -158,6 +158,7 @@ func (m *module) readStage(s *stage) {
 }
 
 func (m *module) attribute(e hclsyntax.Expression, at hcl.Range, f *pipeline.Field, in place) *attribute {
+	in.typed = true
 	return &attribute{field: f, expr: m.compile(e, in), at: at, pos: diagnostic.Pos(at)}
 }
 

@@ -61,30 +61,6 @@ var lengthFunc = function.New(&function.Spec{
 	},
 })
 
-var indexFunc = function.New(&function.Spec{
-	Params: []function.Parameter{
-		{Name: "list", Type: cty.DynamicPseudoType},
-		{Name: "value", Type: cty.DynamicPseudoType, AllowNull: true},
-	},
-	Type: func(args []cty.Value) (cty.Type, error) {
-		if ty := args[0].Type(); !ty.IsListType() && !ty.IsTupleType() {
-			return cty.NilType, function.NewArgErrorf(0, "must be a list, not %s", value.TypeName(ty))
-		}
-		return cty.Number, nil
-	},
-	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-		for i, v := range args[0].Elements() {
-			switch same := v.Equals(args[1]); {
-			case !same.IsKnown():
-				return cty.UnknownVal(cty.Number), nil
-			case same.True():
-				return i, nil
-			}
-		}
-		return cty.NilVal, errors.New("the list has no such element")
-	},
-})
-
 // maxRange is how many numbers range gives at most.
 const maxRange = 1 << 20
 
@@ -130,12 +106,25 @@ func toFunc(want cty.Type) function.Function {
 	return function.New(&function.Spec{
 		Params: []function.Parameter{free("value")},
 		Type: func(args []cty.Value) (cty.Type, error) {
-			v, err := convert.Convert(args[0], want)
-			if err != nil {
-				return cty.NilType, function.NewArgErrorf(0, "%s cannot be converted to %s", value.Describe(value.Bare(args[0]), value.HoldsSensitive(args[0])), value.TypeExpr(want))
-			}
-			return v.Type(), nil
+			v, err := converted(args[0], want)
+			return v.Type(), err
 		},
-		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) { return convert.Convert(args[0], want) },
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) { return converted(args[0], want) },
 	})
+}
+
+func converted(v cty.Value, want cty.Type) (cty.Value, error) {
+	if textual(want) {
+		v = texts(v)
+	} else if want == cty.Number && tooLong(v) {
+		return cty.NilVal, function.NewArgErrorf(0, value.OutOfRange)
+	}
+	c, err := convert.Convert(v, want)
+	if err != nil {
+		return cty.DynamicVal, function.NewArgErrorf(0, "%s cannot be converted to %s", value.Describe(value.Bare(v), value.HoldsSensitive(v)), value.TypeExpr(want))
+	}
+	if textual(c.Type()) && !textual(want) { // numbers beside text have become text
+		return convert.Convert(texts(v), want)
+	}
+	return c, nil
 }

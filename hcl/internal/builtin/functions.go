@@ -2,13 +2,15 @@
 package builtin
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 
-	"github.com/hashicorp/hcl/v2/ext/tryfunc"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 	"github.com/zclconf/go-cty/cty/function/stdlib"
 
+	"eyrie/hcl/internal/budget"
 	"eyrie/hcl/source"
 )
 
@@ -51,8 +53,8 @@ var table = []named{
 	{"collections", "coalescelist", "The first list that is not empty.", stdlib.CoalesceListFunc},
 	{"collections", "compact", "A list of strings without the empty ones.", stdlib.CompactFunc},
 	{"collections", "concat", "Lists, one after the other.", stdlib.ConcatFunc},
-	{"collections", "contains", "Whether a list or set has an element.", stdlib.ContainsFunc},
-	{"collections", "distinct", "A list without repeats.", stdlib.DistinctFunc},
+	{"collections", "contains", "Whether a list or set has an element.", containsFunc},
+	{"collections", "distinct", "A list without repeats.", distinctFunc},
 	{"collections", "element", "The element at an index, which wraps around.", stdlib.ElementFunc},
 	{"collections", "flatten", "A list with the lists in it replaced by their elements.", stdlib.FlattenFunc},
 	{"collections", "index", "Where in a list a value is first, counted from 0.", indexFunc},
@@ -95,14 +97,12 @@ var table = []named{
 	{"encoding", "jsondecode", "The value that JSON text holds.", stdlib.JSONDecodeFunc},
 	{"encoding", "jsonencode", "A value as JSON text.", stdlib.JSONEncodeFunc},
 
-	{"types", "can", "Whether an expression can be evaluated.", tryfunc.CanFunc},
 	{"types", "tobool", "A value as a bool.", toFunc(cty.Bool)},
 	{"types", "tolist", "A value as a list.", toFunc(cty.List(cty.DynamicPseudoType))},
 	{"types", "tomap", "A value as a map.", toFunc(cty.Map(cty.DynamicPseudoType))},
 	{"types", "tonumber", "A value as a number.", toFunc(cty.Number)},
 	{"types", "toset", "A value as a set.", toFunc(cty.Set(cty.DynamicPseudoType))},
 	{"types", "tostring", "A value as a string.", toFunc(cty.String)},
-	{"types", "try", "The first of the expressions that can be evaluated.", tryfunc.TryFunc},
 
 	{"provenance", "measured", "A value with the source that says it was measured.", originFunc("measured")},
 	{"provenance", "published", "A value with the source that it was printed in: published(87.0, \"table 3\").", originFunc("published")},
@@ -117,22 +117,38 @@ func fileFunctions(dir source.Directory) []named {
 	}
 }
 
-// Functions returns what may be called in a recipe in dir.
-func Functions(dir source.Directory) map[string]function.Function {
-	all := make(map[string]function.Function, len(table)+2)
-	for _, f := range append(fileFunctions(dir), table...) {
-		all[f.name] = f.Function
+// all returns all functions, as they are documented.
+func all(dir source.Directory, meter *budget.Meter) []named {
+	return slices.Concat(table, attempts(meter), fileFunctions(dir))
+}
+
+// Functions returns what may be called in a recipe in dir. What calls take is counted by
+// the meter.
+func Functions(dir source.Directory, meter *budget.Meter) map[string]function.Function {
+	functions := make(map[string]function.Function, len(table)+4)
+	for _, f := range all(dir, meter) {
+		functions[f.name] = f.guarded(meter)
 	}
-	return all
+	return functions
 }
 
 // Docs documents all functions, by group.
 func Docs() []Doc {
-	var docs []Doc
-	for _, f := range append(table[:len(table):len(table)], fileFunctions(source.Directory{})...) {
-		docs = append(docs, Doc{Name: f.name, Usage: f.usage(), Doc: f.doc, Group: f.group})
+	functions := all(source.Directory{}, nil)
+	slices.SortStableFunc(functions, func(a, b named) int { return cmp.Compare(place(a.group), place(b.group)) })
+	docs := make([]Doc, len(functions))
+	for i, f := range functions {
+		docs[i] = Doc{Name: f.name, Usage: f.usage(), Doc: f.doc, Group: f.group}
 	}
 	return docs
+}
+
+// place is where a group stands among them.
+func place(group string) int {
+	if i := slices.IndexFunc(table, func(f named) bool { return f.group == group }); i >= 0 {
+		return i
+	}
+	return len(table)
 }
 
 func (f named) usage() string {

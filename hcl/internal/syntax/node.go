@@ -31,6 +31,33 @@ func Literal(e hclsyntax.Expression) bool {
 	return false
 }
 
+// MakesNothing reports whether an expression's value is one that was there before.
+func MakesNothing(e hclsyntax.Expression) bool {
+	switch e := e.(type) {
+	case *hclsyntax.ParenthesesExpr:
+		return MakesNothing(e.Expression)
+	case *hclsyntax.RelativeTraversalExpr:
+		return MakesNothing(e.Source)
+	case *hclsyntax.IndexExpr:
+		return MakesNothing(e.Collection)
+	case *hclsyntax.ScopeTraversalExpr:
+		return true
+	}
+	return Literal(e)
+}
+
+// Calls returns the names of the functions that an expression calls, in the order of the
+// text and without repeats.
+func Calls(e hclsyntax.Expression) (names []string) {
+	_ = hclsyntax.VisitAll(e, func(n hclsyntax.Node) hcl.Diagnostics {
+		if call, ok := n.(*hclsyntax.FunctionCallExpr); ok && !slices.Contains(names, call.Name) {
+			names = append(names, call.Name)
+		}
+		return nil
+	})
+	return names
+}
+
 // ConstantKey returns the key of an object's item, where that is written out.
 func ConstantKey(e hclsyntax.Expression) (string, bool) {
 	if k, ok := e.(*hclsyntax.ObjectConsKeyExpr); ok {

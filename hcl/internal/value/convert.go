@@ -5,7 +5,6 @@ import (
 	"math"
 	bigfloat "math/big"
 	"slices"
-	"strconv"
 
 	"github.com/zclconf/go-cty/cty"
 
@@ -267,17 +266,6 @@ func (c *converter) text(v cty.Value, f *pipeline.Field) any {
 		return c.fault("Not one of the choices", " is one of %s, not %s.%s", word.Quote(f.OneOf), Describe(v, c.sensitive), word.DidYouMean(s, f.OneOf))
 	}
 	return s
-}
-
-// TextOf returns a bool, number or string as text.
-func TextOf(v cty.Value) string {
-	switch v.Type() {
-	case cty.Bool:
-		return strconv.FormatBool(v.True())
-	case cty.Number:
-		return v.AsBigFloat().Text('f', -1)
-	}
-	return v.AsString()
 }
 
 // file makes a handle of a path, which must exist.

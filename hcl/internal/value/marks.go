@@ -68,6 +68,20 @@ func WithoutOrigins(v cty.Value) cty.Value {
 	return v.WithMarks(marks)
 }
 
+// MarksWithoutOrigins returns the marks on v and within it, but origins.
+func MarksWithoutOrigins(v cty.Value) cty.ValueMarks {
+	if !v.ContainsMarked() {
+		return nil
+	}
+	_, marks := v.UnmarkDeep()
+	for m := range marks {
+		if _, ok := m.(originMark); ok {
+			delete(marks, m)
+		}
+	}
+	return marks
+}
+
 // MarkLeaves adds an origin to every leaf of v that is known.
 func MarkLeaves(v cty.Value, o pipeline.Origin) (cty.Value, error) {
 	return cty.Transform(v, func(_ cty.Path, v cty.Value) (cty.Value, error) {

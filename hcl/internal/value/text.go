@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"math"
+	"math/big"
 	"strconv"
 	"strings"
 
@@ -134,4 +136,54 @@ func (w *writer) object(v cty.Value) {
 		w.value(e)
 	}
 	w.WriteString(" }")
+}
+
+// TextOf returns a bool, number or string as text: the only way in which numbers become
+// text. An integer is written in full, any other number with as many digits as tell a
+// float64 from its neighbours.
+func TextOf(v cty.Value) string {
+	switch v.Type() {
+	case cty.Bool:
+		return strconv.FormatBool(v.True())
+	case cty.Number:
+		return number(v.AsBigFloat())
+	}
+	return v.AsString()
+}
+
+func number(n *big.Float) string {
+	const exact = 1100 // binary digits of an integer that are written in full
+	exp := n.MantExp(nil)
+	if n.IsInt() && exp <= exact {
+		return n.Text('f', 0)
+	}
+	f, _ := n.Float64()
+	if math.IsInf(f, 0) || f == 0 {
+		return n.Text('g', 17)
+	}
+	if a := math.Abs(f); a < 1e-7 || a >= 1e21 {
+		return strconv.FormatFloat(f, 'g', -1, 64)
+	}
+	return strconv.FormatFloat(f, 'f', -1, 64)
+}
+
+// Texted returns v as text if it is a number, and anything else as it is.
+func Texted(v cty.Value) cty.Value {
+	plain, marks := v.Unmark()
+	if plain.Type() != cty.Number || !plain.IsKnown() || plain.IsNull() {
+		return v
+	}
+	return cty.StringVal(TextOf(plain)).WithMarks(marks)
+}
+
+// Short returns v with each number in it that is no integer as the one that TextOf writes.
+func Short(v cty.Value) (cty.Value, error) {
+	return cty.Transform(v, func(_ cty.Path, v cty.Value) (cty.Value, error) {
+		plain, marks := v.Unmark()
+		if plain.Type() != cty.Number || !plain.IsKnown() || plain.IsNull() || plain.AsBigFloat().IsInt() {
+			return v, nil
+		}
+		n, err := cty.ParseNumberVal(TextOf(plain))
+		return n.WithMarks(marks), err
+	})
 }

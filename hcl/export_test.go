@@ -1,0 +1,20 @@
+package hcl
+
+import (
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
+
+	"eyrie/pipeline"
+)
+
+// LoadWithUnknown is Load, with a function unknown() whose value never becomes known.
+func LoadWithUnknown(path string, opt Options) (*pipeline.Recipe, Diagnostics) {
+	m := newModule(opt)
+	m.read(path)
+	m.root.Functions["unknown"] = function.New(&function.Spec{
+		Type: function.StaticReturnType(cty.String),
+		Impl: func([]cty.Value, cty.Type) (cty.Value, error) { return cty.UnknownVal(cty.String), nil },
+	})
+	r := m.build(path)
+	return r, m.diagnostics()
+}

@@ -1,0 +1,94 @@
+package value
+
+import (
+	"math/big"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"eyrie/hcl/internal/budget"
+)
+
+// Extent is how large a value is, and what is in it.
+type Extent struct {
+	Parts   int  // see the package budget; beyond what was asked for, they are not counted
+	Unknown bool // a part is not known
+	Huge    bool // a number is beyond what is computed with
+}
+
+// Measure counts a value's parts up to a number.
+func Measure(v cty.Value, most int) Extent {
+	var e Extent
+	e.add(v, most)
+	return e
+}
+
+// Weights of what is no number.
+const (
+	objectParts = 6  // of an object: its type and its map
+	memberParts = 2  // of each of its attributes
+	textBytes   = 32 // of text in a part
+)
+
+func (e *Extent) add(v cty.Value, most int) {
+	if e.Parts++; e.Parts > most {
+		return
+	}
+	if v.IsMarked() {
+		v, _ = v.Unmark()
+	}
+	if !v.IsKnown() {
+		e.Unknown = true
+		return
+	}
+	if v.IsNull() {
+		return
+	}
+	ty := v.Type()
+	switch {
+	case ty == cty.Number:
+		e.Huge = e.Huge || IsHuge(v)
+	case ty == cty.String:
+		e.Parts += len(v.AsString()) / textBytes
+	case ty.IsObjectType() || ty.IsMapType():
+		e.Parts += objectParts
+		for k, elem := range v.Elements() {
+			e.Parts += memberParts + len(k.AsString())/textBytes
+			if e.add(elem, most); e.Parts > most {
+				return
+			}
+		}
+	case ty.IsListType() || ty.IsTupleType() || ty.IsSetType():
+		for _, elem := range v.Elements() {
+			if e.add(elem, most); e.Parts > most {
+				return
+			}
+		}
+	}
+}
+
+// Shallow counts the parts of a value without those of its elements.
+func Shallow(v cty.Value) int {
+	v, _ = v.Unmark()
+	ty := v.Type()
+	switch {
+	case !v.IsKnown() || v.IsNull():
+	case ty == cty.String:
+		return 1 + len(v.AsString())/textBytes
+	case ty.IsCollectionType() || ty.IsTupleType():
+		return 1 + v.LengthInt()
+	case ty.IsObjectType():
+		return 1 + memberParts*len(ty.AttributeTypes())
+	}
+	return 1
+}
+
+// IsHuge reports whether a known number is beyond what is computed with.
+func IsHuge(v cty.Value) bool { return hugeFloat(v.AsBigFloat()) }
+
+func hugeFloat(n *big.Float) bool {
+	exp := n.MantExp(nil)
+	return n.IsInf() || exp > budget.Exponent || exp < -budget.Exponent
+}
+
+// OutOfRange says of a number that it is beyond what is computed with.
+const OutOfRange = "the number is out of range: numbers are less than 2^65536"
