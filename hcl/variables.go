@@ -15,7 +15,6 @@ import (
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/convert"
 )
 
 // variable is a value that may be given from outside.
@@ -182,7 +181,7 @@ func (m *module) variableValue(v *variable, g *given) cty.Value {
 	if v.defaults != nil && !val.IsNull() {
 		val = v.defaults.Apply(val)
 	}
-	val, err := convert.Convert(val, v.typ)
+	val, err := value.To(val, v.typ)
 	if err != nil {
 		why := pathError(err)
 		if v.sensitive {

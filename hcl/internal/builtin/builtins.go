@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/convert"
 	"github.com/zclconf/go-cty/cty/function"
 	"github.com/zclconf/go-cty/cty/function/stdlib"
 
@@ -119,12 +118,12 @@ func converted(v cty.Value, want cty.Type) (cty.Value, error) {
 	} else if want == cty.Number && tooLong(v) {
 		return cty.NilVal, function.NewArgErrorf(0, value.OutOfRange)
 	}
-	c, err := convert.Convert(v, want)
+	c, err := value.To(v, want)
 	if err != nil {
 		return cty.DynamicVal, function.NewArgErrorf(0, "%s cannot be converted to %s", value.Describe(value.Bare(v), value.HoldsSensitive(v)), value.TypeExpr(want))
 	}
 	if textual(c.Type()) && !textual(want) { // numbers beside text have become text
-		return convert.Convert(texts(v), want)
+		return value.To(texts(v), want)
 	}
 	return c, nil
 }

@@ -6,7 +6,6 @@ import (
 
 	"github.com/hashicorp/hcl/v2/ext/customdecode"
 	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/convert"
 	"github.com/zclconf/go-cty/cty/function"
 
 	"eyrie/hcl/internal/budget"
@@ -73,7 +72,7 @@ func (g guard) call(raw []cty.Value, _ cty.Type) (cty.Value, error) {
 var errSensitive = errors.New("why is not shown, as a sensitive value takes part")
 
 func (g guard) apply(raw []cty.Value) (cty.Value, error) {
-	known := true
+	known, marked := true, false
 	args := make([]cty.Value, len(raw))
 	marks := make(cty.ValueMarks)
 	for i, v := range raw {
@@ -81,12 +80,12 @@ func (g guard) apply(raw []cty.Value) (cty.Value, error) {
 		if err != nil {
 			return cty.NilVal, function.NewArgError(i, err)
 		}
-		known = known && !all.Unknown
+		known, marked = known && !all.Unknown, marked || all.Marked
 		p := g.param(i)
 		if v, err = g.argument(v, p); err != nil {
 			return cty.NilVal, function.NewArgError(i, err)
 		}
-		if !p.AllowMarked {
+		if all.Marked && (!p.AllowMarked || barely[g.name]) {
 			var own cty.ValueMarks
 			v, own = v.UnmarkDeep()
 			for m := range own {
@@ -101,7 +100,11 @@ func (g guard) apply(raw []cty.Value) (cty.Value, error) {
 		}
 	}
 	if known && charges[g.name] != nil {
-		n, err := charges[g.name](bare(args))
+		plain := args
+		if marked {
+			plain = bare(args)
+		}
+		n, err := charges[g.name](plain)
 		if err != nil {
 			return cty.NilVal, err
 		}
@@ -121,16 +124,20 @@ func (g guard) param(i int) *function.Parameter {
 	return g.rest
 }
 
+// barely are functions that are given what has no marks. They say that they take these, as
+// cty copies whatever it hands to a function that does not.
+var barely = map[string]bool{"contains": true, "index": true, "distinct": true, "sum": true, "mean": true, "stddev": true}
+
 // selecting are functions that look at no more than one element of what they take.
 var selecting = map[string]bool{"length": true, "element": true, "lookup": true, "keys": true}
 
 // count charges for an argument.
 func (g guard) count(v cty.Value) (value.Extent, error) {
-	const apart = 4 // parts in a step
+	const apart = 2 // parts in a step
 	if selecting[g.name] {
 		parts := value.Shallow(v)
 		g.meter.Spend(1+parts/(2*apart), g.name)
-		return value.Extent{Parts: parts, Unknown: true}, nil // which costs nothing: they are never asked again
+		return value.Extent{Parts: parts, Unknown: true, Marked: true}, nil // which costs nothing: they are never asked again
 	}
 	all := value.Measure(v, budget.Value)
 	if all.Huge {
@@ -156,7 +163,7 @@ func (g guard) argument(v cty.Value, p *function.Parameter) (cty.Value, error) {
 	case tooLong(v):
 		return v, errors.New(value.OutOfRange)
 	}
-	v, err := convert.Convert(v, p.Type)
+	v, err := value.To(v, p.Type)
 	if err == nil && p.Type == cty.Number && value.Measure(v, 1).Huge {
 		err = errors.New(value.OutOfRange)
 	}

@@ -49,7 +49,7 @@ func ofTwo(second string, of func(a, b float64) float64) function.Function {
 // statistic returns a function of a list of numbers, of which it needs a least number.
 func statistic(of func([]cty.Value) cty.Value, least int) function.Function {
 	return function.New(&function.Spec{
-		Params: []function.Parameter{{Name: "numbers", Type: cty.List(cty.Number)}},
+		Params: []function.Parameter{{Name: "numbers", Type: cty.List(cty.Number), AllowMarked: true}},
 		Type:   function.StaticReturnType(cty.Number),
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 			if !args[0].IsWhollyKnown() {

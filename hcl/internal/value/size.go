@@ -12,6 +12,7 @@ import (
 type Extent struct {
 	Parts   int  // see the package budget; beyond what was asked for, they are not counted
 	Unknown bool // a part is not known
+	Marked  bool // it or a part has marks
 	Huge    bool // a number is beyond what is computed with
 }
 
@@ -34,6 +35,7 @@ func (e *Extent) add(v cty.Value, most int) {
 		return
 	}
 	if v.IsMarked() {
+		e.Marked = true
 		v, _ = v.Unmark()
 	}
 	if !v.IsKnown() {
