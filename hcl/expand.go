@@ -70,6 +70,7 @@ func (m *module) shapeCycle(s *stage, path []*stage) {
 // instances returns the steps of a stage, when not yet considered.
 func (m *module) instances(s *stage) []*step {
 	if !s.many {
+		m.made++
 		return []*step{{m: m, stage: s, id: s.name}}
 	}
 	v, diags := m.bare.value(s.forEach)
@@ -148,7 +149,7 @@ func (m *module) elements(s *stage, v cty.Value) (elems []element, ok bool) {
 			m.notKnown(m.bare, s.forEach, e, "for_each")
 			return nil, false
 		case key.IsNull() || key.Type() != cty.String:
-			m.errorf(at, "Wrong type", "The elements of a list or set in for_each must be strings, as they name the steps, not %s. Write { for x in … : \"name of ${x}\" => x }.", value.TypeName(key.Type()))
+			m.errorf(at, "Wrong type", "The elements of a list or set in for_each must be strings, as they name the steps, not %s. Write { for x in … : \"name of ${x}\" => x }.", value.Describe(key, true))
 			return nil, false
 		case seen[key.AsString()]:
 			m.errorf(at, "Key written twice", "%q is in the list of for_each twice; every element names a step.", key.AsString())

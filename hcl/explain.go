@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 
 	"eyrie/hcl/diagnostic"
@@ -44,7 +45,10 @@ func (m *module) detail(e *expr, d *hcl.Diagnostic) string {
 	case "Unsupported attribute":
 		return d.Detail + m.attributeHint(e, d)
 	case "Invalid index", "Attempt to get attribute from null value", "Attempt to index null value":
-		return d.Detail + m.instanceHint(e, d)
+		if hint := m.instanceHint(e, d); hint != "" {
+			return d.Detail + hint
+		}
+		return strings.TrimSuffix(d.Detail, ".") + "." + m.elementsHint(e, d)
 	}
 	return d.Detail
 }
@@ -108,6 +112,61 @@ func (m *module) instanceHint(e *expr, d *hcl.Diagnostic) string {
 		}
 	}
 	return ""
+}
+
+// elementsHint says which elements there are of what is indexed wrongly.
+func (m *module) elementsHint(e *expr, d *hcl.Diagnostic) string {
+	v, _ := m.bounded(e, func() (cty.Value, hcl.Diagnostics) { return indexed(d) })
+	v, _ = v.Unmark()
+	switch ty := v.Type(); {
+	case !v.IsKnown() || v.IsNull():
+	case ty.IsMapType() || ty.IsObjectType():
+		var keys []string
+		for k := range v.Elements() {
+			keys = append(keys, k.AsString())
+		}
+		if len(keys) > 0 {
+			return fmt.Sprintf(" The keys are %s.", word.Quote(word.First(keys, 8)))
+		}
+		return " There are no keys."
+	case ty.IsListType() || ty.IsTupleType():
+		switch n := v.LengthInt(); n {
+		case 0:
+			return ""
+		case 1:
+			return " The list has one element, at index 0."
+		default:
+			return fmt.Sprintf(" The list has %d elements, counted from 0.", n)
+		}
+	}
+	return ""
+}
+
+// indexed returns the value whose index a diagnostic is about, or one that is unknown.
+func indexed(d *hcl.Diagnostic) (cty.Value, hcl.Diagnostics) {
+	before := func(t hcl.Traversal) hcl.Traversal {
+		for i, step := range t {
+			if s, ok := step.(hcl.TraverseIndex); ok && d.Subject != nil && s.SrcRange == *d.Subject {
+				return t[:i]
+			}
+		}
+		return nil
+	}
+	switch x := d.Expression.(type) {
+	case *hclsyntax.IndexExpr:
+		return x.Collection.Value(d.EvalContext)
+	case *hclsyntax.ScopeTraversalExpr:
+		if t := before(x.Traversal); t != nil {
+			return t.TraverseAbs(d.EvalContext)
+		}
+	case *hclsyntax.RelativeTraversalExpr:
+		v, diags := x.Source.Value(d.EvalContext)
+		if diags.HasErrors() {
+			return cty.DynamicVal, diags
+		}
+		return before(x.Traversal).TraverseRel(v)
+	}
+	return cty.DynamicVal, nil
 }
 
 // inventory says which instances a stage with for_each has.

@@ -86,8 +86,9 @@ type module struct {
 	root *hcl.EvalContext // functions, var and path
 	bare *scope           // in which no step has an output yet
 
-	meter budget.Meter // counts what evaluation takes
-	made  int          // steps so far
+	meter   budget.Meter // counts what evaluation takes
+	made    int          // steps so far
+	crowded bool         // there are more than a recipe may have
 
 	mu      sync.Mutex // held by the steps' closures
 	memory  *memory

@@ -53,7 +53,7 @@ func (m *module) setLocals() {
 	names := word.Keys(m.locals)
 	for _, name := range names {
 		l := m.locals[name]
-		l.expr = m.compile(l.attr.Expr, place{})
+		l.expr = m.compile(l.attr.Expr, place{local: name})
 	}
 	for _, name := range names {
 		m.settle(m.locals[name], nil)

@@ -60,6 +60,7 @@ func (e *expr) refs(yield func(stageRef) bool) {
 type place struct {
 	each  bool   // the block has for_each
 	typed bool   // the value is only converted to a type
+	local string // the one that is defined
 	words string // "in a variable's default", when only functions are allowed
 }
 
@@ -119,7 +120,7 @@ func (c compiler) reference(r syntax.Reference) {
 	case "local":
 		l := c.m.locals[name]
 		if l == nil {
-			c.unknown(at, "local", name, word.Keys(c.m.locals))
+			c.unknown(at, "local", name, word.Others(word.Keys(c.m.locals), c.in.local))
 		} else if !slices.Contains(c.out.locals, l) {
 			c.out.locals = append(c.out.locals, l)
 		}

@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"eyrie/hcl/diagnostic"
+	"eyrie/hcl/internal/budget"
 	"eyrie/hcl/internal/grammar"
 	"eyrie/hcl/internal/syntax"
 	"eyrie/hcl/internal/value"
@@ -55,6 +56,13 @@ func (m *module) declareStage(b *hclsyntax.Block) {
 	s := &stage{name: b.Labels[1], block: b, many: b.Body.Attributes["for_each"] != nil}
 	if first := m.stages[s.name]; first != nil {
 		m.errorf(b.LabelRanges[1], "Name used twice", "The stage %q was already declared at %s. References go by name alone, whatever the type.", s.name, diagnostic.Pos(first.block.DefRange()))
+		return
+	}
+	if len(m.ordered) == budget.Steps {
+		if !m.crowded {
+			m.errorf(b.DefRange(), "Too many steps", "A recipe has at most %d steps. Write one stage with for_each, or hand one step a list.", budget.Steps)
+		}
+		m.crowded = true
 		return
 	}
 	m.stages[s.name] = s

@@ -72,8 +72,16 @@ func (m *module) declareVariable(b *hclsyntax.Block) {
 	}
 }
 
+var typeNames = []string{"any", "bool", "number", "string", "list", "set", "map", "tuple", "object"}
+
 func (m *module) typeOf(a *hclsyntax.Attribute) (cty.Type, *typeexpr.Defaults) {
 	ty, defaults, diags := typeexpr.TypeConstraintWithDefaults(a.Expr)
+	for _, d := range diags {
+		if d.Subject != nil && d.Summary == "Invalid type specification" {
+			name := m.source(*d.Subject)
+			d.Detail += " The types are any, bool, number, string, list(T), set(T), map(T), tuple([T, …]) and object({ NAME = T, … })." + word.DidYouMean(name, typeNames)
+		}
+	}
 	m.diags = append(m.diags, diags...)
 	if diags.HasErrors() {
 		return cty.DynamicPseudoType, nil

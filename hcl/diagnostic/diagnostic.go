@@ -49,6 +49,20 @@ func (d List) HasErrors() bool { return d.list.HasErrors() }
 // Len returns how many there are.
 func (d List) Len() int { return len(d.list) }
 
+// most is how many mistakes are shown.
+const most = 50
+
+// Brief returns the first mistakes, as many as somebody may want to read, and in the end how
+// many more there are.
+func (d List) Brief() List {
+	if len(d.list) <= most {
+		return d
+	}
+	more := &hcl.Diagnostic{Severity: hcl.DiagError, Summary: fmt.Sprintf("and %d more mistakes", len(d.list)-most),
+		Detail: "They may follow from those above."}
+	return List{append(d.list[:most:most], more), d.files}
+}
+
 // All returns the diagnostics for machines.
 func (d List) All() []Diagnostic {
 	all := make([]Diagnostic, len(d.list))

@@ -17,7 +17,6 @@ const (
 	Exponent   = 1 << 16    // binary, of a number
 	Digits     = 20_000     // of a number that is written out
 	Steps      = 50_000     // of a recipe
-	Mistakes   = 50         // that are shown
 )
 
 // Over says which limit was passed. It is what a meter panics with.

@@ -20,12 +20,13 @@ var (
 // cty's own log and pow round as the machine does, and what a recipe computes
 // becomes part of keys.
 var (
-	logFunc = ofTwo("base", func(num, base float64) float64 { return float.Log(num) / float.Log(base) })
-	powFunc = ofTwo("power", float.Pow)
+	logFunc = ofTwo("base", "the numbers must be greater than 0, and the base not 1", func(num, base float64) float64 { return float.Log(num) / float.Log(base) })
+	powFunc = ofTwo("power", "the result is no real number, or beyond 1.8e308", float.Pow)
 )
 
-// ofTwo returns a function of two numbers, num and the one named.
-func ofTwo(second string, of func(a, b float64) float64) function.Function {
+// ofTwo returns a function of two numbers, num and the one named, and what to say where it
+// has no value.
+func ofTwo(second, undefined string, of func(a, b float64) float64) function.Function {
 	return function.New(&function.Spec{
 		Params:       []function.Parameter{{Name: "num", Type: cty.Number}, {Name: second, Type: cty.Number}},
 		Type:         function.StaticReturnType(cty.Number),
@@ -38,8 +39,8 @@ func ofTwo(second string, of func(a, b float64) float64) function.Function {
 				}
 			}
 			y := of(x[0], x[1])
-			if math.IsNaN(y) {
-				return cty.NilVal, errors.New("the result is not a real number")
+			if math.IsNaN(y) || math.IsInf(y, 0) {
+				return cty.NilVal, errors.New(undefined)
 			}
 			return cty.NumberFloatVal(y), nil
 		},

@@ -18,7 +18,7 @@ func Parse(src []byte, filename string) (*hcl.File, hcl.Diagnostics) {
 		return &hcl.File{Bytes: src}, hcl.Diagnostics{diag}
 	}
 	file, diags := hclsyntax.ParseConfig(src, filename, hcl.InitialPos)
-	return file, withoutCascade(diags)
+	return file, withoutCascade(diags, src)
 }
 
 // BodyOf returns a file's body, nil where nothing of it could be read.
@@ -45,14 +45,42 @@ func NotText(src []byte) (line int, bad bool) {
 
 // withoutCascade leaves out what follows from a quote that is missing: the
 // parser takes all the rest of the file for a string, and objects to each line.
-func withoutCascade(diags hcl.Diagnostics) hcl.Diagnostics {
+func withoutCascade(diags hcl.Diagnostics, src []byte) hcl.Diagnostics {
 	i := slices.IndexFunc(diags, func(d *hcl.Diagnostic) bool { return d.Summary == "Invalid multi-line string" })
 	if i < 0 {
 		return diags
 	}
 	diags[i].Summary = "Unclosed string"
 	diags[i].Detail = "A quote is missing at the end. Text of several lines is written between <<-END and END; \\n is a line's end within quotes."
+	if at, open := openTemplate(src, diags[i].Subject); open {
+		diags[i].Summary = "Unclosed ${"
+		diags[i].Subject = &at
+		diags[i].Detail = "The closing brace is missing: a value in text is written as ${…}."
+	}
 	return diags[:i+1]
+}
+
+// openTemplate returns the last ${ in a line before a place which nothing closes.
+func openTemplate(src []byte, at *hcl.Range) (hcl.Range, bool) {
+	if at == nil || at.Start.Byte > len(src) {
+		return hcl.Range{}, false
+	}
+	begin := bytes.LastIndexByte(src[:at.Start.Byte], '\n') + 1
+	start := hcl.Pos{Line: at.Start.Line, Column: 1, Byte: begin}
+	tokens, _ := hclsyntax.LexConfig(src[begin:at.Start.Byte], at.Filename, start) // which is about a part of the text
+	var open []hcl.Range
+	for _, t := range tokens {
+		switch t.Type {
+		case hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
+			open = append(open, t.Range)
+		case hclsyntax.TokenTemplateSeqEnd:
+			open = open[:max(len(open)-1, 0)]
+		}
+	}
+	if len(open) == 0 {
+		return hcl.Range{}, false
+	}
+	return open[len(open)-1], true
 }
 
 // ParseExpression parses an expression, or says what is wrong first.

@@ -1,13 +1,14 @@
 package value
 
 import (
-	"eyrie/hcl/internal/word"
 	"fmt"
 	"math/big"
 	"math/rand/v2"
 	"strconv"
 	"strings"
 	"testing"
+
+	"eyrie/hcl/internal/word"
 )
 
 // A quantity is the very number that its digits with the unit's exponent are.

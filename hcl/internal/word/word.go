@@ -9,26 +9,25 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/agext/levenshtein"
+	"eyrie/pipeline/mistake"
 )
 
 // DidYouMean returns a sentence, with a space before it, that suggests the
 // candidate most like name; or nothing when none is.
 func DidYouMean(name string, candidates []string) string {
-	best, least := "", max(2, len(name)/3)+1
-	for _, c := range candidates {
-		if d := levenshtein.Distance(strings.ToLower(name), strings.ToLower(c), nil); d < least || d == least && best != "" && c < best {
-			best, least = c, d
-		}
+	if near := mistake.Nearest(name, candidates); near != "" {
+		return fmt.Sprintf(" Did you mean %q?", near)
 	}
-	if best == "" || best == name {
-		return ""
-	}
-	return fmt.Sprintf(" Did you mean %q?", best)
+	return ""
 }
 
 // Keys returns a map's keys in order.
 func Keys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// Others returns the names but one.
+func Others(names []string, but string) []string {
+	return slices.DeleteFunc(names, func(n string) bool { return n == but })
+}
 
 // Quote returns the words in quotes, with commas between them.
 func Quote(all []string) string {

@@ -47,6 +47,7 @@ func (a *app) load(path string) (*pipeline.Recipe, error) {
 // diagnose prints diagnostics with the text at fault: to the stream of errors,
 // or with --json a line for each.
 func (a *app) diagnose(diags hcl.Diagnostics) {
+	diags = diags.Brief()
 	if a.json {
 		for _, d := range diags.All() {
 			_ = a.print("diagnostic", d)

@@ -8,11 +8,10 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/agext/levenshtein"
-
 	"eyrie/cmd/runner/internal/view"
 	"eyrie/hcl"
 	"eyrie/pipeline"
+	"eyrie/pipeline/mistake"
 )
 
 // print writes an object as a line of --json, as an event of this name.
@@ -112,16 +111,10 @@ func say(w io.Writer, format string, args ...any) { fmt.Fprintf(w, format+"\n", 
 
 // didYouMean returns " (did you mean …?)" if one of the names is close.
 func didYouMean(name string, names []string) string {
-	best, least := "", len(name)/3+1
-	for _, n := range names {
-		if d := levenshtein.Distance(name, n, nil); d <= least && d < len(n) && (best == "" || d < least) {
-			best, least = n, d
-		}
+	if near := mistake.Nearest(name, names); near != "" {
+		return fmt.Sprintf(" (did you mean %q?)", near)
 	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf(" (did you mean %q?)", best)
+	return ""
 }
 
 // whatThereIs suggests the name that was meant, or else lists the first few.
