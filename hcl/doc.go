@@ -8,6 +8,7 @@
 //	  editor              what an editor asks: symbols, definitions, descriptions, completion
 //	  internal/trace      expressions whose values say where they came from
 //	  internal/builtin    the functions that expressions call
+//	  internal/budget     what evaluating a recipe may take
 //	  internal/value      values: their marks, what outputs become, what schemas ask for
 //	  internal/syntax     text to trees, and what is written where, in a tree or in text half typed
 //	  internal/grammar    the blocks of a recipe, and the attributes that all of a kind have
@@ -31,6 +32,10 @@
 // not exist yet is an unknown value of the type that the stage's schema says,
 // so that a mistake shows before anything runs. Which steps there are (for_each,
 // when) is decided with no output known, and so never depends on a cache.
+//
+// Evaluation is bounded by counts of steps and parts, see internal/budget: a recipe that asks
+// for too much is refused at the expression that does, on every machine. No value is
+// unknown once all outputs that its expression refers to are there.
 //
 // Three kinds of marks travel with values through every expression:
 //

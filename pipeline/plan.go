@@ -173,7 +173,7 @@ func (p *Plan) judge(ctx context.Context, kept *store.Store, s *Step, rerun bool
 		p.supposed.Set(s.ID, record.Output)
 	case errors.Is(err, store.ErrNotFound):
 		p.foresee(j)
-		j.Verdict, j.Reasons = MustRun, because(ctx, kept, p.Recipe.lastName(s.ID), j.action)
+		j.Verdict, j.Reasons = MustRun, because(ctx, kept, p.Recipe.lastName(s.ID), j.action, s.Stage)
 		j.Resumes = kept.HasCheckpoint(j.Action)
 	default:
 		return nil, stepError(s.Pos, s, "", err)

@@ -34,7 +34,7 @@ const NoResult = "no result yet"
 
 // because returns why an action that is not in the store must be run: how it differs
 // from what the step did last.
-func because(ctx context.Context, store *store.Store, name string, a *action) []Reason {
+func because(ctx context.Context, store *store.Store, name string, a *action, of *Stage) []Reason {
 	last, err := store.Last(name)
 	if err != nil {
 		return []Reason{{Why: NoResult}}
@@ -46,11 +46,11 @@ func because(ctx context.Context, store *store.Store, name string, a *action) []
 	if old.Preimage == nil {
 		return []Reason{{Why: "what it did last is no longer in the store"}}
 	}
-	return differences(old.Preimage, a.preimage)
+	return differences(old.Preimage, a.preimage, of.Config)
 }
 
-// differences compares two preimages.
-func differences(old, new []byte) []Reason {
+// differences compares two preimages of a configuration of a type.
+func differences(old, new []byte, of *Type) []Reason {
 	var was, is preimage
 	if json.Unmarshal(old, &was) != nil || json.Unmarshal(new, &is) != nil {
 		return []Reason{{Why: "what it did last is not readable"}}
@@ -64,11 +64,12 @@ func differences(old, new []byte) []Reason {
 	case was.Version != is.Version:
 		rs = append(rs, Reason{Attr: "version of stage " + is.Stage, Old: strconv.Itoa(was.Version), New: strconv.Itoa(is.Version)})
 	}
-	return append(rs, diff("", was.Attributes, is.Attributes)...)
+	return append(rs, diff("", was.Attributes, is.Attributes, of)...)
 }
 
-// diff descends into both trees as far as they have the same shape.
-func diff(path string, old, new any) []Reason {
+// diff descends into both trees as far as they have the same shape. Their type is nil where
+// it is not known.
+func diff(path string, old, new any, of *Type) []Reason {
 	if reflect.DeepEqual(old, new) {
 		return nil
 	}
@@ -83,11 +84,11 @@ func diff(path string, old, new any) []Reason {
 			nv, is := n[k]
 			switch {
 			case !was:
-				rs = append(rs, Reason{Attr: at, Old: "(not set)", New: brief(nv)})
+				rs = append(rs, Reason{Attr: at, Old: leftOut(of.within(k)), New: brief(nv)})
 			case !is:
-				rs = append(rs, Reason{Attr: at, Old: brief(ov), New: "(not set)"})
+				rs = append(rs, Reason{Attr: at, Old: brief(ov), New: leftOut(of.within(k))})
 			default:
-				rs = append(rs, diff(at, ov, nv)...)
+				rs = append(rs, diff(at, ov, nv, of.within(k))...)
 			}
 		}
 		return rs
@@ -95,7 +96,7 @@ func diff(path string, old, new any) []Reason {
 	if o, n, ok := both[[]any](old, new); ok && len(o) == len(n) {
 		var rs []Reason
 		for i := range o {
-			rs = append(rs, diff(fmt.Sprintf("%s[%d]", path, i), o[i], n[i])...)
+			rs = append(rs, diff(fmt.Sprintf("%s[%d]", path, i), o[i], n[i], of.within(""))...)
 		}
 		return rs
 	}
@@ -120,6 +121,32 @@ func special(m map[string]any) bool {
 func sensitive(v any) bool {
 	m, _ := v.(map[string]any)
 	return m["$sensitive"] != nil
+}
+
+// within returns the type of an element, or of what has a name, nil where that is not known.
+func (t *Type) within(name string) *Type {
+	switch {
+	case t == nil:
+		return nil
+	case t.Elem != nil:
+		return t.Elem
+	}
+	if f := t.Field(name); f != nil {
+		return f.Type
+	}
+	return nil
+}
+
+// leftOut is a value that JSON leaves out: zero, or none at all where there is a difference.
+func leftOut(of *Type) string {
+	switch {
+	case of == nil || of.Nullable:
+	case of.Kind == Number || of.Kind == Integer:
+		return "0"
+	case of.Kind == Bool:
+		return "false"
+	}
+	return "(not set)"
 }
 
 func both[T any](a, b any) (x, y T, ok bool) {

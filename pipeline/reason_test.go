@@ -34,7 +34,7 @@ func TestDifferences(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			old, _ := json.Marshal(test.old)
 			new, _ := json.Marshal(test.new)
-			if got := fmt.Sprint(differences(old, new)); got != test.want {
+			if got := fmt.Sprint(differences(old, new, nil)); got != test.want {
 				t.Errorf("got %s, want %s", got, test.want)
 			}
 		})
@@ -42,6 +42,22 @@ func TestDifferences(t *testing.T) {
 }
 
 func attrs(name string, v any) preimage { return preimage{Attributes: map[string]any{name: v}} }
+
+// A value that becomes zero is told as zero, though JSON leaves it out; one that is no longer
+// there is not set.
+func TestBecomesZero(t *testing.T) {
+	number, flag := &Type{Kind: Number}, &Type{Kind: Bool}
+	of := &Type{Kind: Object, Fields: []Field{
+		{Name: "energy", Type: number}, {Name: "greedy", Type: flag}, {Name: "scale", Type: &Type{Kind: Number, Nullable: true}},
+		{Name: "stops", Type: &Type{Kind: List, Elem: &Type{Kind: Object, Fields: []Field{{Name: "after", Type: number}}}}},
+	}}
+	old, _ := json.Marshal(preimage{Attributes: map[string]any{"energy": 3, "greedy": true, "scale": 2, "stops": []any{map[string]any{"after": 1}}}})
+	new, _ := json.Marshal(preimage{Attributes: map[string]any{"stops": []any{map[string]any{}}}})
+	want := "[energy: 3 → 0 greedy: true → false scale: 2 → (not set) stops[0].after: 1 → 0]"
+	if got := fmt.Sprint(differences(old, new, of)); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
 
 // Long values are cut at a character's border.
 func TestBrief(t *testing.T) {

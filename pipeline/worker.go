@@ -164,7 +164,7 @@ func (w *worker) reporter(ctx context.Context, a *action, ended *Ended) func(Eve
 			started = true
 			ended.Because = w.planned.Reasons
 			if w.planned.Verdict == Unknown {
-				ended.Because = because(ctx, w.store, w.lastName, a)
+				ended.Because = because(ctx, w.store, w.lastName, a, w.planned.Stage)
 			}
 			e.Stage, e.Pos, e.Action, e.Reasons = w.planned.Stage.Name, w.planned.Pos, a.id.String(), ended.Because
 		}

@@ -11,9 +11,9 @@ import "fmt"
 // The limits.
 const (
 	Expression = 5_000_000  // steps of one expression
-	Recipe     = 20_000_000 // steps of all that are evaluated to load a recipe, or for one step of it
-	Value      = 4_000_000  // parts of one value
-	Kept       = 5_000_000  // parts of all values of a recipe
+	Recipe     = 12_000_000 // steps of all that are evaluated to load a recipe, or for one step of it
+	Value      = 3_000_000  // parts of one value
+	Kept       = 3_300_000  // parts of all values of a recipe
 	Exponent   = 1 << 16    // binary, of a number
 	Digits     = 20_000     // of a number that is written out
 	Steps      = 50_000     // of a recipe
@@ -128,7 +128,7 @@ func (m *Meter) Try() func() {
 // Trying reports whether what fails now is no mistake.
 func (m *Meter) Trying() bool { return m != nil && m.trying > 0 }
 
-func millions(n int) string { return fmt.Sprintf("%d million", n/1_000_000) }
+func millions(n int) string { return fmt.Sprintf("%g million", float64(n)/1e6) }
 
 // most is what counts are at most, so that no sum overflows.
 const most = 1 << 40

@@ -24,21 +24,33 @@ var charges = map[string]func(args []cty.Value) (int, error){
 	"flatten": func(a []cty.Value) (int, error) {
 		return depth(a[0]) * value.Measure(a[0], budget.Value).Parts / 8, nil
 	},
-	"format":       func(a []cty.Value) (int, error) { return widths(text(a[0])), nil },
-	"formatlist":   formatlist,
-	"indent":       func(a []cty.Value) (int, error) { return bytes(count(a[0]), strings.Count(text(a[1]), "\n")), nil },
-	"join":         joined,
-	"jsondecode":   decoded,
-	"parseint":     digits,
-	"range":        func(a []cty.Value) (int, error) { return numbers(a), nil },
-	"regex":        func(a []cty.Value) (int, error) { return matching(text(a[0]), text(a[1])), nil },
-	"regexall":     func(a []cty.Value) (int, error) { return matching(text(a[0]), text(a[1])) + len(text(a[1]))/2, nil },
-	"regexreplace": regexreplaced,
-	"replace":      replaced,
-	"setproduct":   product,
-	"split":        func(a []cty.Value) (int, error) { return occurrences(text(a[1]), text(a[0])), nil },
-	"trim":         func(a []cty.Value) (int, error) { return budget.Product(len(text(a[0])), len(text(a[1]))) / 256, nil },
-	"title":        textOnly, "strrev": textOnly, "upper": textOnly, "lower": textOnly, "substr": textOnly,
+	"format":          func(a []cty.Value) (int, error) { return widths(text(a[0])), nil },
+	"formatlist":      formatlist,
+	"indent":          func(a []cty.Value) (int, error) { return bytes(count(a[0]), strings.Count(text(a[1]), "\n")), nil },
+	"join":            joined,
+	"jsondecode":      decoded,
+	"parseint":        digits,
+	"range":           func(a []cty.Value) (int, error) { return numbers(a), nil },
+	"regex":           func(a []cty.Value) (int, error) { return matching(text(a[0]), text(a[1])), nil },
+	"regexall":        func(a []cty.Value) (int, error) { return matching(text(a[0]), text(a[1])) + len(text(a[1]))/2, nil },
+	"regexreplace":    regexreplaced,
+	"replace":         replaced,
+	"setproduct":      product,
+	"setintersection": sets,
+	"setsubtract":     sets,
+	"setunion":        sets,
+	"toset":           sets,
+	"split":           func(a []cty.Value) (int, error) { return occurrences(text(a[1]), text(a[0])), nil },
+	"trim":            func(a []cty.Value) (int, error) { return budget.Product(len(text(a[0])), len(text(a[1]))) / 256, nil },
+	"title":           textOnly, "strrev": textOnly, "upper": textOnly, "lower": textOnly, "substr": textOnly,
+}
+
+// sets charges for the elements of sets, which are sorted again and again.
+func sets(a []cty.Value) (n int, _ error) {
+	for _, v := range a {
+		n += 30 * length(v)
+	}
+	return n, nil
 }
 
 // textOnly charges again for text that is read letter by letter.
@@ -141,9 +153,10 @@ func decoded(a []cty.Value) (int, error) {
 		c := s[i]
 		switch {
 		case quoted:
-			if c == '\\' {
+			switch c {
+			case '\\':
 				i++
-			} else if c == '"' {
+			case '"':
 				quoted = false
 			}
 			continue

@@ -27,6 +27,38 @@ func TooDeep(src []byte, filename string) *hcl.Diagnostic {
 	return nil
 }
 
+// TooLong reports a number of so many digits that reading it would take long.
+func TooLong(src []byte, filename string) *hcl.Diagnostic {
+	if !longDigits(src) {
+		return nil
+	}
+	tokens, _ := hclsyntax.LexConfig(src, filename, hcl.InitialPos)
+	for _, t := range tokens {
+		if t.Type == hclsyntax.TokenNumberLit && len(t.Bytes) > maxDigits {
+			return &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Number out of range", Subject: t.Range.Ptr(),
+				Detail: fmt.Sprintf("A number is written with at most %d digits.", maxDigits)}
+		}
+	}
+	return nil
+}
+
+// maxDigits is how many digits a number has at most.
+const maxDigits = 20000
+
+// longDigits reports whether there are more digits in a row than a number has.
+func longDigits(src []byte) bool {
+	row := 0
+	for _, c := range src {
+		if row++; (c < '0' || c > '9') && c != '.' {
+			row = 0
+		}
+		if row > maxDigits {
+			return true
+		}
+	}
+	return false
+}
+
 // nesting counts how deep the parser would be after a token.
 type nesting struct {
 	choices []int // of each open bracket, outermost first: the conditionals within that are not at their end

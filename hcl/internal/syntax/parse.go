@@ -14,12 +14,17 @@ import (
 // Parse parses a file. It returns as much as can be read of a text with mistakes; where
 // that is nothing, the file has no body.
 func Parse(src []byte, filename string) (*hcl.File, hcl.Diagnostics) {
-	if diag := TooDeep(src, filename); diag != nil {
-		return &hcl.File{Bytes: src}, hcl.Diagnostics{diag}
+	for _, check := range unreadable {
+		if diag := check(src, filename); diag != nil {
+			return &hcl.File{Bytes: src}, hcl.Diagnostics{diag}
+		}
 	}
 	file, diags := hclsyntax.ParseConfig(src, filename, hcl.InitialPos)
 	return file, withoutCascade(diags, src)
 }
+
+// unreadable tell text that the parser would take long to read, or fail to.
+var unreadable = []func(src []byte, filename string) *hcl.Diagnostic{TooDeep, TooLong}
 
 // BodyOf returns a file's body, nil where nothing of it could be read.
 func BodyOf(f *hcl.File) *hclsyntax.Body {
@@ -85,8 +90,10 @@ func openTemplate(src []byte, at *hcl.Range) (hcl.Range, bool) {
 
 // ParseExpression parses an expression, or says what is wrong first.
 func ParseExpression(text, source string) (hclsyntax.Expression, *hcl.Diagnostic) {
-	if diag := TooDeep([]byte(text), source); diag != nil {
-		return nil, diag
+	for _, check := range unreadable {
+		if diag := check([]byte(text), source); diag != nil {
+			return nil, diag
+		}
 	}
 	e, diags := hclsyntax.ParseExpression([]byte(text), source, hcl.InitialPos)
 	if diags.HasErrors() {

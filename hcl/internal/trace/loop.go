@@ -110,7 +110,7 @@ func keyType(ty cty.Type) cty.Type {
 
 // turn is the steps that evaluating an expression takes, without those of functions and
 // loops in it.
-func turn(e hclsyntax.Expression) int { return Weight(e) / 2 }
+func turn(e hclsyntax.Expression) int { return Weight(e) }
 
 // Weight is about how many values are made to evaluate an expression once, by what is
 // written.

@@ -36,7 +36,7 @@ func (o operation) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 
 func (o operation) compare(ctx *hcl.EvalContext, c *hclsyntax.BinaryOpExpr, a, b cty.Value) (cty.Value, hcl.Diagnostics) {
 	x, y := value.Measure(a, budget.Value), value.Measure(b, budget.Value)
-	o.meter.Spend((x.Parts+y.Parts)/8, "")
+	o.meter.Spend((x.Parts+y.Parts-2)/2, "")
 	v, diags := c.Value(ctx)
 	if v.IsKnown() || x.Unknown || y.Unknown || diags.HasErrors() {
 		return v, diags

@@ -25,9 +25,10 @@ func Measure(v cty.Value, most int) Extent {
 
 // Weights of what is no number.
 const (
-	objectParts = 6  // of an object: its type and its map
-	memberParts = 2  // of each of its attributes
-	textBytes   = 32 // of text in a part
+	objectParts  = 6  // of an object: its type and its map
+	memberParts  = 2  // of each of its attributes
+	textBytes    = 32 // of text in a part
+	elementParts = 30 // of each element of a set, which cty sorts whenever it goes over them
 )
 
 func (e *Extent) add(v cty.Value, most int) {
@@ -59,7 +60,14 @@ func (e *Extent) add(v cty.Value, most int) {
 				return
 			}
 		}
-	case ty.IsListType() || ty.IsTupleType() || ty.IsSetType():
+	case ty.IsSetType():
+		if e.Parts += elementParts * v.LengthInt(); e.Parts > most {
+			return
+		}
+		for _, elem := range v.Elements() {
+			e.add(elem, most)
+		}
+	case ty.IsListType() || ty.IsTupleType():
 		for _, elem := range v.Elements() {
 			if e.add(elem, most); e.Parts > most {
 				return
