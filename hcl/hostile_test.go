@@ -69,6 +69,9 @@ func nested(n int) string {
 // A recipe that asks for too much is refused where it does, with what to write instead, and
 // before it has taken it. The time is for a machine that is busy.
 func TestHostile(t *testing.T) {
+	if slow || testing.Short() {
+		t.Skip("takes a minute, and is about time")
+	}
 	for name, test := range hostile {
 		t.Run(name, func(t *testing.T) {
 			done := make(chan hcl.Diagnostics)
@@ -90,6 +93,9 @@ func TestHostile(t *testing.T) {
 
 // What an experiment may well have is far from the limits.
 func TestGenerous(t *testing.T) {
+	if slow || testing.Short() {
+		t.Skip("takes a minute, and is about time")
+	}
 	for _, text := range []string{
 		"locals {\n  a = range(1000000)\n  b = [for x in local.a : x * 2 if x % 2 == 0]\n}\noutput \"o\" { value = length(reverse(local.b)) + sum(local.a) }",
 		`output "o" { value = sum(reverse([for x in range(1000000) : x * 2])) }`,
