@@ -23,6 +23,9 @@ import (
 
 // load reads the recipe at path and prints what is wrong with it.
 func (a *app) load(path string) (*pipeline.Recipe, error) {
+	// What a recipe may evaluate is bounded, but what that leaves behind is as large: near
+	// this limit, in bytes, it is collected more often.
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(800 << 20))
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, invalidf("there is no recipe %s", path)
 	} else if err != nil {
