@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"eyrie/nas/arch"
+	"eyrie/nas/unit"
 )
 
 // Costliest returns the indices of the n layers that take longest, longest
@@ -28,7 +29,7 @@ func (p *Platform) Explain(net *arch.Network, e *Estimate, i int) string {
 	words := []string{p.spent(e, c), p.shape(l, c), p.maps(net, e, i)}
 	if !c.Supported {
 		words = append(words, fmt.Sprintf("Its %s of weights are beyond the limit of %s for a layer, so it is not supported; what it costs all the same is a guess.",
-			Bytes(l.Weights()), Bytes(p.WeightLimit)))
+			unit.Bytes(l.Weights()), unit.Bytes(p.WeightLimit)))
 	}
 	return strings.Join(append(words, p.cure(l, c)), " ")
 }
@@ -70,8 +71,8 @@ func (p *Platform) spent(e *Estimate, c *LayerCost) string {
 	name, share := p.dominant(c)
 	what := map[string]string{
 		Compute:     fmt.Sprintf("compute (%.1f of %d MAC/cycle)", float64(c.MACs)/max(1, c.NPUCycles), p.PEs),
-		Activations: fmt.Sprintf("move %s of activations at %.3g cycles a byte", Bytes(int64(c.Activations())), p.ActivationCost),
-		Weights:     fmt.Sprintf("move %s of weights at %.3g cycles a byte", Bytes(int64(c.Weights)), p.WeightCost),
+		Activations: fmt.Sprintf("move %s of activations at %.3g cycles a byte", unit.Bytes(int64(c.Activations())), p.ActivationCost),
+		Weights:     fmt.Sprintf("move %s of weights at %.3g cycles a byte", unit.Bytes(int64(c.Weights)), p.WeightCost),
 		Tiles:       fmt.Sprintf("set up %d tiles", c.Tiles),
 		Oversize:    "work around the weight limit",
 	}[name]
@@ -83,17 +84,17 @@ func (p *Platform) shape(l *arch.Layer, c *LayerCost) string {
 	need := p.whole(l)
 	have := int(p.Memory) - c.Held
 	if c.Order == Untiled {
-		return fmt.Sprintf("It runs untiled in %s of %s.", Bytes(int64(c.Memory+c.Held)), p.Memories())
+		return fmt.Sprintf("It runs untiled in %s of %s.", unit.Bytes(int64(c.Memory+c.Held)), p.Memories())
 	}
 	why := ""
 	if short := need - have; short > 0 {
 		held := ""
 		if c.Held > 0 {
-			held = fmt.Sprintf(" (%s are held for a later layer)", Bytes(int64(c.Held)))
+			held = fmt.Sprintf(" (%s are held for a later layer)", unit.Bytes(int64(c.Held)))
 		}
-		why = fmt.Sprintf("Whole it takes %s, %s more than there is%s, so it", Bytes(int64(need)), Bytes(int64(short)), held)
+		why = fmt.Sprintf("Whole it takes %s, %s more than there is%s, so it", unit.Bytes(int64(need)), unit.Bytes(int64(short)), held)
 	} else if w := l.WeightBytes(); p.WeightMemory > 0 && w > p.WeightMemory {
-		why = fmt.Sprintf("Its weights are %s, %s more than there is for weights, so it", Bytes(w), Bytes(w-p.WeightMemory))
+		why = fmt.Sprintf("Its weights are %s, %s more than there is for weights, so it", unit.Bytes(w), unit.Bytes(w-p.WeightMemory))
 	} else {
 		why = "It"
 	}
@@ -113,7 +114,7 @@ func (p *Platform) shape(l *arch.Layer, c *LayerCost) string {
 		again = append(again, fmt.Sprintf("its weights %d times more", int64(c.Weights)/w-1))
 	}
 	if c.Partial > 0 {
-		again = append(again, fmt.Sprintf("%s of partial sums", Bytes(int64(c.Partial))))
+		again = append(again, fmt.Sprintf("%s of partial sums", unit.Bytes(int64(c.Partial))))
 	}
 	if len(again) > 0 {
 		s += " (" + string(c.Order) + "), reading again " + strings.Join(again, " and ")
@@ -162,9 +163,9 @@ func (p *Platform) whyNot(net *arch.Network, i int) string {
 	case pl.scopeEnds(i):
 		return "the platform's scope is the " + string(p.Scope)
 	case size > p.Memory:
-		return fmt.Sprintf("the result has %s, the local memory %s", Bytes(size), Bytes(p.Memory))
+		return fmt.Sprintf("the result has %s, the local memory %s", unit.Bytes(size), unit.Bytes(p.Memory))
 	default:
-		return fmt.Sprintf("its %s would leave %s for the next layer, which then costs more than is saved", Bytes(size), Bytes(p.Memory-size))
+		return fmt.Sprintf("its %s would leave %s for the next layer, which then costs more than is saved", unit.Bytes(size), unit.Bytes(p.Memory-size))
 	}
 }
 
@@ -183,7 +184,7 @@ func (p *Platform) cure(l *arch.Layer, c *LayerCost) string {
 		return fmt.Sprintf("Its weights are used %d times each: fewer channels, or more rows and columns here instead of elsewhere, raise μ.", l.Out.H*l.Out.W)
 	case name == Activations && short > 0:
 		share := float64(p.Memory-int64(c.Held)) / float64(p.whole(l))
-		s := fmt.Sprintf("It would run whole with %s more local memory", Bytes(int64(short)))
+		s := fmt.Sprintf("It would run whole with %s more local memory", unit.Bytes(int64(short)))
 		if share > 0 {
 			s += fmt.Sprintf(", with %.0f %% of its channels, or at %.0f %% of the resolution", 100*share, 100*math.Sqrt(share))
 		}
@@ -200,7 +201,7 @@ func (p *Platform) cure(l *arch.Layer, c *LayerCost) string {
 func (p *Platform) moved(l *arch.Layer, c *LayerCost) string {
 	switch w := l.WeightBytes(); {
 	case c.Order != Untiled && p.WeightMemory > 0 && w > p.WeightMemory:
-		return fmt.Sprintf("It would run whole with %s more memory for weights, or with %.0f %% of its weights.", Bytes(w-p.WeightMemory), 100*float64(p.WeightMemory)/float64(w))
+		return fmt.Sprintf("It would run whole with %s more memory for weights, or with %.0f %% of its weights.", unit.Bytes(w-p.WeightMemory), 100*float64(p.WeightMemory)/float64(w))
 	case p.Policy == Layerwise:
 		return "It fits, and pays for maps that travel by the platform's policy: resident or mixed would keep them."
 	}
@@ -211,22 +212,7 @@ func (p *Platform) moved(l *arch.Layer, c *LayerCost) string {
 // "96 KiB + 64 KiB for weights" where these have their own.
 func (p *Platform) Memories() string {
 	if p.WeightMemory == 0 {
-		return Bytes(p.Memory)
+		return unit.Bytes(p.Memory)
 	}
-	return Bytes(p.Memory) + " + " + Bytes(p.WeightMemory) + " for weights"
-}
-
-// Bytes writes a number of bytes for reading: "784 KiB".
-func Bytes(n int64) string {
-	switch {
-	case n >= 10<<20:
-		return fmt.Sprintf("%.0f MiB", float64(n)/(1<<20))
-	case n >= 1<<20:
-		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
-	case n >= 10<<10:
-		return fmt.Sprintf("%.0f KiB", float64(n)/(1<<10))
-	case n >= 1<<10:
-		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
-	}
-	return fmt.Sprintf("%d bytes", n)
+	return unit.Bytes(p.Memory) + " + " + unit.Bytes(p.WeightMemory) + " for weights"
 }

@@ -7,12 +7,13 @@ import (
 	"strings"
 
 	"eyrie/nas/raptor"
+	"eyrie/nas/unit"
 )
 
 // summary says in sentences where the memory binds.
 func summary(o *Output, p *raptor.Platform) []string {
 	s := []string{
-		fmt.Sprintf("%s on %s: %s of weights, %.3g M MACs, %.3g ms, μ %.3f.", o.Network, p.Name, raptor.Bytes(o.Weights), float64(o.MACs)/1e6, 1e3*o.Latency, o.Mu),
+		fmt.Sprintf("%s on %s: %s of weights, %.3g M MACs, %.3g ms, μ %.3f.", o.Network, p.Name, unit.Bytes(o.Weights), float64(o.MACs)/1e6, 1e3*o.Latency, o.Mu),
 		activations(o),
 		weights(o, p),
 	}
@@ -31,11 +32,11 @@ func activations(o *Output) string {
 		}
 	}
 	if len(large) == 0 {
-		return fmt.Sprintf("Activations: every block's maps, at most %s, fit in the local memory of %s.", raptor.Bytes(o.Activations), raptor.Bytes(o.Memory))
+		return fmt.Sprintf("Activations: every block's maps, at most %s, fit in the local memory of %s.", unit.Bytes(o.Activations), unit.Bytes(o.Memory))
 	}
 	most := slices.MaxFunc(o.Blocks, func(a, b Need) int { return cmp.Compare(a.Activations, b.Activations) })
 	text := fmt.Sprintf("Activations: %s of %d blocks do not fit in the local memory of %s and are cut into tiles: %s; %s needs most, %s",
-		count(len(large)), len(o.Blocks), raptor.Bytes(o.Memory), strings.Join(large, ", "), most.Name, raptor.Bytes(most.Activations))
+		count(len(large)), len(o.Blocks), unit.Bytes(o.Memory), strings.Join(large, ", "), most.Name, unit.Bytes(most.Activations))
 	if last := lastBlock(o); last != nil && last.Name != most.Name {
 		text += fmt.Sprintf(", %.1f times what %s needs", float64(most.Activations)/float64(last.Activations), last.Name)
 	}
@@ -63,7 +64,7 @@ func weights(o *Output, p *raptor.Platform) string {
 	text := fmt.Sprintf("Weights: the last %s blocks hold %.0f %% of them", count(len(tail)), 100*float64(sum)/float64(max(1, o.Weights)))
 	memory, name := p.Memory, "the local memory"
 	if p.WeightMemory > 0 {
-		memory, name = p.WeightMemory, fmt.Sprintf("the %s for weights", raptor.Bytes(p.WeightMemory))
+		memory, name = p.WeightMemory, fmt.Sprintf("the %s for weights", unit.Bytes(p.WeightMemory))
 	}
 	var beyond []string
 	for _, b := range o.Blocks {
@@ -77,14 +78,14 @@ func weights(o *Output, p *raptor.Platform) string {
 	var unsupported []string
 	for _, l := range o.Layers {
 		if !l.Supported {
-			unsupported = append(unsupported, fmt.Sprintf("%s (%s)", l.Name, raptor.Bytes(l.Weights)))
+			unsupported = append(unsupported, fmt.Sprintf("%s (%s)", l.Name, unit.Bytes(l.Weights)))
 		}
 	}
 	switch {
 	case len(unsupported) > 0:
-		text += fmt.Sprintf("; beyond the limit of %s for one layer, and so not supported, are %s", raptor.Bytes(o.WeightLimit), strings.Join(unsupported, ", "))
+		text += fmt.Sprintf("; beyond the limit of %s for one layer, and so not supported, are %s", unit.Bytes(o.WeightLimit), strings.Join(unsupported, ", "))
 	case o.WeightLimit > 0:
-		text += fmt.Sprintf("; every layer is within the limit of %s", raptor.Bytes(o.WeightLimit))
+		text += fmt.Sprintf("; every layer is within the limit of %s", unit.Bytes(o.WeightLimit))
 	}
 	return text + "."
 }

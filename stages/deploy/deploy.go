@@ -23,7 +23,7 @@ import (
 )
 
 // Stage is the deploy-estimate stage.
-var Stage = pipeline.Define("deploy-estimate", 6,
+var Stage = pipeline.Define("deploy-estimate", 7,
 	`Estimates a network on a platform: latency, energy, μ, memory, and how each layer runs.
 
 The network is a scaled MobileNetV2, a subnet of a space, a list of layers, or an ONNX

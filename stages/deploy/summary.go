@@ -6,10 +6,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dustin/go-humanize"
-
 	"eyrie/nas/arch"
 	"eyrie/nas/raptor"
+	"eyrie/nas/unit"
 )
 
 // explained is how many of the costliest layers are explained.
@@ -75,9 +74,8 @@ func bounds(e raptor.Estimate) string {
 }
 
 // si writes a quantity with three digits and a prefix.
-func si(v float64, unit string) string {
-	v, prefix := humanize.ComputeSI(v)
-	return fmt.Sprintf("%.3g %s%s", v, prefix, unit)
+func si(v float64, u string) string {
+	return unit.SI(v, u, func(v float64) string { return fmt.Sprintf("%.3g", v) })
 }
 
-func bytes(n int) string { return humanize.IBytes(uint64(n)) }
+func bytes(n int) string { return unit.Bytes(int64(n)) }

@@ -152,6 +152,9 @@ func verdict(a pipeline.Ancestor) string {
 
 // took writes a time as people say it.
 func took(d time.Duration) string {
+	if d >= time.Second {
+		d = d.Round(100 * time.Millisecond) // as it is written
+	}
 	switch {
 	case d < time.Second:
 		return fmt.Sprintf("%d ms", d.Milliseconds())

@@ -22,7 +22,7 @@ import (
 )
 
 // Stage is the report stage.
-var Stage = pipeline.Define("report", 4,
+var Stage = pipeline.Define("report", 5,
 	`Makes one HTML page of tables, figures and text.
 
 The page needs no network and no other file. Tables can be sorted; numbers and

@@ -208,3 +208,15 @@ func BenchmarkPage(b *testing.B) {
 		}
 	}
 }
+
+// A time is rounded before its unit is chosen.
+func TestTook(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		999 * time.Millisecond: "999 ms", 1240 * time.Millisecond: "1.2 s", 59940 * time.Millisecond: "59.9 s",
+		59960 * time.Millisecond: "1 min 00 s", time.Hour - 10*time.Millisecond: "1 h 00 min",
+	} {
+		if got := took(d); got != want {
+			t.Errorf("%v is written %s, want %s", d, got, want)
+		}
+	}
+}

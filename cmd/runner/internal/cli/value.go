@@ -12,11 +12,10 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/dustin/go-humanize"
-
 	"eyrie/artifacts"
 	"eyrie/artifacts/store"
 	"eyrie/cmd/runner/internal/view"
+	"eyrie/nas/unit"
 	"eyrie/pipeline"
 )
 
@@ -180,7 +179,7 @@ func isText(v any) bool {
 
 // numberText returns x in full, with an exponent only where that is shorter.
 func numberText(x float64) string {
-	if a := math.Abs(x); a >= 1e15 || (a < 1e-4 && a > 0) {
+	if a := math.Abs(x); a > 1<<53 || (a < 1e-4 && a > 0) { // beyond 2^53 float64 does not hold every whole number
 		return strconv.FormatFloat(x, 'g', -1, 64)
 	}
 	return strconv.FormatFloat(x, 'f', -1, 64)
@@ -195,7 +194,7 @@ func fileText(f artifacts.File) string {
 	if f.Digest.IsZero() {
 		return kind + " " + f.Path
 	}
-	size := humanize.IBytes(uint64(max(0, f.Size)))
+	size := unit.Bytes(max(0, f.Size))
 	if f.Path != "" {
 		return fmt.Sprintf("%s (%s)", f.Path, size)
 	}

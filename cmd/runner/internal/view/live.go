@@ -146,7 +146,7 @@ func (v *Live) draw(width int, t *track) string {
 	text := t.text(now)
 	part, known := t.part()
 	if known {
-		text = fmt.Sprintf("%3.0f%%  %s", 100*part, text)
+		text = fmt.Sprintf("%3d%%  %s", int(100*part), text)
 	}
 	room := width - Width(width, name) - bar - 2
 	if room < 10 { // a narrow terminal: no bar

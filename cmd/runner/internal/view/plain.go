@@ -65,7 +65,7 @@ func (v *Plain) report(now time.Time) {
 			s.announced = now
 			text := s.text(now)
 			if part, known := s.part(); known {
-				text = fmt.Sprintf("%.0f%%  %s", 100*part, text)
+				text = fmt.Sprintf("%d%%  %s", int(100*part), text)
 			}
 			v.print(v.line(" ", s.id, text))
 		}

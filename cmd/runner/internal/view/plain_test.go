@@ -125,6 +125,7 @@ func TestDuration(t *testing.T) {
 		want string
 	}{
 		{0, "0 ms"}, {30 * time.Millisecond, "30 ms"}, {1500 * time.Millisecond, "1.5 s"}, {59900 * time.Millisecond, "59 s"},
+		{9940 * time.Millisecond, "9.9 s"}, {9960 * time.Millisecond, "10 s"}, {10900 * time.Millisecond, "10 s"},
 		{60 * time.Second, "1m00s"}, {3599 * time.Second, "59m59s"}, {2*time.Hour + 5*time.Minute, "2h05m"},
 	}
 	for _, test := range tests {
