@@ -19,6 +19,7 @@ import (
 	"eyrie/nas/raptor"
 	"eyrie/pipeline"
 	"eyrie/pipeline/pipelinetest"
+	"eyrie/pipeline/sheet"
 )
 
 // config returns the stage's defaults around tinyraptor and the file.
@@ -317,14 +318,23 @@ func TestCancel(t *testing.T) {
 	}
 }
 
+// parsed reads measurements from a text.
+func parsed(text string, networks map[string]arch.Spec) ([]measurement, error) {
+	table, err := sheet.Parse("board.csv", []byte(text), sheet.Comments)
+	if err != nil {
+		return nil, err
+	}
+	return parse(table, networks, arch.Spec{})
+}
+
 // Mistakes in the file are found, with the line.
 func TestParseRefuses(t *testing.T) {
 	for _, c := range []struct{ file, want string }{
-		{"", "1: the file is empty"},
+		{"", "1: the text is empty; its first line must name the columns"},
 		{"network,with\n", `1: there is no column "with"`},
-		{"network;width;latency\n", `1: there is no column "network;width;latency"; the columns are set, network, width, resolution, macs, mu, latency, supported, kind, source, with commas`},
+		{"network;width;latency\n", "1: the cells have semicolons between them"},
 		{"mu,mu\n", `1: column "mu" is there twice`},
-		{"network,width,resolution\n# fine\nMobileNetV2,0.5\n", "3: 2 cells where the first line names 3 columns"},
+		{"network,width,resolution\n# fine\nMobileNetV2,0.5\n", "3: 2 cells where line 1 names 3 columns"},
 		{"network,width,resolution\nMobileNetV2,half,96\n", `2: width: "half" is not a number above 0`},
 		{"network,width,resolution\nMobileNetV2,-1,96\n", `2: width: "-1" is not a number above 0`},
 		{"network,width,resolution\nMobileNetV2,0.5,96.5\n", "2: resolution: 96.5 is not a whole number"},
@@ -339,8 +349,8 @@ func TestParseRefuses(t *testing.T) {
 		{"network,width,resolution,kind\nMobileNetV2,0.5,96,guessed\n", `2: kind: "guessed", want measured, published, or an empty cell for measured`},
 		{"network,width,resolution,supported\nMobileNetV2,0.5,96,maybe\n", `2: supported: "maybe", want yes, no, or an empty cell`},
 	} {
-		_, err := parse(strings.NewReader(c.file), map[string]arch.Spec{"mine": {Width: 1, Resolution: 96}}, arch.Spec{})
-		if err == nil || !strings.HasPrefix(err.Error(), c.want) {
+		_, err := parsed(c.file, map[string]arch.Spec{"mine": {Width: 1, Resolution: 96}})
+		if err == nil || !strings.HasPrefix(err.Error(), "board.csv:"+c.want) {
 			t.Errorf("%q: %v, want %s", c.file, err, c.want)
 		}
 	}
@@ -386,7 +396,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("network,width,resolution,mu\nours,,,0.1\nx,1e300,1e300,1\n")
 	specs := map[string]arch.Spec{"ours": {Width: 0.5, Resolution: 32}}
 	f.Fuzz(func(t *testing.T, file string) {
-		ms, err := parse(strings.NewReader(file), specs, arch.Spec{})
+		ms, err := parsed(file, specs)
 		if err != nil {
 			return
 		}
@@ -401,7 +411,7 @@ func FuzzParse(f *testing.F) {
 // A figure of the file is measured or published, as the file says, and names
 // its source; what the file does not have is null.
 func TestRowsSayWhereFiguresAreFrom(t *testing.T) {
-	ms, err := parse(strings.NewReader("network,width,resolution,mu,latency,kind,source\nMobileNetV2,0.5,96,0.1,,published,a paper\nMobileNetV2,0.5,128,0.2,,,board 7\n"), nil, arch.Spec{})
+	ms, err := parsed("network,width,resolution,mu,latency,kind,source\nMobileNetV2,0.5,96,0.1,,published,a paper\nMobileNetV2,0.5,128,0.2,,,board 7\n", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

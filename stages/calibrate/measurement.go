@@ -1,14 +1,9 @@
 package calibrate
 
 import (
-	"bytes"
-	"encoding/csv"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"math"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +11,7 @@ import (
 	"eyrie/artifacts"
 	"eyrie/nas/arch"
 	"eyrie/pipeline"
+	"eyrie/pipeline/sheet"
 )
 
 // measurement is a row of the file.
@@ -39,56 +35,27 @@ const maxResolution = 4096
 
 // readMeasurements reads a CSV file. An error says in which line.
 func readMeasurements(f artifacts.File, networks map[string]arch.Spec, scaling arch.Spec) ([]measurement, error) {
-	b, err := f.ReadFile()
+	table, err := sheet.Read(f, sheet.Comments)
 	if err != nil {
 		return nil, err
 	}
-	b = bytes.TrimPrefix(b, []byte("\ufeff")) // as spreadsheets write it
-	ms, err := parse(bytes.NewReader(b), networks, scaling)
-	if err != nil {
-		return nil, fmt.Errorf("%s:%w", filepath.Base(f.Path), err)
-	}
-	return ms, nil
+	return parse(table, networks, scaling)
 }
 
-// parse reads measurements; its errors begin with the number of the line.
-func parse(r io.Reader, networks map[string]arch.Spec, scaling arch.Spec) ([]measurement, error) {
-	c := csv.NewReader(r)
-	c.Comment = '#'
-	c.TrimLeadingSpace = true
-	c.FieldsPerRecord = -1 // counted below
-	head, err := c.Read()
-	if errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("1: the file is empty; its first line must name columns: some of %s", strings.Join(columns, ", "))
-	} else if err != nil {
-		return nil, csvError(err)
-	}
-	line, _ := c.FieldPos(0)
-	for i, h := range head {
-		if !slices.Contains(columns, h) {
-			return nil, fmt.Errorf("%d: there is no column %.40q; the columns are %s, with commas between them", line, h, strings.Join(columns, ", "))
-		}
-		if slices.Contains(head[:i], h) {
-			return nil, fmt.Errorf("%d: column %q is there twice", line, h)
+// parse reads measurements from a table.
+func parse(table *sheet.Sheet, networks map[string]arch.Spec, scaling arch.Spec) ([]measurement, error) {
+	for _, name := range table.Columns {
+		if !slices.Contains(columns, name) {
+			return nil, table.Errorf(table.Line, "there is no column %.40q; the columns are %s", name, strings.Join(columns, ", "))
 		}
 	}
-	var ms []measurement
-	for {
-		cells, err := c.Read()
-		if errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			return nil, csvError(err)
-		}
-		line, _ := c.FieldPos(0)
-		if len(cells) != len(head) {
-			return nil, fmt.Errorf("%d: %d cells where the first line names %d columns; a cell may be empty, but the comma stays", line, len(cells), len(head))
-		}
-		m, err := newMeasurement(head, cells, networks, scaling)
+	ms := make([]measurement, 0, len(table.Rows))
+	for _, row := range table.Rows {
+		m, err := newMeasurement(table.Columns, row.Cells, networks, scaling)
 		if err != nil {
-			return nil, fmt.Errorf("%d: %w", line, err)
+			return nil, table.Errorf(row.Line, "%w", err)
 		}
-		m.line = line
+		m.line = row.Line
 		m.group = len(ms)
 		for i := range ms {
 			if sameNetwork(&ms[i].net, &m.net) {
@@ -99,14 +66,6 @@ func parse(r io.Reader, networks map[string]arch.Spec, scaling arch.Spec) ([]mea
 		ms = append(ms, m)
 	}
 	return ms, nil
-}
-
-// csvError writes a syntax error like the others.
-func csvError(err error) error {
-	if e := (*csv.ParseError)(nil); errors.As(err, &e) {
-		return fmt.Errorf("%d: %w", e.Line, e.Err)
-	}
-	return err
 }
 
 func newMeasurement(head, cells []string, networks map[string]arch.Spec, scaling arch.Spec) (m measurement, err error) {

@@ -2,11 +2,9 @@ package plot
 
 import (
 	"bytes"
-	"encoding/csv"
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 
 	gonum "gonum.org/v1/plot"
 	"gonum.org/v1/plot/text"
@@ -17,6 +15,7 @@ import (
 
 	"eyrie/pipeline"
 	"eyrie/pipeline/float"
+	"eyrie/pipeline/sheet"
 )
 
 // figure is a Config whose points have been resolved.
@@ -358,27 +357,23 @@ func (f *figure) svg() ([]byte, error) {
 
 // csv lists the points.
 func (f *figure) csv() ([]byte, error) {
-	var b bytes.Buffer
-	w := csv.NewWriter(&b)
 	rows := [][]string{{"series", "x", "y", "x low", "x high", "y low", "y high", "label", "x provenance", "y provenance"}}
-	number := func(v float64) string { return strconv.FormatFloat(v, 'g', 12, 64) }
 	ends := func(r *[2]float64) (low, high string) {
 		if r == nil {
 			return "", ""
 		}
-		return number(r[0]), number(r[1])
+		return sheet.Number(r[0]), sheet.Number(r[1])
 	}
 	for _, s := range f.all {
 		for _, p := range s.points {
-			x := number(p.x.v)
+			x := sheet.Number(p.x.v)
 			if p.category != "" {
-				x = p.category
+				x = sheet.Text(p.category)
 			}
 			xlo, xhi := ends(p.xRange)
 			ylo, yhi := ends(p.yRange)
-			rows = append(rows, []string{s.Name, x, number(p.y.v), xlo, xhi, ylo, yhi, p.label, p.x.kinds(), p.y.kinds()})
+			rows = append(rows, []string{sheet.Text(s.Name), x, sheet.Number(p.y.v), xlo, xhi, ylo, yhi, sheet.Text(p.label), p.x.kinds(), p.y.kinds()})
 		}
 	}
-	err := w.WriteAll(rows)
-	return b.Bytes(), err
+	return sheet.Format(rows), nil
 }

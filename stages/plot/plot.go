@@ -14,7 +14,7 @@ import (
 )
 
 // Stage is the plot stage.
-var Stage = pipeline.Define("plot", 8,
+var Stage = pipeline.Define("plot", 9,
 	`Draws a figure as SVG and PNG.
 
 Each series takes rows (objects, as table does), or a CSV file, and the keys of

@@ -2,9 +2,7 @@ package plot
 
 import (
 	"cmp"
-	"encoding/csv"
 	"fmt"
-	"io"
 	"math"
 	"slices"
 	"strconv"
@@ -12,6 +10,7 @@ import (
 
 	"eyrie/nas/search"
 	"eyrie/pipeline"
+	"eyrie/pipeline/sheet"
 )
 
 // series is a Series whose points have been resolved.
@@ -40,19 +39,21 @@ func (v value) kinds() string { return pipeline.JoinKinds(pipeline.Kinds(v.origi
 // resolve finds the points of the series. What is missing or null leaves out
 // its point, but a key that no row has is a mistake.
 func resolve(s Series, x, y Axis) ([]point, error) {
-	rows := s.Rows
+	rows, place := s.Rows, func(row int, err error) error { return fmt.Errorf("row %d: %w", row, err) }
 	if s.File != nil {
-		var err error
-		if rows, err = readCSV(s); err != nil {
-			return nil, err
+		table, err := sheet.Read(*s.File)
+		if err != nil {
+			return nil, fmt.Errorf("file: %w", err)
 		}
+		rows = rowsOfFile(table)
+		place = func(row int, err error) error { return table.Errorf(table.Rows[row].Line, "%w", err) }
 	}
 	var points []point
 	found := map[string]bool{}
 	for i, row := range rows {
 		p, ok, err := makePoint(s, row, x, y, found)
 		if err != nil {
-			return nil, fmt.Errorf("row %d: %w", i, err)
+			return nil, place(i, err)
 		}
 		if ok {
 			p.y.origins = append(p.y.origins, s.like()...)
@@ -174,41 +175,28 @@ func interval(key string, v pipeline.Traced, a Axis) (*[2]float64, error) {
 	return &[2]float64{min(low.v, high.v), max(low.v, high.v)}, nil
 }
 
-// readCSV makes rows of the series' file: fields that are numbers become
-// numbers, empty ones are missing.
-func readCSV(s Series) ([]pipeline.Row, error) {
-	f, err := s.File.Open()
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	r := csv.NewReader(f)
-	header, err := r.Read()
-	if err != nil {
-		return nil, fmt.Errorf("file: no line that names the columns: %w", err)
-	}
-	header = slices.Clone(header)
-	var rows []pipeline.Row
-	for {
-		fields, err := r.Read()
-		if err == io.EOF {
-			return rows, nil
-		} else if err != nil {
-			return nil, fmt.Errorf("file: %w", err)
+// rowsOfFile makes rows of a file's: cells that are numbers become numbers, empty ones
+// are missing.
+func rowsOfFile(table *sheet.Sheet) []pipeline.Row {
+	rows := make([]pipeline.Row, len(table.Rows))
+	for i, r := range table.Rows {
+		rows[i] = make(pipeline.Row, len(r.Cells))
+		for c, text := range r.Cells {
+			rows[i][table.Columns[c]] = cellValue(strings.TrimSpace(text))
 		}
-		row := pipeline.Row{}
-		for i, text := range fields {
-			switch v, err := strconv.ParseFloat(text, 64); {
-			case text == "":
-				row[header[i]] = pipeline.Traced{}
-			case err == nil && !math.IsNaN(v) && !math.IsInf(v, 0):
-				row[header[i]] = pipeline.Traced{Value: v}
-			default:
-				row[header[i]] = pipeline.Traced{Value: text}
-			}
-		}
-		rows = append(rows, row)
 	}
+	return rows
+}
+
+// cellValue returns the value of a cell: a number, a text, or nothing.
+func cellValue(text string) pipeline.Traced {
+	switch v, err := strconv.ParseFloat(text, 64); {
+	case text == "":
+		return pipeline.Traced{}
+	case err == nil && !math.IsNaN(v) && !math.IsInf(v, 0):
+		return pipeline.Traced{Value: v}
+	}
+	return pipeline.Traced{Value: text}
 }
 
 // split makes a series of its own for each kind of number, where a series of

@@ -111,6 +111,32 @@ func TestFile(t *testing.T) {
 	}
 }
 
+// A file as a spreadsheet writes it is drawn, too; one that could be misread is a mistake
+// with its line.
+func TestFileOfSpreadsheet(t *testing.T) {
+	tests := []struct{ text, want string }{
+		{"\ufeffstep, loss\r\n1, 2.5\r\n2,1.5\r\n", ""},
+		{"step,loss,step\n1,2,3\n", `file: curve.csv:1: column "step" is there twice`},
+		{"step;loss\n1;2,5\n", "file: curve.csv:1: the cells have semicolons between them"},
+		{"step,loss\n1,2\n2\n", "file: curve.csv:3: 1 cell where line 1 names 2 columns"},
+		{"step,loss\n\n1,2\n2,NaN\n", `curve.csv:4: "loss" is "NaN", not a number`},
+	}
+	for _, test := range tests {
+		path := filepath.Join(t.TempDir(), "curve.csv")
+		if err := os.WriteFile(path, []byte(test.text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		file := artifacts.Local(path)
+		f, err := newFigure(Config{Series: []Series{{File: &file, X: "step", Y: "loss"}}})
+		switch {
+		case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
+			t.Errorf("%q: %v, want %s", test.text, err, test.want)
+		case test.want == "" && (err != nil || len(f.all[0].points) != 2):
+			t.Errorf("%q: %v", test.text, err)
+		}
+	}
+}
+
 // A file's numbers are of the kind and step of the value that they are said to
 // be like; of which of its outputs, nobody knows.
 func TestLike(t *testing.T) {

@@ -1,18 +1,14 @@
 package table
 
 import (
-	"encoding/csv"
-	"strconv"
-	"strings"
-
 	"eyrie/pipeline"
+	"eyrie/pipeline/sheet"
 )
 
 // csv writes the numbers without formats, with two columns behind each that has
 // intervals, and a column of kinds behind each that mixes them or, where no column
 // says the row's, has any. Missing values are empty.
 func (g *grid) csv() string {
-	var b strings.Builder
 	var heads []string
 	telling := make([]bool, len(g.heads))
 	for i, h := range g.heads {
@@ -21,6 +17,7 @@ func (g *grid) csv() string {
 		if h.group != "" {
 			title = h.group + ": " + title
 		}
+		title = sheet.Text(title)
 		heads = append(heads, title)
 		if h.interval {
 			heads = append(heads, title+" low", title+" high")
@@ -37,7 +34,7 @@ func (g *grid) csv() string {
 			if g.heads[i].interval {
 				low, high := "", ""
 				if c.ends != nil {
-					low, high = number(c.ends[0]), number(c.ends[1])
+					low, high = sheet.Number(c.ends[0]), sheet.Number(c.ends[1])
 				}
 				line = append(line, low, high)
 			}
@@ -47,10 +44,7 @@ func (g *grid) csv() string {
 		}
 		lines = append(lines, line)
 	}
-	if err := csv.NewWriter(&b).WriteAll(lines); err != nil {
-		panic(err) // a Builder takes everything
-	}
-	return b.String()
+	return string(sheet.Format(lines))
 }
 
 // plain returns the value for a program to read.
@@ -59,9 +53,7 @@ func (c cell) plain() string {
 	case c.missing:
 		return ""
 	case c.number != nil:
-		return number(*c.number)
+		return sheet.Number(*c.number)
 	}
-	return c.text
+	return sheet.Text(c.text)
 }
-
-func number(v float64) string { return strconv.FormatFloat(v, 'g', 12, 64) }

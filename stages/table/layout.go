@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -126,6 +127,9 @@ func makeCell(v pipeline.Traced, write func(float64) string, col Column) (cell, 
 		if col.Scale != 0 {
 			x *= col.Scale
 		}
+		if math.IsInf(x, 0) {
+			return c, fmt.Errorf("is too large to show with scale = %g", col.Scale)
+		}
 		c.number, c.kinds = &x, pipeline.Kinds(v.Origins)
 	case string:
 		c.text = x
@@ -184,6 +188,9 @@ func (c *cell) addInterval(row pipeline.Row, col Column, write func(float64) str
 	c.interval = fmt.Sprintf(" [%s, %s]", write(low), write(high))
 	if col.Scale != 0 {
 		low, high = low*col.Scale, high*col.Scale
+	}
+	if math.IsInf(low, 0) || math.IsInf(high, 0) {
+		return fmt.Errorf("%q is too large to show with scale = %g", key, col.Scale)
 	}
 	c.ends = &[2]float64{low, high}
 	return nil

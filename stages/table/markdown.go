@@ -1,6 +1,7 @@
 package table
 
 import (
+	"regexp"
 	"strings"
 	"unicode"
 
@@ -41,10 +42,10 @@ func (g *grid) markdown() string {
 	}
 	var b strings.Builder
 	if g.title != "" {
-		b.WriteString("**" + escapeMarkdown(g.title) + "**\n\n")
+		b.WriteString("**" + strings.TrimSpace(escapeMarkdown(g.title)) + "**\n\n")
 	}
 	if g.caption != "" {
-		b.WriteString(escapeMarkdown(g.caption) + "\n\n")
+		b.WriteString(paragraph(g.caption) + "\n\n")
 	}
 	for i, line := range lines {
 		g.markdownLine(&b, line, widths)
@@ -56,7 +57,7 @@ func (g *grid) markdown() string {
 		b.WriteString("\n" + g.legendText(superscript, escapeMarkdown) + "\n")
 	}
 	for _, note := range g.notes {
-		b.WriteString("\n" + escapeMarkdown(note) + "\n")
+		b.WriteString("\n" + paragraph(note) + "\n")
 	}
 	return b.String()
 }
@@ -85,26 +86,60 @@ func (g *grid) markdownRule(b *strings.Builder, widths []int) {
 	b.WriteString("|\n")
 }
 
-var markdownEscapes = strings.NewReplacer(
-	`\`, `\\`, "|", `\|`, "*", `\*`, "`", "\\`", "<", `\<`,
-	"\r\n", " ", "\n", " ", "\r", " ", "\t", " ",
-)
+var lineEnds = strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ", "\t", " ")
 
-// escapeMarkdown escapes what Markdown would read as markup. An underscore
-// within a word, as in W_d, begins no emphasis and stays as it is.
+// escapeMarkdown escapes what Markdown, with GitHub's additions, would read as markup
+// within a line. An underscore within a word, as in W_d, begins no emphasis and stays as
+// it is, as do brackets that are no link and an ampersand that is no entity.
 func escapeMarkdown(s string) string {
 	var b strings.Builder
-	runes := []rune(markdownEscapes.Replace(s))
-	word := func(i int) bool {
-		return i >= 0 && i < len(runes) && (unicode.IsLetter(runes[i]) || unicode.IsDigit(runes[i]))
-	}
+	runes := []rune(lineEnds.Replace(s))
 	for i, r := range runes {
-		if r == '_' && (!word(i-1) || !word(i+1)) {
+		if isMarkup(runes, i) {
 			b.WriteByte('\\')
 		}
 		b.WriteRune(r)
 	}
 	return b.String()
+}
+
+// isMarkup reports whether the character at i would be read as markup.
+func isMarkup(runes []rune, i int) bool {
+	at := func(i int) rune {
+		if i < 0 || i >= len(runes) {
+			return ' '
+		}
+		return runes[i]
+	}
+	word := func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
+	switch next := at(i + 1); at(i) {
+	case '\\', '|', '*', '`', '<', '~', '$':
+		return true
+	case '_':
+		return !word(at(i-1)) || !word(next)
+	case '&':
+		return next == '#' || word(next)
+	case ']': // [text](link), [text][name], [name]: link
+		return next == '(' || next == '[' || next == ':'
+	}
+	return false
+}
+
+// listItem is what begins an item of a numbered list, up to the mark behind the number.
+var listItem = regexp.MustCompile(`^\d{1,9}[.)]( |$)`)
+
+// paragraph escapes a text that stands by itself, whose beginning could make it a
+// heading, a quotation, an item of a list, a rule or a block of code.
+func paragraph(s string) string {
+	s = strings.TrimSpace(escapeMarkdown(s))
+	if number := listItem.FindString(s); number != "" {
+		end := len(strings.TrimSuffix(number, " ")) - 1
+		return s[:end] + `\` + s[end:]
+	}
+	if s != "" && strings.ContainsRune("#>-+=", rune(s[0])) {
+		return `\` + s
+	}
+	return s
 }
 
 var raised = strings.NewReplacer("a", "ᵃ", "b", "ᵇ", "c", "ᶜ", "d", "ᵈ", "e", "ᵉ")

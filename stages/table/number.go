@@ -3,17 +3,17 @@ package table
 import (
 	"fmt"
 	"math"
+	"math/big"
 	"regexp"
 	"strconv"
 	"strings"
 
-	"github.com/dustin/go-humanize"
-
-	"eyrie/pipeline/float"
+	"eyrie/nas/unit"
 )
 
-// verb is a printf format with exactly one verb for a number.
-var verb = regexp.MustCompile(`^([^%]|%%)*%[-+ 0#]*\d{0,2}(\.\d{1,2})?([defgEG])([^%]|%%)*$`)
+// verb is a printf format with exactly one verb for a number: what is before it, the
+// verb, and what is behind it.
+var verb = regexp.MustCompile(`^((?:[^%]|%%)*)(%[-+ 0#]*\d{0,2}(?:\.\d{1,2})?([defgEG]))((?:[^%]|%%)*)$`)
 
 // formatter returns how the column writes a number, which it scales first.
 func formatter(c Column) (func(v float64) string, error) {
@@ -25,78 +25,101 @@ func formatter(c Column) (func(v float64) string, error) {
 	if err != nil {
 		return nil, err
 	}
+	return func(v float64) string { return write(v * scale) }, nil
+}
+
+// signed returns a function that writes numbers as write does, with a true minus sign,
+// and without one before a zero as it is written: -0.001 is 0.00, not −0.00.
+func signed(write func(float64) string) func(float64) string {
 	return func(v float64) string {
-		s := write(v * scale)
-		if rest, negative := strings.CutPrefix(s, "-"); negative {
-			s = "−" + rest
+		s := write(v)
+		number, _, _ := strings.Cut(strings.TrimLeft(s, " "), " ")
+		digits, negative := strings.CutPrefix(number, "-")
+		if !negative {
+			return s
 		}
-		return s
-	}, nil
+		mantissa, _, _ := strings.Cut(strings.ToLower(digits), "e")
+		if !strings.ContainsAny(mantissa, "123456789I") { // Inf is no zero
+			return write(0)
+		}
+		return strings.Replace(s, "-", "−", 1)
+	}
 }
 
 // words is the format of texts that hold numbers: the text is marked as a number
 // is, and its origins count.
 const words = "words"
 
-func numberFormat(format, unit string) (func(v float64) string, error) {
+func numberFormat(format, symbol string) (func(v float64) string, error) {
 	switch format {
 	case "", words:
-		return plain, nil
+		return signed(plain), nil
 	case "percent":
-		return func(v float64) string { return fmt.Sprintf("%.1f %%", 100*v) }, nil
+		return signed(func(v float64) string { return fmt.Sprintf("%.1f %%", 100*v) }), nil
 	case "integer":
-		return func(v float64) string { return humanize.Comma(int64(math.Round(v))) }, nil
+		return signed(func(v float64) string { return commas(whole(v)) }), nil
 	case "si":
-		return func(v float64) string { return si(v, unit) }, nil
+		return signed(func(v float64) string { return si(v, symbol) }), nil
 	case "bytes":
-		return bytes, nil
+		return signed(bytes), nil
 	}
-	if !verb.MatchString(format) {
+	parts := verb.FindStringSubmatch(format)
+	if parts == nil {
 		return nil, fmt.Errorf(`%q is not a format: want one such as "%%.1f", or percent, integer, si, bytes, words`, format)
 	}
-	if verb.FindStringSubmatch(format)[3] == "d" {
-		return func(v float64) string { return fmt.Sprintf(format, int64(math.Round(v))) }, nil
-	}
-	return func(v float64) string { return fmt.Sprintf(format, v) }, nil
+	before, after := strings.ReplaceAll(parts[1], "%%", "%"), strings.ReplaceAll(parts[4], "%%", "%")
+	write := signed(func(v float64) string {
+		if n, ok := new(big.Int).SetString(whole(v), 10); ok && parts[3] == "d" {
+			return fmt.Sprintf(parts[2], n)
+		}
+		return fmt.Sprintf(parts[2], v)
+	})
+	return func(v float64) string { return before + write(v) + after }, nil
 }
 
-// plain writes whole numbers in full and others with four significant digits.
+// exact is up to where float64 holds every whole number.
+const exact = 1 << 53
+
+// plain writes whole numbers in full and others with four significant digits. Beyond
+// what float64 holds exactly it writes as many digits as the number has there.
 func plain(v float64) string {
-	if v == math.Trunc(v) && math.Abs(v) < 1e15 {
-		return strconv.FormatFloat(v, 'f', -1, 64)
-	}
-	if a := math.Abs(v); a >= 1000 && a < 1e15 {
+	switch a := math.Abs(v); {
+	case a > exact:
+		return strconv.FormatFloat(v, 'g', -1, 64)
+	case v == math.Trunc(v), a >= 1000:
 		return strconv.FormatFloat(v, 'f', 0, 64)
 	}
 	return strconv.FormatFloat(v, 'g', 4, 64)
 }
 
-// si writes three significant digits with the prefix that fits.
-func si(v float64, unit string) string {
-	const prefixes = "pnµm kMGTP"
-	runes := []rune(prefixes)
-	exp := 0
-	if v != 0 {
-		exp = min(5, max(-4, int(math.Floor(float.Log10(math.Abs(v)*(1+5e-4))/3))))
+// whole writes a number rounded to a whole one: with zeros for the digits that float64
+// does not hold.
+func whole(v float64) string { return strconv.FormatFloat(math.Round(v), 'f', -1, 64) }
+
+// commas parts the thousands of a whole number.
+func commas(digits string) string {
+	sign := ""
+	if rest, negative := strings.CutPrefix(digits, "-"); negative {
+		sign, digits = "-", rest
 	}
-	v /= float.Pow(1000, float64(exp))
-	digits := 2
-	if v != 0 {
-		digits = min(2, max(0, 2-int(math.Floor(float.Log10(math.Abs(v)*(1+5e-4))))))
+	var b strings.Builder
+	for i, d := range digits {
+		if i > 0 && (len(digits)-i)%3 == 0 {
+			b.WriteByte(',')
+		}
+		b.WriteRune(d)
 	}
-	prefix := strings.TrimSpace(string(runes[exp+4]))
-	return strings.TrimSpace(strconv.FormatFloat(v, 'f', digits, 64) + " " + prefix + unit)
+	return sign + b.String()
 }
 
-// bytes writes a size in powers of 1024.
+// si writes three significant digits with the prefix that fits.
+func si(v float64, symbol string) string {
+	return unit.SI(v, symbol, func(v float64) string { return unit.Digits(v, 3) })
+}
+
+// bytes writes a size in powers of 1024, with a decimal where it is not whole.
 func bytes(v float64) string {
-	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
-	i := 0
-	for ; math.Abs(v) >= 1024 && i+1 < len(units); i++ {
-		v /= 1024
-	}
-	if v == math.Trunc(v) {
-		return fmt.Sprintf("%.0f %s", v, units[i])
-	}
-	return fmt.Sprintf("%.1f %s", v, units[i])
+	return unit.Size(v, func(v float64) string {
+		return strings.TrimSuffix(strconv.FormatFloat(v, 'f', 1, 64), ".0")
+	})
 }

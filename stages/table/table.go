@@ -15,7 +15,7 @@ import (
 )
 
 // Stage is the table stage.
-var Stage = pipeline.Define("table", 6,
+var Stage = pipeline.Define("table", 7,
 	`Sets rows of values in a table, as Markdown, CSV, LaTeX and HTML.
 
 Rows are objects: what a step yields, or objects made in the recipe. Each
@@ -69,7 +69,7 @@ type Column struct {
 type Output struct {
 	Text     string         `json:"text" doc:"the table in Markdown, as the runner prints it"`
 	Markdown artifacts.File `json:"markdown" doc:"table.md"`
-	CSV      artifacts.File `json:"csv" doc:"table.csv: plain numbers, with columns for their kinds"`
+	CSV      artifacts.File `json:"csv" doc:"table.csv: plain numbers, with columns for their kinds; an apostrophe goes before a text that a spreadsheet would take for a formula"`
 	LaTeX    artifacts.File `json:"latex" doc:"table.tex: for \\input, with \\usepackage{booktabs}"`
 	HTML     artifacts.File `json:"html" doc:"table.html: a fragment for a page; each number carries its origins"`
 }

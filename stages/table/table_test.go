@@ -77,10 +77,115 @@ func TestGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pipelinetest.Golden(t, Stage, map[string]any{"table3": out})
+	escaped, err := run(t.Context(), pipeline.NewTask(pipeline.Env{Work: t.TempDir()}), hostile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pipelinetest.Golden(t, Stage, map[string]any{"table3": out, "hostile": escaped})
 	md, _ := out.Markdown.ReadFile()
 	if out.Text != string(md) {
 		t.Error("text differs from table.md")
+	}
+}
+
+// What is written never says more, or less, than the number is.
+func TestNumbersAsWritten(t *testing.T) {
+	tests := []struct {
+		column Column
+		v      float64
+		want   string
+	}{
+		{Column{}, 9007199254740992, "9007199254740992"},
+		{Column{}, -9007199254740991, "−9007199254740991"},
+		{Column{}, 36028797018963968, "3.602879701896397e+16"},
+		{Column{}, 1e300, "1e+300"},
+		{Column{}, 12345.6, "12346"},
+		{Column{Format: "integer"}, 9007199254740992, "9,007,199,254,740,992"},
+		{Column{Format: "integer"}, -1e20, "−100,000,000,000,000,000,000"},
+		{Column{Format: "integer"}, -0.4, "0"},
+		{Column{Format: "integer"}, 999, "999"},
+		{Column{Format: "%d"}, 1e19, "10000000000000000000"},
+		{Column{Format: "%6d"}, -12, "   −12"},
+		{Column{Format: "%.2f"}, -0.001, "0.00"},
+		{Column{Format: "%.2f"}, -0.006, "−0.01"},
+		{Column{Format: "%+.1f"}, -0.04, "+0.0"},
+		{Column{Format: "%5.1f"}, -0.04, "  0.0"},
+		{Column{Format: "%.1e"}, -1e-30, "−1.0e-30"},
+		{Column{Format: "of 100 %%: %.1f pp"}, -0.01, "of 100 %: 0.0 pp"},
+		{Column{Format: "Δ = %.1f"}, -2, "Δ = −2.0"},
+		{Column{Format: "%.1f", Scale: -1}, 0, "0.0"},
+		{Column{Format: "percent"}, -0.0001, "0.0 %"},
+		{Column{Format: "si", Unit: "m2"}, -1e-16, "0.00 m2"},
+		{Column{Format: "si", Unit: "J"}, 0.0009996, "1.00 mJ"},
+		{Column{Format: "si", Unit: "B/s"}, 999_700_000, "1.00 GB/s"},
+		{Column{Format: "bytes"}, 1<<20 - 1, "1 MiB"},
+		{Column{Format: "bytes"}, 1<<30 - 1, "1 GiB"},
+		{Column{Format: "bytes"}, 1536, "1.5 KiB"},
+		{Column{Format: "bytes"}, 1023, "1023 B"},
+		{Column{Format: "bytes"}, -0.01, "0 B"},
+	}
+	for _, test := range tests {
+		write, err := formatter(test.column)
+		if err != nil {
+			t.Errorf("%+v: %v", test.column, err)
+		} else if got := write(test.v); got != test.want {
+			t.Errorf("%+v: %v is written %q, want %q", test.column, test.v, got, test.want)
+		}
+	}
+}
+
+// hostile is a table whose texts are markup, formulas and numbers that are hard to write.
+func hostile() Config {
+	texts := []string{
+		"[x](y)", "![x](y)", "$x$", "~~x~~", "&amp; & &#35;", "# x", "=1+1", "+1+1", "-cmd|' /C calc'!A0", "@SUM(A1)", "\t=2",
+		"<b>", "a_b _c_", "``x''", "a--b", "[81, 93]", "C:\\x", "-1.5",
+	}
+	c := Config{
+		Title: " 1) *x* ", Caption: "# not a heading", Provenance: InLegend, Columns: []Column{{Key: "text", Title: "=A1"}, {Key: "n"}},
+		Footnotes: []string{"> not a quotation", "- no item", "1. no item", "12) no item", "--- no rule", "=== no heading", "+ no item", "    no code", "~~~ no code", "1.5 is a number"},
+	}
+	for i, text := range texts {
+		c.Rows = append(c.Rows, pipeline.Row{"text": name(text), "n": {Value: float64(int64(1)<<53 - int64(i))}})
+	}
+	return c
+}
+
+// No text becomes a link, a formula, a heading or anything else that was not meant.
+func TestMarkup(t *testing.T) {
+	g, err := layOut(hostile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	md := g.markdown()
+	for _, want := range []string{
+		`**1) \*x\***`, "\n\n" + `\# not a heading`, `| [x\](y) `, `| ![x\](y) `, `| \$x\$ `, `| \~\~x\~\~ `, `| \&amp; & \&#35; `, `| # x `, `| [81, 93] `, `| \<b> `, `| a_b \_c\_ `,
+		"\n" + `\> not`, "\n" + `\- no`, "\n" + `1\. no`, "\n" + `12\) no`, "\n" + `\--- no`, "\n" + `\=== no`, "\n" + `\+ no`, "\nno code", "\n" + `\~\~\~ no`, "\n1.5 is",
+		"9007199254740992",
+	} {
+		if !strings.Contains(md, want) {
+			t.Errorf("Markdown lacks %q:\n%s", want, md)
+		}
+	}
+	table, err := csv.NewReader(strings.NewReader(g.csv())).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := table[0][0]; got != "'=A1" {
+		t.Errorf("CSV: the title is %q", got)
+	}
+	for _, line := range table {
+		if strings.ContainsAny(line[0][:1], "=+@\t") || line[0][0] == '-' && line[0] != "-1.5" {
+			t.Errorf("CSV: %q is a formula", line[0])
+		}
+	}
+	if got := table[2][1]; got != "9007199254740991" {
+		t.Errorf("CSV: the second number is %s", got)
+	}
+	tex := g.latex("")
+	for _, want := range []string{"`{}`{}x'{}'{}", "a-{}-{}b", `\$x\$`, `\textbackslash{}x`} {
+		if !strings.Contains(tex, want) {
+			t.Errorf("LaTeX lacks %q:\n%s", want, tex)
+		}
 	}
 }
 

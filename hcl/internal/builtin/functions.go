@@ -93,7 +93,7 @@ var table = []named{
 	{"strings", "trimsuffix", "A string without a suffix.", stdlib.TrimSuffixFunc},
 	{"strings", "upper", "A string in upper case.", stdlib.UpperFunc},
 
-	{"encoding", "csvdecode", "The rows of CSV text with a header line, as objects of strings.", stdlib.CSVDecodeFunc},
+	{"encoding", "csvdecode", "The rows of CSV text with a header line, as objects of strings.", csvdecodeFunc},
 	{"encoding", "jsondecode", "The value that JSON text holds.", stdlib.JSONDecodeFunc},
 	{"encoding", "jsonencode", "A value as JSON text.", stdlib.JSONEncodeFunc},
 
