@@ -274,15 +274,22 @@ func closure(sorted []*Step, targets []string) (map[string]bool, error) {
 // instances of a step with for_each.
 func match(steps []*Step, names []string) (map[string]bool, error) {
 	ids := make(map[string]bool)
+	if len(names) == 0 {
+		return ids, nil
+	}
+	found := make(map[string]bool, len(names))
 	for _, name := range names {
-		found := false
-		for _, s := range steps {
-			if s.ID == name || s.Name() == name {
-				ids[s.ID] = true
-				found = true
+		found[name] = false
+	}
+	for _, s := range steps {
+		for _, name := range []string{s.ID, s.Name()} {
+			if _, ok := found[name]; ok {
+				found[name], ids[s.ID] = true, true
 			}
 		}
-		if !found {
+	}
+	for _, name := range names {
+		if !found[name] {
 			return nil, &NoStepError{Name: name, Steps: steps}
 		}
 	}
@@ -299,7 +306,16 @@ type NoStepError struct {
 
 func (e *NoStepError) Error() string {
 	if len(e.Targets) > 0 {
-		return fmt.Sprintf("step %s is to run again, but %s does not need it: name it as a target, too", e.Name, strings.Join(e.Targets, ", "))
+		return fmt.Sprintf("step %s is to run again, but %s does not need it: name it as a target, too", e.Name, few(e.Targets))
 	}
 	return fmt.Sprintf("the recipe has no step %q", e.Name)
+}
+
+// few lists the first of some names.
+func few(names []string) string {
+	const most = 3
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", len(names)-most)
 }

@@ -3,12 +3,10 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -83,6 +81,13 @@ func recipeDir(path string) string {
 // prepare loads the recipe, opens its store, which the caller closes, and makes
 // a plan. Where that takes long, as large inputs are hashed, it tells so.
 func (a *app) prepare(ctx context.Context, path string, opt pipeline.PlanOptions, tell func(text string)) (*pipeline.Plan, *store.Store, error) {
+	return a.prepareWith(path, tell, func(recipe *pipeline.Recipe, store *store.Store) (*pipeline.Plan, error) {
+		return a.plan(ctx, recipe, store, opt)
+	})
+}
+
+// prepareWith is prepare with another way to make the plan.
+func (a *app) prepareWith(path string, tell func(text string), make func(*pipeline.Recipe, *store.Store) (*pipeline.Plan, error)) (*pipeline.Plan, *store.Store, error) {
 	defer busy(tell, path+": planning …")()
 	// A plan of thousands of steps makes much that stays: collecting less often
 	// until it stands takes a third less time.
@@ -95,7 +100,7 @@ func (a *app) prepare(ctx context.Context, path string, opt pipeline.PlanOptions
 	if err != nil {
 		return nil, nil, err
 	}
-	plan, err := a.plan(ctx, recipe, store, opt)
+	plan, err := make(recipe, store)
 	if err != nil {
 		_ = store.Close()
 		return nil, nil, err
@@ -151,6 +156,11 @@ func (a *app) plan(ctx context.Context, recipe *pipeline.Recipe, store *store.St
 	if err == nil {
 		_, err = values(recipe, plan.Outputs())
 	}
+	return a.made(ctx, plan, err)
+}
+
+// made returns a plan, or prints all mistakes that kept it from being made.
+func (a *app) made(ctx context.Context, plan *pipeline.Plan, err error) (*pipeline.Plan, error) {
 	if err == nil || ctx.Err() != nil {
 		return plan, err
 	}
@@ -166,36 +176,4 @@ func planCode(err error) int {
 		return exitTrouble
 	}
 	return exitInvalid
-}
-
-// stepNames returns the names as the recipe writes them: a shell's
-// raptornet[70ms] is the recipe's raptornet["70ms"].
-func stepNames(recipe *pipeline.Recipe, names []string, flag string) ([]string, error) {
-	var exact []string
-	for _, name := range names {
-		id, err := stepName(recipe, name)
-		if err != nil {
-			return nil, invalidf("%s: %w", flag, err)
-		}
-		exact = append(exact, id)
-	}
-	return exact, nil
-}
-
-func stepName(recipe *pipeline.Recipe, name string) (string, error) {
-	bare := strings.NewReplacer(`"`, "", `'`, "")
-	var all []string
-	for _, s := range recipe.Steps {
-		if s.ID == name || s.Name() == name {
-			return name, nil
-		}
-		all = append(all, s.Name())
-	}
-	all = slices.Compact(all) // instances follow one another
-	for _, s := range recipe.Steps {
-		if bare.Replace(s.ID) == bare.Replace(name) {
-			return s.ID, nil
-		}
-	}
-	return "", fmt.Errorf("the recipe has no step %q%s", name, whatThereIs(name, all))
 }

@@ -21,51 +21,48 @@ func (a *app) showCommand() *cobra.Command {
 		Short: "Show a step: its attributes and outputs, and where each came from",
 		Long: `Show a step as the store has it: each attribute with where it was written and which
 steps' outputs it came from, each output with how its numbers came about. With
---json, also the preimage that names the step's action.`,
+--json, a line for each step, also with the preimage that names its action.
+
+` + namesHelp,
 		Args:              exactly("RECIPE", "STEP"),
 		ValidArgsFunction: a.completeRecipe,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			plan, store, err := a.prepare(cmd.Context(), args[0], pipeline.PlanOptions{}, a.hint)
+			var ids []string
+			plan, store, err := a.prepareWith(args[0], a.hint, func(recipe *pipeline.Recipe, store *store.Store) (_ *pipeline.Plan, err error) {
+				if ids, err = stepsNamed(recipe, args[1]); err != nil {
+					return nil, invalid(err)
+				}
+				plan, err := pipeline.NewPlan(cmd.Context(), recipe, store, pipeline.PlanOptions{Targets: blocks(recipe, ids)})
+				return a.made(cmd.Context(), plan, err)
+			})
 			if err != nil {
 				return err
 			}
 			defer store.Close()
-			s, err := oneStep(plan, args[1])
-			if err != nil {
-				return err
+			for i, id := range ids {
+				if i > 0 && !a.json {
+					say(a.out, "")
+				}
+				if err := a.show(cmd.Context(), store, plan.Step(id)); err != nil {
+					return err
+				}
 			}
-			doc, err := showDocument(cmd.Context(), store, s)
-			if err != nil {
-				return err
-			}
-			if a.json {
-				return a.print("step", doc)
-			}
-			a.writeStep(s, doc)
 			return nil
 		},
 	}
 }
 
-// oneStep returns the step of this name; of several instances one must be named.
-func oneStep(plan *pipeline.Plan, name string) (*pipeline.Planned, error) {
-	id, err := stepName(plan.Recipe, name)
+// show prints a step.
+func (a *app) show(ctx context.Context, store *store.Store, s *pipeline.Planned) error {
+	doc, err := showDocument(ctx, store, s)
 	if err != nil {
-		return nil, invalid(err)
+		return err
 	}
-	if s := plan.Step(id); s != nil {
-		return s, nil
+	if a.json {
+		return a.print("step", doc)
 	}
-	var instances []string
-	for _, s := range plan.Steps {
-		if s.Name() == id {
-			instances = append(instances, s.ID)
-		}
-	}
-	if len(instances) == 1 {
-		return plan.Step(instances[0]), nil
-	}
-	return nil, invalidf("%s has several instances, name one: %s", id, strings.Join(instances, ", "))
+	a.writeStep(s, doc)
+	return nil
 }
 
 // showJSON is a step in full.
