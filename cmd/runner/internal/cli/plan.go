@@ -41,9 +41,6 @@ of inputs that took long to read, so that run need not read them again.`,
 func (a *app) planFlags(cmd *cobra.Command, opt *pipeline.PlanOptions) {
 	cmd.Flags().StringArrayVar(&opt.Targets, "target", nil, "only this `step` and what it needs, such as train, each[a] or found*; may be repeated")
 	cmd.Flags().StringArrayVar(&opt.Rerun, "rerun", nil, "run this `step`, named in the same ways, though its result is cached; may be repeated")
-	for _, flag := range []string{"target", "rerun"} {
-		cobra.CheckErr(cmd.RegisterFlagCompletionFunc(flag, a.completeSteps))
-	}
 }
 
 // many is how many steps a plan may have before cached ones are only counted.

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -101,8 +100,12 @@ has no result yet, tells why, and keeps every result in a store beside the recip
 		a.outputCommand(), a.performCommand(), a.stagesCommand(), a.functionsCommand(), a.versionCommand(),
 		&cobra.Command{Use: "exit-codes", Short: "What the exit codes mean", Long: exitCodes},
 		&cobra.Command{Use: "json", Short: "What --json prints", Long: jsonLines})
+	a.completeFlags(root)
 	return root
 }
+
+// logLevels are the choices of --log-level.
+var logLevels = []string{"trace", "debug", "info", "warn", "error"}
 
 // helpCommand is cobra's, except that a name that is none is a mistake.
 func helpCommand(root *cobra.Command) *cobra.Command {
@@ -124,7 +127,7 @@ func (a *app) checkFlags(cmd *cobra.Command) error {
 	if a.store == "" && cmd.Flags().Changed("store") { // as of a shell's variable that is not set
 		return invalidf("--store is empty: want a directory")
 	}
-	if _, err := zerolog.ParseLevel(a.logLevel); err != nil || a.logLevel == "" {
+	if !slices.Contains(logLevels, a.logLevel) {
 		return invalidf("--log-level %q: want trace, debug, info, warn or error", a.logLevel)
 	}
 	if a.jobs < 0 {
