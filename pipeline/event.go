@@ -50,6 +50,7 @@ type Event struct {
 	Holder   string          `json:"holder,omitempty"`   // of StepWaiting: the process that does it
 	Attempt  int             `json:"attempt,omitempty"`  // of StepRetry: the one that failed, from 1
 	Error    string          `json:"error,omitempty"`    //
+	Err      error           `json:"-"`                  // of StepFailed: the error itself, for whoever observes the run
 	Stack    string          `json:"stack,omitempty"`    // of StepFailed by a panic
 	After    []string        `json:"after,omitempty"`    // of StepSkipped: the steps that failed
 	Elapsed  float64         `json:"elapsed,omitempty"`  // s

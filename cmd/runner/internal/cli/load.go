@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -38,16 +39,30 @@ func (a *app) load(path string) (*pipeline.Recipe, error) {
 		vars[name] = value
 	}
 	recipe, diags := hcl.Load(path, hcl.Options{Stages: a.stages, Vars: vars, VarFiles: a.varFiles, Environ: os.Environ()})
-	a.diagnose(diags)
+	a.diagnose(a.err, a.paper(a.err), diags)
 	if diags.HasErrors() {
 		return nil, reported(exitInvalid)
 	}
 	return recipe, nil
 }
 
-// diagnose prints diagnostics with the text at fault: to the stream of errors,
-// or with --json a line for each.
-func (a *app) diagnose(diags hcl.Diagnostics) {
+// paper is what text is written on.
+type paper struct {
+	style view.Style
+	width int // columns; 0 for no wrapping
+}
+
+// paper returns what w is.
+func (a *app) paper(w io.Writer) paper {
+	p := paper{style: a.style(w)}
+	if f, ok := w.(*os.File); ok {
+		p.width, _, _ = term.GetSize(int(f.Fd())) // 0 where it is no terminal
+	}
+	return p
+}
+
+// diagnose prints diagnostics with the text at fault, or with --json a line for each.
+func (a *app) diagnose(w io.Writer, p paper, diags hcl.Diagnostics) {
 	diags = diags.Brief()
 	if a.json {
 		for _, d := range diags.All() {
@@ -55,11 +70,7 @@ func (a *app) diagnose(diags hcl.Diagnostics) {
 		}
 		return
 	}
-	width := 0
-	if f, ok := a.err.(*os.File); ok {
-		width, _, _ = term.GetSize(int(f.Fd())) // 0, no wrapping, where it is no terminal
-	}
-	_ = diags.Write(a.err, width, a.style(a.err).Colour)
+	_ = diags.Write(w, p.width, p.style.Colour)
 }
 
 // storeDir returns where the store is that goes with the recipe at path.

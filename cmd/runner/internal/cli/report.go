@@ -38,13 +38,16 @@ graph, stage, function, valid, formatted, version. Any command may print
 // complain prints an error, one after the other where several are joined:
 // diagnostics with the text at fault, a step's error with its line of
 // the recipe.
-func (a *app) complain(err error) {
+func (a *app) complain(err error) { a.complainTo(a.err, a.paper(a.err), err) }
+
+// complainTo is complain on another writer, unless it prints JSON.
+func (a *app) complainTo(w io.Writer, p paper, err error) {
 	var diags hcl.Diagnostics
 	var step *pipeline.StepError
 	var exit *exitError
 	if many, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, e := range many.Unwrap() {
-			a.complain(e)
+			a.complainTo(w, p, e)
 		}
 		return
 	}
@@ -52,7 +55,7 @@ func (a *app) complain(err error) {
 		return
 	}
 	if errors.As(err, &diags) {
-		a.diagnose(diags)
+		a.diagnose(w, p, diags)
 		return
 	}
 	errors.As(err, &step)
@@ -60,9 +63,9 @@ func (a *app) complain(err error) {
 		_ = a.print("error", newErrorJSON(err, step))
 		return
 	}
-	say(a.err, "%s%v", a.style(a.err).Red("error: "), err)
+	say(w, "%s%v", p.style.Red("error: "), err)
 	if step != nil {
-		fmt.Fprint(a.err, snippet(step.Pos))
+		fmt.Fprint(w, snippet(step.Pos))
 	}
 }
 

@@ -110,7 +110,12 @@ func (r *runner) run(parent context.Context) error {
 	start := time.Now()
 	v := r.view(plan, terminal)
 	sig.showOn(v)
-	r.opt.Observe = v.Event
+	r.opt.Observe = func(e pipeline.Event) {
+		v.Event(e)
+		if e.Type == pipeline.StepFailed && !r.json {
+			r.failed(v, e.Err)
+		}
+	}
 	run, err := pipeline.Execute(sig.ctx, plan, store, r.opt)
 	sig.showOn(nil)
 	v.Close()
@@ -140,6 +145,18 @@ func (r *runner) view(plan *pipeline.Plan, terminal *os.File) view.View {
 		return view.NewLive(terminal, opt)
 	}
 	return view.NewPlain(r.out, opt)
+}
+
+// failed prints a step's failure as soon as there is one, and only then: a long run goes
+// on with other steps.
+func (r *runner) failed(v view.View, err error) {
+	if _, live := v.(*view.Live); !live || terminalOf(r.err) == nil {
+		r.complain(err)
+		return
+	}
+	var text strings.Builder
+	r.complainTo(&text, r.paper(r.err), err)
+	v.Notice(strings.TrimSuffix(text.String(), "\n"))
 }
 
 // notice says something while there is no view.

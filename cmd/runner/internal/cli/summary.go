@@ -23,16 +23,11 @@ type summary struct {
 	elapsed time.Duration
 }
 
-// write prints the failures, the count of everything and, after a success, the
-// outputs. The events have told programs all but the outputs. It returns how
-// the command ends.
+// write prints the count of everything and, after a success, the outputs: failures have
+// been told when they happened. The events have told programs all but the outputs. It
+// returns how the command ends.
 func (s *summary) write(ctx context.Context) error {
 	if !s.json {
-		for _, e := range s.run.Steps {
-			if e.Type == pipeline.StepFailed {
-				s.complain(e.Err)
-			}
-		}
 		say(s.out, "%s", s.counts())
 	}
 	switch s.run.Status {

@@ -65,7 +65,7 @@ func (l *lines) of(e pipeline.Event) string {
 	case pipeline.StepDone:
 		return l.line(l.Style.Green("✓"), e.Step, Seconds(e.Elapsed))
 	case pipeline.StepFailed:
-		return l.line(l.Style.Red("✗"), e.Step, join(Seconds(e.Elapsed), l.Style.Red(firstLine(e.Error))))
+		return l.line(l.Style.Red("✗"), e.Step, l.Style.Red("failed")+" after "+Seconds(e.Elapsed))
 	case pipeline.StepStopped:
 		return l.line(l.Style.Yellow("■"), e.Step, "stopped after "+Seconds(e.Elapsed))
 	}
