@@ -10,8 +10,9 @@ import (
 	"eyrie/pipeline"
 )
 
-// Plain shows a run as lines: when a step starts, how far it is every ten
-// seconds, and how it ended.
+// Plain shows a run as lines: when a step starts, how far it is, and how it ended. How far
+// it is, is told after ten seconds, then ever less often, and less often still while
+// there is nothing new.
 type Plain struct {
 	lines
 	w       io.Writer
@@ -26,11 +27,13 @@ type plainStep struct {
 	track
 	begun     string    // the line that says so, until it is printed
 	announced time.Time // when something was last printed
+	told      time.Time // when what was last printed of its progress was new
 }
 
 const (
 	patience = 500 * time.Millisecond // before it is said that a step has started
-	interval = 10 * time.Second       // between lines of progress
+	interval = 10 * time.Second       // between lines of progress, at first
+	rarely   = 5 * time.Minute        // between them in the end
 )
 
 // NewPlain returns a view that writes lines to w.
@@ -61,15 +64,37 @@ func (v *Plain) report(now time.Time) {
 		switch {
 		case s.begun != "" && now.Sub(s.since) >= patience:
 			v.announce(s)
-		case s.begun == "" && now.Sub(s.announced) >= interval:
-			s.announced = now
-			text := s.text(now)
-			if part, known := s.part(); known {
-				text = fmt.Sprintf("%d%%  %s", int(100*part), text)
-			}
-			v.print(v.line(" ", s.id, text))
+		case s.begun == "" && now.Sub(s.announced) >= s.wait():
+			v.print(v.line(" ", s.id, s.news(now)))
+			s.announced, s.told = now, s.changed
 		}
 	}
+}
+
+// wait returns how long after the last line of progress there is another: a tenth of the
+// time that the step takes, and twice as long each time while there is nothing new.
+func (s *plainStep) wait() time.Duration {
+	wait := min(max(interval, s.announced.Sub(s.since)/10), rarely)
+	switch {
+	case s.progress == nil:
+		return max(wait, s.announced.Sub(s.since))
+	case s.told.Equal(s.changed):
+		return max(wait, s.announced.Sub(s.changed))
+	}
+	return wait
+}
+
+// news describes the progress, or says for how long there has been none.
+func (s *plainStep) news(now time.Time) string {
+	text := s.text(now)
+	part, known := s.part()
+	switch {
+	case s.progress != nil && s.told.Equal(s.changed):
+		return join(s.count(), "nothing new for "+Duration(now.Sub(s.changed)))
+	case known:
+		return fmt.Sprintf("%d%%  %s", int(100*part), text)
+	}
+	return text
 }
 
 // Event prints the event's line, if it has one.
