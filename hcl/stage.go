@@ -87,6 +87,9 @@ func (m *module) buildStages() {
 		m.checkInOrder(s)
 	}
 	m.validateSteps()
+	for _, s := range m.ordered {
+		m.warnAlike(s)
+	}
 }
 
 // checkInOrder checks a stage after those that its attributes refer to: which of their
