@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 )
 
 // pool is what the machine has left for steps to start.
@@ -28,22 +29,20 @@ func newPool(total map[string]float64) *pool {
 	return p
 }
 
-// claim returns what a step takes: at most all threads, as a step that could use
-// more than there are runs well on fewer. The machine must have all that the step asks
-// for of any other resource.
+// claim returns what a step takes. The machine must have all that the step asks for.
 func (p *pool) claim(s *Step) (map[string]float64, error) {
 	claim := maps.Clone(s.Resources)
-	if claim["cpus"] > p.total["cpus"] {
-		claim["cpus"] = p.total["cpus"]
-	}
 	for _, name := range slices.Sorted(maps.Keys(claim)) {
 		if claim[name] > p.total[name] {
-			return nil, stepError(s.Pos, s, "resources", fmt.Errorf("asks for %s = %g, this run has %g (say what the machine has with --resource %s=%g)",
-				name, claim[name], p.total[name], name, claim[name]))
+			return nil, stepError(s.Pos, s, "resources", fmt.Errorf("asks for %s = %s, this run has %s (say what the machine has with --resource %[1]s=%[2]s)",
+				name, amount(claim[name]), amount(p.total[name])))
 		}
 	}
 	return claim, nil
 }
+
+// amount writes an amount in full.
+func amount(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
 
 // slack is the part of a resource by which a claim may exceed what is free, because
 // shares such as 0.1, 0.2 and 0.7 do not add up to 1 in floating point.

@@ -295,8 +295,7 @@ func TestJobsAndResources(t *testing.T) {
 	}
 }
 
-// A step that asks for more than there is is refused before anything runs;
-// more threads than there are is a wish, and is granted as far as possible.
+// A step that asks for more than there is is refused before anything runs.
 func TestResourcesThatAreNotThere(t *testing.T) {
 	store := storetest.New(t)
 	s := step("a", sum, nil)
@@ -306,7 +305,11 @@ func TestResourcesThatAreNotThere(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	s.Resources = map[string]float64{"cpus": 1e6}
-	if got := endings(execute(t, store, recipe(s))); got != "a:done" {
+	_, err = Execute(t.Context(), plan(t, store, recipe(s)), store, RunOptions{Resources: map[string]float64{"cpus": 64}})
+	if err == nil || !strings.Contains(err.Error(), "asks for cpus = 1000000, this run has 64 (say what the machine has with --resource cpus=1000000)") {
+		t.Errorf("got %v", err)
+	}
+	if got := endings(execute(t, store, recipe(s), RunOptions{Resources: map[string]float64{"cpus": 1e6}})); got != "a:done" {
 		t.Errorf("got %s", got)
 	}
 }

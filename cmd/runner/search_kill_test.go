@@ -283,7 +283,7 @@ func TestSearchesOnAnyThreads(t *testing.T) {
 		want[i] = s.output(step)
 	}
 	for _, cpus := range []string{"cpus=2", "cpus=5"} {
-		args := []string{"--var", cpus}
+		args := []string{"--var", cpus, "--resource", cpus}
 		for _, step := range steps {
 			args = append(args, "--rerun", step)
 		}
