@@ -174,7 +174,11 @@ func (t *Type) check(r *mistake.Report, value any, f *Field) {
 		return
 	}
 	switch t.Kind {
-	case Any, Cell, File:
+	case File:
+		if file, ok := value.(artifacts.File); ok && !file.Digest.IsZero() {
+			r.Add(f.Admit(file))
+		}
+	case Any, Cell:
 	case Object:
 		if v, ok := generic(value).(map[string]any); ok {
 			t.checkFields(r, v)
@@ -255,13 +259,21 @@ func (t *Type) checkScalar(r *mistake.Report, value any, f *Field) {
 	r.Badf("takes %s, not %s", article(t), described(value))
 }
 
-// Admit returns nil for a string or number that the field's choices and limits
-// allow, else what is wrong with it.
+// Admit returns nil for a string or number that the field's choices and limits allow, or a
+// file of the kind that it takes, else what is wrong with it.
 func (f *Field) Admit(value any) error {
 	switch v := value.(type) {
 	case string:
 		if len(f.OneOf) > 0 {
 			return mistake.OneOf(v, f.OneOf)
+		}
+	case artifacts.File:
+		switch {
+		case v.Foreseen != "":
+		case f.Is == "file" && v.Tree:
+			return errors.New("takes a file, and this is a directory")
+		case f.Is == "dir" && !v.Tree:
+			return errors.New("takes a directory, and this is a file")
 		}
 	case float64:
 		low, high := f.Min != nil && !(v >= *f.Min), f.Max != nil && !(v <= *f.Max) // NaN is neither

@@ -54,6 +54,7 @@ type Field struct {
 	Unit     string     // "s", "bytes", "Hz", "J", "W", "cycles" …: a quantity such as "87ms" may be written
 	Min, Max *float64   // limits of a number, inclusive; of each number in a list
 	OneOf    []string   // the strings that are allowed
+	Is       string     // what a file must be, "file" or "dir"; "" for either
 	Key      bool       // part of the action's key; false for what cannot change the result
 	Kind     Provenance // how the numbers in an output came about
 }
@@ -167,6 +168,7 @@ func fieldsOf(t reflect.Type, def reflect.Value, where string, kind Provenance) 
 			Unit: sf.Tag.Get("unit"),
 			Min:  limit(sf, "min", at),
 			Max:  limit(sf, "max", at),
+			Is:   fileKind(sf, at),
 			Key:  sf.Tag.Get("key") != "-",
 			Kind: fkind,
 		}
@@ -226,7 +228,7 @@ func (t *Type) Holds(kind Kind) bool {
 func knownTags(tag reflect.StructTag, where string) {
 	for _, pair := range tagNames.FindAllStringSubmatch(string(tag), -1) {
 		switch pair[1] {
-		case "json", "doc", "unit", "min", "max", "oneof", "key", "provenance":
+		case "json", "doc", "unit", "min", "max", "oneof", "is", "key", "provenance":
 		default:
 			panic(fmt.Sprintf("pipeline: %s: there is no tag %q", where, pair[1]))
 		}
@@ -244,6 +246,15 @@ func jsonName(sf reflect.StructField) string {
 func omittable(sf reflect.StructField) bool {
 	_, opts, _ := strings.Cut(sf.Tag.Get("json"), ",")
 	return strings.Contains(opts, "omitempty") || strings.Contains(opts, "omitzero")
+}
+
+// fileKind returns what the tag says that a file must be.
+func fileKind(sf reflect.StructField, where string) string {
+	is := sf.Tag.Get("is")
+	if is != "" && is != "file" && is != "dir" {
+		panic(fmt.Sprintf("pipeline: %s: is:%q, want file or dir", where, is))
+	}
+	return is
 }
 
 func limit(sf reflect.StructField, tag, where string) *float64 {

@@ -45,6 +45,7 @@ var reserved = map[string]bool{
 //	min:"0" max:"1" limits, inclusive; of every number in a list
 //	oneof:"a,b"     the strings that are allowed; a type with a method Choices() []string
 //	                says so itself
+//	is:"file"       what a file must be, this or "dir"; without it, either
 //	key:"-"         cannot change the result, and is not part of the key
 //	provenance:"…"  how an output's numbers came about, inherited inwards
 //

@@ -118,6 +118,11 @@ func TestDefineRefusesDefaultsAndTags(t *testing.T) {
 				W int `json:"w" min:"low"`
 			}]("x")
 		},
+		`is:"folder", want file or dir`: func() {
+			define[struct {
+				F artifacts.File `json:"f" is:"folder"`
+			}]("x")
+		},
 		"must be structs": func() { define[int]("x") },
 	}
 	for want, f := range tests {

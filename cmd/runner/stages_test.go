@@ -84,7 +84,7 @@ func runWrite(_ context.Context, task *pipeline.Task, c writeConfig) (writeOutpu
 }
 
 type readConfig struct {
-	File artifacts.File `json:"file" doc:"What to read."`
+	File artifacts.File `json:"file" is:"file" doc:"What to read."`
 }
 
 type readOutput struct {
@@ -98,7 +98,7 @@ func runRead(_ context.Context, _ *pipeline.Task, c readConfig) (readOutput, err
 }
 
 type listConfig struct {
-	Dir artifacts.File `json:"dir" doc:"What to list."`
+	Dir artifacts.File `json:"dir" is:"dir" doc:"What to list."`
 }
 
 type listOutput struct {

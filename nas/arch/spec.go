@@ -42,7 +42,7 @@ type Spec struct {
 	Subnet     *Subnet         `json:"subnet,omitempty" doc:"a subnet of the space"`
 	Input      Shape           `json:"input,omitzero" doc:"input of a network given by its layers"`
 	Layers     []LayerSpec     `json:"layers,omitempty" doc:"a network given by its layers, each after those it reads"`
-	ONNX       *artifacts.File `json:"onnx,omitempty" doc:"a network in an ONNX file"`
+	ONNX       *artifacts.File `json:"onnx,omitempty" is:"file" doc:"a network in an ONNX file"`
 }
 
 // Validate returns the mistakes of the spec, a [mistake.List], or nil. An ONNX file is

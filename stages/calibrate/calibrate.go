@@ -48,7 +48,7 @@ stage.raptor.sets["table 1"].mu_rms.`,
 // Config is what a recipe may write in the block.
 type Config struct {
 	Platform     raptor.Platform      `json:"platform" doc:"what is known; the start for what is fitted"`
-	Measurements artifacts.File       `json:"measurements" doc:"CSV file"`
+	Measurements artifacts.File       `json:"measurements" is:"file" doc:"CSV file"`
 	Networks     map[string]arch.Spec `json:"networks,omitempty" doc:"networks that the file names, besides MobileNetV2"`
 	Scaling      arch.Scaling         `json:"scaling,omitempty" doc:"what the file's width applies to; uniform (stem and head stay) when not written"`
 	Rounding     arch.Rounding        `json:"rounding,omitzero" doc:"how the file's widths become channels"`

@@ -60,7 +60,7 @@ type Config struct {
 	Name        string              `json:"name,omitempty" doc:"what to call the set; the source by default"`
 	Train       int                 `json:"train,omitempty" min:"0" doc:"how many training images: at most, evenly spaced over the files (0 for all); of shapes, how many to draw (0 for 6000)"`
 	Test        int                 `json:"test,omitempty" min:"0" doc:"how many test images: as train (of shapes, 0 for 1200)"`
-	Path        *artifacts.File     `json:"path" doc:"files: the directory in which they lie"`
+	Path        *artifacts.File     `json:"path" is:"dir" doc:"files: the directory in which they lie"`
 	URL         string              `json:"url,omitempty" key:"-" doc:"files: the address (http or https) under which to download them instead"`
 	SHA256      map[string]string   `json:"sha256,omitempty" doc:"idx with url: file name → SHA-256 of the file as it is downloaded, in hexadecimal"`
 	ClassNames  []string            `json:"class_names,omitempty" doc:"idx: name of each class, in the order of the labels; by default their numbers"`

@@ -57,7 +57,7 @@ type Config struct {
 	Platform  raptor.Platform   `json:"platform" doc:"the NPU to run it on"`
 	Plausible []raptor.Platform `json:"plausible,omitempty" doc:"platforms that a calibration cannot tell from platform: they make the intervals"`
 
-	Supernet    *artifacts.File   `json:"supernet" doc:"export: weights of the supernet that the subnet is of"`
+	Supernet    *artifacts.File   `json:"supernet" is:"file" doc:"export: weights of the supernet that the subnet is of"`
 	Dataset     *data.Set         `json:"dataset" doc:"export: the images that it was trained on"`
 	Holdout     int               `json:"holdout,omitempty" min:"0" doc:"export: the holdout of train-supernet"`
 	Calibration int               `json:"calibration" min:"1" doc:"export: training images from which batch normalisation is estimated"`

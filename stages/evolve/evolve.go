@@ -53,9 +53,9 @@ var defaults = Config{
 type Config struct {
 	Platform  raptor.Platform `json:"platform" doc:"the NPU that the limits are on"`
 	Limit     Limit           `json:"limit,omitzero" doc:"what a subnet may cost"`
-	Supernet  *artifacts.File `json:"supernet" doc:"weights of a trained supernet: its subnets are searched, and can be measured"`
+	Supernet  *artifacts.File `json:"supernet" is:"file" doc:"weights of a trained supernet: its subnets are searched, and can be measured"`
 	Dataset   *data.Set       `json:"dataset" doc:"images to measure subnets on"`
-	Predictor *artifacts.File `json:"predictor" doc:"objective predicted: what predicts accuracy"`
+	Predictor *artifacts.File `json:"predictor" is:"file" doc:"objective predicted: what predicts accuracy"`
 	Space     *arch.Space     `json:"space" doc:"the space to search where there is neither supernet nor predictor"`
 	Objective Objective       `json:"objective" doc:"what makes a subnet better"`
 	Against   []Cost          `json:"against" doc:"nsga2: the costs that the front trades the objective against"`

@@ -52,7 +52,7 @@ type Series struct {
 	Name      string          `json:"name,omitempty" doc:"name in the legend"`
 	Mark      Mark            `json:"mark,omitempty" doc:"how the points are drawn: points (the default), line, bars, front, or cloud"`
 	Rows      []pipeline.Row  `json:"rows,omitempty" doc:"the points: objects that hold x and y"`
-	File      *artifacts.File `json:"file" doc:"the points instead from a CSV file, whose first line names the columns"`
+	File      *artifacts.File `json:"file" is:"file" doc:"the points instead from a CSV file, whose first line names the columns"`
 	Like      pipeline.Traced `json:"like,omitzero" doc:"of a file: a value of the same kind and step as its y, which the file itself cannot tell: stage.net.top1"`
 	X         string          `json:"x" doc:"key of the horizontal position: a name, or a path such as \"best.latency\"; texts make a category each"`
 	Y         string          `json:"y" doc:"key of the vertical position"`

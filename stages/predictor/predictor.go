@@ -40,7 +40,7 @@ predictor does, which has seen neither them nor these images.`,
 
 // Config is what a recipe may write in the block.
 type Config struct {
-	Supernet    artifacts.File `json:"supernet" doc:"weights of a trained supernet"`
+	Supernet    artifacts.File `json:"supernet" is:"file" doc:"weights of a trained supernet"`
 	Dataset     data.Set       `json:"dataset" doc:"the images that it was trained on"`
 	Holdout     int            `json:"holdout" min:"1" doc:"the holdout of train-supernet: how many training images it did not train on, to measure on"`
 	Samples     int            `json:"samples" min:"10" max:"100000" doc:"subnets to measure"`

@@ -44,8 +44,8 @@ type Config struct {
 type Section struct {
 	Title   string           `json:"title" doc:"the heading"`
 	Text    pipeline.Traced  `json:"text,omitzero" doc:"text below the heading; what a step wrote leads to it"`
-	Tables  []artifacts.File `json:"tables,omitempty" doc:"tables, as the html that the table stage yields"`
-	Figures []artifacts.File `json:"figures,omitempty" doc:"figures: SVG, which is shown in the page's colours, or PNG or JPEG"`
+	Tables  []artifacts.File `json:"tables,omitempty" is:"file" doc:"tables, as the html that the table stage yields"`
+	Figures []artifacts.File `json:"figures,omitempty" is:"file" doc:"figures: SVG, which is shown in the page's colours, or PNG or JPEG"`
 }
 
 // Output is what the block's references yield.

@@ -235,9 +235,13 @@ func (c *converter) scalar(v cty.Value, f *pipeline.Field, t *pipeline.Type) any
 	case pipeline.File:
 		switch v.Type() {
 		case FileType:
-			return *v.EncapsulatedValue().(*artifacts.File)
+			file := *v.EncapsulatedValue().(*artifacts.File)
+			if err := f.Admit(file); err != nil && !file.Digest.IsZero() {
+				return c.fault("Wrong kind of file", " %s.", err)
+			}
+			return file
 		case cty.String:
-			return c.file(v.AsString())
+			return c.file(v.AsString(), f)
 		}
 	}
 	return c.mismatch(v, f, t)
@@ -268,15 +272,22 @@ func (c *converter) text(v cty.Value, f *pipeline.Field) any {
 	return s
 }
 
-// file makes a handle of a path, which must exist.
-func (c *converter) file(name string) any {
+// file makes a handle of a path, where there must be what the field takes.
+func (c *converter) file(name string, f *pipeline.Field) any {
 	if name == "" {
 		return c.fault("No such file", ": the path is empty.")
 	}
 	full := c.dir.Join(name)
-	if _, err := c.dir.Stat(full); err != nil {
+	info, err := c.dir.Stat(full)
+	if err != nil {
 		return c.fault("No such file", ": there is no file or directory %s. Relative paths start from the recipe's directory.%s",
 			c.hide(full), c.hide(c.dir.Nearby(full)))
+	}
+	if !info.IsDir() && !info.Mode().IsRegular() {
+		return c.fault("Wrong kind of file", ": %s is neither a file nor a directory.", c.hide(full))
+	}
+	if err := f.Admit(artifacts.File{Path: full, Tree: info.IsDir()}); err != nil {
+		return c.fault("Wrong kind of file", " %s: %s.", err, c.hide(full))
 	}
 	return artifacts.File{Path: full}
 }

@@ -36,6 +36,9 @@ func Expected(f *pipeline.Field, t *pipeline.Type) string {
 		}
 		return "a string"
 	case pipeline.File:
+		if f.Is == "dir" {
+			return "a directory: a path in quotes, or an output that is one"
+		}
 		return "a file: a path in quotes, or an output that is a file"
 	case pipeline.Any, pipeline.Cell:
 		return "any value"

@@ -103,6 +103,12 @@ func signature(t *pipeline.Type) string {
 // fieldText words what a field can hold: "number (s), from 0 to 1, default 0.5".
 func fieldText(f *pipeline.Field, config bool) string {
 	text := typeText(f.Type)
+	switch {
+	case f.Is == "dir":
+		text = strings.Replace(text, "file", "directory", 1)
+	case f.Is == "" && config:
+		text = strings.Replace(text, "file", "file or directory", 1)
+	}
 	if f.Unit != "" {
 		text += " in " + f.Unit
 	}
