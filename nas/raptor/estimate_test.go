@@ -184,3 +184,28 @@ func TestRatesWithinPEs(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A quantity whose unit was forgotten or mistaken is a mistake that says how to write it.
+func TestUnlikelyQuantities(t *testing.T) {
+	tests := []struct {
+		set  func(*Platform)
+		want string
+	}{
+		{func(p *Platform) { p.Clock = 150 }, `clock: 150 Hz can hardly be meant: want at least 1 kHz; write the unit, as in "200MHz"`},
+		{func(p *Platform) { p.Clock = 0.2 }, `clock: 200 mHz can hardly be meant: want at least 1 kHz; write the unit, as in "200MHz"`},
+		{func(p *Platform) { p.Clock = 2e14 }, `clock: 200 THz can hardly be meant: want at most 100 GHz; write the unit, as in "200MHz"`},
+		{func(p *Platform) { p.Power = 25e6 }, `power: 25 MW can hardly be meant: want at most 10 kW; write the unit, as in "25mW"`},
+		{func(p *Platform) { p.Clock, p.Power = 32768, 0 }, ""},
+		{func(p *Platform) { p.Clock, p.Power = 3e9, 350 }, ""},
+	}
+	for _, test := range tests {
+		p, err := Preset("tinyraptor")
+		if err != nil {
+			t.Fatal(err)
+		}
+		test.set(&p)
+		if err := p.Validate(); test.want == "" && err != nil || test.want != "" && (err == nil || err.Error() != test.want) {
+			t.Errorf("got %v, want %s", err, test.want)
+		}
+	}
+}

@@ -3,9 +3,11 @@ package raptor
 import (
 	"encoding/json"
 	"math"
+	"strconv"
 	"strings"
 
 	"eyrie/nas/arch"
+	"eyrie/nas/unit"
 	"eyrie/pipeline/mistake"
 )
 
@@ -122,10 +124,36 @@ func (p Platform) Check(r *mistake.Report) {
 			in.Badf("must be above 0; write it, or start from a preset: one of %s", strings.Join(Presets(), ", "))
 		case strings.HasPrefix(c.name, "rates.") && r.Knows("pes") && p.PEs > 0 && c.value > float64(p.PEs):
 			in.Badf("%v MAC per cycle are more than %d PEs do: want at most 1 each", c.value, p.PEs)
+		default:
+			likely(in, c.name, c.value)
 		}
 	}
 	choice(r.At("policy"), string(p.Policy), p.Policy.Choices(), complete)
 	choice(r.At("scope"), string(p.Scope), p.Scope.Choices(), complete)
+}
+
+// plausible are quantities beyond which a unit was forgotten or mistaken, as 150 for
+// 150 MHz, or 200mHz, which are a fifth of a hertz.
+var plausible = map[string]struct {
+	least, most float64
+	unit        string
+	example     string
+}{
+	"clock": {1e3, 1e11, "Hz", "200MHz"},
+	"power": {1e-9, 1e4, "W", "25mW"},
+}
+
+// likely reports a quantity that no platform has.
+func likely(r *mistake.Report, name string, v float64) {
+	write := func(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }
+	q, ok := plausible[name]
+	switch {
+	case !ok || v == 0:
+	case v < q.least:
+		r.Badf("%s can hardly be meant: want at least %s; write the unit, as in %q", unit.SI(v, q.unit, write), unit.SI(q.least, q.unit, write), q.example)
+	case v > q.most:
+		r.Badf("%s can hardly be meant: want at most %s; write the unit, as in %q", unit.SI(v, q.unit, write), unit.SI(q.most, q.unit, write), q.example)
+	}
 }
 
 func choice(r *mistake.Report, value string, choices []string, complete bool) {
