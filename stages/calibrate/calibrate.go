@@ -17,7 +17,7 @@ import (
 )
 
 // Stage is "calibrate".
-var Stage = pipeline.Define("calibrate", 6,
+var Stage = pipeline.Define("calibrate", 7,
 	`Fits the undisclosed values of a platform to measurements.
 
 The measurements are a CSV file; its first line names columns, some of set,
@@ -37,10 +37,15 @@ parameter the interval that the data allow (95 %, profile likelihood).
       measurements = "${path.recipe}/raptor.csv"
     }
 
+A platform may be what a datasheet says: clock, pes and memory. Rates that are not written
+are taken to be pes, and maps to stay wherever there is room; where no cost of transfers is
+written and one is fitted, they begin at a cycle a byte. By default as many parameters are fitted as the data can
+identify, two for each three values; the summary says which.
+
 The fitted platform is stage.raptor.platform; the error of table 1's μ is
 stage.raptor.sets["table 1"].mu_rms.`,
 	Config{
-		Fit:       []string{"rate", "rates.depthwise", "activation_cost", "weight_cost", "tile_cost", "oversize_cost", "memory", "weight_limit"},
+		Fit:       []string{auto},
 		Policies:  allPolicies(),
 		MemoryMin: 32 << 10, MemoryMax: 1 << 20, MemoryStep: 8 << 10, Starts: 4, Seed: 1,
 	}, run)
@@ -52,7 +57,7 @@ type Config struct {
 	Networks     map[string]arch.Spec `json:"networks,omitempty" doc:"networks that the file names, besides MobileNetV2"`
 	Scaling      arch.Scaling         `json:"scaling,omitempty" doc:"what the file's width applies to; uniform (stem and head stay) when not written"`
 	Rounding     arch.Rounding        `json:"rounding,omitzero" doc:"how the file's widths become channels"`
-	Fit          []string             `json:"fit" doc:"parameters to fit; the others stay as platform has them. rate is that of all but depthwise layers, whose rates stay in proportion"`
+	Fit          []string             `json:"fit" doc:"parameters to fit; the others stay as platform has them. auto, by itself, is as many as the data can identify. rate is that of all but depthwise layers, whose rates stay in proportion"`
 	Policies     []Policy             `json:"policies" doc:"policies and scopes to choose from"`
 	MemoryMin    int64                `json:"memory_min" unit:"bytes" min:"1024" doc:"least local memory to try"`
 	MemoryMax    int64                `json:"memory_max" unit:"bytes" min:"1024" max:"1073741824" doc:"greatest local memory to try"`
@@ -97,8 +102,18 @@ func names() []string {
 // Check reports the mistakes of the platform and of the networks to compare, unknown
 // parameters, and a range of memories that is empty or too long.
 func (c *Config) Check(r *mistake.Report) {
-	c.Platform.Check(r.At("platform"))
+	platform := c.Platform
+	platform.PEs = max(platform.PEs, 1) // which may be unknown or wrong: then the rates are not at fault, too
+	platform = assumed(platform)
+	platform.PEs = c.Platform.PEs
+	platform.Check(r.At("platform"))
 	for i, name := range c.Fit {
+		if name == auto && len(c.Fit) > 1 && r.Knows("fit") {
+			r.At("fit", i).Badf("%q stands by itself, without other parameters", auto)
+			continue
+		} else if name == auto {
+			continue
+		}
 		if in := r.At("fit", i); in.Knows() && !slices.Contains(names(), name) {
 			in.Badf("there is no parameter %q; there are %s", name, strings.Join(names(), ", "))
 		}
@@ -139,6 +154,14 @@ func run(ctx context.Context, task *pipeline.Task, c Config) (Output, error) {
 	ms, err := readMeasurements(c.Measurements, c.Networks, arch.Spec{Scaling: c.Scaling, Rounding: c.Rounding})
 	if err != nil {
 		return Output{}, pipeline.Badf("measurements", "%w", err)
+	}
+	c.Platform = assumed(c.Platform)
+	chosen := slices.Contains(c.Fit, auto)
+	if chosen {
+		c.Fit = identified(ms, values(ms), &c.Platform)
+	}
+	if p := &c.Platform; p.ActivationCost+p.WeightCost+p.TileCost == 0 && (chosen || c.fitted("activation_cost") || c.fitted("weight_cost")) {
+		p.ActivationCost, p.WeightCost = 1, 1
 	}
 	cal := newCalibration(task, c, ms)
 	if cal.data == 0 {
@@ -181,7 +204,23 @@ func run(ctx context.Context, task *pipeline.Task, c Config) (Output, error) {
 		return Output{}, err
 	}
 	out.Summary = cal.summary(&out)
+	if chosen {
+		out.Summary = slices.Insert(out.Summary, 1, cal.chosenFit())
+	}
 	return out, nil
+}
+
+// values counts the values to fit to.
+func values(ms []measurement) (n int) {
+	for _, m := range ms {
+		if m.mu > 0 {
+			n++
+		}
+		if m.latency > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // newCalibration counts what is there and what is asked.
@@ -196,13 +235,8 @@ func newCalibration(task *pipeline.Task, c Config, ms []measurement) *calibratio
 			cal.distinct = append(cal.distinct, i)
 		}
 		ms[i].group = g
-		if ms[i].mu > 0 {
-			cal.data++
-		}
-		if ms[i].latency > 0 {
-			cal.data++
-		}
 	}
+	cal.data = values(ms)
 	for j, p := range parameters {
 		if c.fitted(p.name) {
 			cal.free = append(cal.free, j)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -423,5 +424,66 @@ func TestRowsSayWhereFiguresAreFrom(t *testing.T) {
 		if r.LatencyMeasured.Value != nil {
 			t.Errorf("row %d: latency %v, want null", i, r.LatencyMeasured)
 		}
+	}
+}
+
+// A datasheet's platform, clock, PEs and memory, can be fitted to a handful of values: as
+// many parameters as these identify, of which the summary tells.
+func TestDatasheet(t *testing.T) {
+	sheet := raptor.Platform{Name: "NPU", Clock: 400e6, PEs: 64, Memory: 96 << 10}
+	tests := []struct{ rows, fit, rest string }{
+		{"0.35,96,,0.012\n0.35,128,,0.020\n0.5,96,,0.018\n0.5,160,,0.045\n1,96,,0.05\n", "rate, rates.depthwise, activation_cost", "weight_cost, tile_cost"},
+		{"0.35,96,0.1,0.012\n0.5,96,0.12,\n", "rate, activation_cost", "rates.depthwise, weight_cost"},
+		{"0.35,96,0.1,0.012\n0.35,128,0.11,0.020\n0.5,96,0.12,0.018\n0.5,160,0.14,0.045\n", "rate, rates.depthwise, activation_cost, weight_cost, tile_cost", "oversize_cost, memory"},
+	}
+	for _, test := range tests {
+		file := filepath.Join(t.TempDir(), "board.csv")
+		if err := os.WriteFile(file, []byte("width,resolution,mu,latency\n"+test.rows), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		c := config(t, file)
+		c.Platform, c.Fit, c.Policies = sheet, []string{auto}, c.Policies[:1]
+		if err := Stage.CheckConfig(c); err != nil {
+			t.Fatal(err)
+		}
+		out, err := run(t.Context(), new(pipeline.Task), c)
+		if err != nil {
+			t.Errorf("%q: %v", test.rows, err)
+			continue
+		}
+		if want := "can identify " + test.fit + "; " + test.rest; !strings.Contains(out.Summary[1], want) {
+			t.Errorf("%q: %q, want %q", test.rows, out.Summary[1], want)
+		}
+		if err := out.Platform.Validate(); err != nil {
+			t.Errorf("%q: the fitted platform: %v", test.rows, err)
+		}
+		if out.Platform.Memory != sheet.Memory {
+			t.Errorf("%q: memory %d", test.rows, out.Platform.Memory)
+		}
+	}
+	c := config(t, paperCSV)
+	c.Platform = raptor.Platform{Name: "NPU", PEs: 64, Memory: 1, Clock: -1}
+	if err := Stage.CheckConfig(c); err == nil || !strings.Contains(err.Error(), "platform.clock") || strings.Contains(err.Error(), "rates") {
+		t.Errorf("got %v", err)
+	}
+	c.Platform = sheet
+	c.Fit = []string{auto, "rate"}
+	if err := Stage.CheckConfig(c); err == nil || !strings.Contains(err.Error(), `fit[0]: "auto" stands by itself`) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Where there are enough data, everything is fitted by default.
+func TestAutoFitsAll(t *testing.T) {
+	ms, err := readMeasurements(artifacts.Local(paperCSV), nil, arch.Spec{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := raptor.Preset("tinyraptor")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := identified(ms, values(ms), &p); !slices.Equal(got, names()) {
+		t.Errorf("of %d values: %v", values(ms), got)
 	}
 }
