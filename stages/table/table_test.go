@@ -152,7 +152,7 @@ func hostile() Config {
 
 // No text becomes a link, a formula, a heading or anything else that was not meant.
 func TestMarkup(t *testing.T) {
-	g, err := layOut(hostile())
+	g, err := layOut(t.Context(), hostile())
 	if err != nil {
 		t.Fatal(err)
 	}
