@@ -38,6 +38,9 @@ type Option func(*csv.Reader)
 // Comments leaves out lines that begin with #.
 func Comments(r *csv.Reader) { r.Comment = '#' }
 
+// Spaces keeps space before a cell as part of it.
+func Spaces(r *csv.Reader) { r.TrimLeadingSpace = false }
+
 // Read reads a table from a file, which its errors name.
 func Read(f artifacts.File, options ...Option) (*Sheet, error) {
 	text, err := f.ReadFile()
@@ -49,7 +52,7 @@ func Read(f artifacts.File, options ...Option) (*Sheet, error) {
 
 // Parse reads a table: UTF-8, perhaps with a byte order mark, with commas between
 // cells. Columns have names, each its own, and rows have as many cells. Space around
-// names does not count, nor does space before a cell. An error begins with the file's
+// names does not count, nor, without [Spaces], does space before a cell. An error begins with the file's
 // name and the line, "board.csv:5: ", or with "line 5: ".
 func Parse(name string, text []byte, options ...Option) (*Sheet, error) {
 	s := &Sheet{Name: name}

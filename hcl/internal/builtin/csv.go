@@ -8,7 +8,7 @@ import (
 )
 
 // csvdecodeFunc is like cty's, but reads what the stages read and refuses what they
-// refuse: see [sheet.Parse].
+// refuse: see [sheet.Parse]. Space before a cell stays, as recipes that exist have it.
 var csvdecodeFunc = function.New(&function.Spec{
 	Params: []function.Parameter{{Name: "str", Type: cty.String}},
 	Type: func(args []cty.Value) (cty.Type, error) {
@@ -43,7 +43,7 @@ var csvdecodeFunc = function.New(&function.Spec{
 })
 
 func parseCSV(text cty.Value) (*sheet.Sheet, error) {
-	table, err := sheet.Parse("", []byte(text.AsString()))
+	table, err := sheet.Parse("", []byte(text.AsString()), sheet.Spaces)
 	if err != nil {
 		return nil, function.NewArgError(0, err)
 	}

@@ -11,7 +11,7 @@ import (
 func TestCSVDecode(t *testing.T) {
 	tests := []struct{ text, want string }{
 		{"\ufeffa,b\r\n1,\"x, y\"\r\n", ""},
-		{"a, b\n1, \"x, y\"\n", ""},
+		{"a, b\n1,\"x, y\"\n", ""},
 		{"a,b,a\n1,2,3\n", `line 1: column "a" is there twice`},
 		{"\u00e9,e\u0301\n1,2\n", "line 1: column \"\u00e9\" is there twice"},
 		{"a,b\n1,2\n3\n", "line 3: 1 cell where line 1 names 2 columns"},
@@ -29,6 +29,9 @@ func TestCSVDecode(t *testing.T) {
 		case err != nil || !got.RawEquals(want):
 			t.Errorf("%q: %#v, %v", test.text, got, err)
 		}
+	}
+	if got, err := csvdecodeFunc.Call([]cty.Value{cty.StringVal("a\n 1 \n")}); err != nil || got.AsValueSlice()[0].GetAttr("a").AsString() != " 1 " {
+		t.Errorf("space: %#v, %v", got, err)
 	}
 	if got, err := csvdecodeFunc.Call([]cty.Value{cty.StringVal("a,b\n")}); err != nil || got.LengthInt() != 0 {
 		t.Errorf("no rows: %#v, %v", got, err)
