@@ -2,6 +2,7 @@ package hcl
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
@@ -51,26 +52,43 @@ func (s *scope) result(c value.Result, e *expr, pos string) *pipeline.Attr {
 // where the unknown value itself does not say what it waits for.
 func (s *scope) missing(e *expr) []string {
 	ids := make(map[string]bool)
-	add := func(e *expr) {
-		for r := range e.refs {
-			for _, st := range s.targets(r) {
-				if _, ok := s.known(st.id); !ok {
-					ids[st.id] = true
-				}
-			}
-		}
-	}
-	add(e)
-	if e.value && s.step != nil {
-		if from := s.step.stage.mirrors; from != nil {
-			if id := from.byKey[s.step.key].id; !s.has(id) {
-				ids[id] = true
-			}
-		} else {
-			add(s.step.stage.forEach)
-		}
+	for id := range s.awaited(e) {
+		ids[id] = true
 	}
 	return word.Keys(ids)
+}
+
+// waits reports whether an expression refers to a step without output. It looks no
+// further than the first: each of thousands of instances may refer to thousands of steps.
+func (s *scope) waits(e *expr) bool {
+	for range s.awaited(e) {
+		return true
+	}
+	return false
+}
+
+// awaited yields the steps without output that an expression refers to.
+func (s *scope) awaited(e *expr) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		all := func(e *expr) bool {
+			for r := range e.refs {
+				for _, st := range s.targets(r) {
+					if !s.has(st.id) && !yield(st.id) {
+						return false
+					}
+				}
+			}
+			return true
+		}
+		if !all(e) || !e.value || s.step == nil {
+			return
+		}
+		if from := s.step.stage.mirrors; from == nil {
+			all(s.step.stage.forEach)
+		} else if id := from.byKey[s.step.key].id; !s.has(id) {
+			yield(id)
+		}
+	}
 }
 
 func (s *scope) has(id string) bool {

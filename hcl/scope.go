@@ -130,7 +130,7 @@ func (s *scope) measured(e *expr, v cty.Value) (cty.Value, hcl.Diagnostics) {
 	case size.Huge:
 		return value.Broken, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "Number out of range", Subject: &at,
 			Detail: "A number here is out of range. A number is less than 2^65536, and if it is not 0, more than 2^-65536."}}
-	case size.Unknown && len(s.missing(e)) == 0 && !value.IsBroken(v):
+	case size.Unknown && !s.waits(e) && !value.IsBroken(v):
 		return value.Broken, neverKnown(e)
 	}
 	return s.m.bounded(e, func() (cty.Value, hcl.Diagnostics) {
