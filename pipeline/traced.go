@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"eyrie/pipeline/mistake"
 )
 
 // Traced is a value with its origins. Config fields of this type receive from
@@ -39,6 +41,32 @@ func (r Row) Lookup(key string) (v Traced, found bool, err error) {
 		v, found = Traced{Value: value, Origins: within(v.Origins, name)}, ok
 	}
 	return v, found, nil
+}
+
+// CheckKey reports a key that none of the rows has, at the report on the key: as soon as
+// the names of the rows' values are known, whatever those are. The report in is on the rows.
+func CheckKey(at, in *mistake.Report, rows []Row, key string) {
+	if len(rows) == 0 || !at.Knows() {
+		return
+	}
+	first, _, _ := strings.Cut(key, ".")
+	var names []string
+	for i, row := range rows {
+		if row == nil {
+			return
+		}
+		names = append(names, row.Keys()...)
+		for _, u := range in.At(i).Unknown() {
+			if len(u) == 0 {
+				return // the whole row
+			}
+			names = append(names, u[0].Name)
+		}
+	}
+	slices.Sort(names)
+	if names = slices.Compact(names); !slices.Contains(names, key) && !slices.Contains(names, first) {
+		at.Badf("no row has %q; rows have %s", key, strings.Join(names, ", "))
+	}
 }
 
 // Keys returns the names of the row's values, sorted.

@@ -52,6 +52,21 @@ func (r *Report) In(path string) *Report {
 	return &Report{slices.Concat(r.at, Parse(path)), r.findings}
 }
 
+// Unknown returns the parts that are unknown, of those in the report's value: paths from
+// there on; an empty one where the value is unknown as a whole.
+func (r *Report) Unknown() []Path {
+	var all []Path
+	for _, u := range r.unknown {
+		switch {
+		case len(u) <= len(r.at) && slices.Equal(u, r.at[:len(u)]):
+			return []Path{{}}
+		case len(u) > len(r.at) && slices.Equal(u[:len(r.at)], r.at):
+			all = append(all, u[len(r.at):])
+		}
+	}
+	return all
+}
+
 // Knows reports whether the parts at all of the paths (see [Parse]) are known, with
 // everything in them; without paths, whether the whole value is.
 func (r *Report) Knows(paths ...string) bool {

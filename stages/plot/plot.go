@@ -120,6 +120,11 @@ func (s Series) check(r *mistake.Report, logX bool) {
 	case r.Knows("y") && s.Y == "":
 		r.At("y").Badf("must name the values to draw")
 	}
+	for _, key := range []struct{ name, key string }{{"x", s.X}, {"y", s.Y}, {"x_interval", s.XInterval}, {"y_interval", s.YInterval}, {"label", s.Label}} {
+		if key.key != "" {
+			pipeline.CheckKey(r.At(key.name), r.At("rows"), s.Rows, key.key)
+		}
+	}
 	switch {
 	case s.File != nil && len(s.Rows) > 0:
 		r.Badf("write either rows or file, not both")

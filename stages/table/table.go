@@ -86,6 +86,8 @@ func (c Config) Check(r *mistake.Report) {
 		in := r.At("columns", i)
 		if in.Knows("key") && col.Key == "" {
 			in.At("key").Badf("is empty: name the value that the column shows")
+		} else {
+			pipeline.CheckKey(in.At("key"), r.At("rows"), c.Rows, col.Key)
 		}
 		if in.Knows("format", "scale", "unit") {
 			if _, err := formatter(col); err != nil {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"eyrie/pipeline"
+	"eyrie/pipeline/mistake"
 	"eyrie/pipeline/pipelinetest"
 )
 
@@ -468,6 +469,45 @@ func TestEscapeMarkdown(t *testing.T) {
 	} {
 		if got := escapeMarkdown(in); got != want {
 			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+}
+
+// A key that no row has is told as soon as the names in the rows are known, whatever
+// their values are; not where a row, or all of them, may still have it.
+func TestKeysBeforeTheValues(t *testing.T) {
+	values := func(key string) map[string]any {
+		return map[string]any{
+			"columns": []any{map[string]any{"key": key}},
+			"rows": []any{
+				map[string]any{"name": pipeline.Traced{Value: "a"}, "top1": nil},
+				map[string]any{"name": pipeline.Traced{Value: "b"}, "best": pipeline.Traced{Value: map[string]any{"latency": 1.0}}},
+			},
+		}
+	}
+	row := func(i int, name string) mistake.Path {
+		p := mistake.Path{{Name: "rows"}, {Index: i}}
+		if name != "" {
+			p = append(p, mistake.Step{Name: name})
+		}
+		return p
+	}
+	for _, test := range []struct {
+		key     string
+		unknown mistake.Path
+		want    string
+	}{
+		{"top1", row(0, "top1"), ""},
+		{"name", row(0, "top1"), ""},
+		{"best.latency", row(0, "top1"), ""},
+		{"tpo1", row(0, "top1"), `columns[0].key: no row has "tpo1"; rows have best, name, top1`},
+		{"tpo1", row(0, ""), ""},
+		{"tpo1", mistake.Path{{Name: "rows"}}, ""},
+		{"tpo1", mistake.Path{{Name: "columns"}, {Index: 0}, {Name: "key"}}, ""},
+	} {
+		err := Stage.Check(values(test.key), []mistake.Path{test.unknown})
+		if test.want == "" && err != nil || test.want != "" && (err == nil || err.Error() != test.want) {
+			t.Errorf("%s without %s: %v, want %q", test.key, test.unknown, err, test.want)
 		}
 	}
 }
