@@ -305,7 +305,7 @@ stage "report" "page" {
     { title = "At equal latency", tables = [stage.gains.html, stage.claims.html], figures = [stage.figure.svg] },
     { title = "The widths", text = join(" ", stage.widths.summary) },
   ]
-  recipe = "${path.recipe}/claims.hcl"
+  recipe = path.file
 }
 
 output "claims" {

@@ -691,7 +691,7 @@ stage "report" "page" {
     },
     { title = "What does not add up", tables = [stage.oddities.html] },
   ]
-  recipe = "${path.recipe}/paper.hcl"
+  recipe = path.file
 }
 
 # ---------------------------------------------------------------------------------------------------

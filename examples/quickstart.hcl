@@ -135,7 +135,7 @@ stage "report" "page" {
       tables = [stage.subnets.html]
     },
   ]
-  recipe = "${path.recipe}/quickstart.hcl"
+  recipe = path.file
 }
 
 output "subnets" {

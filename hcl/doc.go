@@ -22,7 +22,7 @@
 //	output "NAME" { value, description, sensitive }
 //
 // Expressions refer to var.NAME, local.NAME, stage.NAME (with for_each: to
-// stage.NAME["key"]), path.recipe, and in a stage with for_each to each.key and
+// stage.NAME["key"]), path.recipe, path.file, and in a stage with for_each to each.key and
 // each.value; they call the functions that [Functions] lists.
 //
 // [Load] reads and checks; it runs nothing and looks into no store. It reads regular

@@ -122,7 +122,7 @@ func TestComplete(t *testing.T) {
 		{"locals {\n  x = values(stage.net)[*].best.lat|\n}", "latency"},
 		{"locals {\n  x = local.best.|\n}", "latency accuracy widths label"},
 		{"locals {\n  x = local.opts.|\n}", "deep wide"},
-		{"locals {\n  x = path.|\n}", "recipe"},
+		{"locals {\n  x = path.|\n}", "recipe file"},
 		{"locals {\n  x = [for k, s in stage.net : s.best.|]\n}", "latency accuracy widths label"},
 		{"locals {\n  x = [for k, s in stage.net : s.|", "best front extra weights note"},
 		{"locals {\n  x = { for k, s in stage.net : k => [for f in s.front : f.lab|", "label"},

@@ -135,6 +135,10 @@ func (m *module) read(path string) {
 		m.report(nil, "Not a recipe", "The directory %s has no *.hcl files.", path)
 	}
 	m.names = names
+	file := m.dir.Path // of a recipe in several files
+	if dir != path {
+		file = filepath.Join(m.dir.Path, filepath.Base(path))
+	}
 	for _, name := range names {
 		if body := m.parse(name); body != nil {
 			m.bodies = append(m.bodies, body)
@@ -142,7 +146,9 @@ func (m *module) read(path string) {
 	}
 	m.root = &hcl.EvalContext{
 		Functions: builtin.Functions(m.dir, &m.meter),
-		Variables: map[string]cty.Value{"path": cty.ObjectVal(map[string]cty.Value{"recipe": cty.StringVal(m.dir.Path)})},
+		Variables: map[string]cty.Value{"path": cty.ObjectVal(map[string]cty.Value{
+			"recipe": cty.StringVal(m.dir.Path), "file": cty.StringVal(file),
+		})},
 	}
 }
 

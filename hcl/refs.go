@@ -112,8 +112,8 @@ func (c compiler) reference(r syntax.Reference) {
 			c.out.vars = append(c.out.vars, v)
 		}
 	case "path":
-		if name != "recipe" {
-			c.bad(at, "Unknown reference", "There is only path.recipe: the directory of the recipe.")
+		if name != "recipe" && name != "file" {
+			c.bad(at, "Unknown reference", "There are path.recipe, the directory of the recipe, and path.file, its file.")
 		}
 	case "each":
 		c.eachRef(r, name, at)

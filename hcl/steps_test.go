@@ -299,6 +299,22 @@ stage "search" "s" {
 	}
 }
 
+// path.file is the recipe's file, and its directory where that is the recipe.
+func TestPathFile(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "a.hcl", `stage "table" "t" { any = path.file }`)
+	for _, path := range []string{filepath.Join(dir, "a.hcl"), dir} {
+		r, diags := hcl.Load(path, hcl.Options{Stages: testStages})
+		if diags.HasErrors() {
+			t.Fatal(diags)
+		}
+		attrs, err := r.Steps[0].Attrs(nil)
+		if err != nil || values(attrs)["any"] != path {
+			t.Errorf("%v, %v, want %s", values(attrs), err, path)
+		}
+	}
+}
+
 // A directory is one recipe, whichever file a block stands in; relative paths
 // start from it.
 func TestDirectory(t *testing.T) {

@@ -220,6 +220,7 @@ func (m *menu) root(name string) bool {
 		m.symbols(Stage)
 	case "path":
 		m.add(Candidate{Label: "recipe", Kind: Field, Type: "string", Doc: "The directory of the recipe."})
+		m.add(Candidate{Label: "file", Kind: Field, Type: "string", Doc: "The recipe's file, or its directory where it has several."})
 	case "each":
 		m.each()
 	default:

@@ -45,9 +45,14 @@ func FromONNX(m *onnx.Model) (Network, error) {
 	if len(g.net.Layers) == 0 {
 		return Network{}, fmt.Errorf("there is no layer in the graph")
 	}
-	g.net.Name = m.Graph.Name
+	if g.net.Name = m.Graph.Name; slices.Contains(anyNames, m.Graph.Name) {
+		g.net.Name = "ONNX model"
+	}
 	return g.net, g.net.Validate()
 }
+
+// anyNames are what exporters call every graph.
+var anyNames = []string{"", "main_graph", "main", "torch_jit", "torch-jit-export", "tf2onnx", "graph"}
 
 // refused reports all operators that no layer stands for.
 func (g *importer) refused() error {

@@ -37,7 +37,7 @@ type Config struct {
 	Title    string          `json:"title" doc:"the page's title"`
 	Text     string          `json:"text,omitempty" doc:"an introduction; text may have paragraphs, lines that begin with \"- \", **bold**, and code in backquotes"`
 	Sections []Section       `json:"sections" doc:"the page's sections, in order"`
-	Recipe   *artifacts.File `json:"recipe" doc:"the recipe's file or directory, to show at the end: \"${path.recipe}/paper.hcl\""`
+	Recipe   *artifacts.File `json:"recipe" doc:"the recipe's file or directory, to show at the end: path.file"`
 }
 
 // Section is a part of the page under a heading.

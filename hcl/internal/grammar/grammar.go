@@ -102,7 +102,7 @@ var Roots = []struct{ Name, GoesOn, Doc string }{
 	{"var", "var.NAME, one of the recipe's variables", "The recipe's variables."},
 	{"local", "local.NAME, one of the recipe's locals", "The recipe's locals."},
 	{"stage", "stage.NAME.OUTPUT, an output of one of the recipe's stages", "The outputs of the recipe's stages."},
-	{"path", "path.recipe, the directory of the recipe", "path.recipe is the directory of the recipe."},
+	{"path", "path.recipe, the directory of the recipe, or path.file, its file", "path.recipe is the directory of the recipe, path.file its file, or the directory where it has several."},
 	{"each", "each.key or each.value", "The element of for_each that the step is for: each.key, each.value."},
 }
 
