@@ -11,7 +11,7 @@ import "fmt"
 // The limits.
 const (
 	Expression = 5_000_000  // steps of one expression
-	Recipe     = 12_000_000 // steps of all that are evaluated to load a recipe, or for one step of it
+	Recipe     = 10_000_000 // steps of all that are evaluated to load a recipe, or for one step of it
 	Value      = 3_000_000  // parts of one value
 	Kept       = 3_300_000  // parts of all values of a recipe
 	Exponent   = 1 << 16    // binary, of a number
