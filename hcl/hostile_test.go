@@ -107,7 +107,7 @@ func TestGenerous(t *testing.T) {
 	}
 }
 
-// A reader is shown so many mistakes, and how many more there are.
+// Of very many mistakes the first are shown, and how many more there are.
 func TestBrief(t *testing.T) {
 	_, diags := loadText(t, "locals {\n"+many(300, "nope")+"}", hcl.Options{})
 	all := diags.Brief().All()

@@ -23,7 +23,7 @@ type step struct {
 	each  cty.Value        // what for_each holds for the key
 	fixed []*pipeline.Attr // of the stage's attributes, those that no output can change
 
-	checked *pipeline.Checked // of one that is settled
+	config any // of one that is settled
 
 	secret bool // its output is sensitive, as far as can be told before it is known
 
@@ -78,7 +78,7 @@ func (m *module) steps() []*pipeline.Step {
 	var all []*pipeline.Step
 	for _, s := range m.ordered {
 		for _, st := range s.steps {
-			p := &pipeline.Step{ID: st.id, Stage: s.kind, Pos: diagnostic.Pos(s.block.DefRange()), Deps: st.deps(), Attrs: st.evaluate, Checked: st.checked, Reveal: s.reveal, Policy: m.policy(st)}
+			p := &pipeline.Step{ID: st.id, Stage: s.kind, Pos: diagnostic.Pos(s.block.DefRange()), Deps: st.deps(), Attrs: st.evaluate, Config: st.config, Reveal: s.reveal, Policy: m.policy(st)}
 			all = append(all, p)
 		}
 	}

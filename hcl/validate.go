@@ -33,7 +33,7 @@ func (m *module) validateSteps() {
 			for i := w; i < len(errs); i += workers {
 				c := m.candidates[i]
 				if c.step != nil {
-					c.step.checked, errs[i] = c.stage.kind.CheckAll(c.values)
+					c.step.config, errs[i] = c.stage.kind.Decode(c.values)
 				} else {
 					errs[i] = c.stage.kind.Check(c.values, c.unknown, c.perhaps...)
 				}

@@ -59,8 +59,8 @@ func newAction(ctx context.Context, store *store.Store, s *Step, attrs map[strin
 		}
 	}
 	var err error
-	if s.Checked != nil {
-		a.config = s.Checked.config
+	if a.config = s.Config; a.config != nil {
+		// as it was decoded when the recipe was read
 	} else if a.config, err = s.Stage.Decode(values); err != nil {
 		return nil, attrErrors(s, attrs, err)
 	}

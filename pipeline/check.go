@@ -28,19 +28,6 @@ func (s *Stage) Check(values map[string]any, unknown []mistake.Path, perhaps ...
 	return err
 }
 
-// Checked is a configuration that was decoded of attribute values, all known, and has no
-// mistakes. It spares decoding and checking the same values again.
-type Checked struct{ config any }
-
-// CheckAll is Check of values of which nothing is unknown, and returns the configuration.
-func (s *Stage) CheckAll(values map[string]any) (*Checked, error) {
-	config, err := s.examine(values, nil)
-	if err != nil {
-		return nil, err
-	}
-	return &Checked{config}, nil
-}
-
 // CheckConfig returns the mistakes that the stage itself finds in a configuration made
 // by a program, in which the fields that are not zero count as written.
 func (s *Stage) CheckConfig(config any) error {
@@ -82,15 +69,10 @@ func (s *Stage) examine(values map[string]any, unknown []mistake.Path, perhaps .
 	for _, m := range found {
 		forget(m.Path)
 	}
-	texts := make(map[string]json.RawMessage, len(values))
-	for _, name := range slices.Sorted(maps.Keys(values)) {
-		b, err := json.Marshal(values[name])
-		if err != nil {
-			found = append(found, mistake.At(name, "cannot be kept: %w", err))
-			forget(mistake.Path{{Name: name}})
-			continue
-		}
-		texts[name] = b
+	texts, bad := encode(values)
+	for _, m := range bad {
+		found = append(found, m)
+		forget(m.Path)
 	}
 	for {
 		if config, err = s.decode(values, texts); err == nil {
@@ -123,6 +105,20 @@ func (s *Stage) examine(values map[string]any, unknown []mistake.Path, perhaps .
 		return nil, found
 	}
 	return config, nil
+}
+
+// encode returns values in JSON, each by itself, and those that have no JSON as mistakes.
+func encode(values map[string]any) (texts map[string]json.RawMessage, bad mistake.List) {
+	texts = make(map[string]json.RawMessage, len(values))
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		b, err := json.Marshal(values[name])
+		if err != nil {
+			bad = append(bad, mistake.At(name, "cannot be kept: %w", err))
+			continue
+		}
+		texts[name] = b
+	}
+	return texts, bad
 }
 
 // without returns values without what is at the paths.

@@ -2,6 +2,8 @@ package pipeline
 
 import (
 	"errors"
+	"fmt"
+	"time"
 
 	"eyrie/pipeline/mistake"
 )
@@ -21,20 +23,20 @@ func PanicError(value, stack string) *CrashError {
 	return &CrashError{Reason: "the stage panicked: " + value + " (a mistake in the stage; the stack is in the run's journal)", Panic: true, Stack: stack}
 }
 
-// hopeless reports whether another attempt is not to be made.
-func hopeless(err error) bool {
+// crashOf returns how an attempt crashed; the zero CrashError where it did not.
+func crashOf(err error) CrashError {
 	var crash *CrashError
-	return errors.As(err, &crash) && (crash.Panic || crash.Stuck)
+	if errors.As(err, &crash) {
+		return *crash
+	}
+	return CrashError{}
 }
 
-func isStuck(err error) bool {
-	var crash *CrashError
-	return errors.As(err, &crash) && crash.Stuck
-}
+// TimeoutError says that an attempt took longer than it may.
+type TimeoutError time.Duration
 
-func isPanic(err error) bool {
-	var crash *CrashError
-	return errors.As(err, &crash) && crash.Panic
+func (e TimeoutError) Error() string {
+	return fmt.Sprintf("stopped after its timeout of %v", time.Duration(e))
 }
 
 // Failure is an attempt's error in a form that crosses processes. What is kept of
@@ -46,12 +48,17 @@ type Failure struct {
 	Crash   bool   `json:"crash,omitempty"`
 	Panic   bool   `json:"panic,omitempty"`
 	Stack   string `json:"stack,omitempty"`
+
+	Timeout time.Duration `json:"timeout,omitempty"` // that was over, ns; 0 where it was not
 }
 
 // NewFailure describes an error, which must not be nil.
 func NewFailure(err error) *Failure {
 	if crash := (*CrashError)(nil); errors.As(err, &crash) {
 		return &Failure{Message: err.Error(), Crash: true, Panic: crash.Panic, Stack: crash.Stack}
+	}
+	if timeout := TimeoutError(0); errors.As(err, &timeout) {
+		return &Failure{Message: err.Error(), Timeout: time.Duration(timeout)}
 	}
 	if all := mistake.Of(err); len(all) == 1 && len(all[0].Path) > 0 {
 		return &Failure{Message: all[0].Err.Error(), Path: all[0].Path.String()}
@@ -64,6 +71,8 @@ func (f *Failure) Err() error {
 	switch {
 	case f.Crash:
 		return &CrashError{Reason: f.Message, Panic: f.Panic, Stack: f.Stack}
+	case f.Timeout > 0:
+		return TimeoutError(f.Timeout)
 	case f.Path != "":
 		return &mistake.Mistake{Path: mistake.Parse(f.Path), Err: errors.New(f.Message)}
 	}

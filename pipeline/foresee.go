@@ -33,16 +33,9 @@ func (p Partial) MarshalJSON() ([]byte, error) {
 // paths aside: a [Partial] in JSON; nil for nothing. The values must have no mistakes.
 func (s *Stage) Foresee(values map[string]any, unknown []mistake.Path) json.RawMessage {
 	values = without(values, unknown...)
-	texts := make(map[string]json.RawMessage, len(values))
-	for name, v := range values {
-		b, err := json.Marshal(v)
-		if err != nil {
-			return nil
-		}
-		texts[name] = b
-	}
+	texts, bad := encode(values)
 	config, err := s.decode(values, texts)
-	if err != nil {
+	if err != nil || bad != nil {
 		return nil
 	}
 	return foresee(config, mistake.New(unknown...).Knows)

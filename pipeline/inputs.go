@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,24 +15,19 @@ import (
 )
 
 // inputs are the local files of a job as a stage reads them: their content when the
-// attempt began, which is that of the key, even if the files are written to meanwhile. A check afterwards would not do: a file can change and change back.
+// attempt began, which is that of the key, even if the files are written to meanwhile. A
+// check afterwards would not do: a file can change and change back.
 type inputs struct {
-	dir    string                      // of links by the files' own names, as stages quote these
-	paths  map[artifacts.Digest]string // where to read what
+	paths  map[artifacts.Digest]string // where to read what: links by the files' own names, as stages quote these
 	inText *strings.Replacer           // the paths of links by those that the recipe names
 	inLog  *strings.Replacer           // the same in JSON
 }
 
-// snapshot takes the job's local files into the store.
-func (p *performer) snapshot(ctx context.Context) (_ *inputs, err error) {
+// snapshot takes the job's local files into the store, and makes links to them in the
+// attempt's own directory.
+func (p *performer) snapshot(ctx context.Context, own string) (*inputs, error) {
 	in := &inputs{paths: map[artifacts.Digest]string{}}
 	var text, log []string
-	defer func() {
-		in.inText, in.inLog = strings.NewReplacer(text...), strings.NewReplacer(log...)
-		if err != nil {
-			in.remove()
-		}
-	}()
 	for i, input := range p.job.Inputs {
 		if input.Path == "" {
 			continue
@@ -43,33 +39,25 @@ func (p *performer) snapshot(ctx context.Context) (_ *inputs, err error) {
 		if now.Digest != input.File.Digest {
 			return nil, fmt.Errorf("%s has changed since it was looked at; run again", input.Path)
 		}
-		link, err := in.link(p.store, i, now.Path, filepath.Base(input.Path))
-		if err != nil {
+		link := filepath.Join(own, inputsName, strconv.Itoa(i), filepath.Base(input.Path))
+		if err := symlink(now.Path, link); err != nil {
 			return nil, err
 		}
 		in.paths[now.Digest] = link
 		text = append(text, link, input.Path)
 		log = append(log, inJSON(link), inJSON(input.Path))
 	}
+	in.inText, in.inLog = strings.NewReplacer(text...), strings.NewReplacer(log...)
 	return in, nil
 }
 
-// link makes a link of that name to an input.
-func (in *inputs) link(s *store.Store, i int, to, name string) (link string, err error) {
-	if in.dir == "" {
-		if in.dir, err = s.Temp(); err != nil {
-			return "", err
-		}
+// symlink makes a link to what is at the path to, in a directory that it makes.
+func symlink(to, link string) error {
+	to, err := filepath.Abs(to)
+	if err != nil {
+		return err
 	}
-	dir := filepath.Join(in.dir, strconv.Itoa(i))
-	if err := os.Mkdir(dir, 0o777); err != nil {
-		return "", err
-	}
-	if to, err = filepath.Abs(to); err != nil {
-		return "", err
-	}
-	link = filepath.Join(dir, name)
-	return link, os.Symlink(to, link)
+	return errors.Join(os.MkdirAll(filepath.Dir(link), 0o777), os.Symlink(to, link))
 }
 
 // inJSON returns the text as it is within a JSON string.
@@ -117,9 +105,3 @@ type renamed struct {
 
 func (e renamed) Error() string { return e.text }
 func (e renamed) Unwrap() error { return e.err }
-
-func (in *inputs) remove() {
-	if in.dir != "" {
-		os.RemoveAll(in.dir)
-	}
-}

@@ -23,8 +23,8 @@ import (
 // looks whether another process has done it meanwhile, runs the stage with a work
 // directory and a checkpoint directory of the store, imports the files that it
 // made, and writes the record last. What the stage reads is a snapshot: whatever happens
-// to the files that the recipe names, a result belongs to the content in its key. A job that was
-// decoded must be bound to its stage.
+// to the files that the recipe names, a result belongs to the content in its key. A job
+// that was decoded must be bound to its stage.
 func Perform(ctx context.Context, s *store.Store, job *Job, report func(Event)) (Result, error) {
 	config, preimage, err := job.config()
 	if err != nil {
@@ -78,22 +78,22 @@ func (p *performer) perform(ctx context.Context, config any) (err error) {
 
 // output runs the stage and stores the files that it made.
 func (p *performer) output(ctx context.Context, config any) (json.RawMessage, error) {
-	in, err := p.snapshot(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer in.remove()
-	if config, err = in.into(ctx, p.store, config); err != nil {
-		return nil, fmt.Errorf("an input could not be read from the store (run again to make it anew): %w", err)
-	}
 	own, err := p.store.Temp()
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(own)
+	in, err := p.snapshot(ctx, own)
+	if err != nil {
+		return nil, err
+	}
+	if config, err = in.into(ctx, p.store, config); err != nil {
+		return nil, fmt.Errorf("an input could not be read from the store (run again to make it anew): %w", err)
+	}
 	output, err := p.call(ctx, config, own, in)
-	if err != nil && store.Obstructed(filepath.Join(own, checkpointName), err) { // what it holds are files of the stage's own
-		if err := errors.Join(p.store.DropCheckpoint(p.job.Action), os.RemoveAll(own), os.Mkdir(own, 0o777)); err != nil {
+	work, checkpoint := filepath.Join(own, workName), filepath.Join(own, checkpointName)
+	if err != nil && store.Obstructed(checkpoint, err) { // what it holds are files of the stage's own
+		if err := errors.Join(p.store.DropCheckpoint(p.job.Action), os.RemoveAll(work), os.Remove(checkpoint)); err != nil {
 			return nil, err
 		}
 		output, err = p.call(ctx, config, own, in)
@@ -162,7 +162,7 @@ func (p *performer) call(ctx context.Context, config any, own string, in *inputs
 	case stuck:
 		return nil, &CrashError{Reason: fmt.Sprintf("told to stop, it did not %s, and was given up", Within(p.job.Grace)), Stuck: true}
 	}
-	if output, err = result(); err != nil && context.Cause(ctx) == timeout && !isPanic(err) {
+	if output, err = result(); err != nil && context.Cause(ctx) == timeout && !crashOf(err).Panic {
 		err = TimeoutError(p.job.Timeout)
 	}
 	return output, err
@@ -206,15 +206,12 @@ func Within(grace time.Duration) string {
 	return "within " + grace.String()
 }
 
-// TimeoutError returns the error of an attempt that took longer than it may.
-func TimeoutError(t time.Duration) error { return fmt.Errorf("stopped after its timeout of %v", t) }
+// Names in an attempt's own directory, which is removed when it ends: the work directory
+// and links to the checkpoint and the inputs. A stage that was given up and runs on finds
+// none of them, so that it cannot write beside the next attempt.
+const workName, checkpointName, inputsName = "work", "checkpoint", "inputs"
 
-// Names in an attempt's own directory.
-const workName, checkpointName = "work", "checkpoint"
-
-// task is what the stage may use. The attempt's own directory, which is removed when it
-// ends, has the work directory, and a link to the checkpoint: a stage that was given up and
-// runs on finds neither, so that it cannot write beside the next attempt.
+// task is what the stage may use.
 func (p *performer) task(own string, wire *wire) *Task {
 	work := filepath.Join(own, workName)
 	t := NewTask(Env{

@@ -21,9 +21,9 @@ type Step struct {
 	Pos   string   // "paper.hcl:41": where its block begins
 	Deps  []string // IDs of the steps that it refers to or depends_on, in order, without repeats
 	Attrs Eval[map[string]Attr]
-	// Checked is the configuration of a step whose attributes no output can change and
-	// that names no file, where it was decoded already; nil otherwise.
-	Checked *Checked
+	// Config is what the stage's Decode made of the attributes, where that was done already
+	// and nothing can change them: no output, and no file. It is nil otherwise.
+	Config any
 	// Reveal says that the step's results, which are kept in clear, may hold what
 	// sensitive attributes say. Its output is then sensitive.
 	Reveal bool

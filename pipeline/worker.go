@@ -40,14 +40,13 @@ func (w *worker) work(ctx context.Context) {
 	}
 	if err != nil {
 		ended.Type = StepFailed
-		if ctx.Err() != nil && !isPanic(err) {
+		if ctx.Err() != nil && !crashOf(err).Panic {
 			ended.Type = StepStopped
 		}
 		placed := w.place(err)
 		ended.Err, e.Pos, e.Error = placed, placed.Pos, placed.reason()
-		var crash *CrashError
-		if errors.As(err, &crash) && !secret(w.attrs) {
-			e.Stack = crash.Stack
+		if !secret(w.attrs) {
+			e.Stack = crashOf(err).Stack
 		}
 	}
 	w.send <- message{step: w.step, event: e, ended: ended}
@@ -67,7 +66,7 @@ func (w *worker) place(err error) *StepError {
 		}
 		return attrError(w.planned.Step, w.attrs, all[0])
 	}
-	if timeout := TimeoutError(w.planned.Timeout); secret(w.attrs) && err.Error() != timeout.Error() && !isStuck(err) {
+	if timeout := TimeoutError(0); secret(w.attrs) && !errors.As(err, &timeout) && !crashOf(err).Stuck {
 		err = errHidden
 	}
 	return stepError("", w.planned.Step, "", err)
@@ -122,7 +121,7 @@ func (w *worker) attempts(ctx context.Context, a *action, ended *Ended) (Result,
 			return Result{}, err
 		}
 		result, err := w.executor.Perform(ctx, job, report)
-		if err == nil || ctx.Err() != nil || n > w.planned.Retries || hopeless(err) {
+		if err == nil || ctx.Err() != nil || n > w.planned.Retries || crashOf(err).Panic || crashOf(err).Stuck {
 			return result, err
 		}
 		w.event(Event{Type: StepRetry, Attempt: n, Error: w.place(err).reason()})

@@ -17,7 +17,7 @@ import (
 	"eyrie/pipeline"
 )
 
-// searches is a recipe with a search for each objective, on so many threads. Its
+// searches is a recipe with a search for each objective, on var.cpus threads. Its
 // supernet is as small as one can be.
 const searches = `
 variable "cpus" {

@@ -40,7 +40,7 @@ var charges = map[string]func(args []cty.Value) (int, error){
 	"setsubtract":     sets,
 	"setunion":        sets,
 	"toset":           sets,
-	"split":           func(a []cty.Value) (int, error) { return occurrences(text(a[1]), text(a[0])), nil },
+	"split":           func(a []cty.Value) (int, error) { return strings.Count(text(a[1]), text(a[0])), nil },
 	"trim":            func(a []cty.Value) (int, error) { return budget.Product(len(text(a[0])), len(text(a[1]))) / 256, nil },
 	"title":           textOnly, "strrev": textOnly, "upper": textOnly, "lower": textOnly, "substr": textOnly,
 }
@@ -56,7 +56,7 @@ func sets(a []cty.Value) (n int, _ error) {
 // textOnly charges again for text that is read letter by letter.
 func textOnly(a []cty.Value) (int, error) { return len(text(a[0])) / 16, nil }
 
-// bytes is what so many copies of so many bytes of text take.
+// bytes is the steps that copies of a text take, which has size bytes.
 func bytes(size, copies int) int { return budget.Product(size, copies) / 32 }
 
 func text(v cty.Value) string {
@@ -88,8 +88,6 @@ func separators(s, chars string) (n int) {
 	}
 	return n
 }
-
-func occurrences(s, part string) int { return strings.Count(s, part) }
 
 // comparisons is what finding equal elements takes: those that are no texts and numbers
 // are compared with each other.
@@ -278,7 +276,7 @@ func regexreplaced(a []cty.Value) (int, error) {
 }
 
 func replaced(a []cty.Value) (int, error) {
-	return bytes(len(text(a[2])), occurrences(text(a[0]), text(a[1]))), nil
+	return bytes(len(text(a[2])), strings.Count(text(a[0]), text(a[1]))), nil
 }
 
 func product(a []cty.Value) (int, error) {

@@ -27,7 +27,7 @@ func TooDeep(src []byte, filename string) *hcl.Diagnostic {
 	return nil
 }
 
-// TooLong reports a number of so many digits that reading it would take long.
+// TooLong reports a number with more digits than can be read in a moment.
 func TooLong(src []byte, filename string) *hcl.Diagnostic {
 	if !longDigits(src) {
 		return nil

@@ -23,14 +23,14 @@ func (t tracer) loop(e *hclsyntax.ForExpr, typed bool) hclsyntax.Expression {
 		c.CollExpr = t.loop(inner, true) // which only this loop looks at
 	}
 	c.ValExpr = t.node(e.ValExpr, typed)
-	first, steps := &c.ValExpr, turn(e.ValExpr)
+	first, steps := &c.ValExpr, Weight(e.ValExpr)
 	if e.KeyExpr != nil {
 		c.KeyExpr = texted{t.selector(e.KeyExpr)}
-		first, steps = &c.KeyExpr, steps+turn(e.KeyExpr)
+		first, steps = &c.KeyExpr, steps+Weight(e.KeyExpr)
 	}
 	if e.CondExpr != nil {
 		c.CondExpr = t.selector(e.CondExpr)
-		first, steps = &c.CondExpr, steps+turn(e.CondExpr)
+		first, steps = &c.CondExpr, steps+Weight(e.CondExpr)
 	}
 	*first = charged{*first, t.meter, 1 + steps}
 	return loop{&c, t.meter, typed}
@@ -107,10 +107,6 @@ func keyType(ty cty.Type) cty.Type {
 	}
 	return ty.ElementType()
 }
-
-// turn is the steps that evaluating an expression takes, without those of functions and
-// loops in it.
-func turn(e hclsyntax.Expression) int { return Weight(e) }
 
 // Weight is about how many values are made to evaluate an expression once, by what is
 // written.

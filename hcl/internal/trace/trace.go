@@ -96,7 +96,7 @@ func (t tracer) traced(e hclsyntax.Expression, typed bool) (_ hclsyntax.Expressi
 		return t.loop(e, typed), true
 	case *hclsyntax.SplatExpr: // whose Item is found in Each by its address, and is never copied
 		c := *e
-		c.Source, c.Each = counted{t.node(e.Source, false), t.meter, turn(e.Each)}, t.node(e.Each, false)
+		c.Source, c.Each = counted{t.node(e.Source, false), t.meter, Weight(e.Each)}, t.node(e.Each, false)
 		return &c, true
 	case *hclsyntax.TemplateExpr:
 		return t.template(e)

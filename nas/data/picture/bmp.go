@@ -100,7 +100,7 @@ func (f *bmpFile) readMasks(header, rest []byte) ([]byte, error) {
 	return rest, nil
 }
 
-// readPalette reads so many colours, or as many as there are, and returns what follows.
+// readPalette reads n colours, or as many as there are, and returns what follows.
 func (f *bmpFile) readPalette(b []byte, colours int) ([]byte, error) {
 	if colours == 0 {
 		colours = 1 << f.bits

@@ -88,7 +88,7 @@ type canvas struct {
 	deep SixteenBit
 }
 
-// level returns a grey level of so many bits, more than 8, as one of 8.
+// level returns a grey level of more than 8 bits as one of 8.
 func (c *canvas) level(v uint, bits int) byte {
 	if c.deep == Scaled {
 		return byte(v >> (bits - 8))

@@ -22,7 +22,7 @@ const (
 	c3072 = 25172 // 3.072711026
 )
 
-// inverse transforms 8 numbers and drops so many bits of the results.
+// inverse transforms 8 numbers and drops the lowest bits of the results.
 func inverse(x *[8]int, bits uint) {
 	round := 1 << (bits - 1)
 	z := (x[2] + x[6]) * c0541

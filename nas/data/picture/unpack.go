@@ -30,7 +30,7 @@ func isPacked(compression int) bool {
 	return compression == packLZW || compression == packDeflate || compression == packDeflate2
 }
 
-// unpack returns the bytes of a block with so many rows, or as many as there are.
+// unpack returns the bytes of a block of rows, or as many as there are.
 func (f *tiffFile) unpack(ctx context.Context, b []byte, rows int) ([]byte, error) {
 	fax := f.compression == packGroup3 || f.compression == packGroup4
 	if f.reversed && !fax {
