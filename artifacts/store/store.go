@@ -39,6 +39,7 @@ var ErrDamaged = errors.New("content does not match its digest")
 //	locks/              the locks that are held
 //	checkpoints/        a directory for each action that is unfinished
 //	runs/               the journal of each run; JSON lines
+//	outputs/            what was published for people
 //	statcache           what spares rehashing
 //
 // An action's record comes after its objects, and any file may be removed while

@@ -179,7 +179,11 @@ func stopped(t *testing.T, cmd *exec.Cmd, step string) {
 		}
 		switch {
 		case e.Step == step && e.Type == pipeline.StepStarted:
-			time.Sleep(time.Duration(rand.IntN(1000)) * time.Millisecond)
+			longest := 1000 // ms
+			if quick[step] {
+				longest = 30
+			}
+			time.Sleep(time.Duration(rand.IntN(longest)) * time.Millisecond)
 			told = time.Now()
 			if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 				t.Fatal(err)

@@ -9,24 +9,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-)
 
-// python returns an interpreter that has Pillow. Without one the test is skipped,
-// except under CI, where it fails.
-func python(t testing.TB) string {
-	t.Helper()
-	for _, p := range []string{os.Getenv("PILLOW_PYTHON"), "../../data/python/bin/python", "python3"} {
-		if p != "" && exec.Command(p, "-c", "import PIL").Run() == nil {
-			return p
-		}
-	}
-	const how = "no Python with Pillow: scripts/test-needs installs it, or set PILLOW_PYTHON"
-	if os.Getenv("CI") == "true" {
-		t.Fatal(how)
-	}
-	t.Skip(how)
-	return ""
-}
+	"eyrie/nas/data/picture/picturetest"
+)
 
 // What a network sees of a tree of images is what Pillow reads, cut square and resized:
 // within 2 of 255, for every format, mode and orientation, larger and smaller.
@@ -41,7 +26,7 @@ func TestBatchesAsPillow(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(root, "val/a/1.png"), drawn(t, 1, 8, "png"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command(python(t), "picture/testdata/pillow.py", dir).Output()
+	out, err := exec.Command(picturetest.Python(t), "picture/testdata/pillow.py", dir).Output()
 	if err != nil {
 		t.Fatal(err)
 	}

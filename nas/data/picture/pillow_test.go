@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"eyrie/nas/data/picture/picturetest"
 )
 
 // made is a file that Pillow made, and the size of what it reads there.
@@ -21,7 +23,7 @@ type made struct {
 // except under CI, where it fails.
 func pillow(t testing.TB, dir string) (files []made) {
 	t.Helper()
-	cmd := exec.Command(python(t), "testdata/pillow.py", dir)
+	cmd := exec.Command(picturetest.Python(t), "testdata/pillow.py", dir)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -35,21 +37,6 @@ func pillow(t testing.TB, dir string) (files []made) {
 		files = append(files, m)
 	}
 	return files
-}
-
-func python(t testing.TB) string {
-	t.Helper()
-	for _, p := range []string{os.Getenv("PILLOW_PYTHON"), "../../../data/python/bin/python", "python3"} {
-		if p != "" && exec.Command(p, "-c", "import PIL").Run() == nil {
-			return p
-		}
-	}
-	const how = "no Python with Pillow: scripts/test-needs installs it, or set PILLOW_PYTHON"
-	if os.Getenv("CI") == "true" {
-		t.Fatal(how)
-	}
-	t.Skip(how)
-	return ""
 }
 
 func read(t testing.TB, path string) []byte {

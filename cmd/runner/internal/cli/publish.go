@@ -2,11 +2,7 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -16,14 +12,12 @@ import (
 	"eyrie/pipeline"
 )
 
-// publisher gives outputs that are files a path that a person can use, below
-// <store>/outputs/<recipe>: 3fa9c2d1e0b4/report.html, a copy of what the store keeps
-// under the digest that begins so. What was printed once keeps its content, whatever
-// runs later. Beside it, report.html is a link to the one that was published last.
+// publisher gives outputs that are files a path that a person can use:
+// <store>/outputs/<recipe>/3fa9c2d1e0b4/report.html, see [store.Store.Publish].
 type publisher struct {
-	store *store.Store
-	root  string // the store's directory
-	dir   string // the recipe's, in it
+	store  *store.Store
+	root   string // the store's directory, as the user calls it
+	recipe string
 }
 
 // publisher returns that of the recipe at path.
@@ -36,8 +30,7 @@ func (a *app) publisher(path string, store *store.Store) publisher {
 	if name == "" || name == "." || name == ".." { // of "...hcl": it must not lead out of outputs
 		name = fileName(name) + "%"
 	}
-	root := a.storeDir(path)
-	return publisher{store, root, filepath.Join(root, "outputs", name)}
+	return publisher{store, a.storeDir(path), name}
 }
 
 // all gives the files in all outputs their paths.
@@ -80,88 +73,14 @@ func (p publisher) within(ctx context.Context, name string, v any) any {
 // publish returns the path of the file under that name. Where none can be made it
 // returns the path in the store, and "" where the file is not there.
 func (p publisher) publish(ctx context.Context, name string, f artifacts.File) string {
+	if path, err := p.store.Publish(ctx, f, p.recipe, name); err == nil {
+		return filepath.Join(p.root, path)
+	}
 	kept, err := p.store.Fetch(ctx, f)
 	if err != nil {
 		return ""
 	}
-	here := f.Digest.String()[:12]
-	path := filepath.Join(p.dir, here, name)
-	if now, err := p.store.Hash(ctx, path); err != nil || now.Digest != f.Digest {
-		if err := p.lay(kept, path); err != nil {
-			return kept.Path
-		}
-	}
-	_ = replace(filepath.Join(p.dir, name), func(next string) error { return os.Symlink(filepath.Join(here, name), next) })
-	return path
-}
-
-// lay puts a copy of the file at path, and of a tree a link to where it is laid out.
-// A link to a file would have the date of the store's objects, and lead whoever
-// changes the file to change the store.
-func (p publisher) lay(f artifacts.File, path string) error {
-	if err := p.mkdir(filepath.Dir(path)); err != nil {
-		return err
-	}
-	if f.Tree {
-		to, err := filepath.Abs(f.Path)
-		if err != nil {
-			return err
-		}
-		return replace(path, func(next string) error { return os.Symlink(to, next) })
-	}
-	return replace(path, func(next string) error { return copyFile(next, f.Path) })
-}
-
-// mkdir makes a directory of the store's, in place of anything else there.
-func (p publisher) mkdir(dir string) error {
-	if fi, err := os.Stat(dir); err == nil && fi.IsDir() {
-		return nil
-	}
-	if dir != p.root {
-		if err := p.mkdir(filepath.Dir(dir)); err != nil {
-			return err
-		}
-		if err := os.RemoveAll(dir); err != nil {
-			return err
-		}
-	}
-	if err := os.Mkdir(dir, 0o777); !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return nil // another process was faster
-}
-
-// copyFile makes a copy of a file, which is not to be written to.
-func copyFile(to, from string) (err error) {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o444)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, out.Close()) }()
-	_, err = io.Copy(out, in) // on some file systems, without copying
-	return err
-}
-
-// replace puts at path, at once, what make makes at another.
-func replace(path string, make func(next string) error) error {
-	next := fmt.Sprintf("%s.%d~", path, os.Getpid())
-	_ = os.Remove(next) // of a process that was killed
-	err := make(next)
-	if fi, e := os.Lstat(path); e == nil && fi.IsDir() {
-		_ = os.RemoveAll(path)
-	}
-	if err == nil {
-		err = os.Rename(next, path)
-	}
-	if err != nil {
-		_ = os.Remove(next)
-	}
-	return err
+	return kept.Path
 }
 
 // fileName returns a name, of an output or of an entry in one, as a part of a file's
