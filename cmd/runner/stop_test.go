@@ -37,14 +37,14 @@ locals {
 stage "dataset" "small" {
   source = "shapes"
   size   = 16
-  train  = 400
+  train  = 12000
   test   = 100
 }
 
 stage "train-supernet" "trained" {
   dataset = stage.small.dataset
   space   = local.space
-  holdout = 100
+  holdout = 10000
   epochs  = 0.5
 }
 
@@ -87,7 +87,7 @@ stage "train-supernet" "train-supernet" {
 stage "train-predictor" "train-predictor" {
   supernet = stage.trained.weights
   dataset  = stage.small.dataset
-  holdout  = 100
+  holdout  = 10000
   samples  = 60
 }
 
@@ -194,6 +194,9 @@ func stopped(t *testing.T, cmd *exec.Cmd, step string) {
 		}
 	}
 	cmd.Wait()
+	if told.IsZero() {
+		t.Fatalf("the step never began: %s", &notices)
+	}
 	took := time.Since(told)
 	done := ended.Type == pipeline.StepDone && quick[step]
 	if code := cmd.ProcessState.ExitCode(); !done && (ended.Type != pipeline.StepStopped || code != 130) {
