@@ -49,7 +49,7 @@ stage "train-supernet" "trained" {
 }
 
 locals {
-  space = { backbone = local.backbone, widths = [1, 1, 1, 1], resolutions = [16], expansions = [2, 3, 4], depths = [1, 2], kernels = [3, 5, 7] }
+  space = { backbone = local.backbone, widths = [1, 1, 1, 1], resolutions = [16, 32, 48], expansions = [2, 3, 4], depths = [1, 2], kernels = [3, 5, 7] }
 }
 
 stage "dataset" "dataset" {
@@ -88,7 +88,7 @@ stage "train-predictor" "train-predictor" {
   supernet = stage.trained.weights
   dataset  = stage.small.dataset
   holdout  = 10000
-  samples  = 60
+  samples  = 160
 }
 
 stage "evolve" "evolve" {
