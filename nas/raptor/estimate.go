@@ -35,6 +35,8 @@ type LayerCost struct {
 	SYSCycles float64 `json:"sys_cycles" unit:"cycles"`
 	Latency   float64 `json:"latency" unit:"s"`
 	Schedule
+	Charged     int     `json:"charged,omitempty" unit:"bytes" doc:"policy spill: activations and weights that it is charged for moving, each once, however often its tiles read them"`
+	Spilled     int     `json:"spilled,omitempty" unit:"bytes" doc:"policy spill: activations that have no room beside the rest, and travel slowly"`
 	Bound       int     `json:"bound" unit:"bytes" doc:"fewest bytes that any schedule of this layer by itself moves"`
 	Utilisation float64 `json:"utilisation" doc:"share of the PEs that are busy while it computes"`
 	Dominant    string  `json:"dominant" doc:"what most of its cycles are for: compute, activations, weights, tiles, oversize"`
@@ -42,25 +44,6 @@ type LayerCost struct {
 	InResident  bool    `json:"in_resident" doc:"every operand was in the local memory already"`
 	OutResident bool    `json:"out_resident" doc:"the result stays in the local memory for its readers"`
 	Supported   bool    `json:"supported" doc:"its weights are within the platform's limit"`
-}
-
-// sys returns the SYS cycles of a schedule.
-func (p *Platform) sys(s *Schedule) float64 {
-	return p.transfer(s.Activations(), s.Weights, s.Tiles)
-}
-
-// transfer returns the SYS cycles of moving activations and weights, in bytes, cut into tiles.
-func (p *Platform) transfer(activations, weights, tiles int) float64 {
-	return float64(p.ActivationCost*float64(activations)) + float64(p.WeightCost*float64(weights)) + float64(p.TileCost*float64(tiles))
-}
-
-// npu returns the NPU cycles of a layer.
-func (p *Platform) npu(l *arch.Layer) float64 {
-	macs := l.MACs()
-	if macs == 0 {
-		return 0
-	}
-	return float64(macs) / p.rate(l.Op)
 }
 
 // cycles returns how long a layer that is cut into tiles takes: one thing after the
@@ -124,7 +107,11 @@ func (p *Platform) layerCost(pl *planner, i int, m move) LayerCost {
 		OutResident: m.out.onChip(),
 		Supported:   p.Supports(l),
 	}
-	c.SYSCycles = p.sys(&c.Schedule)
+	bill := p.charged(&pl.windows[i], &c.Schedule)
+	if pl.conduct.spills {
+		c.Charged, c.Spilled = bill.activations+bill.weights, bill.spilled
+	}
+	c.SYSCycles = p.sys(bill)
 	if !c.Supported {
 		c.SYSCycles += p.OversizeCost
 	}

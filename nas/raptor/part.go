@@ -84,7 +84,7 @@ func (p *Platform) ways(net arch.Network, in Place, open bool, ways *[places]Way
 	for out := range ways {
 		ways[out] = noWay
 	}
-	if in != Stored && p.Policy == Layerwise {
+	if in != Stored && !p.Policy.conduct().stays {
 		return nil
 	}
 	pl, err := p.plan(&net, in, open)

@@ -25,13 +25,18 @@ type Platform struct {
 	Memory         int64   `json:"memory,omitempty" unit:"bytes" doc:"local memory; for activations alone if there is a weight_memory"`
 	WeightMemory   int64   `json:"weight_memory,omitempty" unit:"bytes" doc:"local memory for weights alone; 0 if they share memory"`
 	WeightLimit    int64   `json:"weight_limit,omitempty" unit:"bytes" doc:"a layer with more weights is not supported (fully connected ones are streamed); 0 for no limit"`
+	OutputCost     float64 `json:"output_cost,omitempty" doc:"NPU cycles per result of a layer with MACs, besides those of its MACs"`
+	OutputRate     float64 `json:"output_rate,omitempty" doc:"results per cycle that a layer with MACs writes at most; 0 for no limit"`
 	ActivationCost float64 `json:"activation_cost,omitempty" doc:"SYS cycles per byte of activations moved"`
 	WeightCost     float64 `json:"weight_cost,omitempty" doc:"SYS cycles per byte of weights moved"`
+	SpillCost      float64 `json:"spill_cost,omitempty" doc:"policy spill: further SYS cycles per byte of activations that does not fit in the local memory beside the rest of its layer"`
 	TileCost       float64 `json:"tile_cost,omitempty" doc:"SYS cycles per tile"`
+	Rereads        bool    `json:"rereads,omitempty" doc:"policy spill: what a layer's tiles read again is charged, too"`
+	Free           Free    `json:"free,omitzero" doc:"what costs nothing"`
 	OversizeCost   float64 `json:"oversize_cost,omitempty" doc:"SYS cycles to run a layer beyond weight_limit all the same"`
 	DoubleBuffer   bool    `json:"double_buffer,omitempty" doc:"two buffers per operand: transfers overlap with computing"`
 	Power          float64 `json:"power,omitempty" unit:"W" doc:"power while it runs"`
-	Policy         Policy  `json:"policy,omitempty" doc:"layerwise: every map travels; resident: maps stay between layers that run untiled; mixed: also where a layer is tiled"`
+	Policy         Policy  `json:"policy,omitempty" doc:"layerwise: every map travels; resident: maps stay between layers that run untiled; mixed: also where a layer is tiled; spill: every map travels once, slowly what does not fit"`
 	Scope          Scope   `json:"scope,omitempty" doc:"how far a map may stay: within a block, a group of blocks, the whole network"`
 }
 
@@ -42,19 +47,6 @@ type Rates struct {
 	Pointwise float64 `json:"pointwise,omitempty" doc:"1×1 convolutions"`
 	Linear    float64 `json:"linear,omitempty" doc:"fully connected layers"`
 }
-
-// Policy is which maps stay in the local memory between layers.
-type Policy string
-
-// The policies.
-const (
-	Layerwise Policy = "layerwise" // every map travels
-	Resident  Policy = "resident"  // maps stay between layers that run untiled
-	Mixed     Policy = "mixed"     // maps stay wherever there is room
-)
-
-// Choices returns the policies.
-func (Policy) Choices() []string { return []string{string(Layerwise), string(Resident), string(Mixed)} }
 
 // Scope is how far a map may stay in the local memory.
 type Scope string
@@ -77,6 +69,7 @@ func (p *Platform) UnmarshalJSON(b []byte) error {
 	type plain Platform
 	var named struct {
 		Preset string `json:"preset"`
+		Policy Policy `json:"policy"`
 	}
 	if err := json.Unmarshal(b, &named); err != nil {
 		return err
@@ -86,6 +79,9 @@ func (p *Platform) UnmarshalJSON(b []byte) error {
 		var err error
 		if base, err = Preset(named.Preset); err != nil {
 			return mistake.At("preset", "%w", err)
+		}
+		if named.Policy != "" && !named.Policy.conduct().spills { // what only that policy has does not follow
+			base.SpillCost, base.Rereads = 0, false
 		}
 	}
 	if err := json.Unmarshal(b, (*plain)(&base)); err != nil {
@@ -112,7 +108,8 @@ func (p Platform) Check(r *mistake.Report) {
 		{"rates.conv", p.Rates.Conv, false}, {"rates.depthwise", p.Rates.Depthwise, false},
 		{"rates.pointwise", p.Rates.Pointwise, false}, {"rates.linear", p.Rates.Linear, false},
 		{"memory", float64(p.Memory), false}, {"weight_memory", float64(p.WeightMemory), true}, {"weight_limit", float64(p.WeightLimit), true},
-		{"activation_cost", p.ActivationCost, true}, {"weight_cost", p.WeightCost, true},
+		{"output_cost", p.OutputCost, true}, {"output_rate", p.OutputRate, true},
+		{"activation_cost", p.ActivationCost, true}, {"weight_cost", p.WeightCost, true}, {"spill_cost", p.SpillCost, true},
 		{"tile_cost", p.TileCost, true}, {"oversize_cost", p.OversizeCost, true}, {"power", p.Power, true},
 	} {
 		in := r.In(c.name)
@@ -126,6 +123,16 @@ func (p Platform) Check(r *mistake.Report) {
 			in.Badf("%v MAC per cycle are more than %d PEs do: want at most 1 each", c.value, p.PEs)
 		default:
 			likely(in, c.name, c.value)
+		}
+	}
+	if spills := p.Policy.conduct().spills; !spills && r.Knows("policy") {
+		for _, c := range []struct {
+			name    string
+			written bool
+		}{{"spill_cost", p.SpillCost > 0}, {"rereads", p.Rereads}} {
+			if in := r.In(c.name); in.Knows() && c.written && (complete || p.Policy != "") {
+				in.Badf("belongs to policy %q, not to %q: remove it, or write that policy", Spill, p.Policy)
+			}
 		}
 	}
 	choice(r.At("policy"), string(p.Policy), p.Policy.Choices(), complete)

@@ -59,6 +59,7 @@ type move struct {
 // until its add.
 type planner struct {
 	p         *Platform
+	conduct   conduct // of the platform's policy
 	net       *arch.Network
 	open      bool  // the network goes on after its last layer
 	last      []int // last reader of map i−1; the network's input is map 0
@@ -89,6 +90,7 @@ var planners = sync.Pool{New: func() any { return new(planner) }}
 func (p *Platform) plan(net *arch.Network, input Place, open bool) (*planner, error) {
 	pl := planners.Get().(*planner)
 	pl.p, pl.net, pl.open = p, net, open
+	pl.conduct = p.Policy.conduct()
 	pl.bounded = false
 	pl.lifetimes()
 	pl.live = append(pl.live[:0], -1)
@@ -155,7 +157,7 @@ func (pl *planner) scopeEnds(i int) bool {
 // step extends every move by layer i.
 func (pl *planner) step(i int) error {
 	l := &pl.net.Layers[i]
-	pl.windows = append(pl.windows, newWindow(l))
+	pl.windows = append(pl.windows, pl.p.window(l))
 	pl.memo = pl.memo[:0]
 	pl.next = pl.next[:0]
 	for _, j := range pl.live {
@@ -172,7 +174,7 @@ func (pl *planner) step(i int) error {
 		s.chosen = true
 	}
 	clear(pl.index)
-	s.stay = pl.p.Policy != Layerwise && !pl.scopeEnds(i)
+	s.stay = pl.conduct.stays && !pl.scopeEnds(i)
 	if !pl.p.Supports(l) {
 		s.oversize = pl.p.OversizeCost
 	}
@@ -258,21 +260,22 @@ func (s *step) run(m *move, next move, r room, out Place) {
 	r.outChip, r.store = out.onChip(), out.stored()
 	g := &s.windows[s.i]
 	next.how, next.out, next.keep = -1, out, r.keep
-	sys, tiles, memory := s.oversize, 1, g.operands*g.in+g.out+g.w
+	var sys float64
+	var tiles, memory int
 	if g.fits(&r) {
-		in, out := g.moved(&r)
-		sys += s.p.transfer(in+out, g.w, 1)
+		whole := g.whole(&r)
+		sys, tiles, memory = s.p.sys(s.p.charged(g, &whole)), 1, whole.Memory
 	} else {
-		if s.p.Policy != Mixed && (next.held > 0 || r.chip > 0 || r.outChip) {
+		if !s.conduct.beside && (next.held > 0 || r.chip > 0 || r.outChip) {
 			return
 		}
 		if next.how = s.search(&r); next.how < 0 {
 			return
 		}
 		how := &s.schedules[next.how]
-		sys += s.p.sys(how)
-		tiles, memory = how.Tiles, how.Memory
+		sys, tiles, memory = s.p.sys(s.p.charged(g, how)), how.Tiles, how.Memory
 	}
+	sys += s.oversize
 	next.sys = m.sys + sys
 	next.time = m.time + s.p.cycles(s.npu, sys, tiles)
 	next.peak = max(m.peak, memory+next.held)

@@ -196,7 +196,7 @@ func (e *exhaustive) run(i int, l *arch.Layer, g *window, before, after []state)
 	if !g.fits(&r) && any && e.p.Policy != Mixed || !e.p.schedule(g, &r, &s) {
 		return 0, false
 	}
-	sys := e.p.sys(&s)
+	sys := e.p.sys(e.p.charged(g, &s))
 	if !e.p.Supports(l) {
 		sys += e.p.OversizeCost
 	}

@@ -316,11 +316,11 @@ func TestScheduleEqualsExhaustiveSearch(t *testing.T) {
 			m := newMachine(&g, r, s, rng)
 			m.run()
 			s.In, s.Out, s.Weights, s.Partial = m.in, m.out, m.weight, m.partial
-			if cost := p.sys(&s); !found || cost < least {
+			if cost := p.sys(p.charged(&g, &s)); !found || cost < least {
 				best, least, found = s, cost, true
 			}
 		}
-		if ok != found || ok && p.sys(&got) > least+1e-9 {
+		if ok != found || ok && p.sys(p.charged(&g, &got)) > least+1e-9 {
 			t.Fatalf("%+v %+v %+v:\nschedule    %v %+v\nexhaustive  %v %+v", l, r, p, ok, got, found, best)
 		}
 	}

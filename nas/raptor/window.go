@@ -15,13 +15,24 @@ const (
 type window struct {
 	kind           kind
 	k, stride, pad int
-	ci, hi, wi     int // input channels, rows, columns
-	co, ho, wo     int // output channels, rows, columns
-	perWeight      int // weight bytes per output channel and input channel (dense) or per channel (planar)
-	bias           int // further weight bytes per output channel
-	operands       int // maps read
-	in, out, w     int // bytes of one operand, of the result, of the weights
-	used           int // bytes of one operand that windows touch
+	ci, hi, wi     int  // input channels, rows, columns
+	co, ho, wo     int  // output channels, rows, columns
+	perWeight      int  // weight bytes per output channel and input channel (dense) or per channel (planar)
+	bias           int  // further weight bytes per output channel
+	operands       int  // maps read
+	in, out, w     int  // bytes of one operand, of the result, of the weights
+	used           int  // bytes of one operand that windows touch
+	free           bool // nothing is charged for it
+}
+
+// window returns a layer as the platform sees it.
+func (p *Platform) window(l *arch.Layer) window {
+	g := newWindow(l)
+	g.free = p.free(l.Op)
+	if p.streamed(l.Op) {
+		g.perWeight, g.bias, g.w = 0, 0, 0
+	}
+	return g
 }
 
 func newWindow(l *arch.Layer) window {
