@@ -120,6 +120,6 @@ func (p *Platform) layerCost(pl *planner, i int, m move) LayerCost {
 	}
 	c.Bound = int(pl.windows[i].bound(p.Memory + p.WeightMemory))
 	c.Dominant, _ = p.dominant(&c)
-	c.Latency = p.cycles(c.NPUCycles, c.SYSCycles, c.Tiles) / p.Clock
+	c.Latency = (p.cycles(c.NPUCycles, c.SYSCycles, c.Tiles) - p.hidden(c.NPUCycles, bill)) / p.Clock
 	return c
 }

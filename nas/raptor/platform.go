@@ -26,11 +26,16 @@ type Platform struct {
 	WeightMemory   int64   `json:"weight_memory,omitempty" unit:"bytes" doc:"local memory for weights alone; 0 if they share memory"`
 	WeightLimit    int64   `json:"weight_limit,omitempty" unit:"bytes" doc:"a layer with more weights is not supported (fully connected ones are streamed); 0 for no limit"`
 	OutputCost     float64 `json:"output_cost,omitempty" doc:"NPU cycles per result of a layer with MACs, besides those of its MACs"`
+	ElementRate    float64 `json:"element_rate,omitempty" doc:"values per cycle, read and written, of layers without MACs, such as sums and pools; 0: they take no time to compute"`
+	ChannelBlock   int     `json:"channel_block,omitempty" doc:"channels, in and out, that the array computes at a time: a layer's are rounded up to a multiple"`
+	Refill         float64 `json:"refill,omitempty" doc:"results' worth of time that the array loses whenever it changes its weights"`
 	OutputRate     float64 `json:"output_rate,omitempty" doc:"results per cycle that a layer with MACs writes at most; 0 for no limit"`
 	ActivationCost float64 `json:"activation_cost,omitempty" doc:"SYS cycles per byte of activations moved"`
 	WeightCost     float64 `json:"weight_cost,omitempty" doc:"SYS cycles per byte of weights moved"`
 	SpillCost      float64 `json:"spill_cost,omitempty" doc:"policy spill: further SYS cycles per byte of activations that does not fit in the local memory beside the rest of its layer"`
 	TileCost       float64 `json:"tile_cost,omitempty" doc:"SYS cycles per tile"`
+	Overlap        float64 `json:"overlap,omitempty" min:"0" max:"1" doc:"policy spill: how far computing, moving activations and moving weights hide each other within a layer: 0 one after the other, 1 the longest hides the others"`
+	LayerCost      float64 `json:"layer_cost,omitempty" doc:"SYS cycles per layer"`
 	Rereads        bool    `json:"rereads,omitempty" doc:"policy spill: what a layer's tiles read again is charged, too"`
 	Free           Free    `json:"free,omitzero" doc:"what costs nothing"`
 	OversizeCost   float64 `json:"oversize_cost,omitempty" doc:"SYS cycles to run a layer beyond weight_limit all the same"`
@@ -81,7 +86,7 @@ func (p *Platform) UnmarshalJSON(b []byte) error {
 			return mistake.At("preset", "%w", err)
 		}
 		if named.Policy != "" && !named.Policy.conduct().spills { // what only that policy has does not follow
-			base.SpillCost, base.Rereads = 0, false
+			base.SpillCost, base.Rereads, base.Overlap = 0, false, 0
 		}
 	}
 	if err := json.Unmarshal(b, (*plain)(&base)); err != nil {
@@ -108,7 +113,8 @@ func (p Platform) Check(r *mistake.Report) {
 		{"rates.conv", p.Rates.Conv, false}, {"rates.depthwise", p.Rates.Depthwise, false},
 		{"rates.pointwise", p.Rates.Pointwise, false}, {"rates.linear", p.Rates.Linear, false},
 		{"memory", float64(p.Memory), false}, {"weight_memory", float64(p.WeightMemory), true}, {"weight_limit", float64(p.WeightLimit), true},
-		{"output_cost", p.OutputCost, true}, {"output_rate", p.OutputRate, true},
+		{"output_cost", p.OutputCost, true}, {"output_rate", p.OutputRate, true}, {"element_rate", p.ElementRate, true},
+		{"channel_block", float64(p.ChannelBlock), true}, {"refill", p.Refill, true}, {"overlap", p.Overlap, true}, {"layer_cost", p.LayerCost, true},
 		{"activation_cost", p.ActivationCost, true}, {"weight_cost", p.WeightCost, true}, {"spill_cost", p.SpillCost, true},
 		{"tile_cost", p.TileCost, true}, {"oversize_cost", p.OversizeCost, true}, {"power", p.Power, true},
 	} {
@@ -125,11 +131,17 @@ func (p Platform) Check(r *mistake.Report) {
 			likely(in, c.name, c.value)
 		}
 	}
+	if in := r.At("double_buffer"); in.Knows() && r.Knows("policy") && p.DoubleBuffer && p.Policy == Spill {
+		in.Badf("with policy %q nothing is known of tiles: write overlap = 1, or how far transfers hide", Spill)
+	}
+	if in := r.At("overlap"); in.Knows() && p.Overlap > 1 {
+		in.Badf("%v: want from 0, one after the other, to 1, the longest hides the others", p.Overlap)
+	}
 	if spills := p.Policy.conduct().spills; !spills && r.Knows("policy") {
 		for _, c := range []struct {
 			name    string
 			written bool
-		}{{"spill_cost", p.SpillCost > 0}, {"rereads", p.Rereads}} {
+		}{{"spill_cost", p.SpillCost > 0}, {"rereads", p.Rereads}, {"overlap", p.Overlap > 0}} {
 			if in := r.In(c.name); in.Knows() && c.written && (complete || p.Policy != "") {
 				in.Badf("belongs to policy %q, not to %q: remove it, or write that policy", Spill, p.Policy)
 			}

@@ -182,7 +182,7 @@ func (pl *planner) step(i int) error {
 		s.extend(int32(from))
 	}
 	if len(pl.moves) == s.begin {
-		return pl.infeasible()
+		return pl.p.infeasible(l, &pl.windows[i])
 	}
 	if len(pl.moves)-s.begin > maxPlacements {
 		s.prune()
@@ -260,11 +260,9 @@ func (s *step) run(m *move, next move, r room, out Place) {
 	r.outChip, r.store = out.onChip(), out.stored()
 	g := &s.windows[s.i]
 	next.how, next.out, next.keep = -1, out, r.keep
-	var sys float64
-	var tiles, memory int
+	var how Schedule
 	if g.fits(&r) {
-		whole := g.whole(&r)
-		sys, tiles, memory = s.p.sys(s.p.charged(g, &whole)), 1, whole.Memory
+		how = g.whole(&r)
 	} else {
 		if !s.conduct.beside && (next.held > 0 || r.chip > 0 || r.outChip) {
 			return
@@ -272,13 +270,13 @@ func (s *step) run(m *move, next move, r room, out Place) {
 		if next.how = s.search(&r); next.how < 0 {
 			return
 		}
-		how := &s.schedules[next.how]
-		sys, tiles, memory = s.p.sys(s.p.charged(g, how)), how.Tiles, how.Memory
+		how = s.schedules[next.how]
 	}
-	sys += s.oversize
+	bill := s.p.charged(g, &how)
+	sys := s.p.sys(bill) + s.oversize
 	next.sys = m.sys + sys
-	next.time = m.time + s.p.cycles(s.npu, sys, tiles)
-	next.peak = max(m.peak, memory+next.held)
+	next.time = m.time + s.p.cycles(s.npu, sys, how.Tiles) - s.p.hidden(s.npu, bill)
+	next.peak = max(m.peak, how.Memory+next.held)
 	s.place(m.after, r.keep, out, next)
 }
 
@@ -466,25 +464,23 @@ func (e *InfeasibleError) Error() string {
 		e.Layer, e.Need, e.Have, e.Need-e.Have, e.Row)
 }
 
-// infeasible explains why no schedule of the current layer fits, with nothing
-// else in the local memory.
-func (pl *planner) infeasible() error {
-	i := len(pl.windows) - 1
-	l, g := &pl.net.Layers[i], &pl.windows[i]
+// infeasible says what the smallest tile of a layer takes, with nothing else in the local
+// memory, and what there is.
+func (p *Platform) infeasible(l *arch.Layer, g *window) *InfeasibleError {
 	buffers, sum := 1, 0
-	if pl.p.DoubleBuffer {
+	if p.DoubleBuffer {
 		buffers = 2
 	}
 	if g.kind == dense && g.ci > 1 {
 		sum = psum * g.wo
 	}
-	need := &InfeasibleError{Layer: l.Name, Need: buffers*(g.operands*g.wi*g.tileRows(1)+g.wo) + sum, Have: int(pl.p.Memory), Row: g.wi}
+	need := &InfeasibleError{Layer: l.Name, Need: buffers*(g.operands*g.wi*g.tileRows(1)+g.wo) + sum, Have: int(p.Memory), Row: g.wi}
 	weights := g.perWeight + g.bias
 	switch {
-	case pl.p.WeightMemory == 0:
+	case p.WeightMemory == 0:
 		need.Need += weights
-	case int(pl.p.WeightMemory) < weights:
-		need.Need, need.Have = weights, int(pl.p.WeightMemory)
+	case int(p.WeightMemory) < weights:
+		need.Need, need.Have = weights, int(p.WeightMemory)
 	}
 	// A layer of one row, channel and input is one tile, and needs no second buffer.
 	need.Need = min(need.Need, g.operands*g.in+g.out+g.w)

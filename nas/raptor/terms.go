@@ -3,14 +3,21 @@ package raptor
 import "eyrie/nas/arch"
 
 // This file has the terms of the cost: each a quantity of a layer times a value of the
-// platform. What a layer costs is their sum, and what a network costs the sum of its layers.
+// platform.
 //
-//	NPU = MACs / rate + output_cost · results, at least results / output_rate
-//	SYS = activation_cost · activations + weight_cost · weights + spill_cost · spilled
-//	    + tile_cost · tiles + oversize_cost where the weights are beyond weight_limit
+//	computing   = max(passes · (pixels + refill) / rate + output_cost · results, results / output_rate)
+//	            = values / element_rate for layers without MACs
+//	activations = activation_cost · bytes + spill_cost · bytes that have no room
+//	weights     = weight_cost · bytes
+//	fixed       = tile_cost · tiles + layer_cost + oversize_cost where weights are beyond weight_limit
+//	NPU         = computing
+//	SYS         = activations + weights + fixed
+//	cycles      = fixed + max + (1 − overlap) · (computing + activations + weights − max), max being the greatest of the three
 //
-// Quantities are in MACs, results (elements of the map written), bytes and tiles; both sums
-// are in cycles. Which bytes those are is the policy's business.
+// A pass is one weight at work: rows × columns of the window × input channels × output
+// channels, both rounded up to channel_block; passes × pixels of the result are the MACs where
+// nothing is rounded. Results are elements written, values those read and written. All sums
+// are in cycles. Which bytes are moved is the policy's business.
 
 // Free says what costs nothing: what a chip does while maps pass, or streams.
 type Free struct {
@@ -27,16 +34,58 @@ func (p *Platform) free(op arch.Op) bool {
 // streamed reports whether a layer's weights are neither moved nor stored.
 func (p *Platform) streamed(op arch.Op) bool { return op == arch.Linear && p.Free.LinearWeights }
 
+// work is what a layer gives the array to compute.
+type work struct {
+	passes  float64 // weights at work, channels rounded up
+	pixels  float64 // rows × columns of the result
+	results float64 // elements of the result, channels rounded up
+	values  float64 // elements read and written, of a layer without MACs
+}
+
+// work returns what a layer gives the array to compute.
+func (p *Platform) work(l *arch.Layer) work {
+	if p.free(l.Op) {
+		return work{}
+	}
+	if l.MACs() == 0 {
+		window := max(1, l.Kernel*l.Kernel)
+		if l.Op == arch.Pool {
+			window = min(window, l.In.H*l.In.W)
+		}
+		return work{values: float64(l.Out.Size()) * float64(window*max(1, len(l.Inputs))+1)}
+	}
+	w := work{passes: float64(l.Weights()), pixels: float64(l.Out.H * l.Out.W), results: float64(l.Out.Size())}
+	if p.ChannelBlock > 1 {
+		in, out := p.blocks(l.In.C), p.blocks(l.Out.C)
+		if l.Op == arch.Depthwise {
+			in = 1
+		}
+		w.passes *= float64(in * out)
+		w.results *= out
+	}
+	return w
+}
+
+// blocks returns by what n channels grow where they are rounded up to whole blocks.
+func (p *Platform) blocks(n int) float64 {
+	return float64(ceilDiv(n, p.ChannelBlock)*p.ChannelBlock) / float64(n)
+}
+
 // npu returns the NPU cycles of a layer.
 func (p *Platform) npu(l *arch.Layer) float64 {
-	macs := l.MACs()
-	if macs == 0 {
+	w := p.work(l)
+	if w.values > 0 {
+		if p.ElementRate == 0 {
+			return 0
+		}
+		return w.values / p.ElementRate
+	}
+	if w.passes == 0 {
 		return 0
 	}
-	results := float64(l.Out.Size())
-	cycles := float64(macs)/p.rate(l.Op) + float64(p.OutputCost*results)
+	cycles := float64(w.passes*(w.pixels+p.Refill))/p.rate(l.Op) + float64(p.OutputCost*w.results)
 	if p.OutputRate > 0 {
-		cycles = max(cycles, results/p.OutputRate)
+		cycles = max(cycles, w.results/p.OutputRate)
 	}
 	return cycles
 }
@@ -84,10 +133,23 @@ func (p *Platform) spilled(maps, weights int) int {
 
 // sys returns the SYS cycles of what is moved.
 func (p *Platform) sys(m moved) float64 {
-	return p.transfer(m.activations, m.weights, m.tiles) + float64(p.SpillCost*float64(m.spilled))
+	if m == (moved{}) {
+		return 0
+	}
+	return p.transfer(m.activations, m.weights, m.tiles) + float64(p.SpillCost*float64(m.spilled)) + p.LayerCost
 }
 
 // transfer returns the SYS cycles of moving activations and weights, in bytes, cut into tiles.
 func (p *Platform) transfer(activations, weights, tiles int) float64 {
 	return float64(p.ActivationCost*float64(activations)) + float64(p.WeightCost*float64(weights)) + float64(p.TileCost*float64(tiles))
+}
+
+// hidden returns how many of a layer's cycles others hide.
+func (p *Platform) hidden(npu float64, m moved) float64 {
+	if p.Overlap == 0 {
+		return 0
+	}
+	activations := float64(p.ActivationCost*float64(m.activations)) + float64(p.SpillCost*float64(m.spilled))
+	weights := float64(p.WeightCost * float64(m.weights))
+	return float64(p.Overlap * (npu + activations + weights - max(npu, activations, weights)))
 }
