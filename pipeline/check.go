@@ -175,6 +175,9 @@ func (t *Type) check(r *mistake.Report, value any, f *Field) {
 			r.Add(f.Admit(file))
 		}
 	case Any, Cell:
+		if t.decoded != nil {
+			r.Add(t.tryDecode(value))
+		}
 	case Object:
 		if v, ok := generic(value).(map[string]any); ok {
 			t.checkFields(r, v)
@@ -200,6 +203,16 @@ func (t *Type) check(r *mistake.Report, value any, f *Field) {
 	default:
 		t.checkScalar(r, value, f)
 	}
+}
+
+// tryDecode returns why a value is none that the type decodes itself from. Decoding all
+// attributes at once would find it, too, and not say where.
+func (t *Type) tryDecode(value any) error {
+	b, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(b, reflect.New(t.decoded).Interface())
 }
 
 // checkElement checks an element of a list or map, which must not be null: null would be

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"testing"
 
 	"eyrie/pipeline/mistake"
@@ -52,5 +53,48 @@ func TestMistakesBesideOneOfDecoding(t *testing.T) {
 	})
 	if got, want := err.Error(), "many.kind: is odd\none.kind: is odd\none.size: is negative"; got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// either is a type that is written as a number or as a list.
+type either [2]int
+
+func (either) Written() string { return "integer or list of two" }
+
+func (e *either) UnmarshalJSON(b []byte) error {
+	if json.Unmarshal(b, &e[0]) == nil {
+		e[1] = e[0]
+		return nil
+	}
+	if json.Unmarshal(b, (*[2]int)(e)) != nil {
+		return errors.New("want an integer or two")
+	}
+	return nil
+}
+
+// A type that is written in several ways decodes itself, and what it refuses is found where it is.
+func TestWrittenInSeveralWays(t *testing.T) {
+	type config struct {
+		Sizes []struct {
+			Size either `json:"size"`
+		} `json:"sizes"`
+	}
+	s := Define("either", 1, "", config{}, func(_ context.Context, _ *Task, _ config) (numOutput, error) { return numOutput{}, nil })
+	sizes := func(v ...any) map[string]any {
+		var all []any
+		for _, size := range v {
+			all = append(all, map[string]any{"size": size})
+		}
+		return map[string]any{"sizes": all}
+	}
+	if _, err := s.Decode(sizes(3.0, []any{1.0, 2.0})); err != nil {
+		t.Error(err)
+	}
+	_, err := s.Decode(sizes(3.0, "x"))
+	if err == nil || err.Error() != "sizes[1].size: want an integer or two" {
+		t.Errorf("got %v", err)
+	}
+	if f := s.Config.Field("sizes").Type.Elem.Field("size"); f.Type.String() != "integer or list of two" {
+		t.Errorf("its type is %s", f.Type)
 	}
 }

@@ -40,8 +40,10 @@ type Type struct {
 	Elem     *Type   // of a List or Map
 	Fields   []Field // of an Object, in the struct's order
 	Nullable bool    // a pointer in Go: null is a value
+	Written  string  // of an Any that decodes itself: what may be written, such as "integer or list of integers"
 
-	most float64 // of an Integer that is unsigned in Go: what it can hold
+	decoded reflect.Type // of an Any that decodes itself: what into
+	most    float64      // of an Integer that is unsigned in Go: what it can hold
 }
 
 // Field is one attribute of a stage, or one field of an Object.
@@ -62,6 +64,10 @@ type Field struct {
 // String names the type as a recipe's author would, such as "list of number".
 func (t *Type) String() string {
 	switch t.Kind {
+	case Any:
+		if t.Written != "" {
+			return t.Written
+		}
 	case List, Map:
 		return kindNames[t.Kind] + " of " + t.Elem.String()
 	case Object:
@@ -90,7 +96,15 @@ var (
 	rawType    = reflect.TypeFor[json.RawMessage]()
 	anyType    = reflect.TypeFor[any]()
 	textType   = reflect.TypeFor[encoding.TextMarshaler]()
+
+	writtenType = reflect.TypeFor[written]()
 )
+
+// written is a type that may be written in several ways, such as a number or a list, and
+// has methods to decode itself from any of them:
+//
+//	func (Extent) Written() string { return "integer or list of [rows, columns]" }
+type written interface{ Written() string }
 
 // typeOf derives the Type of a Go type. It panics where a stage's author used
 // a type that has no JSON form, naming where. Provenance is inherited by what
@@ -103,6 +117,9 @@ func typeOf(t reflect.Type, def reflect.Value, where string, kind Provenance) *T
 		return &Type{Kind: Cell}
 	case t == anyType || t == rawType:
 		return &Type{Kind: Any}
+	case t.Kind() != reflect.Pointer && t.Implements(writtenType):
+		// The type decodes itself from values of several kinds, and says which.
+		return &Type{Kind: Any, Written: reflect.Zero(t).Interface().(written).Written(), decoded: t}
 	case t.Kind() != reflect.Pointer && t.Implements(textType):
 		return &Type{Kind: String}
 	}

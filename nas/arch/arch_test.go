@@ -186,7 +186,7 @@ func TestNetworkValidate(t *testing.T) {
 		"order":   func(n *Network) { n.Layers[5].Inputs = []int{7} },
 		"operand": func(n *Network) { n.Layers[5].Inputs = nil },
 		"window":  func(n *Network) { n.Layers[5].Out.H++ },
-		"stride":  func(n *Network) { n.Layers[5].Stride = 0 },
+		"stride":  func(n *Network) { n.Layers[5].Stride = Square(0) },
 		"op":      func(n *Network) { n.Layers[5].Op = "swish" },
 	} {
 		n := b.Scale(b.Uniform(1), 224, Rounding{})
@@ -209,10 +209,10 @@ func TestBounded(t *testing.T) {
 		layer LayerSpec
 		want  string
 	}{
-		{Shape{3, huge, huge}, LayerSpec{Op: Conv, Channels: 10, Kernel: 3}, "elements to read"},
+		{Shape{3, huge, huge}, LayerSpec{Op: Conv, Channels: 10, Kernel: Square(3)}, "elements to read"},
 		{Shape{1, 1 << 15, 1 << 15}, LayerSpec{Op: Pointwise, Channels: 4}, "elements to write"},
 		{Shape{1 << 20, 1, 1}, LayerSpec{Op: Linear, Channels: 1 << 20}, "weights"},
-		{Shape{1 << 10, 1 << 10, 1 << 10}, LayerSpec{Op: Conv, Channels: 1 << 10, Kernel: 41}, "MACs"},
+		{Shape{1 << 10, 1 << 10, 1 << 10}, LayerSpec{Op: Conv, Channels: 1 << 10, Kernel: Square(41)}, "MACs"},
 		{Shape{1 << 10, 1 << 10, 1 << 10}, LayerSpec{Op: Pointwise, Channels: 1 << 10}, ""},
 	} {
 		_, err := Spec{Input: c.input, Layers: []LayerSpec{c.layer}}.Network()

@@ -114,20 +114,30 @@ func (n Network) Validate() error {
 	return nil
 }
 
+// operands says how many maps a layer of an operation reads; 0 is any number from one.
+func (op Op) operands() int {
+	switch op {
+	case Add, Mul, MatMul:
+		return 2
+	case View:
+		return 0
+	}
+	return 1
+}
+
 func (n Network) check(i int, l Layer) error {
-	want := 1
-	if l.Op == Add {
-		want = 2
+	if want := l.Op.operands(); len(l.Inputs) != want && (want != 0 || len(l.Inputs) == 0) {
+		return fmt.Errorf("inputs: got %d, want %d for op %s", len(l.Inputs), max(1, want), l.Op)
 	}
-	if len(l.Inputs) != want {
-		return fmt.Errorf("inputs: got %d, want %d for op %s", len(l.Inputs), want, l.Op)
+	if len(l.Others) != 0 && len(l.Others) != len(l.Inputs)-1 {
+		return fmt.Errorf("has the shapes of %d further operands, and reads %d", len(l.Others), len(l.Inputs)-1)
 	}
-	for _, j := range l.Inputs {
+	for k, j := range l.Inputs {
 		if j < -1 || j >= i {
 			return fmt.Errorf("reads layer %d, which does not come before it", j)
 		}
-		if got := n.shape(j); got != l.In {
-			return fmt.Errorf("expects %v but reads %v", l.In, got)
+		if got, want := n.shape(j), l.Operand(k); got != want {
+			return fmt.Errorf("expects %v but reads %v", want, got)
 		}
 	}
 	if out, err := l.result(); err != nil {
@@ -138,30 +148,54 @@ func (n Network) check(i int, l Layer) error {
 	return l.bounded()
 }
 
+// read sets the shapes of what the layer reads.
+func (n Network) read(l *Layer) {
+	l.In, l.Others = n.shape(l.Inputs[0]), nil
+	differs := func(j int) bool { return n.shape(j) != l.In }
+	if slices.ContainsFunc(l.Inputs, differs) {
+		for _, j := range l.Inputs[1:] {
+			l.Others = append(l.Others, n.shape(j))
+		}
+	}
+}
+
 // What a layer may have at most, so that no count of a network overflows.
 const (
 	maxElements = 1 << 31 // of a map, and weights
 	maxMACs     = 1 << 50
+	maxExtent   = 1 << 24 // along an axis
 )
 
 // bounded checks that the layer's counts are within what is counted. It counts
 // in floating point, which does not overflow.
 func (l Layer) bounded() error {
 	size := func(s Shape) float64 { return float64(s.C) * float64(s.H) * float64(s.W) }
-	weights := float64(l.Kernel) * float64(l.Kernel) * float64(l.In.C) * float64(l.Out.C)
+	weights, macs := 0.0, 0.0
 	switch l.Op {
+	case Conv, Pointwise, Depthwise, Pool, Deconv:
+		weights = float64(l.Kernel.H) * float64(l.Kernel.W) * float64(l.Out.C)
+		if l.Op != Depthwise && l.Op != Pool {
+			weights *= float64(l.In.C) / float64(max(1, l.Groups))
+		}
+		macs = weights * float64(l.Out.H) * float64(l.Out.W)
+		if l.Op == Deconv {
+			macs = weights * float64(l.In.H) * float64(l.In.W)
+		}
 	case Linear:
 		weights = size(l.In) * float64(l.Out.C)
-	case Depthwise, Pool, Add:
-		weights /= float64(l.In.C)
+		macs = weights
+	case MatMul:
+		macs = size(l.Out) * float64(l.In.W)
 	}
-	for _, c := range []struct {
+	type count struct {
 		n, most float64
 		what    string
-	}{
-		{size(l.In), maxElements, "elements to read"}, {size(l.Out), maxElements, "elements to write"},
-		{weights, maxElements, "weights"}, {weights * float64(l.Out.H) * float64(l.Out.W), maxMACs, "MACs"},
-	} {
+	}
+	counts := []count{{size(l.In), maxElements, "elements to read"}, {size(l.Out), maxElements, "elements to write"}, {weights, maxElements, "weights"}, {macs, maxMACs, "MACs"}}
+	for _, s := range l.Others {
+		counts = append(counts, count{size(s), maxElements, "elements to read"})
+	}
+	for _, c := range counts {
 		if c.n > c.most {
 			return fmt.Errorf("%v to %v: %.3g %s, at most %.3g can be counted", l.In, l.Out, c.n, c.what, c.most)
 		}
@@ -177,34 +211,96 @@ func (n Network) shape(i int) Shape {
 	return n.Layers[i].Out
 }
 
-// result derives the output's shape from the input's and the window.
+// result derives the output's shape from those of the operands and the window. Of a view
+// and a resize it is what they were made for.
 func (l Layer) result() (Shape, error) {
-	if l.In.C < 1 || l.In.H < 1 || l.In.W < 1 || l.Out.C < 1 {
-		return Shape{}, fmt.Errorf("shapes %v to %v: every extent must be at least 1", l.In, l.Out)
+	for k := range max(1, len(l.Inputs)) {
+		if s := l.Operand(k); !s.positive() || l.Out.C < 1 {
+			return Shape{}, fmt.Errorf("shapes %v to %v: every extent must be at least 1", s, l.Out)
+		}
 	}
-	s := Shape{C: l.In.C}
 	switch l.Op {
-	case Add:
-		return l.In, nil
+	case Add, Mul:
+		return l.broadcast()
+	case MatMul:
+		a, b := l.In, l.Operand(1)
+		if a.W != b.H || a.C != b.C && a.C != 1 && b.C != 1 {
+			return Shape{}, fmt.Errorf("%v by %v is no product: want as many columns as the second has rows, and as many channels or one", a, b)
+		}
+		return Shape{max(a.C, b.C), a.H, b.W}, nil
+	case Elementwise:
+		if one := func(out, in int) bool { return out == in || out == 1 }; one(l.Out.C, l.In.C) && one(l.Out.H, l.In.H) && one(l.Out.W, l.In.W) {
+			return l.Out, nil
+		}
+		return Shape{}, fmt.Errorf("writes %v of %v: want the same, or 1 where it reduces", l.Out, l.In)
+	case Resize, View:
+		if !l.Out.positive() || l.Op == Resize && l.Out.C != l.In.C {
+			return Shape{}, fmt.Errorf("writes %v of %v", l.Out, l.In)
+		}
+		return l.Out, nil
 	case Linear:
 		return Shape{C: l.Out.C, H: 1, W: 1}, nil
-	case Conv, Pointwise:
-		s.C = l.Out.C
-	case Depthwise, Pool:
+	case Conv, Pointwise, Depthwise, Pool, Deconv:
+		return l.windowed()
+	}
+	return Shape{C: l.In.C}, fmt.Errorf("unknown operation %q", l.Op)
+}
+
+func (s Shape) positive() bool {
+	most := max(s.C, s.H, s.W)
+	return min(s.C, s.H, s.W) >= 1 && most <= maxElements
+}
+
+// broadcast returns the shape of two operands combined element by element: along each
+// axis they are equal, or one of them is 1 and is repeated.
+func (l Layer) broadcast() (Shape, error) {
+	a, b := l.In, l.Operand(1)
+	if fit := func(a, b int) bool { return a == b || a == 1 || b == 1 }; !fit(a.C, b.C) || !fit(a.H, b.H) || !fit(a.W, b.W) {
+		return Shape{}, fmt.Errorf("reads %v and %v: want equal shapes, or 1 where one is repeated", a, b)
+	}
+	return Shape{max(a.C, b.C), max(a.H, b.H), max(a.W, b.W)}, nil
+}
+
+// windowed derives the result of a layer with a window.
+func (l Layer) windowed() (s Shape, err error) {
+	switch g := max(1, l.Groups); {
+	case l.Op == Pool:
+		s.C = l.In.C
+	case l.Op == Depthwise && (l.Out.C%l.In.C != 0 || l.Groups != 0):
+		return s, fmt.Errorf("%d to %d channels in %d groups: a depthwise has a multiple of its input's, and no groups", l.In.C, l.Out.C, l.Groups)
+	case l.Op != Depthwise && (l.In.C%g != 0 || l.Out.C%g != 0 || l.Groups < 0):
+		return s, fmt.Errorf("%d to %d channels in %d groups: want groups of equal size", l.In.C, l.Out.C, l.Groups)
 	default:
-		return s, fmt.Errorf("unknown operation %q", l.Op)
+		s.C = l.Out.C
 	}
-	if l.Kernel < 1 || l.Stride < 1 || l.Pad < 0 || l.Pad >= l.Kernel {
-		return s, fmt.Errorf("kernel %d, stride %d, pad %d: want kernel ≥ 1, stride ≥ 1, 0 ≤ pad < kernel", l.Kernel, l.Stride, l.Pad)
+	p, last := l.Pad, l.Pad
+	if l.Op == Deconv { // what is cut off may be less than none at the end
+		last.Bottom, last.Right = max(0, p.Bottom), max(0, p.Right)
 	}
-	if l.Op == Pool && l.Pad == 0 && l.Kernel >= max(l.In.H, l.In.W) {
-		return Shape{l.In.C, 1, 1}, nil // global, also where rows and columns differ in number
+	if min(l.Kernel.H, l.Kernel.W, l.Stride.H, l.Stride.W) < 1 || min(p.Top, p.Left, last.Bottom, last.Right, l.Dilation.H, l.Dilation.W) < 0 {
+		return s, fmt.Errorf("kernel %v, stride %v, pad %v: want kernel ≥ 1, stride ≥ 1, pad ≥ 0", l.Kernel, l.Stride, p)
 	}
-	if small := min(l.In.H, l.In.W) + 2*l.Pad; small < l.Kernel {
-		return s, fmt.Errorf("a %d×%d window does not fit in its padded input of %v", l.Kernel, l.Kernel, l.In)
+	if max(l.Kernel.H, l.Kernel.W, l.Stride.H, l.Stride.W, l.Dilation.H, l.Dilation.W, p.Top, p.Left, p.Bottom, p.Right) > maxExtent ||
+		max(l.Span().H, l.Span().W) > maxExtent || min(p.Bottom, p.Right) < -maxExtent {
+		return s, fmt.Errorf("kernel %v, stride %v, dilation %v, pad %v: want at most %d along an axis", l.Kernel, l.Stride, l.Dilation, p, maxExtent)
 	}
-	s.H = OutSize(l.In.H, l.Kernel, l.Stride, l.Pad)
-	s.W = OutSize(l.In.W, l.Kernel, l.Stride, l.Pad)
+	if l.Op == Pool && p == (Padding{}) && l.Kernel.H >= l.In.H && l.Kernel.W >= l.In.W {
+		return Shape{l.In.C, 1, 1}, nil // global
+	}
+	over := l.Span()
+	if l.Op == Deconv {
+		s.H = (l.In.H-1)*l.Stride.H + over.H - p.Rows()
+		s.W = (l.In.W-1)*l.Stride.W + over.W - p.Columns()
+		if s.H < 1 || s.W < 1 {
+			return s, fmt.Errorf("pad %v cuts off all that a %v window writes of %v", p, over, l.In)
+		}
+		return s, nil
+	}
+	height, width := l.In.H+p.Rows(), l.In.W+p.Columns()
+	if height < over.H || width < over.W {
+		return s, fmt.Errorf("a %v window does not fit in its padded input of %v", over, l.In)
+	}
+	s.H, s.W = (height-over.H)/l.Stride.H+1, (width-over.W)/l.Stride.W+1
 	return s, nil
 }
 
@@ -223,21 +319,21 @@ func newBuilder(name string, input Shape) *builder {
 // window appends a layer with a window and "same" padding, k/2 on each side.
 func (b *builder) window(name string, op Op, channels, kernel, stride int) {
 	pad := kernel / 2
-	b.push(Layer{Name: name, Op: op, Kernel: kernel, Stride: stride, Pad: pad, Inputs: []int{b.at},
+	b.push(Layer{Name: name, Op: op, Kernel: Square(kernel), Stride: Square(stride), Pad: Around(pad), Inputs: []int{b.at},
 		Out: Shape{channels, OutSize(b.cur.H, kernel, stride, pad), OutSize(b.cur.W, kernel, stride, pad)}})
 }
 
 func (b *builder) globalPool(name string) {
-	b.push(Layer{Name: name, Op: Pool, Kernel: max(b.cur.H, b.cur.W), Stride: 1, Inputs: []int{b.at}, Out: Shape{b.cur.C, 1, 1}})
+	b.push(Layer{Name: name, Op: Pool, Kernel: Extent{b.cur.H, b.cur.W}, Stride: Square(1), Inputs: []int{b.at}, Out: Shape{b.cur.C, 1, 1}})
 }
 
 func (b *builder) linear(name string, classes int) {
-	b.push(Layer{Name: name, Op: Linear, Kernel: 1, Stride: 1, Inputs: []int{b.at}, Out: Shape{classes, 1, 1}})
+	b.push(Layer{Name: name, Op: Linear, Kernel: Square(1), Stride: Square(1), Biases: classes, Inputs: []int{b.at}, Out: Shape{classes, 1, 1}})
 }
 
 // add appends the sum of layer from's output and the current one.
 func (b *builder) add(name string, from int) {
-	b.push(Layer{Name: name, Op: Add, Kernel: 1, Stride: 1, Inputs: []int{from, b.at}, Out: b.cur})
+	b.push(Layer{Name: name, Op: Add, Kernel: Square(1), Stride: Square(1), Inputs: []int{from, b.at}, Out: b.cur})
 }
 
 func (b *builder) push(l Layer) {

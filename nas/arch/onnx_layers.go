@@ -67,7 +67,7 @@ func (g *importer) conv(n *onnx.Node) error {
 	if err := window(n, &l, w[2], w[3]); err != nil {
 		return err
 	}
-	if l.Op == Conv && l.Kernel == 1 && l.Stride == 1 && l.Pad == 0 {
+	if l.Op == Conv && l.Kernel == Square(1) && l.Stride == Square(1) && l.Pad == (Padding{}) {
 		l.Op = Pointwise
 	}
 	return g.push(n, l, false)
@@ -80,12 +80,12 @@ func window(n *onnx.Node, l *Layer, kh, kw int64) error {
 	if kh != kw || kh < 1 || kh > 1<<12 {
 		return fmt.Errorf("a %d×%d window: only square ones, up to 4096, are supported", kh, kw)
 	}
-	l.Kernel, l.Stride = int(kh), 1
+	l.Kernel, l.Stride = Square(int(kh)), Square(1)
 	if s, ok := n.Attribute("strides").([]int64); ok {
 		if len(s) != 2 || s[0] != s[1] || s[0] < 1 || s[0] > 1<<20 {
 			return fmt.Errorf("strides %v: only two equal ones are supported", s)
 		}
-		l.Stride = int(s[0])
+		l.Stride = Square(int(s[0]))
 	}
 	if d, ok := n.Attribute("dilations").([]int64); ok && slices.ContainsFunc(d, func(v int64) bool { return v != 1 }) {
 		return fmt.Errorf("dilations %v are not supported", d)
@@ -97,22 +97,23 @@ func window(n *onnx.Node, l *Layer, kh, kw int64) error {
 	if len(pads) != 4 || slices.Min(pads) < 0 || slices.Max(pads) >= kh {
 		return fmt.Errorf("pads %v: want four, each below the kernel's %d", pads, kh)
 	}
-	height, width := l.In.H+int(pads[0]+pads[2])-l.Kernel, l.In.W+int(pads[1]+pads[3])-l.Kernel
+	height, width := l.In.H+int(pads[0]+pads[2])-l.Kernel.H, l.In.W+int(pads[1]+pads[3])-l.Kernel.W
 	up := false
 	switch auto, _ := n.Attribute("auto_pad").(string); auto {
 	case "SAME_UPPER", "SAME_LOWER":
 		up = true
 	}
 	if c, ok := n.Attribute("ceil_mode").(int64); ok && c != 0 && !up {
-		height, width = height+l.Stride-1, width+l.Stride-1
+		height, width = height+l.Stride.H-1, width+l.Stride.W-1
 	}
-	out := Shape{C: l.Out.C, H: height/l.Stride + 1, W: width/l.Stride + 1}
+	out := Shape{C: l.Out.C, H: height/l.Stride.H + 1, W: width/l.Stride.W + 1}
 	if up {
-		out.H, out.W = (l.In.H+l.Stride-1)/l.Stride, (l.In.W+l.Stride-1)/l.Stride
+		out.H, out.W = (l.In.H+l.Stride.H-1)/l.Stride.H, (l.In.W+l.Stride.W-1)/l.Stride.W
 	} else if height < 0 || width < 0 {
 		return fmt.Errorf("a %d×%d window does not fit in its input of %v", kh, kw, l.In)
 	}
-	for l.Pad = range l.Kernel {
+	for pad := range l.Kernel.H {
+		l.Pad = Around(pad)
 		if s, err := l.result(); err == nil && s == out {
 			l.Out = out
 			return nil
@@ -139,7 +140,7 @@ func (g *importer) linear(n *onnx.Node) error {
 	if int(w[0]) != in.Size() {
 		return fmt.Errorf("its weights are for %d inputs, its input has %d", w[0], in.Size())
 	}
-	return g.push(n, Layer{Op: Linear, Kernel: 1, Stride: 1, In: in, Inputs: []int{v.layer}, Out: Shape{int(w[1]), 1, 1}, Reuses: reused}, true)
+	return g.push(n, Layer{Op: Linear, Kernel: Square(1), Stride: Square(1), Biases: int(w[1]), In: in, Inputs: []int{v.layer}, Out: Shape{int(w[1]), 1, 1}, Reuses: reused}, true)
 }
 
 func (g *importer) pool(n *onnx.Node) error {
@@ -150,7 +151,7 @@ func (g *importer) pool(n *onnx.Node) error {
 	if v.flat {
 		return fmt.Errorf("its input was made a vector")
 	}
-	l := Layer{Op: Pool, Stride: 1, In: in, Inputs: []int{v.layer}, Out: Shape{in.C, 1, 1}, Kernel: max(in.H, in.W)}
+	l := Layer{Op: Pool, Stride: Square(1), In: in, Inputs: []int{v.layer}, Out: Shape{in.C, 1, 1}, Kernel: Extent{in.H, in.W}}
 	switch n.Op {
 	case "ReduceMean":
 		if err := g.overRowsAndColumns(n); err != nil {
@@ -213,7 +214,7 @@ func (g *importer) elementwise(n *onnx.Node, maps []value) error {
 		}
 		inputs := []int{maps[0].layer, maps[1].layer}
 		slices.Sort(inputs)
-		return g.push(n, Layer{Op: Add, Kernel: 1, Stride: 1, In: a, Out: a, Inputs: inputs}, maps[0].flat)
+		return g.push(n, Layer{Op: Add, Kernel: Square(1), Stride: Square(1), In: a, Out: a, Inputs: inputs}, maps[0].flat)
 	}
 	return fmt.Errorf("of two maps it is not supported")
 }

@@ -71,19 +71,19 @@ func TestList(t *testing.T) {
 
 // A mistake in a list is found, with the layer and the attribute.
 func TestListRefuses(t *testing.T) {
-	one := 1
+	one := Around(1)
 	for want, layers := range map[string][]LayerSpec{
-		`layers[0].kernel: must be written for a conv`:                                        {{Op: Conv, Channels: 1}},
-		`layers[0].channels: must be written for a pointwise`:                                 {{Op: Pointwise, Name: "a"}},
-		`layers[0].channels: a depthwise has those of its input, 3`:                           {{Op: Depthwise, Kernel: 3, Channels: 4}},
-		`layers[1].name: there is another "a" before it`:                                      {{Op: Pool, Name: "a"}, {Op: Pool, Name: "a"}},
-		`layers[0].name: there is another "input" before it`:                                  {{Op: Pool, Name: "input"}},
-		`layers[0].inputs: there is no layer "b" before it`:                                   {{Op: Pool, Inputs: []string{"b"}}},
-		`layers[0]: inputs: got 1, want 2 for op add`:                                         {{Op: Add}},
-		`layers[1]: expects 3×4×4 but reads 3×2×2`:                                            {{Op: Depthwise, Kernel: 3, Stride: 2}, {Op: Add, Inputs: []string{"input", "depthwise1"}}},
-		`layers[0]: a 5×5 window does not fit in its padded input of 3×4×4`:                   {{Op: Conv, Channels: 1, Kernel: 5, Pad: new(int)}},
-		`layers[0]: kernel 1, stride 1, pad 1: want kernel ≥ 1, stride ≥ 1, 0 ≤ pad < kernel`: {{Op: Pointwise, Channels: 1, Pad: &one}},
-		`layers[0]: unknown operation "swish"`:                                                {{Op: "swish", Kernel: 1}},
+		`layers[0].kernel: must be written for a conv`:                                                        {{Op: Conv, Channels: 1}},
+		`layers[0].channels: must be written for a pointwise`:                                                 {{Op: Pointwise, Name: "a"}},
+		`layers[0].channels: a depthwise has those of its input, 3, or a multiple`:                            {{Op: Depthwise, Kernel: Square(3), Channels: 4}},
+		`layers[1].name: there is another "a" before it`:                                                      {{Op: Pool, Name: "a"}, {Op: Pool, Name: "a"}},
+		`layers[0].name: there is another "input" before it`:                                                  {{Op: Pool, Name: "input"}},
+		`layers[0].inputs: there is no layer "b" before it`:                                                   {{Op: Pool, Inputs: []string{"b"}}},
+		`layers[0]: inputs: got 1, want 2 for op add`:                                                         {{Op: Add}},
+		`layers[1]: reads 3×4×4 and 3×2×2: want equal shapes, or 1 where one is repeated`:                     {{Op: Depthwise, Kernel: Square(3), Stride: Square(2)}, {Op: Add, Inputs: []string{"input", "depthwise1"}}},
+		`layers[0]: a 5×5 window does not fit in its padded input of 3×4×4`:                                   {{Op: Conv, Channels: 1, Kernel: Square(5), Pad: new(Padding)}},
+		`layers[0].pad: 1 adds rows or columns that only padding is seen of: want less than the window's 1×1`: {{Op: Pointwise, Channels: 1, Pad: &one}},
+		`layers[0]: unknown operation "swish"`:                                                                {{Op: "swish", Kernel: Square(1)}},
 	} {
 		if _, err := newList(Shape{3, 4, 4}, layers); err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)

@@ -30,13 +30,16 @@ func NewConv(l arch.Layer, weight []float32) *Conv {
 	if int64(len(weight)) != l.Weights() {
 		panic("nn.NewConv: layer " + l.Name + " has another number of weights")
 	}
+	if l.Kernel.H != l.Kernel.W || l.Stride.H != l.Stride.W || l.Pad != arch.Around(l.Pad.Top) || l.Dilation != (arch.Extent{}) || l.Groups > 1 {
+		panic("nn.NewConv: layer " + l.Name + " is no square convolution over all channels, nor a depthwise one")
+	}
 	in := l.In
 	if l.Op == arch.Linear {
 		in = arch.Shape{C: in.Size(), H: 1, W: 1}
 	}
-	c := &Conv{k: sets()[0], sized: sized{&unit{name: l.Name, op: l.Op, stride: l.Stride}, newShape(1, in, l.Out, l.Kernel, l.Pad)}}
+	c := &Conv{k: sets()[0], sized: sized{&unit{name: l.Name, op: l.Op, stride: l.Stride.H}, newShape(1, in, l.Out, l.Kernel.H, l.Pad.Top)}}
 	depth := len(weight) / l.Out.C
-	taps := l.Kernel * l.Kernel
+	taps := l.Kernel.Size()
 	turned := make([]float32, len(weight)) // [k, k, in, out]
 	for o := range l.Out.C {
 		for i := range depth {

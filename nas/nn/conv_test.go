@@ -21,16 +21,16 @@ func TestConvIsExactOnIntegers(t *testing.T) {
 		return v
 	}
 	for _, l := range []arch.Layer{
-		{Op: arch.Conv, In: arch.Shape{C: 3, H: 9, W: 7}, Out: arch.Shape{C: 20, H: 5, W: 4}, Kernel: 3, Stride: 2, Pad: 1},
-		{Op: arch.Conv, In: arch.Shape{C: 1, H: 6, W: 6}, Out: arch.Shape{C: 33, H: 6, W: 6}, Kernel: 5, Stride: 1, Pad: 2},
-		{Op: arch.Pointwise, In: arch.Shape{C: 13, H: 5, W: 3}, Out: arch.Shape{C: 40, H: 5, W: 3}, Kernel: 1, Stride: 1},
-		{Op: arch.Pointwise, In: arch.Shape{C: 64, H: 1, W: 1}, Out: arch.Shape{C: 32, H: 1, W: 1}, Kernel: 1, Stride: 1},
-		{Op: arch.Pointwise, In: arch.Shape{C: 8, H: 5, W: 5}, Out: arch.Shape{C: 4, H: 3, W: 3}, Kernel: 1, Stride: 2},
-		{Op: arch.Depthwise, In: arch.Shape{C: 8, H: 5, W: 5}, Out: arch.Shape{C: 8, H: 5, W: 5}, Kernel: 3, Stride: 1, Pad: 1},
-		{Op: arch.Depthwise, In: arch.Shape{C: 37, H: 8, W: 9}, Out: arch.Shape{C: 37, H: 4, W: 5}, Kernel: 5, Stride: 2, Pad: 2},
-		{Op: arch.Depthwise, In: arch.Shape{C: 32, H: 4, W: 4}, Out: arch.Shape{C: 32, H: 4, W: 4}, Kernel: 7, Stride: 1, Pad: 3},
-		{Op: arch.Depthwise, In: arch.Shape{C: 17, H: 6, W: 6}, Out: arch.Shape{C: 17, H: 2, W: 2}, Kernel: 3, Stride: 3, Pad: 1},
-		{Op: arch.Linear, In: arch.Shape{C: 100, H: 1, W: 1}, Out: arch.Shape{C: 10, H: 1, W: 1}, Kernel: 1, Stride: 1},
+		{Op: arch.Conv, In: arch.Shape{C: 3, H: 9, W: 7}, Out: arch.Shape{C: 20, H: 5, W: 4}, Kernel: arch.Square(3), Stride: arch.Square(2), Pad: arch.Around(1)},
+		{Op: arch.Conv, In: arch.Shape{C: 1, H: 6, W: 6}, Out: arch.Shape{C: 33, H: 6, W: 6}, Kernel: arch.Square(5), Stride: arch.Square(1), Pad: arch.Around(2)},
+		{Op: arch.Pointwise, In: arch.Shape{C: 13, H: 5, W: 3}, Out: arch.Shape{C: 40, H: 5, W: 3}, Kernel: arch.Square(1), Stride: arch.Square(1)},
+		{Op: arch.Pointwise, In: arch.Shape{C: 64, H: 1, W: 1}, Out: arch.Shape{C: 32, H: 1, W: 1}, Kernel: arch.Square(1), Stride: arch.Square(1)},
+		{Op: arch.Pointwise, In: arch.Shape{C: 8, H: 5, W: 5}, Out: arch.Shape{C: 4, H: 3, W: 3}, Kernel: arch.Square(1), Stride: arch.Square(2)},
+		{Op: arch.Depthwise, In: arch.Shape{C: 8, H: 5, W: 5}, Out: arch.Shape{C: 8, H: 5, W: 5}, Kernel: arch.Square(3), Stride: arch.Square(1), Pad: arch.Around(1)},
+		{Op: arch.Depthwise, In: arch.Shape{C: 37, H: 8, W: 9}, Out: arch.Shape{C: 37, H: 4, W: 5}, Kernel: arch.Square(5), Stride: arch.Square(2), Pad: arch.Around(2)},
+		{Op: arch.Depthwise, In: arch.Shape{C: 32, H: 4, W: 4}, Out: arch.Shape{C: 32, H: 4, W: 4}, Kernel: arch.Square(7), Stride: arch.Square(1), Pad: arch.Around(3)},
+		{Op: arch.Depthwise, In: arch.Shape{C: 17, H: 6, W: 6}, Out: arch.Shape{C: 17, H: 2, W: 2}, Kernel: arch.Square(3), Stride: arch.Square(3), Pad: arch.Around(1)},
+		{Op: arch.Linear, In: arch.Shape{C: 100, H: 1, W: 1}, Out: arch.Shape{C: 10, H: 1, W: 1}, Kernel: arch.Square(1), Stride: arch.Square(1)},
 	} {
 		t.Run(fmt.Sprintf("%s %v to %v, %d by %d", l.Op, l.In, l.Out, l.Kernel, l.Stride), func(t *testing.T) {
 			l.Name, l.Inputs = "layer", []int{-1}

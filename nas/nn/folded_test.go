@@ -61,16 +61,16 @@ func runFolded(net arch.Network, layers []Folded, x []float32) []float32 {
 			oy, ox := o/l.Out.W, o%l.Out.W
 			sum := 0.0
 			window := func(visit func(tap, at int)) {
-				for ky := range l.Kernel {
-					for kx := range l.Kernel {
-						y, x := oy*l.Stride+ky-l.Pad, ox*l.Stride+kx-l.Pad
+				for ky := range l.Kernel.H {
+					for kx := range l.Kernel.W {
+						y, x := oy*l.Stride.H+ky-l.Pad.Top, ox*l.Stride.W+kx-l.Pad.Left
 						if y >= 0 && y < l.In.H && x >= 0 && x < l.In.W {
-							visit(ky*l.Kernel+kx, (y*l.In.W+x)*l.In.C)
+							visit(ky*l.Kernel.W+kx, (y*l.In.W+x)*l.In.C)
 						}
 					}
 				}
 			}
-			taps := l.Kernel * l.Kernel
+			taps := l.Kernel.Size()
 			switch l.Op {
 			case arch.Conv, arch.Pointwise, arch.Linear:
 				window(func(tap, at int) {

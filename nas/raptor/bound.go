@@ -24,22 +24,22 @@ func (g *window) bound(memory int64) int64 {
 	if g.kind != dense || memory <= 0 {
 		return once
 	}
-	r := max(1, float64(g.k*g.k)/float64(g.stride*g.stride))
-	products := float64(float64(g.taps(g.ho, g.hi)) * float64(g.taps(g.wo, g.wi)) * float64(g.ci) * float64(g.co))
+	r := max(1, float64(g.rows.k*g.cols.k)/float64(g.rows.stride*g.cols.stride))
+	products := float64(float64(g.rows.taps(g.ho, g.hi)) * float64(g.cols.taps(g.wo, g.wi)) * float64(g.ci) * float64(g.co))
 	reuse := 2*products/math.Sqrt(r*float64(memory)) - float64(2*float64(memory))
 	return max(once, int64(reuse))
 }
 
 // taps counts the window positions along an axis that are not in the padding.
-func (g *window) taps(out, in int) (n int) {
-	if g.pad == 0 {
-		return out * g.k
+func (a axis) taps(out, in int) (n int) {
+	if a.pad == 0 {
+		return out * a.k
 	}
 	for o := range out {
-		first := o*g.stride - g.pad
-		n += min(in, first+g.k) - max(0, first)
+		first := o*a.stride - a.pad
+		n += max(0, min(in, first+a.span)-max(0, first))
 	}
-	return n
+	return n * a.k / a.span
 }
 
 // Fused returns what is moved at least where every map stays: the network's

@@ -103,7 +103,7 @@ func (p *Platform) shape(l *arch.Layer, c *LayerCost) string {
 		s += fmt.Sprintf("%d rows × ", c.Rows)
 	}
 	s += fmt.Sprintf("%d channels", c.Channels)
-	if c.Inputs < l.In.C && l.Op != arch.Depthwise && l.Op != arch.Pool && l.Op != arch.Add {
+	if c.Inputs < l.In.C && l.Weights() > 0 && l.Op != arch.Depthwise {
 		s += fmt.Sprintf(" from %d inputs", c.Inputs)
 	}
 	var again []string

@@ -48,7 +48,7 @@ func TestExplain(t *testing.T) {
 // that lacks room; where maps travel by the policy, that is said.
 func TestExplainOwn(t *testing.T) {
 	l := func(name string, op arch.Op, c int) arch.LayerSpec {
-		return arch.LayerSpec{Name: name, Op: op, Channels: c, Kernel: map[arch.Op]int{arch.Depthwise: 3}[op]}
+		return arch.LayerSpec{Name: name, Op: op, Channels: c, Kernel: map[arch.Op]arch.Extent{arch.Depthwise: arch.Square(3)}[op]}
 	}
 	net, err := arch.Spec{Name: "own", Input: arch.Shape{C: 32, H: 32, W: 32}, Layers: []arch.LayerSpec{
 		l("wide", arch.Pointwise, 96), l("deep", arch.Depthwise, 0), l("narrow", arch.Pointwise, 8)}}.Network()
@@ -129,7 +129,7 @@ func TestBounds(t *testing.T) {
 		t.Errorf("%d bytes, bounds %d and %d", kept.Traffic, kept.LayerBound, kept.FusedBound)
 	}
 	// A product whose reuse the memory limits: 2·1024³/√16384 of 3·1024².
-	l := arch.Layer{Op: arch.Pointwise, Kernel: 1, Stride: 1, Inputs: []int{-1}, In: arch.Shape{C: 1024, H: 32, W: 32}, Out: arch.Shape{C: 1024, H: 32, W: 32}}
+	l := arch.Layer{Op: arch.Pointwise, Kernel: arch.Square(1), Stride: arch.Square(1), Inputs: []int{-1}, In: arch.Shape{C: 1024, H: 32, W: 32}, Out: arch.Shape{C: 1024, H: 32, W: 32}}
 	if got, want := LayerBound(&l, 16384), int64(1<<24-2*16384); got != want {
 		t.Errorf("bound %d, want %d", got, want)
 	}

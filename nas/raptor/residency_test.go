@@ -29,7 +29,7 @@ func randomNetwork(rng *rand.Rand, n int) arch.Network {
 		case 1:
 			block++
 		}
-		l := arch.Layer{Name: fmt.Sprint("l", i), Block: fmt.Sprintf("g%d.b%d", group, block), Kernel: 1, Stride: 1, Inputs: []int{i - 1}, In: shape(i - 1)}
+		l := arch.Layer{Name: fmt.Sprint("l", i), Block: fmt.Sprintf("g%d.b%d", group, block), Kernel: arch.Square(1), Stride: arch.Square(1), Inputs: []int{i - 1}, In: shape(i - 1)}
 		l.Op = []arch.Op{arch.Conv, arch.Pointwise, arch.Pointwise, arch.Depthwise, arch.Add, arch.Add}[rng.IntN(6)]
 		l.Out = l.In
 		switch l.Op {
@@ -44,11 +44,13 @@ func randomNetwork(rng *rand.Rand, n int) arch.Network {
 				l.Inputs = []int{i - 1, i - 1}
 			}
 		case arch.Conv, arch.Depthwise:
-			if l.Kernel = 1 + rng.IntN(3); l.Kernel > min(l.In.H, l.In.W) {
-				l.Kernel = 1
+			k := 1 + rng.IntN(3)
+			if k > min(l.In.H, l.In.W) {
+				k = 1
 			}
-			l.Stride, l.Pad = 1+rng.IntN(2), l.Kernel/2
-			l.Out.H, l.Out.W = arch.OutSize(l.In.H, l.Kernel, l.Stride, l.Pad), arch.OutSize(l.In.W, l.Kernel, l.Stride, l.Pad)
+			stride := 1 + rng.IntN(2)
+			l.Kernel, l.Stride, l.Pad = arch.Square(k), arch.Square(stride), arch.Around(k/2)
+			l.Out.H, l.Out.W = arch.OutSize(l.In.H, k, stride, k/2), arch.OutSize(l.In.W, k, stride, k/2)
 		}
 		if l.Op == arch.Conv || l.Op == arch.Pointwise {
 			l.Out.C = 1 + rng.IntN(6)
@@ -320,7 +322,7 @@ func branching(n, channels, pixels int) arch.Network {
 	in := arch.Shape{H: pixels, W: pixels, C: channels}
 	net := arch.Network{Name: "branches", Input: in}
 	conv := func(from int) int {
-		net.Layers = append(net.Layers, arch.Layer{Name: fmt.Sprint("c", len(net.Layers)), Op: arch.Conv, In: in, Out: in, Kernel: 1, Stride: 1, Inputs: []int{from}})
+		net.Layers = append(net.Layers, arch.Layer{Name: fmt.Sprint("c", len(net.Layers)), Op: arch.Conv, In: in, Out: in, Kernel: arch.Square(1), Stride: arch.Square(1), Inputs: []int{from}})
 		return len(net.Layers) - 1
 	}
 	root := conv(-1)
@@ -330,7 +332,7 @@ func branching(n, channels, pixels int) arch.Network {
 	}
 	sum := ends[0]
 	for _, e := range ends[1:] {
-		net.Layers = append(net.Layers, arch.Layer{Name: fmt.Sprint("a", len(net.Layers)), Op: arch.Add, In: in, Out: in, Kernel: 1, Stride: 1, Inputs: []int{sum, e}})
+		net.Layers = append(net.Layers, arch.Layer{Name: fmt.Sprint("a", len(net.Layers)), Op: arch.Add, In: in, Out: in, Kernel: arch.Square(1), Stride: arch.Square(1), Inputs: []int{sum, e}})
 		sum = len(net.Layers) - 1
 	}
 	return net

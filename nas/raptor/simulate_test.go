@@ -78,7 +78,7 @@ func (m *machine) run() {
 
 // tile loads what is not in the buffers, computes, and stores what is done.
 func (m *machine) tile(h, c, i, ni int, travel bool) {
-	rows := [2]int{h * m.s.Rows, min(m.ho, (h+1)*m.s.Rows)}
+	lines := [2]int{h * m.s.Rows, min(m.ho, (h+1)*m.s.Rows)}
 	chans := [2]int{c * m.s.Channels, min(m.co, (c+1)*m.s.Channels)}
 	inputs := [2]int{i * m.s.Inputs, min(m.ci, (i+1)*m.s.Inputs)}
 	id := [3]int{0, h, i}
@@ -86,9 +86,9 @@ func (m *machine) tile(h, c, i, ni int, travel bool) {
 		inputs, id = chans, [3]int{c, h, 0}
 	}
 	loaded := make([]bool, m.hi) // rows that windows of the tile touch
-	for y := rows[0]; y < rows[1]; y++ {
-		for dy := range m.k {
-			if r := y*m.stride - m.pad + dy; r >= 0 && r < m.hi {
+	for y := lines[0]; y < lines[1]; y++ {
+		for dy := range m.rows.k {
+			if r := y*m.rows.stride - m.rows.pad + dy; r >= 0 && r < m.hi {
 				loaded[r] = true
 			}
 		}
@@ -120,7 +120,7 @@ func (m *machine) tile(h, c, i, ni int, travel bool) {
 		}
 	}
 	for ch := chans[0]; ch < chans[1]; ch++ {
-		for y := rows[0]; y < rows[1]; y++ {
+		for y := lines[0]; y < lines[1]; y++ {
 			for x := range m.wo {
 				o := (ch*m.ho+y)*m.wo + x
 				if travel && i > 0 {
@@ -157,9 +157,9 @@ func (m *machine) dot(ch, y, x int, inputs [2]int, loaded []bool) (sum int32) {
 		inputs = [2]int{ch, ch + 1}
 	}
 	for in := inputs[0]; in < inputs[1]; in++ {
-		for dy := range m.k {
-			for dx := range m.k {
-				r, c := y*m.stride-m.pad+dy, x*m.stride-m.pad+dx
+		for dy := range m.rows.k {
+			for dx := range m.cols.k {
+				r, c := y*m.rows.stride-m.rows.pad+dy, x*m.cols.stride-m.cols.pad+dx
 				if r < 0 || r >= m.hi || c < 0 || c >= m.wi {
 					continue
 				}
@@ -169,9 +169,9 @@ func (m *machine) dot(ch, y, x int, inputs [2]int, loaded []bool) (sum int32) {
 				w := int32(1)
 				switch {
 				case m.kind == dense:
-					w = int32(m.weights[((ch*m.ci+in)*m.k+dy)*m.k+dx])
+					w = int32(m.weights[((ch*m.ci+in)*m.rows.k+dy)*m.cols.k+dx])
 				case m.perWeight > 0:
-					w = int32(m.weights[(ch*m.k+dy)*m.k+dx])
+					w = int32(m.weights[(ch*m.rows.k+dy)*m.cols.k+dx])
 				}
 				sum += w * int32(m.input[0][(in*m.hi+r)*m.wi+c])
 			}
@@ -196,14 +196,15 @@ func (m *machine) reference() []int8 {
 // smallLayer draws a layer of a few elements.
 func smallLayer(rng *rand.Rand) arch.Layer {
 	op := []arch.Op{arch.Conv, arch.Pointwise, arch.Depthwise, arch.Linear, arch.Pool, arch.Add}[rng.IntN(6)]
-	l := arch.Layer{Name: string(op), Op: op, Kernel: 1, Stride: 1, Inputs: []int{-1},
+	l := arch.Layer{Name: string(op), Op: op, Kernel: arch.Square(1), Stride: arch.Square(1), Inputs: []int{-1},
 		In: arch.Shape{C: 1 + rng.IntN(6), H: 1 + rng.IntN(7), W: 1 + rng.IntN(7)}}
 	out := 1 + rng.IntN(6)
 	switch op {
 	case arch.Conv, arch.Depthwise, arch.Pool:
-		l.Kernel = 1 + rng.IntN(min(4, l.In.H, l.In.W))
-		l.Stride = 1 + rng.IntN(3)
-		l.Pad = rng.IntN((l.Kernel + 1) / 2)
+		l.Kernel = arch.Extent{H: 1 + rng.IntN(min(4, l.In.H)), W: 1 + rng.IntN(min(4, l.In.W))}
+		l.Stride = arch.Extent{H: 1 + rng.IntN(3), W: 1 + rng.IntN(3)}
+		rows, columns := rng.IntN((l.Kernel.H+1)/2), rng.IntN((l.Kernel.W+1)/2)
+		l.Pad = arch.Padding{Top: rows, Left: columns, Bottom: rows, Right: columns}
 	case arch.Linear:
 		l.Out = arch.Shape{C: out, H: 1, W: 1}
 		return l
@@ -213,7 +214,7 @@ func smallLayer(rng *rand.Rand) arch.Layer {
 	if op != arch.Conv && op != arch.Pointwise {
 		out = l.In.C
 	}
-	l.Out = arch.Shape{C: out, H: arch.OutSize(l.In.H, l.Kernel, l.Stride, l.Pad), W: arch.OutSize(l.In.W, l.Kernel, l.Stride, l.Pad)}
+	l.Out = arch.Shape{C: out, H: arch.OutSize(l.In.H, l.Kernel.H, l.Stride.H, l.Pad.Top), W: arch.OutSize(l.In.W, l.Kernel.W, l.Stride.W, l.Pad.Left)}
 	return l
 }
 

@@ -87,7 +87,7 @@ func TestWeightMemory(t *testing.T) {
 // The figures of a very small network are not rounded to nothing.
 func TestSmall(t *testing.T) {
 	out, err := run(context.Background(), new(pipeline.Task), Config{arch.Spec{Name: "tiny", Input: arch.Shape{C: 1, H: 8, W: 8},
-		Layers: []arch.LayerSpec{{Op: arch.Conv, Channels: 4, Kernel: 3}}}, platform()})
+		Layers: []arch.LayerSpec{{Op: arch.Conv, Channels: 4, Kernel: arch.Square(3)}}}, platform()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -164,6 +164,7 @@ func number(column, cell string, v *float64) error {
 // sameNetwork reports whether two networks have the same layers.
 func sameNetwork(a, b *arch.Network) bool {
 	return a.Input == b.Input && slices.EqualFunc(a.Layers, b.Layers, func(k, l arch.Layer) bool {
-		return k.Op == l.Op && k.In == l.In && k.Out == l.Out && k.Kernel == l.Kernel && k.Stride == l.Stride && slices.Equal(k.Inputs, l.Inputs)
+		return k.Op == l.Op && k.In == l.In && k.Out == l.Out && k.Kernel == l.Kernel && k.Stride == l.Stride && k.Dilation == l.Dilation && k.Pad == l.Pad &&
+			k.Groups == l.Groups && slices.Equal(k.Inputs, l.Inputs)
 	})
 }

@@ -41,6 +41,9 @@ func Expected(f *pipeline.Field, t *pipeline.Type) string {
 		}
 		return "a file: a path in quotes, or an output that is a file"
 	case pipeline.Any, pipeline.Cell:
+		if t.Written != "" {
+			return "an " + t.Written
+		}
 		return "any value"
 	case pipeline.Object:
 		return "an " + t.String()

@@ -154,7 +154,7 @@ func TestBiasOfTinyWeights(t *testing.T) {
 		{0.5, 5, 1e-38}, {2.5e-43, 0, 1}, {3e-45, 0, 1}, {3e-45, 1, 1e-40}, {1e30, 1, 1}, {0, 0, 0},
 	} {
 		net := arch.Network{Input: arch.Shape{H: 1, W: 1, C: 1}, Layers: []arch.Layer{{
-			Name: "conv", Op: arch.Conv, In: arch.Shape{H: 1, W: 1, C: 1}, Out: arch.Shape{H: 1, W: 1, C: 1}, Kernel: 1, Stride: 1, Inputs: []int{-1},
+			Name: "conv", Op: arch.Conv, In: arch.Shape{H: 1, W: 1, C: 1}, Out: arch.Shape{H: 1, W: 1, C: 1}, Kernel: arch.Square(1), Stride: arch.Square(1), Inputs: []int{-1},
 		}}}
 		float := New(net, []nn.Folded{{Name: "conv", Weight: []float32{c.weight}, Bias: []float32{c.bias}}})
 		image := []float32{c.pixel}

@@ -63,7 +63,7 @@ func inputs(l *arch.Layer) int {
 
 // inner reorders [out, in, k, k] as the inner loops read it: [k, k, out, in].
 func inner[T any](l *arch.Layer, w []T) []T {
-	in, taps := inputs(l), l.Kernel*l.Kernel
+	in, taps := inputs(l), l.Kernel.Size()
 	v := make([]T, len(w))
 	for o := range l.Out.C {
 		for i := range in {
@@ -140,8 +140,8 @@ func accumulate[T int32 | float32](l *arch.Layer, x, w, y []T) {
 	for oy := range l.Out.H {
 		for ox := range l.Out.W {
 			out := y[(oy*l.Out.W+ox)*l.Out.C:][:l.Out.C]
-			for tap := range l.Kernel * l.Kernel {
-				iy, ix := oy*l.Stride+tap/l.Kernel-l.Pad, ox*l.Stride+tap%l.Kernel-l.Pad
+			for tap := range l.Kernel.Size() {
+				iy, ix := oy*l.Stride.H+tap/l.Kernel.W-l.Pad.Top, ox*l.Stride.W+tap%l.Kernel.W-l.Pad.Left
 				if iy < 0 || iy >= l.In.H || ix < 0 || ix >= l.In.W {
 					continue
 				}

@@ -42,8 +42,7 @@ func weightShape(l *arch.Layer) []int64 {
 	if l.Op == arch.Linear {
 		return []int64{int64(l.Out.C), int64(inputs(l))}
 	}
-	k := int64(l.Kernel)
-	return []int64{int64(l.Out.C), int64(inputs(l)), k, k}
+	return []int64{int64(l.Out.C), int64(inputs(l)), int64(l.Kernel.H), int64(l.Kernel.W)}
 }
 
 // graph is an ONNX graph under construction.
@@ -104,15 +103,14 @@ func (g *graph) layer(l *arch.Layer, in []string, out string) {
 		g.node("Flatten", flat, in[:1], flat)
 		g.node("Gemm", l.Name, append([]string{flat}, in[1:]...), out, onnx.Attribute{Name: "transB", Value: int64(1)})
 	default:
-		k, s, p := int64(l.Kernel), int64(l.Stride), int64(l.Pad)
 		group := int64(1)
 		if l.Op == arch.Depthwise {
 			group = int64(l.Out.C)
 		}
 		g.node("Conv", l.Name, in, out,
 			onnx.Attribute{Name: "dilations", Value: []int64{1, 1}}, onnx.Attribute{Name: "group", Value: group},
-			onnx.Attribute{Name: "kernel_shape", Value: []int64{k, k}},
-			onnx.Attribute{Name: "pads", Value: []int64{p, p, p, p}}, onnx.Attribute{Name: "strides", Value: []int64{s, s}})
+			onnx.Attribute{Name: "kernel_shape", Value: []int64{int64(l.Kernel.H), int64(l.Kernel.W)}},
+			onnx.Attribute{Name: "pads", Value: []int64{int64(l.Pad.Top), int64(l.Pad.Left), int64(l.Pad.Bottom), int64(l.Pad.Right)}}, onnx.Attribute{Name: "strides", Value: []int64{int64(l.Stride.H), int64(l.Stride.W)}})
 	}
 }
 
