@@ -186,7 +186,7 @@ func (p *Platform) rate(op arch.Op) float64 {
 	switch op {
 	case arch.Depthwise:
 		return p.Rates.Depthwise
-	case arch.Pointwise:
+	case arch.Pointwise, arch.MatMul:
 		return p.Rates.Pointwise
 	case arch.Linear:
 		return p.Rates.Linear

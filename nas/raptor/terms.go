@@ -47,21 +47,30 @@ func (p *Platform) work(l *arch.Layer) work {
 	if p.free(l.Op) {
 		return work{}
 	}
-	if l.MACs() == 0 {
-		window := max(1, l.Kernel*l.Kernel)
-		if l.Op == arch.Pool {
-			window = min(window, l.In.H*l.In.W)
-		}
-		return work{values: float64(l.Out.Size()) * float64(window*max(1, len(l.Inputs))+1)}
+	switch l.Op {
+	case arch.View:
+		return work{}
+	case arch.Pool:
+		return work{values: float64(l.Out.Size()) * float64(min(l.Kernel.Size(), l.In.H*l.In.W)+1)}
+	case arch.Add, arch.Mul, arch.Elementwise, arch.Resize:
+		return work{values: float64(l.InputBytes() + l.OutputBytes())}
 	}
 	w := work{passes: float64(l.Weights()), pixels: float64(l.Out.H * l.Out.W), results: float64(l.Out.Size())}
+	in, out := l.In.C/max(1, l.Groups), l.Out.C/max(1, l.Groups)
+	switch l.Op {
+	case arch.Deconv: // each weight is at work once for each position of the input
+		w.pixels = float64(l.In.H * l.In.W)
+	case arch.MatMul: // the second operand stands for weights
+		w.passes, w.pixels = float64(l.Out.C)*float64(l.In.W)*float64(l.Out.W), float64(l.Out.H)
+		in, out = l.In.W, l.Out.W
+	case arch.Depthwise:
+		in = p.ChannelBlock
+	case arch.Linear:
+		in = l.In.Size()
+	}
 	if p.ChannelBlock > 1 {
-		in, out := p.blocks(l.In.C), p.blocks(l.Out.C)
-		if l.Op == arch.Depthwise {
-			in = 1
-		}
-		w.passes *= float64(in * out)
-		w.results *= out
+		w.passes *= p.blocks(in) * p.blocks(out)
+		w.results *= p.blocks(out)
 	}
 	return w
 }
