@@ -23,6 +23,12 @@
 // halo), an operand that the inner loop walks over is read again for each turn
 // of the outer one, partial sums stay or travel as int32 ([Schedule]).
 //
+// With double buffering whatever a tile moves has two buffers, and the schedule is
+// the fastest one, not that of the fewest SYS cycles: a layer that fits may be cut
+// all the same, and into smaller tiles than would fit, so that its transfers overlap
+// with computing. Every schedule that fits is taken into account. A map that is read
+// from outside and stays is loaded as a whole, without overlap.
+//
 // A map that stays in the local memory between two layers is neither written
 // nor read, but takes the room of tiles meanwhile; a residual operand waits
 // there until its add, or is stored, or both. Which maps stay is decided for
@@ -36,7 +42,7 @@
 // # What holds it
 //
 // Tests run layers with real numbers from buffers of the schedule's sizes and
-// count every byte; compare the chosen schedule with every tile in every order,
+// count every byte; compare the chosen schedule's time with that of every tile in every order,
 // and the planner with every way to keep maps; hold both against lower bounds
 // ([LayerBound], [Fused]); and fuzz what must be true of any network: more
 // memory, cheaper transfers or a more capable policy never make it slower.

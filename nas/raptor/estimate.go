@@ -1,6 +1,8 @@
 package raptor
 
 import (
+	"math"
+
 	"eyrie/nas/arch"
 )
 
@@ -52,8 +54,41 @@ func (p *Platform) cycles(npu, sys float64, tiles int) float64 {
 	if !p.DoubleBuffer || tiles < 2 {
 		return npu + sys
 	}
-	n := float64(tiles)
+	return overlap(npu, sys, float64(tiles))
+}
+
+// overlap returns the cycles of n equal tiles of which each is moved while another is
+// computed: all of the longer, and of the shorter what the first or the last has.
+func overlap(npu, sys, n float64) float64 {
 	return (npu+sys)/n + float64((n-1)/n*max(npu, sys))
+}
+
+// turn returns the number of parts, as a real number, at which a layer's cycles are the
+// fewest: each part has so many tiles and takes each SYS cycles, to which base comes.
+// Of n parts the cycles are max(npu, sys) + min(npu, sys)/(tiles·n), where sys is
+// base + each·n. They fall in n while computing takes longer, and then have their
+// minimum where each = npu/(tiles·n²).
+func turn(npu, base, each, tiles float64) float64 {
+	switch {
+	case npu == 0:
+		return 0
+	case each == 0:
+		return math.Inf(1)
+	}
+	return max((npu-base)/each, math.Sqrt(npu/(tiles*each)))
+}
+
+// least returns a bound from below on the cycles of a layer that is cut into at least
+// so many tiles, and moves what takes sys cycles beside its tiles' own.
+func (p *Platform) least(npu, sys float64, tiles int) float64 {
+	if !p.DoubleBuffer {
+		return npu + sys + float64(p.TileCost*float64(tiles))
+	}
+	n := max(float64(tiles), turn(npu, sys, p.TileCost, 1))
+	if math.IsInf(n, 1) {
+		return max(npu, sys)
+	}
+	return overlap(npu, sys+float64(p.TileCost*n), n)
 }
 
 // Mu returns the paper's efficiency, NPU cycles / SYS cycles (equation 1), and 0

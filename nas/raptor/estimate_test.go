@@ -161,8 +161,17 @@ func TestMCU(t *testing.T) {
 	}
 }
 
-func BenchmarkEstimateNetwork(b *testing.B) {
-	p, net := tinyraptor(b), mobilenet(0.5, 160)
+func BenchmarkEstimateNetwork(b *testing.B) { benchmarkNetwork(b, tinyraptor(b)) }
+
+// BenchmarkEstimateDouble chooses the tiles of every layer by time.
+func BenchmarkEstimateDouble(b *testing.B) {
+	p := tinyraptor(b)
+	p.DoubleBuffer = true
+	benchmarkNetwork(b, p)
+}
+
+func benchmarkNetwork(b *testing.B, p Platform) {
+	net := mobilenet(0.5, 160)
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := p.Estimate(net); err != nil {

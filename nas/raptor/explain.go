@@ -96,7 +96,7 @@ func (p *Platform) shape(l *arch.Layer, c *LayerCost) string {
 	} else if w := l.WeightBytes(); p.WeightMemory > 0 && w > p.WeightMemory {
 		why = fmt.Sprintf("Its weights are %s, %s more than there is for weights, so it", unit.Bytes(w), unit.Bytes(w-p.WeightMemory))
 	} else {
-		why = "It"
+		why = "It fits whole, but transfers overlap with computing only between tiles, so it"
 	}
 	s := fmt.Sprintf("%s runs in %d tiles of ", why, c.Tiles)
 	if l.Out.H > 1 {
@@ -191,6 +191,8 @@ func (p *Platform) cure(l *arch.Layer, c *LayerCost) string {
 		return s + "."
 	case name == Activations:
 		return p.moved(l, c)
+	case name == Tiles && short <= 0:
+		return "Fewer, larger tiles would overlap less."
 	case name == Tiles:
 		return "Fewer, larger tiles need more local memory."
 	}

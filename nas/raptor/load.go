@@ -47,7 +47,7 @@ func (p *Platform) spills(net *arch.Network) ([]Load, error) {
 		small := p.infeasible(l, &g)
 		switch {
 		case p.TileCost == 0 && small.Need <= small.Have:
-		case !p.schedule(&g, &r, &s):
+		case !p.schedule(&g, &r, rest{npu: p.npu(l)}, &s):
 			return nil, small
 		}
 		loads[i] = p.load(l, p.charged(&g, &s))

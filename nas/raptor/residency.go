@@ -261,10 +261,11 @@ func (s *step) run(m *move, next move, r room, out Place) {
 	g := &s.windows[s.i]
 	next.how, next.out, next.keep = -1, out, r.keep
 	var how Schedule
-	if g.fits(&r) {
+	fits := g.fits(&r)
+	if fits && !s.p.DoubleBuffer {
 		how = g.whole(&r)
 	} else {
-		if !s.conduct.beside && (next.held > 0 || r.chip > 0 || r.outChip) {
+		if !fits && !s.conduct.beside && (next.held > 0 || r.chip > 0 || r.outChip) {
 			return
 		}
 		if next.how = s.search(&r); next.how < 0 {
@@ -288,7 +289,7 @@ func (pl *planner) schedule(i int, m *move) Schedule {
 	return pl.windows[i].whole(&room{chip: int(m.chip), keep: m.keep, store: m.out.stored()})
 }
 
-// search returns the index of the best tiled schedule in the room, or −1.
+// search returns the index of the best schedule in the room, or −1.
 func (s *step) search(r *room) int32 {
 	for i := range s.memo {
 		if m := &s.memo[i]; m.room == *r {
@@ -297,7 +298,7 @@ func (s *step) search(r *room) int32 {
 	}
 	how := int32(len(s.schedules))
 	s.schedules = append(s.schedules, Schedule{})
-	if !s.p.schedule(&s.windows[s.i], r, &s.schedules[how]) {
+	if !s.p.schedule(&s.windows[s.i], r, rest{s.npu, s.oversize}, &s.schedules[how]) {
 		s.schedules = s.schedules[:how]
 		how = -1
 	}
@@ -467,22 +468,19 @@ func (e *InfeasibleError) Error() string {
 // infeasible says what the smallest tile of a layer takes, with nothing else in the local
 // memory, and what there is.
 func (p *Platform) infeasible(l *arch.Layer, g *window) *InfeasibleError {
-	buffers, sum := 1, 0
-	if p.DoubleBuffer {
-		buffers = 2
+	need := &InfeasibleError{Layer: l.Name, Need: math.MaxInt, Have: int(p.Memory), Row: g.wi}
+	have, filters := int(p.WeightMemory), math.MaxInt
+	for _, t := range g.smallest(p.buffers()) {
+		switch {
+		case have == 0:
+			need.Need = min(need.Need, t.maps+t.weights)
+		case t.weights <= have:
+			need.Need = min(need.Need, t.maps)
+		}
+		filters = min(filters, t.weights)
 	}
-	if g.kind == dense && g.ci > 1 {
-		sum = psum * g.wo
+	if need.Need == math.MaxInt {
+		need.Need, need.Have = filters, have
 	}
-	need := &InfeasibleError{Layer: l.Name, Need: buffers*(g.operands*g.wi*g.tileRows(1)+g.wo) + sum, Have: int(p.Memory), Row: g.wi}
-	weights := g.perWeight + g.bias
-	switch {
-	case p.WeightMemory == 0:
-		need.Need += weights
-	case int(p.WeightMemory) < weights:
-		need.Need, need.Have = weights, int(p.WeightMemory)
-	}
-	// A layer of one row, channel and input is one tile, and needs no second buffer.
-	need.Need = min(need.Need, g.operands*g.in+g.out+g.w)
 	return need
 }

@@ -74,6 +74,7 @@ func randomPlatform(rng *rand.Rand, net *arch.Network) Platform {
 	p := Platform{Name: "random", Clock: 1e6, PEs: 16, Rates: Rates{4, 1 + rng.Float64(), 8, 8},
 		Memory: 1 + int64(rng.IntN(2*most)), ActivationCost: rng.Float64(), WeightCost: rng.Float64(), TileCost: float64(rng.IntN(20)),
 		Policy: []Policy{Layerwise, Resident, Mixed}[rng.IntN(3)], Scope: []Scope{BlockScope, GroupScope, NetworkScope}[rng.IntN(3)]}
+	p.DoubleBuffer = rng.IntN(2) == 0
 	if rng.IntN(4) == 0 {
 		p.WeightMemory = 1 + int64(rng.IntN(most))
 	}
@@ -195,14 +196,14 @@ func (e *exhaustive) run(i int, l *arch.Layer, g *window, before, after []state)
 		}
 	}
 	var s Schedule
-	if !g.fits(&r) && any && e.p.Policy != Mixed || !e.p.schedule(g, &r, &s) {
+	work := rest{npu: e.p.npu(l)}
+	if !e.p.Supports(l) {
+		work.extra = e.p.OversizeCost
+	}
+	if !g.fits(&r) && any && e.p.Policy != Mixed || !e.p.schedule(g, &r, work, &s) {
 		return 0, false
 	}
-	sys := e.p.sys(e.p.charged(g, &s))
-	if !e.p.Supports(l) {
-		sys += e.p.OversizeCost
-	}
-	return e.p.cycles(e.p.npu(l), sys, s.Tiles), true
+	return e.p.time(&work, &s), true
 }
 
 // What holds for every network and platform.
@@ -236,9 +237,6 @@ func checkProperties(t *testing.T, net arch.Network, p Platform) {
 	if int64(e.Traffic) < e.FusedBound || p.Policy == Layerwise && int64(e.Traffic) < e.LayerBound {
 		fail("moves %d bytes, bounds %d and %d", e.Traffic, e.LayerBound, e.FusedBound)
 	}
-	if p.DoubleBuffer {
-		return // overlap depends on how many tiles there are: more memory may mean fewer
-	}
 	slower := func(q Platform, what string) {
 		t.Helper()
 		f, err := q.Estimate(net)
@@ -249,6 +247,11 @@ func checkProperties(t *testing.T, net arch.Network, p Platform) {
 	q := p
 	q.Memory += 1 + p.Memory/7
 	slower(q, "more memory")
+	if p.WeightMemory > 0 {
+		q = p
+		q.WeightMemory += 1 + p.WeightMemory/7
+		slower(q, "more memory for weights")
+	}
 	q = p
 	q.ActivationCost /= 2
 	slower(q, "cheaper activations")
@@ -283,8 +286,49 @@ func TestProperties(t *testing.T) {
 	for range 3000 {
 		net := randomNetwork(rng, 1+rng.IntN(8))
 		p := randomPlatform(rng, &net)
-		p.DoubleBuffer = rng.IntN(4) == 0
 		checkProperties(t, net, p)
+	}
+}
+
+// More memory is never slower, byte by byte where a layer begins to fit, and in large
+// steps for whole networks: also with double buffering, where tiles that overlap are
+// faster than the whole layer.
+func TestMonotoneInMemory(t *testing.T) {
+	rng := rand.New(rand.NewPCG(51, 52))
+	for range 300 {
+		l := smallLayer(rng)
+		g := newWindow(&l)
+		r := smallRoom(rng, &g)
+		work := smallRest(rng, &g)
+		p := Platform{ActivationCost: rng.Float64(), WeightCost: rng.Float64(), TileCost: rng.Float64() * float64(rng.IntN(2)), DoubleBuffer: true}
+		last := math.Inf(1)
+		for r.memory = range 2*(g.operands*g.in+g.out+g.w) + 10 {
+			var s Schedule
+			if !p.schedule(&g, &r, work, &s) {
+				if !math.IsInf(last, 1) {
+					t.Fatalf("%+v %+v %+v: fits no more", l, p, r)
+				}
+				continue
+			}
+			now := p.time(&work, &s)
+			if now > last*(1+1e-12) {
+				t.Fatalf("%+v %+v %+v: %v cycles, with a byte less %v", l, p, r, now, last)
+			}
+			last = now
+		}
+	}
+	for _, p := range variants(tinyraptor(t)) {
+		last := math.Inf(1)
+		for p.Memory = 16 << 10; p.Memory < 8<<20; p.Memory += p.Memory / 3 {
+			e, err := p.Estimate(mobilenet(0.5, 96))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e.Latency > last*(1+1e-12) {
+				t.Errorf("%s, %s, double buffer %v: %v s with %d bytes, %v s with less", p.Policy, p.Scope, p.DoubleBuffer, e.Latency, p.Memory, last)
+			}
+			last = e.Latency
+		}
 	}
 }
 

@@ -50,23 +50,43 @@ type room struct {
 	store   bool // the result is written out
 }
 
-// schedule finds the cheapest schedule of the window in the room, by SYS
-// cycles, and reports whether there is any. Holding everything at once is the
-// cheapest where it fits: nothing is read twice.
-func (p *Platform) schedule(g *window, r *room, best *Schedule) bool {
+// rest is what a layer's time holds beside what its schedule moves.
+type rest struct {
+	npu   float64 // NPU cycles
+	extra float64 // SYS cycles whatever the schedule: of a layer beyond the weight limit
+}
+
+// time returns the cycles of a schedule.
+func (p *Platform) time(o *rest, s *Schedule) float64 {
+	return p.cycles(o.npu, o.extra+p.transfer(s.Activations(), s.Weights, s.Tiles), s.Tiles)
+}
+
+// schedule finds the fastest schedule of the window in the room and reports whether
+// there is any. Where computing waits for transfers that is the one of the fewest SYS
+// cycles: the whole layer at once where it fits, as nothing is read twice. With double
+// buffering a layer that fits may be cut all the same, to overlap. The schedules that
+// are compared are then all that fit, so that more memory only adds to them.
+func (p *Platform) schedule(g *window, r *room, o rest, best *Schedule) bool {
+	s := tiler{window: g, room: r, rest: o, buffers: p.buffers(), p: p, best: best, cost: math.Inf(1)}
 	if g.fits(r) {
 		*best = g.whole(r)
-		return true
+		if !p.DoubleBuffer {
+			return true
+		}
+		s.cost = p.time(&o, best)
 	}
-	if r.keep {
-		return false
+	if !r.keep {
+		s.tiled()
 	}
-	s := tiler{window: g, room: r, buffers: 1, p: p, best: best, cost: math.Inf(1)}
-	if p.DoubleBuffer {
-		s.buffers = 2
-	}
-	s.tiled()
 	return !math.IsInf(s.cost, 1)
+}
+
+// buffers returns how many buffers there are for whatever a tile moves.
+func (p *Platform) buffers() int {
+	if p.DoubleBuffer {
+		return 2
+	}
+	return 1
 }
 
 // fits reports whether the layer can run untiled in the room.
@@ -97,15 +117,16 @@ func (g *window) whole(r *room) Schedule {
 		Memory: g.operands*g.in + g.out + g.w, In: in, Out: out, Weights: g.w}
 }
 
-// tiler finds the best schedule of one layer that does not fit as a whole.
+// tiler finds the fastest schedule of one layer that is cut into tiles.
 type tiler struct {
 	*window
 	*room
+	rest
 	buffers int // 1, or 2 for double buffering
 	p       *Platform
 
 	best *Schedule
-	cost float64 // SYS cycles of best; +Inf while there is none
+	cost float64 // cycles of best; +Inf while there is none
 }
 
 // stored returns the bytes of the result that are written out.
@@ -116,9 +137,9 @@ func (s *tiler) stored() int {
 	return 0
 }
 
-// try takes the schedule if it fits, with weights bytes of weights, and is cheaper than
+// try takes the schedule if it fits, with weights bytes of weights, and is faster than
 // the best so far.
-func (s *tiler) try(c Schedule, weights int) {
+func (s *tiler) try(c *Schedule, weights int) {
 	if s.weights > 0 {
 		if weights > s.weights || c.Memory-weights > s.memory {
 			return
@@ -126,26 +147,35 @@ func (s *tiler) try(c Schedule, weights int) {
 	} else if c.Memory > s.memory {
 		return
 	}
-	cost := s.p.transfer(c.Activations(), c.Weights, c.Tiles)
-	if cost < s.cost {
-		*s.best, s.cost = c, cost
+	if cost := s.p.time(&s.rest, c); cost < s.cost {
+		*s.best, s.cost = *c, cost
 	}
 }
 
-// tiled tries every tile that is worth trying: each distinct number of row
-// tiles with the largest channel tile that fits beside it.
+// hopeless reports whether no schedule of at least so many tiles that moves at least
+// these bytes is faster than the best so far.
+func (s *tiler) hopeless(activations, weights, tiles int) bool {
+	return s.p.least(s.npu, s.extra+s.p.transfer(activations, weights, 0), tiles) >= s.cost
+}
+
+// tiled tries each distinct number of row tiles.
 func (s *tiler) tiled() {
+	read := s.operands - s.chip
 	for n := 1; n <= s.ho; {
 		th := ceilDiv(s.ho, n)
-		if read := s.operands - s.chip; s.p.transfer(s.readRows(th)*s.wi*s.ci*read+s.stored(), s.w, ceilDiv(s.ho, th)) < s.cost {
+		nh := ceilDiv(s.ho, th)
+		if s.hopeless(s.used*read+s.stored(), s.w, nh) {
+			return // more tiles only take longer
+		}
+		if !s.hopeless(s.readRows(th)*s.wi*s.ci*read+s.stored(), s.w, nh) {
 			if s.kind == dense {
-				s.dense(th)
+				s.dense(th, nh)
 			} else {
-				s.planar(th)
+				s.planar(th, nh)
 			}
 		}
 		if th == 1 {
-			break
+			return
 		}
 		n = ceilDiv(s.ho, th-1) // the next count with a smaller tile
 	}
@@ -160,102 +190,220 @@ func (s *tiler) resident() int {
 	return b
 }
 
-// channels returns the largest channel tile that fits, 0 if none does: it takes fixed
-// bytes and, for each channel, maps and weights bytes.
-func (s *tiler) channels(fixed, maps, weights int) int {
-	n := s.co
-	if s.weights == 0 {
-		maps += weights
-	} else if weights > 0 {
-		n = min(n, s.weights/weights)
-	}
-	if fixed > s.memory {
-		return 0
-	}
-	if maps > 0 {
-		n = min(n, (s.memory-fixed)/maps)
-	}
-	return n
+// cut is how a layer is cut, but for the number of parts of its output channels.
+type cut struct {
+	Schedule
+	nh, ni  int // parts of its rows and of its input channels
+	input   int // bytes of input that all row tiles read together
+	maps    int // bytes of maps in the local memory for each output channel of a tile, beside Memory
+	filters int // bytes of weights for each output channel of a tile
 }
 
-// planar tries tiles of th rows by as many channels as fit.
-func (s *tiler) planar(th int) {
+// planar tries tiles of th rows.
+func (s *tiler) planar(th, nh int) {
 	read := s.operands - s.chip
-	perMap := read * s.wi * s.tileRows(th)
+	c := cut{nh: nh, ni: 1, input: read * s.readRows(th) * s.wi * s.ci, filters: s.perWeight + s.bias}
+	c.maps = s.buffers * read * s.wi * s.tileRows(th)
 	if !s.outChip {
-		perMap += s.wo * th
+		c.maps += s.buffers * s.wo * th
 	}
-	weights := s.perWeight + s.bias
-	fit := s.channels(s.resident(), s.buffers*perMap, weights)
-	if fit < 1 {
-		return
+	c.Rows, c.Memory, c.Out = th, s.resident(), s.stored()
+	if tc := s.channels(&c); tc > 0 {
+		s.order(&c, ChansOut, tc)
 	}
-	nc := ceilDiv(s.co, fit)
-	tc := ceilDiv(s.co, nc)
-	s.try(Schedule{Rows: th, Channels: tc, Inputs: tc, Order: ChansOut, Tiles: nc * ceilDiv(s.ho, th),
-		Memory: s.resident() + tc*(s.buffers*perMap+weights),
-		In:     read * s.readRows(th) * s.wi * s.ci, Out: s.stored(), Weights: s.w}, tc*weights)
 }
 
-// dense tries tiles of th rows by as many output channels as fit, over all
-// input channels at once and over parts of them.
-func (s *tiler) dense(th int) {
+// dense tries tiles of th rows over all input channels at once and over each distinct
+// number of parts of them.
+func (s *tiler) dense(th, nh int) {
 	rows, read := s.tileRows(th), s.operands-s.chip
 	input := s.readRows(th) * s.wi * s.ci * read
 	outTile := 0 // bytes of the output tile per channel
 	if !s.outChip {
 		outTile = s.buffers * s.wo * th
 	}
-	nh := ceilDiv(s.ho, th)
 	for n := 1; n <= s.ci; {
 		ci := ceilDiv(s.ci, n)
 		ni := ceilDiv(s.ci, ci)
-		if s.p.transfer(input+s.stored(), s.w, nh*ni) >= s.cost {
-			break // more parts only cost more tiles
+		c := cut{nh: nh, ni: ni, input: input, maps: outTile, filters: s.perWeight*ci + s.bias}
+		c.Rows, c.Inputs, c.Memory, c.Out = th, ci, s.resident()+s.buffers*ci*rows*s.wi*read, s.stored()
+		if ni == 1 {
+			s.inputs(&c)
+		} else if !s.sums(&c) {
+			return // more parts only cost more
 		}
-		s.split(th, ci, nh, ni, rows*s.wi*read, outTile, input)
 		if ci == 1 {
-			break
+			return
 		}
 		n = ceilDiv(s.ci, ci-1)
 	}
 }
 
-// split tries tiles of th rows, ci input channels and as many output channels
-// as fit, in every order.
-func (s *tiler) split(th, ci, nh, ni, inTile, outTile, input int) {
-	perChannel := s.perWeight*ci + s.bias
-	if ni > 1 {
-		outTile += psum * s.wo * th
-	}
-	fixed := s.resident() + s.buffers*ci*inTile
-	fit := s.channels(fixed, outTile, perChannel)
-	if fit < 1 {
+// inputs tries the orders over all input channels at once.
+func (s *tiler) inputs(c *cut) {
+	if s.hopeless(c.input+c.Out, s.w, c.nh) {
 		return
 	}
-	nc := ceilDiv(s.co, fit)
-	tc := ceilDiv(s.co, nc)
-	c := Schedule{Rows: th, Channels: tc, Inputs: ci, Tiles: nh * nc * ni, Memory: fixed + tc*(outTile+perChannel), Out: s.stored()}
-	again := func(order Order, in, w, partial int) {
-		c.Order, c.In, c.Weights, c.Partial = order, in*input, w*s.w, partial
-		s.try(c, tc*perChannel)
+	if tc := s.channels(c); tc > 0 {
+		s.order(c, RowsOut, tc)
+		s.order(c, ChansOut, tc)
 	}
-	if ni == 1 {
-		again(RowsOut, 1, repeat(nh, nc), 0)
-		again(ChansOut, repeat(nc, nh), 1, 0)
-		return
-	}
-	again(SumIn, nc, nh, 0)
-	sums := 2 * (ni - 1) * psum * s.out
-	again(SumOutC, repeat(nc, nh), 1, sums)
-	again(SumOutH, 1, repeat(nh, nc), sums)
 }
 
-// repeat returns how often an operand is read that the outer of two loops does
-// not index: once per outer iteration, unless the inner loop has but one.
-func repeat(outer, inner int) int {
-	if inner == 1 {
-		return 1
+// sums tries the orders over parts of the input channels, and reports whether more
+// parts may be worth it.
+func (s *tiler) sums(c *cut) bool {
+	sum, parts := psum*s.wo*c.Rows, c.nh*c.ni
+	c.maps += sum
+	stay := !s.hopeless(c.input+c.Out, c.nh*s.w, parts)
+	if stay {
+		if tc := s.channels(c); tc > 0 {
+			s.order(c, SumIn, tc)
+		}
 	}
-	return outer
+	c.Partial = 2 * (c.ni - 1) * psum * s.out
+	if s.hopeless(c.input+c.Out+c.Partial, s.w, parts) {
+		return stay
+	}
+	if s.buffers == 2 {
+		c.maps += sum // some are moved while others are computed
+	}
+	if tc := s.channels(c); tc > 0 {
+		s.order(c, SumOutC, tc)
+		s.order(c, SumOutH, tc)
+	}
+	return true
+}
+
+// channels returns the largest channel tile that fits, 0 if none does.
+func (s *tiler) channels(c *cut) int {
+	if s.buffers > 1 && c.ni == 1 { // one part has the same weights in all tiles, and needs one buffer for them
+		if n := s.fitting(c, c.filters); n == s.co {
+			return n
+		}
+	}
+	return s.fitting(c, s.buffers*c.filters)
+}
+
+// fitting returns the largest channel tile that fits if a channel has so many bytes of
+// weights in the local memory.
+func (s *tiler) fitting(c *cut, weights int) int {
+	n, maps := s.co, c.maps
+	if s.weights == 0 {
+		maps += weights
+	} else if weights > 0 {
+		n = min(n, s.weights/weights)
+	}
+	if c.Memory > s.memory {
+		return 0
+	}
+	if maps > 0 {
+		n = min(n, (s.memory-c.Memory)/maps)
+	}
+	return n
+}
+
+// order tries the loops in an order, with channel tiles of at most most: the largest
+// of them if there is one buffer, as smaller ones only cost more. With two, the time
+// has one minimum in the number of parts (turn) from two parts on.
+func (s *tiler) order(c *cut, order Order, most int) {
+	nc := ceilDiv(s.co, most)
+	c.Order = order
+	if s.buffers == 1 {
+		s.part(c, ceilDiv(s.co, nc))
+		return
+	}
+	if nc == 1 {
+		s.part(c, s.co)
+		if most = min(s.co-1, s.fitting(c, s.buffers*c.filters)); most < 1 {
+			return
+		}
+	}
+	// The input that is read is linear in the number of parts.
+	in2, weights := s.repeats(c, 2)
+	in3, _ := s.repeats(c, 3)
+	each := (in3 - in2) * c.input
+	base := s.extra + s.p.transfer(in2*c.input-2*each+c.Out+c.Partial, weights*s.w, 0)
+	at := turn(s.npu, base, s.p.transfer(each, 0, c.nh*c.ni), float64(c.nh*c.ni))
+	below := 1 // the tile of the most parts that are not beyond the minimum
+	if at < float64(s.co) {
+		below = ceilDiv(s.co, max(1, int(at)))
+	}
+	s.part(c, min(below, most))
+	if below > 1 && below <= most {
+		s.part(c, below-1)
+	}
+}
+
+// part tries channel tiles of tc.
+func (s *tiler) part(c *cut, tc int) {
+	nc := ceilDiv(s.co, tc)
+	tc = ceilDiv(s.co, nc)
+	filters := c.filters * tc
+	if nc > 1 || c.ni > 1 {
+		filters *= s.buffers
+	}
+	t := c.Schedule
+	t.Channels, t.Tiles = tc, c.nh*nc*c.ni
+	if s.kind != dense {
+		t.Inputs = tc
+	}
+	t.Memory += tc*c.maps + filters
+	in, weights := s.repeats(c, nc)
+	t.In, t.Weights = in*c.input, weights*s.w
+	s.try(&t, filters)
+}
+
+// repeats returns how often the input and the weights are read with nc channel parts:
+// an operand that the outer of two loops does not index once per outer iteration,
+// unless the inner loop has but one.
+func (s *tiler) repeats(c *cut, nc int) (input, weights int) {
+	input, weights = 1, 1
+	switch c.Order {
+	case RowsOut, SumOutH:
+		if nc > 1 {
+			weights = c.nh
+		}
+	case ChansOut, SumOutC:
+		if s.kind == dense && c.nh > 1 {
+			input = nc
+		}
+	case SumIn:
+		input, weights = nc, c.nh
+	}
+	return input, weights
+}
+
+// footprint is what a tile takes of the local memory, in bytes.
+type footprint struct{ maps, weights int }
+
+// smallest returns what the smallest tiles take with nothing else in the local memory:
+// whole, and a row of one or all channels of one or all inputs. One of them takes the
+// least, as one part of everything needs fewer buffers, and no partial sums.
+func (g *window) smallest(buffers int) []footprint {
+	all := []footprint{{g.operands*g.in + g.out, g.w}}
+	row, result := buffers*g.operands*g.wi*g.tileRows(1), g.wo
+	for _, tc := range []int{1, g.co} {
+		if g.kind != dense {
+			all = append(all, footprint{tc * (row + buffers*result), again(buffers, tc < g.co) * tc * (g.perWeight + g.bias)})
+			continue
+		}
+		for _, ci := range []int{1, g.ci} {
+			sums := 0
+			if ci < g.ci {
+				sums = psum * tc * result
+			}
+			all = append(all, footprint{ci*row + tc*buffers*result + sums, again(buffers, tc < g.co || ci < g.ci) * tc * (g.perWeight*ci + g.bias)})
+		}
+	}
+	return all
+}
+
+// again returns how many buffers there are for weights, of which one is enough unless
+// they change from tile to tile.
+func again(buffers int, change bool) int {
+	if change {
+		return buffers
+	}
+	return 1
 }
