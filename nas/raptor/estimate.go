@@ -41,11 +41,12 @@ type LayerCost struct {
 	Spilled     int     `json:"spilled,omitempty" unit:"bytes" doc:"policy spill: activations that have no room beside the rest, and travel slowly"`
 	Bound       int     `json:"bound" unit:"bytes" doc:"fewest bytes that any schedule of this layer by itself moves"`
 	Utilisation float64 `json:"utilisation" doc:"share of the PEs that are busy while it computes"`
-	Dominant    string  `json:"dominant" doc:"what most of its cycles are for: compute, activations, weights, tiles, oversize"`
+	Dominant    string  `json:"dominant" doc:"what most of its cycles are for: compute, activations, weights, spill, tiles, oversize"`
 	Held        int     `json:"held" unit:"bytes" doc:"maps in the local memory that other layers wait for"`
 	InResident  bool    `json:"in_resident" doc:"every operand was in the local memory already"`
 	OutResident bool    `json:"out_resident" doc:"the result stays in the local memory for its readers"`
 	Supported   bool    `json:"supported" doc:"its weights are within the platform's limit"`
+	bill        moved   // what it is charged for
 }
 
 // cycles returns how long a layer that is cut into tiles takes: one thing after the
@@ -143,6 +144,7 @@ func (p *Platform) layerCost(pl *planner, i int, m move) LayerCost {
 		Supported:   p.Supports(l),
 	}
 	bill := p.charged(&pl.windows[i], &c.Schedule)
+	c.bill = bill
 	if pl.conduct.spills {
 		c.Charged, c.Spilled = bill.activations+bill.weights, bill.spilled
 	}

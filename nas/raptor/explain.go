@@ -39,6 +39,7 @@ const (
 	Compute     = "compute"
 	Activations = "activations"
 	Weights     = "weights"
+	Spills      = "spill"
 	Tiles       = "tiles"
 	Oversize    = "oversize"
 )
@@ -51,9 +52,10 @@ func (p *Platform) dominant(c *LayerCost) (name string, share float64) {
 			name, most = n, cycles
 		}
 	}
-	take(Activations, p.ActivationCost*float64(c.Activations()))
-	take(Weights, p.WeightCost*float64(c.Weights))
-	take(Tiles, p.TileCost*float64(c.Tiles))
+	take(Activations, p.ActivationCost*float64(c.bill.activations-c.bill.spilled))
+	take(Weights, p.WeightCost*float64(c.bill.weights))
+	take(Spills, (p.ActivationCost+p.SpillCost)*float64(c.bill.spilled))
+	take(Tiles, p.TileCost*float64(c.bill.tiles))
 	if !c.Supported {
 		take(Oversize, p.OversizeCost)
 	}
@@ -71,8 +73,9 @@ func (p *Platform) spent(e *Estimate, c *LayerCost) string {
 	name, share := p.dominant(c)
 	what := map[string]string{
 		Compute:     fmt.Sprintf("compute (%.1f of %d MAC/cycle)", float64(c.MACs)/max(1, c.NPUCycles), p.PEs),
-		Activations: fmt.Sprintf("move %s of activations at %.3g cycles a byte", unit.Bytes(int64(c.Activations())), p.ActivationCost),
-		Weights:     fmt.Sprintf("move %s of weights at %.3g cycles a byte", unit.Bytes(int64(c.Weights)), p.WeightCost),
+		Activations: fmt.Sprintf("move %s of activations at %.3g cycles a byte", unit.Bytes(int64(c.bill.activations-c.bill.spilled)), p.ActivationCost),
+		Weights:     fmt.Sprintf("move %s of weights at %.3g cycles a byte", unit.Bytes(int64(c.bill.weights)), p.WeightCost),
+		Spills:      fmt.Sprintf("move %s of activations for which there is no room, at %.3g cycles a byte", unit.Bytes(int64(c.bill.spilled)), p.ActivationCost+p.SpillCost),
 		Tiles:       fmt.Sprintf("set up %d tiles", c.Tiles),
 		Oversize:    "work around the weight limit",
 	}[name]
@@ -135,6 +138,9 @@ func (p *Platform) whole(l *arch.Layer) int {
 // maps says whether its maps stay in the local memory, and why not.
 func (p *Platform) maps(net *arch.Network, e *Estimate, i int) string {
 	c := &e.Layers[i]
+	if p.Policy.conduct().spills {
+		return p.spill(c)
+	}
 	in := "Its input travels"
 	switch {
 	case c.InResident:
@@ -151,6 +157,18 @@ func (p *Platform) maps(net *arch.Network, e *Estimate, i int) string {
 		return in + "; its result is the network's."
 	}
 	return in + "; its result travels: " + p.whyNot(net, i) + "."
+}
+
+// spill says what a layer moves where every map travels once, and what its tiles would.
+func (p *Platform) spill(c *LayerCost) string {
+	switch moves := c.Activations() + c.Weights; {
+	case c.bill == moved{}:
+		return "It is done as maps pass, and moves nothing of its own."
+	case moves == c.Charged:
+		return fmt.Sprintf("All that it moves, %s, travels once.", unit.Bytes(int64(moves)))
+	default:
+		return fmt.Sprintf("All that it needs is charged once, %s; its tiles move %s.", unit.Bytes(int64(c.Charged)), unit.Bytes(int64(moves)))
+	}
 }
 
 // whyNot says why the result of layer i does not stay.
@@ -174,7 +192,7 @@ func (p *Platform) cure(l *arch.Layer, c *LayerCost) string {
 	name, _ := p.dominant(c)
 	short := p.whole(l) + c.Held - int(p.Memory)
 	switch {
-	case name == Compute && l.Op == arch.Depthwise:
+	case name == Compute && l.Op == arch.Depthwise && p.Rates.Depthwise < p.Rates.Pointwise:
 		return fmt.Sprintf("A depthwise layer keeps %.0f %% of the PEs busy: fewer channels or a smaller kernel make it cheaper, more memory does not.", 100*c.Utilisation)
 	case name == Compute:
 		return "It computes most of the time: this is what the NPU is for."
@@ -182,7 +200,7 @@ func (p *Platform) cure(l *arch.Layer, c *LayerCost) string {
 		return fmt.Sprintf("Each weight is used once: only fewer of them help; three quarters of its %d inputs would save %.2g ms.", l.In.Size(), 1e3*c.Latency/4)
 	case name == Weights:
 		return fmt.Sprintf("Its weights are used %d times each: fewer channels, or more rows and columns here instead of elsewhere, raise μ.", l.Out.H*l.Out.W)
-	case name == Activations && short > 0:
+	case (name == Activations || name == Spills) && short > 0:
 		share := float64(p.Memory-int64(c.Held)) / float64(p.whole(l))
 		s := fmt.Sprintf("It would run whole with %s more local memory", unit.Bytes(int64(short)))
 		if share > 0 {
@@ -206,6 +224,8 @@ func (p *Platform) moved(l *arch.Layer, c *LayerCost) string {
 		return fmt.Sprintf("It would run whole with %s more memory for weights, or with %.0f %% of its weights.", unit.Bytes(w-p.WeightMemory), 100*float64(p.WeightMemory)/float64(w))
 	case p.Policy == Layerwise:
 		return "It fits, and pays for maps that travel by the platform's policy: resident or mixed would keep them."
+	case p.Policy.conduct().spills:
+		return "It fits: only fewer channels, or fewer rows and columns, make it cheaper."
 	}
 	return "It fits, and pays for maps that come from or go to layers that do not: make its neighbours fit."
 }

@@ -12,7 +12,7 @@ import (
 // what would help; at a size where the early maps do not fit, and with a head
 // that is beyond the weight limit.
 func TestExplain(t *testing.T) {
-	p := tinyraptor(t)
+	p := mixed(t)
 	for _, c := range []struct {
 		width      float64
 		resolution int
@@ -44,6 +44,40 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+// Where every map travels once it is said what has no room, and what tiles would move.
+func TestExplainSpill(t *testing.T) {
+	p := tinyraptor(t)
+	for _, c := range []struct {
+		width      float64
+		resolution int
+		layer      string
+		want       []string
+	}{
+		{0.5, 160, "g2.b1.depthwise", []string{"176 KiB of activations for which there is no room, at 9.9 cycles a byte", "tiles of", "All that it moves, 376 KiB, travels once.", "It would run whole with 176 KiB more"}},
+		{0.5, 160, "g3.b2.depthwise", []string{"It runs untiled", "It fits: only fewer channels"}},
+		{0.5, 160, "g3.b2.add", []string{"takes no time", "It is done as maps pass"}},
+		{1, 224, "head", []string{"weights are beyond the limit"}},
+		{1, 224, "stem", []string{"All that it needs is charged once, 539 KiB; its tiles move"}},
+	} {
+		net := mobilenet(c.width, c.resolution)
+		e, err := p.Estimate(net)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, l := range net.Layers {
+			if l.Name != c.layer {
+				continue
+			}
+			text := p.Explain(&net, &e, i)
+			for _, want := range c.want {
+				if !strings.Contains(text, want) {
+					t.Errorf("width %v at %d: does not say %q:\n%s", c.width, c.resolution, want, text)
+				}
+			}
+		}
+	}
+}
+
 // Where weights have a memory of their own, both memories are named, and the one
 // that lacks room; where maps travel by the policy, that is said.
 func TestExplainOwn(t *testing.T) {
@@ -55,7 +89,7 @@ func TestExplainOwn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := tinyraptor(t)
+	p := mixed(t)
 	p.Policy, p.Memory, p.WeightMemory = Layerwise, 256<<10, 2<<10
 	e, err := p.Estimate(net)
 	if err != nil {
@@ -80,7 +114,7 @@ func TestInfeasible(t *testing.T) {
 	net := mobilenet(0.5, 224)
 	for _, double := range []bool{false, true} {
 		for _, split := range []int64{0, 5, 1 << 20} {
-			p := tinyraptor(t)
+			p := mixed(t)
 			p.Memory, p.WeightMemory, p.DoubleBuffer = 100, split, double
 			tries := 0
 			for ; tries < 100; tries++ {
@@ -111,7 +145,7 @@ func TestInfeasible(t *testing.T) {
 // For these networks tiling alone moves what the layerwise bound allows, and
 // keeping maps beats it; the fused bound is far below (2.1 MB of 6.4).
 func TestBounds(t *testing.T) {
-	p := tinyraptor(t)
+	p := mixed(t)
 	net := mobilenet(0.5, 160)
 	kept, err := p.Estimate(net)
 	if err != nil {

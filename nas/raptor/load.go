@@ -6,8 +6,7 @@ import "eyrie/nas/arch"
 // them has a price.
 type Load struct {
 	Op          arch.Op
-	MACs        float64 // as the array computes them: passes × pixels
-	Passes      float64 // weights at work, each of which the array is refilled for
+	MACs        float64 // in whole blocks of the array, as are the results
 	Results     float64 // elements that a layer with MACs writes
 	Values      float64 // elements that a layer without MACs reads and writes
 	Activations float64 // bytes moved
@@ -58,7 +57,7 @@ func (p *Platform) spills(net *arch.Network) ([]Load, error) {
 func (p *Platform) load(l *arch.Layer, m moved) Load {
 	w := p.work(l)
 	return Load{
-		Op: l.Op, MACs: float64(w.passes * w.pixels), Passes: w.passes, Results: w.results, Values: w.values,
+		Op: l.Op, MACs: w.macs, Results: w.results, Values: w.values,
 		Activations: float64(m.activations), Weights: float64(m.weights), Spilled: float64(m.spilled), Tiles: float64(m.tiles), Free: p.free(l.Op),
 	}
 }

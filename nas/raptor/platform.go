@@ -27,14 +27,13 @@ type Platform struct {
 	WeightLimit    int64   `json:"weight_limit,omitempty" unit:"bytes" doc:"a layer with more weights is not supported (fully connected ones are streamed); 0 for no limit"`
 	OutputCost     float64 `json:"output_cost,omitempty" doc:"NPU cycles per result of a layer with MACs, besides those of its MACs"`
 	ElementRate    float64 `json:"element_rate,omitempty" doc:"values per cycle, read and written, of layers without MACs, such as sums and pools; 0: they take no time to compute"`
-	ChannelBlock   int     `json:"channel_block,omitempty" doc:"channels, in and out, that the array computes at a time: a layer's are rounded up to a multiple"`
-	Refill         float64 `json:"refill,omitempty" doc:"results' worth of time that the array loses whenever it changes its weights"`
+	Array          Array   `json:"array,omitzero" doc:"what the PEs compute at a time, as a block; nothing is rounded up where it is not written"`
 	OutputRate     float64 `json:"output_rate,omitempty" doc:"results per cycle that a layer with MACs writes at most; 0 for no limit"`
 	ActivationCost float64 `json:"activation_cost,omitempty" doc:"SYS cycles per byte of activations moved"`
 	WeightCost     float64 `json:"weight_cost,omitempty" doc:"SYS cycles per byte of weights moved"`
 	SpillCost      float64 `json:"spill_cost,omitempty" doc:"policy spill: further SYS cycles per byte of activations that does not fit in the local memory beside the rest of its layer"`
 	TileCost       float64 `json:"tile_cost,omitempty" doc:"SYS cycles per tile"`
-	Overlap        float64 `json:"overlap,omitempty" min:"0" max:"1" doc:"policy spill: how far computing, moving activations and moving weights hide each other within a layer: 0 one after the other, 1 the longest hides the others"`
+	Overlap        float64 `json:"overlap,omitempty" min:"0" max:"1" doc:"policy spill: how far computing, moving activations and moving what comes from outside (weights, and activations that have no room) hide each other within a layer: 0 one after the other, 1 the longest hides the others"`
 	LayerCost      float64 `json:"layer_cost,omitempty" doc:"SYS cycles per layer"`
 	Rereads        bool    `json:"rereads,omitempty" doc:"policy spill: what a layer's tiles read again is charged, too"`
 	Free           Free    `json:"free,omitzero" doc:"what costs nothing"`
@@ -43,6 +42,14 @@ type Platform struct {
 	Power          float64 `json:"power,omitempty" unit:"W" doc:"power while it runs"`
 	Policy         Policy  `json:"policy,omitempty" doc:"layerwise: every map travels; resident: maps stay between layers that run untiled; mixed: also where a layer is tiled; spill: every map travels once, slowly what does not fit"`
 	Scope          Scope   `json:"scope,omitempty" doc:"how far a map may stay: within a block, a group of blocks, the whole network"`
+}
+
+// Array is the block of results that an array of PEs computes at a time, from as many
+// channels as it has of results: a layer's are rounded up to whole blocks.
+type Array struct {
+	Channels int `json:"channels,omitempty" doc:"channels, in and out"`
+	Rows     int `json:"rows,omitempty" doc:"rows of the result"`
+	Columns  int `json:"columns,omitempty" doc:"columns of the result"`
 }
 
 // Rates holds the MAC per cycle of each kind of layer.
@@ -114,7 +121,7 @@ func (p Platform) Check(r *mistake.Report) {
 		{"rates.pointwise", p.Rates.Pointwise, false}, {"rates.linear", p.Rates.Linear, false},
 		{"memory", float64(p.Memory), false}, {"weight_memory", float64(p.WeightMemory), true}, {"weight_limit", float64(p.WeightLimit), true},
 		{"output_cost", p.OutputCost, true}, {"output_rate", p.OutputRate, true}, {"element_rate", p.ElementRate, true},
-		{"channel_block", float64(p.ChannelBlock), true}, {"refill", p.Refill, true}, {"overlap", p.Overlap, true}, {"layer_cost", p.LayerCost, true},
+		{"array.channels", float64(p.Array.Channels), true}, {"array.rows", float64(p.Array.Rows), true}, {"array.columns", float64(p.Array.Columns), true}, {"overlap", p.Overlap, true}, {"layer_cost", p.LayerCost, true},
 		{"activation_cost", p.ActivationCost, true}, {"weight_cost", p.WeightCost, true}, {"spill_cost", p.SpillCost, true},
 		{"tile_cost", p.TileCost, true}, {"oversize_cost", p.OversizeCost, true}, {"power", p.Power, true},
 	} {

@@ -317,7 +317,7 @@ func TestMonotoneInMemory(t *testing.T) {
 			last = now
 		}
 	}
-	for _, p := range variants(tinyraptor(t)) {
+	for _, p := range variants(mixed(t)) {
 		last := math.Inf(1)
 		for p.Memory = 16 << 10; p.Memory < 8<<20; p.Memory += p.Memory / 3 {
 			e, err := p.Estimate(mobilenet(0.5, 96))
@@ -424,7 +424,7 @@ func TestBoundedEstimates(t *testing.T) {
 
 // A network of any number of branches, and of any number of operands, is estimated.
 func TestManyBranches(t *testing.T) {
-	p := tinyraptor(t)
+	p := mixed(t)
 	p.Policy, p.Scope = Mixed, NetworkScope
 	before := 0.0
 	for _, n := range []int{2, 6, 9, 16, 40, 100} {
@@ -443,7 +443,7 @@ func TestManyBranches(t *testing.T) {
 // BenchmarkBranches estimates networks of parallel branches: what is followed is bounded.
 func BenchmarkBranches(b *testing.B) {
 	for _, n := range []int{4, 8, 16, 32, 64} {
-		p := tinyraptor(b)
+		p := mixed(b)
 		p.Policy, p.Scope = Mixed, NetworkScope
 		net := branching(n, 16, 16)
 		if err := net.Validate(); err != nil {

@@ -37,7 +37,7 @@ func variants(p Platform) []Platform {
 func TestTableEqualsEstimate(t *testing.T) {
 	s := testSpace()
 	rng := rand.New(rand.NewPCG(1, 1))
-	for _, p := range variants(tinyraptor(t)) {
+	for _, p := range variants(mixed(t)) {
 		table, err := NewTable(p, s)
 		if err != nil {
 			t.Fatal(err)
@@ -69,7 +69,7 @@ func TestTableEqualsEstimate(t *testing.T) {
 // one that does not fit with the layer's.
 func TestTableRefuses(t *testing.T) {
 	s := testSpace()
-	table, err := NewTable(tinyraptor(t), s)
+	table, err := NewTable(mixed(t), s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func TestTableRefuses(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	tiny := tinyraptor(t)
+	tiny := mixed(t)
 	tiny.Memory = 1000
 	if table, err = NewTable(tiny, s); err != nil {
 		t.Fatal(err)
@@ -103,7 +103,7 @@ func TestTableRefuses(t *testing.T) {
 func TestGraphEqualsTable(t *testing.T) {
 	s := testSpace()
 	s.Expansions, s.Kernels, s.Depths = []int{3, 6}, []int{3, 5}, []int{1, 2}
-	for _, p := range variants(tinyraptor(t)) {
+	for _, p := range variants(mixed(t)) {
 		table, err := NewTable(p, s)
 		if err != nil {
 			t.Fatal(err)
@@ -154,7 +154,7 @@ func TestGraphEqualsTable(t *testing.T) {
 
 func BenchmarkEstimateSubnet(b *testing.B) {
 	s := testSpace()
-	table, err := NewTable(tinyraptor(b), s)
+	table, err := NewTable(mixed(b), s)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -174,7 +174,7 @@ func BenchmarkEstimateSubnet(b *testing.B) {
 }
 
 func BenchmarkNewTable(b *testing.B) {
-	p, s := tinyraptor(b), testSpace()
+	p, s := mixed(b), testSpace()
 	for b.Loop() {
 		if _, err := NewTable(p, s); err != nil {
 			b.Fatal(err)

@@ -5,19 +5,18 @@ import "eyrie/nas/arch"
 // This file has the terms of the cost: each a quantity of a layer times a value of the
 // platform.
 //
-//	computing   = max(passes · (pixels + refill) / rate + output_cost · results, results / output_rate)
+//	computing   = max(MACs / rate + output_cost · results, results / output_rate)
 //	            = values / element_rate for layers without MACs
-//	activations = activation_cost · bytes + spill_cost · bytes that have no room
-//	weights     = weight_cost · bytes
+//	activations = activation_cost · bytes
+//	outside     = weight_cost · bytes of weights + spill_cost · bytes of activations that have no room
 //	fixed       = tile_cost · tiles + layer_cost + oversize_cost where weights are beyond weight_limit
 //	NPU         = computing
-//	SYS         = activations + weights + fixed
-//	cycles      = fixed + max + (1 − overlap) · (computing + activations + weights − max), max being the greatest of the three
+//	SYS         = activations + outside + fixed
+//	cycles      = fixed + max + (1 − overlap) · (computing + activations + outside − max), max being the greatest of the three
 //
-// A pass is one weight at work: rows × columns of the window × input channels × output
-// channels, both rounded up to channel_block; passes × pixels of the result are the MACs where
-// nothing is rounded. Results are elements written, values those read and written. All sums
-// are in cycles. Which bytes are moved is the policy's business.
+// MACs and results are those of whole blocks of the array: channels, in and out, rows and
+// columns of the result are rounded up. Results are elements written, values those read and
+// written; sums are in cycles. Which bytes are moved is the policy's business.
 
 // Free says what costs nothing: what a chip does while maps pass, or streams.
 type Free struct {
@@ -34,11 +33,10 @@ func (p *Platform) free(op arch.Op) bool {
 // streamed reports whether a layer's weights are neither moved nor stored.
 func (p *Platform) streamed(op arch.Op) bool { return op == arch.Linear && p.Free.LinearWeights }
 
-// work is what a layer gives the array to compute.
+// work is what a layer gives the array to compute, in whole blocks.
 type work struct {
-	passes  float64 // weights at work, channels rounded up
-	pixels  float64 // rows × columns of the result
-	results float64 // elements of the result, channels rounded up
+	macs    float64
+	results float64 // elements of the result
 	values  float64 // elements read and written, of a layer without MACs
 }
 
@@ -55,29 +53,37 @@ func (p *Platform) work(l *arch.Layer) work {
 	case arch.Add, arch.Mul, arch.Elementwise, arch.Resize:
 		return work{values: float64(l.InputBytes() + l.OutputBytes())}
 	}
-	w := work{passes: float64(l.Weights()), pixels: float64(l.Out.H * l.Out.W), results: float64(l.Out.Size())}
+	w := work{macs: float64(l.MACs()), results: float64(l.Out.Size())}
+	if p.Array == (Array{}) {
+		return w
+	}
 	in, out := l.In.C/max(1, l.Groups), l.Out.C/max(1, l.Groups)
+	rows, columns := l.Out.H, l.Out.W
 	switch l.Op {
 	case arch.Deconv: // each weight is at work once for each position of the input
-		w.pixels = float64(l.In.H * l.In.W)
+		rows, columns = l.In.H, l.In.W
 	case arch.MatMul: // the second operand stands for weights
-		w.passes, w.pixels = float64(l.Out.C)*float64(l.In.W)*float64(l.Out.W), float64(l.Out.H)
-		in, out = l.In.W, l.Out.W
+		in, out, columns = l.In.W, l.Out.W, 1
 	case arch.Depthwise:
-		in = p.ChannelBlock
+		in = 0
 	case arch.Linear:
 		in = l.In.Size()
 	}
-	if p.ChannelBlock > 1 {
-		w.passes *= p.blocks(in) * p.blocks(out)
-		w.results *= p.blocks(out)
+	results := grow(out, p.Array.Channels)
+	if rows*columns > 1 {
+		results *= grow(rows, p.Array.Rows) * grow(columns, p.Array.Columns)
 	}
+	w.results *= results
+	w.macs *= results * grow(in, p.Array.Channels)
 	return w
 }
 
-// blocks returns by what n channels grow where they are rounded up to whole blocks.
-func (p *Platform) blocks(n int) float64 {
-	return float64(ceilDiv(n, p.ChannelBlock)*p.ChannelBlock) / float64(n)
+// grow returns by what factor n grows where it is rounded up to whole blocks.
+func grow(n, block int) float64 {
+	if block < 2 || n == 0 {
+		return 1
+	}
+	return float64(ceilDiv(n, block)*block) / float64(n)
 }
 
 // npu returns the NPU cycles of a layer.
@@ -89,10 +95,10 @@ func (p *Platform) npu(l *arch.Layer) float64 {
 		}
 		return w.values / p.ElementRate
 	}
-	if w.passes == 0 {
+	if w.macs == 0 {
 		return 0
 	}
-	cycles := float64(w.passes*(w.pixels+p.Refill))/p.rate(l.Op) + float64(p.OutputCost*w.results)
+	cycles := w.macs/p.rate(l.Op) + float64(p.OutputCost*w.results)
 	if p.OutputRate > 0 {
 		cycles = max(cycles, w.results/p.OutputRate)
 	}
@@ -158,7 +164,7 @@ func (p *Platform) hidden(npu float64, m moved) float64 {
 	if p.Overlap == 0 {
 		return 0
 	}
-	activations := float64(p.ActivationCost*float64(m.activations)) + float64(p.SpillCost*float64(m.spilled))
-	weights := float64(p.WeightCost * float64(m.weights))
-	return float64(p.Overlap * (npu + activations + weights - max(npu, activations, weights)))
+	activations := float64(p.ActivationCost * float64(m.activations))
+	outside := float64(p.WeightCost*float64(m.weights)) + float64(p.SpillCost*float64(m.spilled))
+	return float64(p.Overlap * (npu + activations + outside - max(npu, activations, outside)))
 }

@@ -5,6 +5,7 @@ package calibrate
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -17,7 +18,7 @@ import (
 )
 
 // Stage is "calibrate".
-var Stage = pipeline.Define("calibrate", 7,
+var Stage = pipeline.Define("calibrate", 8,
 	`Fits the undisclosed values of a platform to measurements.
 
 The measurements are a CSV file; its first line names columns, some of set,
@@ -46,48 +47,27 @@ The fitted platform is stage.raptor.platform; the error of table 1's μ is
 stage.raptor.sets["table 1"].mu_rms.`,
 	Config{
 		Fit:       []string{auto},
-		Policies:  allPolicies(),
-		MemoryMin: 32 << 10, MemoryMax: 1 << 20, MemoryStep: 8 << 10, Starts: 4, Seed: 1,
+		MemoryMin: 32 << 10, MemoryMax: 1 << 20, MemoryStep: 4 << 10, Starts: 4, Seed: 1, Next: Next{Count: 4},
 	}, run)
 
 // Config is what a recipe may write in the block.
 type Config struct {
 	Platform     raptor.Platform      `json:"platform" doc:"what is known; the start for what is fitted"`
 	Measurements artifacts.File       `json:"measurements" is:"file" doc:"CSV file"`
+	Train        []string             `json:"train,omitempty" doc:"the rows to fit to, by role or network; those of role train or none when not written. The others are predicted, and compared"`
 	Networks     map[string]arch.Spec `json:"networks,omitempty" doc:"networks that the file names, besides MobileNetV2"`
 	Scaling      arch.Scaling         `json:"scaling,omitempty" doc:"what the file's width applies to; uniform (stem and head stay) when not written"`
 	Rounding     arch.Rounding        `json:"rounding,omitzero" doc:"how the file's widths become channels"`
-	Fit          []string             `json:"fit" doc:"parameters to fit; the others stay as platform has them. auto, by itself, is as many as the data can identify. rate is that of all but depthwise layers, whose rates stay in proportion"`
-	Policies     []Policy             `json:"policies" doc:"policies and scopes to choose from"`
+	Form         string               `json:"form,omitempty" doc:"the form to take; when not written, the measurements choose"`
+	Forms        []string             `json:"forms,omitempty" doc:"the forms to compare; all that have the platform's policy, or all, when not written"`
+	Fit          []string             `json:"fit" doc:"parameters to fit in every form; the others stay as platform has them. auto, by itself, is the form's own, and the memory where platform has none"`
 	MemoryMin    int64                `json:"memory_min" unit:"bytes" min:"1024" doc:"least local memory to try"`
 	MemoryMax    int64                `json:"memory_max" unit:"bytes" min:"1024" max:"1073741824" doc:"greatest local memory to try"`
 	MemoryStep   int64                `json:"memory_step" unit:"bytes" min:"256" doc:"step between memories"`
 	Starts       int                  `json:"starts" min:"1" max:"1000" doc:"starting points of each fit"`
 	Seed         int                  `json:"seed" min:"0" doc:"of the starting points"`
+	Next         Next                 `json:"next,omitzero" doc:"what to measure next, ranked"`
 	Compare      map[string]arch.Spec `json:"compare,omitempty" doc:"networks to compare: with intervals, and whether their ranking survives the uncertainty"`
-}
-
-// Policy is a tiling policy with the scope in which maps may stay.
-type Policy struct {
-	Policy raptor.Policy `json:"policy" doc:"as a platform's"`
-	Scope  raptor.Scope  `json:"scope" doc:"as a platform's"`
-}
-
-func (p Policy) String() string {
-	if p.Policy == raptor.Layerwise {
-		return string(p.Policy)
-	}
-	return string(p.Policy) + " within a " + string(p.Scope)
-}
-
-func allPolicies() []Policy {
-	all := []Policy{{raptor.Layerwise, raptor.BlockScope}}
-	for _, policy := range []raptor.Policy{raptor.Resident, raptor.Mixed} {
-		for _, scope := range []raptor.Scope{raptor.BlockScope, raptor.GroupScope, raptor.NetworkScope} {
-			all = append(all, Policy{policy, scope})
-		}
-	}
-	return all
 }
 
 // names lists what can be fitted.
@@ -96,17 +76,39 @@ func names() []string {
 	for _, p := range parameters {
 		all = append(all, p.name)
 	}
-	return append(all, "memory", "weight_limit")
+	return append(all, memory)
 }
+
+// memory is the parameter that is not continuous.
+const memory = "memory"
+
+// auto is in place of a list of parameters: the form's own.
+const auto = "auto"
 
 // Check reports the mistakes of the platform and of the networks to compare, unknown
 // parameters, and a range of memories that is empty or too long.
 func (c *Config) Check(r *mistake.Report) {
 	platform := c.Platform
 	platform.PEs = max(platform.PEs, 1) // which may be unknown or wrong: then the rates are not at fault, too
-	platform = assumed(platform)
+	platform = complete(platform, false)
 	platform.PEs = c.Platform.PEs
+	if platform.Policy == "" {
+		platform.Policy = raptor.Spill
+	}
+	platform.Memory = max(1, platform.Memory) // it is fitted where it is not written
 	platform.Check(r.At("platform"))
+	for i, name := range append([]string{c.Form}, c.Forms...) {
+		in := r.At("form")
+		if i > 0 {
+			in = r.At("forms", i-1)
+		}
+		if in.Knows() && (i > 0 || name != "") && !slices.Contains(formNames(), name) {
+			in.Add(mistake.OneOf(name, formNames()))
+		}
+	}
+	if r.Knows("forms", "form", "platform.policy") && len(c.compared()) == 0 {
+		r.At("platform", "policy").Badf("no form has the policy %q", c.Platform.Policy)
+	}
 	for i, name := range c.Fit {
 		if name == auto && len(c.Fit) > 1 && r.Knows("fit") {
 			r.At("fit", i).Badf("%q stands by itself, without other parameters", auto)
@@ -117,9 +119,6 @@ func (c *Config) Check(r *mistake.Report) {
 		if in := r.At("fit", i); in.Knows() && !slices.Contains(names(), name) {
 			in.Badf("there is no parameter %q; there are %s", name, strings.Join(names(), ", "))
 		}
-	}
-	if r.Knows("policies") && len(c.Policies) == 0 {
-		r.At("policies").Badf("want at least one")
 	}
 	if r.Knows("memory_max", "memory_min") && c.MemoryMax < c.MemoryMin {
 		r.At("memory_max").Badf("%d is below memory_min, %d", c.MemoryMax, c.MemoryMin)
@@ -135,6 +134,12 @@ func (c *Config) Check(r *mistake.Report) {
 	for _, name := range slices.Sorted(maps.Keys(c.Compare)) {
 		c.Compare[name].Check(r.At("compare", name))
 	}
+	for _, name := range slices.Sorted(maps.Keys(c.Next.Candidates)) {
+		c.Next.Candidates[name].Check(r.At("next", "candidates", name))
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Next.Targets)) {
+		c.Next.Targets[name].Check(r.At("next", "targets", name))
+	}
 }
 
 // Foresee returns the values of the platform that are not fitted.
@@ -147,77 +152,77 @@ func (c Config) Foresee(knows func(paths ...string) bool) pipeline.Partial {
 	return pipeline.Partial{"platform": platform}
 }
 
-// fitted reports whether a parameter is to be fitted.
-func (c *Config) fitted(name string) bool { return slices.Contains(c.Fit, name) }
+// fitOf returns the parameters that are fitted in a form.
+func (c *Config) fitOf(f *form) []string {
+	if !slices.Contains(c.Fit, auto) {
+		return c.Fit
+	}
+	if c.Platform.Memory == 0 {
+		return append(slices.Clone(f.fit), memory)
+	}
+	return f.fit
+}
 
 func run(ctx context.Context, task *pipeline.Task, c Config) (Output, error) {
 	ms, err := readMeasurements(c.Measurements, c.Networks, arch.Spec{Scaling: c.Scaling, Rounding: c.Rounding})
 	if err != nil {
 		return Output{}, pipeline.Badf("measurements", "%w", err)
 	}
-	c.Platform = assumed(c.Platform)
-	chosen := slices.Contains(c.Fit, auto)
-	if chosen {
-		c.Fit = identified(ms, values(ms), &c.Platform)
-	}
-	if p := &c.Platform; p.ActivationCost+p.WeightCost+p.TileCost == 0 && (chosen || c.fitted("activation_cost") || c.fitted("weight_cost")) {
-		p.ActivationCost, p.WeightCost = 1, 1
-	}
 	cal := newCalibration(task, c, ms)
 	if cal.data == 0 {
 		return Output{}, pipeline.Badf("measurements", "no value of mu or latency in %d rows: there is nothing to fit to", len(ms))
 	}
-	if p := &c.Platform; p.ActivationCost+p.WeightCost+p.TileCost == 0 && !slices.ContainsFunc([]string{"activation_cost", "weight_cost", "tile_cost"}, c.fitted) {
-		return Output{}, pipeline.Badf("platform", "where moving data costs nothing there is no μ: write activation_cost, weight_cost or tile_cost, or name one in fit")
-	}
-	if cal.data <= cal.fits {
-		return Output{}, pipeline.Badf("fit", "%d parameters cannot be fitted to %d values of μ and latency in %d rows: measure more, or fit fewer",
-			cal.fits, cal.data, len(ms))
-	}
-	if least, below := cal.known(); c.fitted("weight_limit") && least >= below {
+	if least, below := cal.known(); least >= below {
 		return Output{}, pipeline.Badf("measurements", "a network whose largest layer has %d bytes of weights is supported, one with %d is not: no limit on a layer's weights agrees", least, below)
 	}
-	designs, err := cal.search(ctx)
-	if err != nil {
-		return Output{}, err
+	var fits []formFit
+	var failed error
+	for _, i := range c.compared() {
+		r, err := cal.fitForm(ctx, &forms[i], uint64(i))
+		if err != nil {
+			return Output{}, err
+		}
+		if len(r.designs) == 0 {
+			failed = r.failed
+			continue
+		}
+		if err := cal.summarise(ctx, r); err != nil {
+			return Output{}, err
+		}
+		fits = append(fits, *r)
 	}
-	best := slices.MinFunc(designs, bySSE)
-	out := Output{Platform: cal.chosen(&best)}
-	ours, err := cal.estimate(func(int) raptor.Platform { return out.Platform })
-	if err != nil {
-		return Output{}, err
+	if len(fits) == 0 {
+		return Output{}, fmt.Errorf("no network fits in any memory that was tried: %w", failed)
 	}
-	unseen, err := cal.leaveOneOut(ctx, designs, best)
-	if err != nil {
-		return Output{}, err
+	best := choose(fits)
+	if c.Form != "" {
+		best = slices.IndexFunc(fits, func(f formFit) bool { return f.name == c.Form })
+		if best < 0 {
+			return Output{}, pipeline.Badf("form", "%w", failed)
+		}
 	}
-	intervals, plausible, err := cal.profile(ctx, designs, best)
-	if err != nil {
-		return Output{}, err
-	}
-	out.Plausible = plausible
-	cal.rows(&out, ours, unseen)
-	memory, limit := cal.memories(designs, best)
-	out.Parameters = cal.parameters(&out.Platform, intervals, memory, limit)
-	out.Policies = cal.policies(designs)
-	if out.Ranking, err = rank(c.Compare, &out.Platform, plausible); err != nil {
-		return Output{}, err
-	}
-	out.Summary = cal.summary(&out)
-	if chosen {
-		out.Summary = slices.Insert(out.Summary, 1, cal.chosenFit())
-	}
-	return out, nil
+	return cal.output(ctx, fits, best)
 }
 
-// values counts the values to fit to.
-func values(ms []measurement) (n int) {
-	for _, m := range ms {
-		if m.mu > 0 {
-			n++
-		}
-		if m.latency > 0 {
-			n++
+// summarise says how well a form fits.
+func (c *calibration) summarise(ctx context.Context, r *formFit) error {
+	d := &r.designs[r.best]
+	r.platform = c.chosen(r, d)
+	r.posterior = newPosterior(c.problem(r, d), &d.fitted, r.platform)
+	r.determined = r.posterior.determined
+	return c.leaveOneOut(ctx, r)
+}
+
+// count returns how many values there are to fit to.
+func count(ms []measurement) (n int) {
+	for i := range ms {
+		if m := &ms[i]; !m.held {
+			if m.mu > 0 {
+				n++
+			}
+			if m.latency > 0 {
+				n++
+			}
 		}
 	}
 	return n
@@ -225,28 +230,30 @@ func values(ms []measurement) (n int) {
 
 // newCalibration counts what is there and what is asked.
 func newCalibration(task *pipeline.Task, c Config, ms []measurement) *calibration {
-	cal := &calibration{Config: c, task: task, ms: ms, distinct: make([]int, 0, len(ms))}
+	cal := &calibration{Config: c, task: task, ms: ms}
 	groups := map[int]int{}
 	for i := range ms {
-		g, seen := groups[ms[i].group]
+		m := &ms[i]
+		m.held = !c.trains(m)
+		if m.held {
+			continue
+		}
+		g, seen := groups[m.group]
 		if !seen {
 			g = len(cal.distinct)
-			groups[ms[i].group] = g
+			groups[m.group] = g
 			cal.distinct = append(cal.distinct, i)
 		}
-		ms[i].group = g
+		m.group = g
 	}
-	cal.data = values(ms)
-	for j, p := range parameters {
-		if c.fitted(p.name) {
-			cal.free = append(cal.free, j)
-		}
-	}
-	cal.fits = len(cal.free)
-	for _, name := range []string{"memory", "weight_limit"} {
-		if c.fitted(name) {
-			cal.fits++
-		}
-	}
+	cal.data = count(ms)
 	return cal
+}
+
+// trains reports whether a row is fitted to.
+func (c *Config) trains(m *measurement) bool {
+	if len(c.Train) == 0 {
+		return m.role == "" || m.role == "train"
+	}
+	return slices.Contains(c.Train, m.role) || slices.Contains(c.Train, m.net.Name)
 }

@@ -3,161 +3,367 @@ package calibrate
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"eyrie/nas/raptor"
 	"eyrie/pipeline/float"
 )
 
-// problem is a least-squares fit of the free parameters to log μ and log
-// latency of some measurements.
+// What is known of a fitted form's own error beforehand: it is about usual, as a logarithm,
+// as if so many measurements had said so. It weighs priors against measurements.
+const (
+	usual = 0.02
+	known = 8
+)
+
+// maxFree is how many parameters can be fitted at once.
+const maxFree = 14
+
+// vector holds the parameters that are fitted, on their scales, in the form's order.
+type vector [maxFree]float64
+
+// matrix is a symmetric one, of which the lower triangle is used.
+type matrix [maxFree]vector
+
+// problem is a fit of parameters to the logarithms of measured μ and latency, by least
+// squares with priors: the maximum of the posterior.
 type problem struct {
-	ms       []measurement
-	terms    [][]term         // by measurement
-	free     []int            // parameters that are fitted
-	start    vector           // of all; those that are not free stay
-	skip     int              // group of measurements that is left out; −1 for none
-	platform *raptor.Platform // where the limits and the clock are read
+	ms     []measurement
+	terms  [][]term // by measurement
+	clock  float64
+	pes    int
+	base   prices // of the platform
+	origin vector // logarithms of its parameters
+	n      int    // parameters
+	free   [maxFree]int
+	start  vector
+	centre vector // of the priors
+	width  vector // of the priors
+	low    vector
+	high   vector
+	to     [maxFree]int       // index of the parameter that one is relative to; −1 for none
+	most   vector             // by what the first of a parameter's values is less than the greatest
+	moves  [features]struct { // what moves a price
+		by   int // index of a parameter; −1 for none
+		sign float64
+	}
+	left func(group int) bool // measurements that are left out
 }
 
-// fitted is the result of a fit.
+// newProblem returns the fit of some of a platform's parameters, by their indices. The priors'
+// centres are the parameters of base.
+func newProblem(ms []measurement, ts [][]term, p, base *raptor.Platform, f *form, free []int) *problem {
+	q := &problem{ms: ms, terms: ts, clock: p.Clock, base: pricesOf(p), n: len(free), left: func(int) bool { return false }}
+	for f := range q.moves {
+		q.moves[f].by = -1
+	}
+	copy(q.free[:], free)
+	q.pes = p.PEs
+	for k, j := range free {
+		par := &parameters[j]
+		q.to[k], q.most[k] = -1, 1
+		if par.relative != "" {
+			q.to[k] = slices.Index(free, index(par.relative))
+		}
+		for _, m := range par.moves {
+			q.most[k] = max(q.most[k], par.get(p, m)/par.get(p, par.moves[0]))
+		}
+		at := func(p *raptor.Platform) float64 { return par.scaled(par.get(p, par.moves[0])*q.most[k], p.PEs) }
+		q.origin[k] = float.Log(par.get(p, par.moves[0]))
+		q.start[k], q.centre[k] = at(p), at(base)
+		if to := q.to[k]; to >= 0 {
+			q.start[k] -= at2(&parameters[free[to]], p)
+			q.centre[k] -= at2(&parameters[free[to]], base)
+		}
+		q.width[k] = f.prior(par).width
+		q.low[k], q.high[k] = par.limits(p.PEs)
+		if q.to[k] >= 0 {
+			q.low[k], q.high[k] = q.low[k]-q.high[k], q.high[k]-q.low[k]
+		}
+		for _, f := range par.moves {
+			if by := q.moves[f].by; by >= 0 && len(parameters[free[by]].moves) <= len(par.moves) {
+				continue // it has a parameter of its own
+			}
+			q.moves[f].by, q.moves[f].sign = k, 1
+			if par.rate {
+				q.moves[f].sign = -1
+			}
+		}
+	}
+	q.start = q.clamp(q.start)
+	return q
+}
+
+// at2 returns the first value of a parameter on its scale.
+func at2(par *parameter, p *raptor.Platform) float64 {
+	return par.scaled(par.get(p, par.moves[0]), p.PEs)
+}
+
+// limits returns between which values on its scale a parameter may lie.
+func (par *parameter) limits(pes int) (low, high float64) {
+	if par.share {
+		return par.scaled(0, pes), par.scaled(float64(pes), pes)
+	}
+	return float.Log(par.low), float.Log(par.high)
+}
+
+// value returns the k-th parameter's first value at x, and the derivative of its logarithm.
+func (p *problem) value(x *vector, k int) (v, slope float64) {
+	at := x[k]
+	if to := p.to[k]; to >= 0 {
+		at += x[to]
+	}
+	v, slope = parameters[p.free[k]].value(at, p.pes)
+	return v / p.most[k], slope
+}
+
+// prices returns the prices at x.
+func (p *problem) prices(x *vector) prices {
+	var scale vector
+	for k := range p.n {
+		v, _ := p.value(x, k)
+		scale[k] = v / float.Exp(p.origin[k])
+	}
+	c := p.base
+	for f := range c {
+		switch m := &p.moves[f]; {
+		case m.by < 0:
+		case m.sign > 0:
+			c[f] *= scale[m.by]
+		default:
+			c[f] /= scale[m.by]
+		}
+	}
+	return c
+}
+
+// apply returns a platform with the parameters at x, what is not fitted to the bit as it is.
+func (p *problem) apply(x *vector, to raptor.Platform) raptor.Platform {
+	q := to
+	for k := range p.n {
+		par := &parameters[p.free[k]]
+		v, _ := p.value(x, k)
+		for _, f := range par.moves {
+			if p.moves[f].by == k {
+				par.set(&q, f, v*(par.get(&to, f)/par.get(&to, par.moves[0])))
+			}
+		}
+	}
+	return q
+}
+
+// fitted is the result of a fit: the parameters and the error that are likeliest.
 type fitted struct {
-	x   vector
-	sse float64 // sum of squared log errors
+	x     vector
+	sse   float64 // sum of squared errors
+	error float64 // variance of an error
+	prior float64 // sum of squares of what parameters are away from their priors' centres, in widths
+	cost  float64 // −2 ln of the likelihood with the priors, up to a constant
 }
 
-// fit minimises from the start and from further starts drawn around it.
+// fit maximises from the start and from further starts drawn around it.
 func (p *problem) fit(starts int, rng *rand.Rand) fitted {
 	best := p.descend(p.start)
 	for range starts - 1 {
 		x := p.start
-		for _, j := range p.free {
-			x[j] += float.Normal(rng)
+		for k := range p.n {
+			x[k] += float64(p.width[k] * float.Normal(rng))
 		}
-		if f := p.descend(p.clamp(x)); f.sse < best.sse {
+		if f := p.descend(p.clamp(x)); f.cost < best.cost {
 			best = f
 		}
 	}
 	return best
 }
 
-// clamp moves the free parameters into their limits.
+// descend finds the likeliest parameters from a start, and with them the error: given one
+// of them the other is known, and in turn they soon stay.
+func (p *problem) descend(x vector) (f fitted) {
+	f = fitted{x: x, error: usual * usual}
+	for range 6 {
+		at := p.minimise(f.x, f.error)
+		error := (known*usual*usual + at.sse) / float64(known+at.values)
+		done := math.Abs(error-f.error) < 1e-6*error
+		f = fitted{at.x, at.sse, error, at.prior, float64(float64(known+at.values)*float.Log(error)) + at.prior}
+		if done {
+			break
+		}
+	}
+	return f
+}
+
+// clamp moves the parameters into their limits.
 func (p *problem) clamp(x vector) vector {
-	for _, j := range p.free {
-		low, high := limits(j, p.platform)
-		x[j] = min(max(x[j], low), high)
+	for k := range p.n {
+		x[k] = min(max(x[k], p.low[k]), p.high[k])
 	}
 	return x
 }
 
-// descend is the Levenberg–Marquardt method within the parameters' limits.
-func (p *problem) descend(x vector) fitted {
-	sse, gradient, hessian := p.evaluate(x)
+// minimise is the Levenberg–Marquardt method within the parameters' limits, for a variance
+// of the errors.
+func (p *problem) minimise(x vector, error float64) evaluation {
+	now := p.evaluate(x, error)
 	damping := 1e-3
 	for range 200 {
-		y := p.clamp(step(x, p.inner(x, &gradient), &gradient, &hessian, damping))
-		next, g, h := p.evaluate(y)
-		if !(next < sse) {
+		y := p.clamp(step(now.x, p.inner(now.x, &now.gradient), &now, damping))
+		next := p.evaluate(y, error)
+		if !(next.cost < now.cost) {
 			if damping *= 8; damping > 1e9 {
 				break
 			}
 			continue
 		}
-		done := sse-next < 1e-9*sse
-		x, sse, gradient, hessian = y, next, g, h
+		done := now.cost-next.cost < 1e-9*now.cost
+		now = next
 		if damping = max(damping/8, 1e-9); done {
 			break
 		}
 	}
-	return fitted{x, sse}
+	return now
 }
 
-// inner returns the free parameters that may move: not those at a limit that
-// the gradient pushes against.
+// inner returns the parameters that may move: not those at a limit that the gradient
+// pushes against, nor those that are pinned.
 func (p *problem) inner(x vector, gradient *vector) []int {
-	var inner [params]int
+	var inner [maxFree]int
 	n := 0
-	for _, j := range p.free {
-		low, high := limits(j, p.platform)
-		if x[j] <= low && gradient[j] >= 0 || x[j] >= high && gradient[j] <= 0 {
+	for k := range p.n {
+		if x[k] <= p.low[k] && gradient[k] >= 0 || x[k] >= p.high[k] && gradient[k] <= 0 {
 			continue
 		}
-		inner[n] = j
+		inner[n] = k
 		n++
 	}
 	return inner[:n]
 }
 
-// step solves (H + damping·diag H)·d = −gradient for the parameters given, by
-// Cholesky's factorisation, and returns x + d.
-func step(x vector, free []int, gradient *vector, hessian *[params]vector, damping float64) vector {
-	var l [params]vector
-	var y vector
+// step solves (H + damping·diag H)·d = −gradient for the parameters given and returns x + d.
+func step(x vector, free []int, at *evaluation, damping float64) vector {
+	var h matrix
+	var g vector
 	for a, i := range free {
 		for b := range a + 1 {
-			sum := hessian[i][free[b]]
-			if a == b {
-				sum += float64(damping*sum) + 1e-12
-			}
-			for k := range b {
-				sum -= float64(l[a][k] * l[b][k])
-			}
-			if a == b {
-				l[a][a] = math.Sqrt(max(sum, 1e-12))
-			} else {
-				l[a][b] = sum / l[b][b]
-			}
+			h[a][b] = at.hessian[i][free[b]]
 		}
-		y[a] = -gradient[i]
-		for k := range a {
-			y[a] -= float64(l[a][k] * y[k])
-		}
-		y[a] /= l[a][a]
+		h[a][a] += float64(damping*h[a][a]) + 1e-12
+		g[a] = -at.gradient[i]
 	}
-	for a := len(free) - 1; a >= 0; a-- {
-		for k := a + 1; k < len(free); k++ {
-			y[a] -= float64(l[k][a] * y[k])
-		}
-		y[a] /= l[a][a]
-		x[free[a]] += max(-2, min(2, y[a])) // at most a factor of 7
+	h.factorise(len(free))
+	h.solve(len(free), &g)
+	for a, i := range free {
+		x[i] += max(-2, min(2, g[a])) // at most a factor of 7
 	}
 	return x
 }
 
-// evaluate returns the sum of squared errors, half its gradient, and the
-// Gauss–Newton approximation of half its Hessian.
-func (p *problem) evaluate(x vector) (sse float64, gradient vector, hessian [params]vector) {
-	var costs vector
-	for j := range x {
-		costs[j] = float.Exp(x[j])
+// factorise replaces the matrix by Cholesky's factor of its first n rows.
+func (m *matrix) factorise(n int) {
+	for a := range n {
+		for b := range a + 1 {
+			sum := m[a][b]
+			for k := range b {
+				sum -= float64(m[a][k] * m[b][k])
+			}
+			if a == b {
+				m[a][a] = math.Sqrt(max(sum, 1e-12))
+			} else {
+				m[a][b] = sum / m[b][b]
+			}
+		}
 	}
-	residual := func(r float64, by *vector) {
-		sse += float64(r * r)
-		for i, a := range by {
-			gradient[i] += float64(r * a)
-			for j := range i + 1 {
-				hessian[i][j] += float64(a * by[j])
+}
+
+// solve replaces y by the solution of L·Lᵀ·x = y, where the matrix is the factor L.
+func (m *matrix) solve(n int, y *vector) {
+	for a := range n {
+		for k := range a {
+			y[a] -= float64(m[a][k] * y[k])
+		}
+		y[a] /= m[a][a]
+	}
+	for a := n - 1; a >= 0; a-- {
+		for k := a + 1; k < n; k++ {
+			y[a] -= float64(m[k][a] * y[k])
+		}
+		y[a] /= m[a][a]
+	}
+}
+
+// evaluation is the cost at a point, sse + error · prior, with half its gradient, and the
+// Gauss–Newton approximation of half its Hessian: that of the errors alone, and with the
+// priors.
+type evaluation struct {
+	x             vector
+	values        int
+	sse           float64 // sum of squared errors
+	prior         float64 // sum of squares of what parameters are away from their priors' centres, in widths
+	cost          float64
+	gradient      vector
+	data, hessian matrix
+}
+
+func (p *problem) evaluate(x vector, error float64) (e evaluation) {
+	e.x = x
+	c := p.prices(&x)
+	slopes := p.slopes(&x)
+	residual := func(r float64, by *[features]float64) {
+		j := p.toParameters(by, &slopes)
+		e.values++
+		e.sse += float64(r * r)
+		for a := range p.n {
+			e.gradient[a] += float64(r * j[a])
+			for b := range a + 1 {
+				e.data[a][b] += float64(j[a] * j[b])
 			}
 		}
 	}
 	for i := range p.ms {
 		m := &p.ms[i]
-		if m.group == p.skip || m.mu == 0 && m.latency == 0 {
+		if m.held || m.mu == 0 && m.latency == 0 || p.left(m.group) {
 			continue
 		}
-		v := predict(p.terms[i], &costs)
-		var by vector
+		v := predict(p.terms[i], &c)
 		if m.mu > 0 {
-			for j := range by {
-				by[j] = v.byNPU[j]/v.npu - v.bySYS[j]/v.sys
-			}
-			residual(float.Log(v.npu/v.sys/m.mu), &by)
+			mu, by := v.mu()
+			residual(float.Log(mu/m.mu), &by)
 		}
 		if m.latency > 0 {
-			for j := range by {
-				by[j] = v.byCycles[j] / v.cycles
-			}
-			residual(float.Log(v.cycles/p.platform.Clock/m.latency), &by)
+			by := v.latency()
+			residual(float.Log(v.cycles/p.clock/m.latency), &by)
 		}
 	}
-	return sse, gradient, hessian
+	e.hessian = e.data
+	for k := range p.n {
+		d := (x[k] - p.centre[k]) / p.width[k]
+		e.prior += float64(d * d)
+		e.gradient[k] += float64(error * d / p.width[k])
+		e.hessian[k][k] += error / float64(p.width[k]*p.width[k])
+	}
+	e.cost = e.sse + float64(error*e.prior)
+	return e
+}
+
+// slopes returns the derivatives of the logarithms of the parameters' values, at x.
+func (p *problem) slopes(x *vector) (s vector) {
+	for k := range p.n {
+		_, s[k] = p.value(x, k)
+	}
+	return s
+}
+
+// toParameters turns derivatives by the logarithms of prices into those by the parameters.
+func (p *problem) toParameters(by *[features]float64, slopes *vector) (j vector) {
+	for f, d := range by {
+		m := &p.moves[f]
+		if m.by < 0 {
+			continue
+		}
+		d *= m.sign * slopes[m.by]
+		j[m.by] += d
+		if to := p.to[m.by]; to >= 0 {
+			j[to] += d
+		}
+	}
+	return j
 }

@@ -9,85 +9,49 @@ import (
 	"eyrie/pipeline/float"
 )
 
-// confidence is that of the intervals.
-const confidence = 0.95
-
 // interval is where a parameter can lie: the values for which the others can be
-// chosen such that the sum of squares stays below the threshold (a profile
-// likelihood interval).
+// chosen such that the cost stays below the threshold (a profile likelihood interval).
 type interval struct {
 	low, high         float64
 	openLow, openHigh bool // as far as was tried
 }
 
-// threshold returns the sum of squares beyond which a parameter is rejected:
-// that of the F test of one parameter against the residual variance of the
-// best fit.
-func (c *calibration) threshold(best float64) float64 {
-	return best * (1 + fisher(max(1, c.data-c.fits)))
+// threshold returns the cost beyond which a parameter is rejected, by Student's test with
+// as many degrees of freedom as there are values more than parameters.
+func (c *calibration) threshold(r *formFit) float64 {
+	n := known + c.data
+	return r.designs[r.best].cost + float64(float64(n)*float.Log1p(fisher(max(1, n-int(math.Ceil(r.determined))))))
 }
 
-// fisher returns F/dof, where F is the quantile of Fisher's distribution with 1
-// and dof degrees of freedom: the square of Student's t. In the angle
-// arctan(t/√dof) the probability of |T| ≤ t is a finite sum (Abramowitz and
-// Stegun, 26.7.3 and 26.7.4), which rises with the angle.
-func fisher(dof int) float64 {
-	low, high := 0.0, math.Pi/2
-	for range 60 {
-		if angle := (low + high) / 2; student(angle, dof) < confidence {
-			low = angle
-		} else {
-			high = angle
-		}
-	}
-	tangent := float.Sin(low) / float.Cos(low)
-	return tangent * tangent
-}
-
-// student returns the probability of |T| ≤ √dof·tan(angle).
-func student(angle float64, dof int) float64 {
-	sin, cos := float.Sin(angle), float.Cos(angle)
-	term, sum := 1.0, 0.0
-	if dof%2 == 1 {
-		term = cos
-	}
-	for i := dof % 2; i < dof-1; i += 2 {
-		sum += float64(sin * term)
-		term = float64(term * cos * cos * float64(i+1) / float64(i+2))
-	}
-	if dof%2 == 1 {
-		return (angle + sum) * (2 / math.Pi)
-	}
-	return sum
-}
-
-// profile finds the interval of every continuous parameter and, for each end,
-// the platform that reaches it: fits that the data cannot tell from the best.
-func (c *calibration) profile(ctx context.Context, designs []design, best design) (map[int]interval, []raptor.Platform, error) {
-	limit := c.threshold(best.sse)
+// profile finds the interval of every continuous parameter of a form and, for each end,
+// the platform that reaches it: platforms that meet the measurements as well.
+func (c *calibration) profile(ctx context.Context, r *formFit) (map[int]interval, []raptor.Platform, error) {
+	limit := c.threshold(r)
+	best := &r.designs[r.best]
 	var plausible []design
-	for _, d := range designs {
-		if d.sse <= limit && d.platform.Policy == best.platform.Policy && d.platform.Scope == best.platform.Scope {
+	for _, d := range r.designs {
+		if d.cost <= limit {
 			plausible = append(plausible, d)
 		}
 	}
-	ends := make([]end, 2*len(c.free))
-	err := c.each(ctx, len(ends), "intervals", func(i int) {
+	ends := make([]end, 2*len(r.free))
+	err := c.each(ctx, len(ends), "intervals of form "+r.name, func(i int) {
 		sign := 1.0
 		if i%2 == 0 {
 			sign = -1
 		}
-		ends[i] = c.walk(plausible, best, c.free[i/2], sign, limit)
+		ends[i] = c.walk(r, plausible, best, i/2, sign, limit)
 	})
 	intervals := map[int]interval{}
-	platforms := []raptor.Platform{c.chosen(&best)}
-	for k, j := range c.free {
+	platforms := []raptor.Platform{c.chosen(r, best)}
+	for k, j := range r.free {
 		low, high := ends[2*k], ends[2*k+1]
-		intervals[j] = interval{float.Exp(low.at), float.Exp(high.at), low.open, high.open}
+		par := &parameters[j]
+		intervals[j] = interval{par.get(&low.platform, par.moves[0]), par.get(&high.platform, par.moves[0]), low.open, high.open}
 		platforms = append(platforms, low.platform, high.platform)
 	}
-	for _, d := range plausible { // and those that differ in what is not continuous
-		platforms = append(platforms, c.chosen(&d))
+	for i := range plausible { // and those that differ in what is not continuous
+		platforms = append(platforms, c.chosen(r, &plausible[i]))
 	}
 	return intervals, compact(platforms), err
 }
@@ -110,15 +74,15 @@ type end struct {
 	platform raptor.Platform
 }
 
-// walk follows the profile from the best fit until it passes the limit:
-// doubling steps, then bisection.
-func (c *calibration) walk(designs []design, best design, j int, sign, limit float64) end {
-	low, high := limits(j, &best.platform)
-	stop := high
+// walk follows the profile of the k-th parameter from the best fit until it passes the
+// limit: doubling steps, then bisection.
+func (c *calibration) walk(r *formFit, designs []design, best *design, k int, sign, limit float64) end {
+	p := c.problem(r, best)
+	stop := p.high[k]
 	if sign < 0 {
-		stop = low
+		stop = p.low[k]
 	}
-	inside := end{at: min(max(best.x[j], low), high), platform: c.chosen(&best)}
+	inside := end{at: min(max(best.x[k], p.low[k]), p.high[k]), platform: c.chosen(r, best)}
 	step := 0.02
 	outside := math.NaN()
 	for math.IsNaN(outside) {
@@ -126,64 +90,52 @@ func (c *calibration) walk(designs []design, best design, j int, sign, limit flo
 		if sign*(at-stop) >= 0 {
 			at = stop
 		}
-		sse, p := c.pinned(designs, j, at)
+		cost, q := c.pinned(r, designs, k, at)
 		switch {
-		case sse > limit:
+		case cost > limit:
 			outside = at
 		case at == stop:
-			return end{at: stop, open: true, platform: p}
+			return end{at: stop, open: true, platform: q}
 		default:
-			inside = end{at: at, platform: p}
+			inside = end{at: at, platform: q}
 		}
 		step *= 2
 	}
 	for range 10 {
 		at := (inside.at + outside) / 2
-		if sse, p := c.pinned(designs, j, at); sse > limit {
+		if cost, q := c.pinned(r, designs, k, at); cost > limit {
 			outside = at
 		} else {
-			inside = end{at: at, platform: p}
+			inside = end{at: at, platform: q}
 		}
 	}
 	return inside
 }
 
-// pinned fits the designs with one parameter held and returns the best.
-func (c *calibration) pinned(designs []design, j int, at float64) (float64, raptor.Platform) {
+// pinned fits the designs with the k-th parameter held and returns the best.
+func (c *calibration) pinned(r *formFit, designs []design, k int, at float64) (float64, raptor.Platform) {
 	least, platform := math.Inf(1), raptor.Platform{}
 	for i := range designs {
 		d := designs[i]
-		p := c.problem(&d, -1)
-		p.start = d.x
-		p.start[j] = at
-		p.free = slices.DeleteFunc(slices.Clone(p.free), func(k int) bool { return k == j })
-		if d.fitted = p.descend(p.start); d.sse < least {
-			least, platform = d.sse, c.chosen(&d)
+		p := c.problem(r, &d)
+		p.low[k], p.high[k] = at, at
+		if d.fitted = p.descend(p.clamp(d.x)); d.cost < least {
+			least, platform = d.cost, c.chosen(r, &d)
 		}
 	}
 	return least, platform
 }
 
-// memories returns the interval of the local memory, and weights that of the
-// weight limit, over the designs of the best one's policy.
-func (c *calibration) memories(designs []design, best design) (memory, limit interval) {
-	memory, limit = interval{low: math.Inf(1)}, interval{low: math.Inf(1)}
-	most := c.threshold(best.sse)
-	for _, d := range designs {
-		if d.sse > most || d.platform.Policy != best.platform.Policy || d.platform.Scope != best.platform.Scope {
-			continue
-		}
-		memory.low = min(memory.low, float64(d.memory))
-		memory.high = max(memory.high, float64(d.largest))
-		limit.low = min(limit.low, float64(d.limit))
-		if d.beyondLimit == 0 {
-			limit.openHigh = true
-			limit.high = max(limit.high, float64(d.limit))
-		} else {
-			limit.high = max(limit.high, float64(d.beyondLimit-1))
+// memories returns the interval of the local memory.
+func (c *calibration) memories(r *formFit) interval {
+	all := interval{low: math.Inf(1)}
+	most := c.threshold(r)
+	for _, d := range r.designs {
+		if d.cost <= most {
+			all.low, all.high = min(all.low, float64(d.memory)), max(all.high, float64(d.most))
 		}
 	}
-	memory.openLow = memory.low <= float64(c.MemoryMin)
-	memory.openHigh = memory.high > float64(c.MemoryMax-c.MemoryStep)
-	return memory, limit
+	all.openLow = all.low <= float64(c.MemoryMin)
+	all.openHigh = all.high > float64(c.MemoryMax-c.MemoryStep)
+	return all
 }

@@ -18,17 +18,19 @@ import (
 type measurement struct {
 	line              int
 	set, name, source string
+	role              string
 	kind              pipeline.Provenance // measured or published
 	width             float64             // of MobileNetV2; 0 for a network named in the recipe
 	resolution        int
 	macs, mu, latency float64 // 0 where not measured
 	supported         string  // yes, no, or empty where not known
 	net               arch.Network
-	group             int // equal for measurements of the same network
+	group             int  // equal for measurements of the same network
+	held              bool // it is not fitted to, but predicted
 }
 
 // columns are those that the file may have. The first line names those it has.
-var columns = []string{"set", "network", "width", "resolution", "macs", "mu", "latency", "supported", "kind", "source"}
+var columns = []string{"set", "network", "width", "resolution", "macs", "mu", "latency", "supported", "role", "kind", "source"}
 
 // maxResolution is the largest input that is accepted, in pixels.
 const maxResolution = 4096
@@ -80,6 +82,8 @@ func newMeasurement(head, cells []string, networks map[string]arch.Spec, scaling
 			m.name = cell
 		case "source":
 			m.source = cell
+		case "role":
+			m.role = cell
 		case "kind":
 			if cell == "published" {
 				m.kind = pipeline.Published
@@ -120,6 +124,9 @@ func newMeasurement(head, cells []string, networks map[string]arch.Spec, scaling
 	}
 	if m.net, err = spec.Network(); err != nil {
 		return m, fmt.Errorf("network %q: %w", m.name, err)
+	}
+	if m.width == 0 { // what the recipe names is called as the file calls it
+		m.net.Name = m.name
 	}
 	m.resolution = m.net.Input.H
 	return m, nil

@@ -12,9 +12,12 @@ type Output struct {
 	LOO        float64           `json:"loo" provenance:"modelled" doc:"the same, each network predicted by a fit that has not seen it"`
 	Rows       []Row             `json:"rows" doc:"one per measurement: ours, measured, residual"`
 	Sets       map[string]Set    `json:"sets" doc:"errors by the set that rows belong to"`
+	Roles      map[string]Set    `json:"roles" doc:"errors by the role of rows"`
 	Parameters []Parameter       `json:"parameters" doc:"what was fitted, and how far the data determine it"`
-	Policies   []Fit             `json:"policies" doc:"the best fit of every policy, best first"`
+	Forms      []Form            `json:"forms" doc:"the forms compared, best first"`
+	Form       string            `json:"form" doc:"the one that was taken"`
 	Plausible  []raptor.Platform `json:"plausible" doc:"platforms that the data cannot tell from the fitted one: the ends of the intervals"`
+	Next       []Probe           `json:"next" doc:"what to measure next, the most telling first"`
 	Ranking    *Ranking          `json:"ranking" doc:"the networks of compare"`
 	Summary    []string          `json:"summary" doc:"the result in words"`
 }
@@ -35,6 +38,9 @@ type Row struct {
 	Latency         float64         `json:"latency" unit:"s" provenance:"modelled"`
 	LatencyMeasured pipeline.Traced `json:"latency_measured" doc:"measured, or published, as the file says, in s"`
 	LatencyError    *float64        `json:"latency_error" provenance:"modelled" doc:"relative"`
+	LatencyInterval []float64       `json:"latency_interval" unit:"s" provenance:"modelled" doc:"where the latency of a network that was not fitted to lies, in 95 of 100 cases; null where it was not measured"`
+	Fitted          bool            `json:"fitted" doc:"the row was fitted to; else it was predicted"`
+	Role            string          `json:"role"`
 	LatencyUnseen   *float64        `json:"latency_unseen" provenance:"modelled" doc:"relative, by a fit that has not seen the network"`
 	Supported       bool            `json:"supported" doc:"no layer is beyond the weight limit"`
 	Source          string          `json:"source"`
@@ -47,6 +53,8 @@ type Set struct {
 	MACsWorst    *float64 `json:"macs_worst" provenance:"modelled" doc:"greatest relative error of MACs"`
 	MuRMS        *float64 `json:"mu_rms" provenance:"modelled" doc:"root mean square of the log errors of μ"`
 	MuWorst      *float64 `json:"mu_worst" provenance:"modelled" doc:"greatest log error of μ"`
+	LatencyRMS   *float64 `json:"latency_rms" provenance:"modelled" doc:"root mean square of the log errors of the latency"`
+	Coverage     *float64 `json:"coverage" provenance:"modelled" doc:"share of the measured latencies that lie in the interval that was predicted; null where all rows were fitted to"`
 	MuLOO        *float64 `json:"mu_loo" provenance:"modelled" doc:"as mu_rms, each network predicted by a fit that has not seen it"`
 	LatencyWorst *float64 `json:"latency_worst" provenance:"modelled" doc:"greatest relative error of the latency"`
 	LatencyLOO   *float64 `json:"latency_loo" provenance:"modelled" doc:"as latency_worst, each network predicted by a fit that has not seen it"`
@@ -63,11 +71,19 @@ type Parameter struct {
 	Words      string   `json:"words" doc:"what the data say about it"`
 }
 
-// Fit is the best fit of a policy.
-type Fit struct {
-	Policy raptor.Policy `json:"policy"`
-	Scope  raptor.Scope  `json:"scope"`
-	RMS    float64       `json:"rms" provenance:"modelled" doc:"root mean square of the log errors"`
-	Memory int64         `json:"memory" unit:"bytes" provenance:"modelled"`
-	Limit  int64         `json:"weight_limit" unit:"bytes" provenance:"modelled"`
+// Form is a form as the measurements have it.
+type Form struct {
+	Name       string            `json:"name"`
+	Meaning    string            `json:"meaning" doc:"what it takes the hardware to do"`
+	Policy     raptor.Policy     `json:"policy"`
+	Fitted     []string          `json:"fitted" doc:"the parameters that were fitted"`
+	Parameters int               `json:"parameters" doc:"how many were fitted"`
+	Determined float64           `json:"determined" provenance:"modelled" doc:"how many of them the measurements determine; the priors hold the rest"`
+	RMS        float64           `json:"rms" provenance:"modelled" doc:"root mean square of the log errors of μ and latency"`
+	LOO        float64           `json:"loo" provenance:"modelled" doc:"the same, each network predicted by a fit that has not seen it"`
+	Worst      float64           `json:"worst" provenance:"modelled" doc:"greatest log error"`
+	AICc       *float64          `json:"aicc" provenance:"modelled" doc:"Akaike's criterion for small samples, less is better; null where there are too few values"`
+	Chosen     bool              `json:"chosen" doc:"the one that was taken"`
+	Platform   raptor.Platform   `json:"platform" doc:"the platform with the fitted values"`
+	Plausible  []raptor.Platform `json:"plausible" doc:"platforms of this form that the data cannot tell from it"`
 }

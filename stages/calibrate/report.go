@@ -1,7 +1,7 @@
 package calibrate
 
 import (
-	"cmp"
+	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -12,39 +12,136 @@ import (
 	"eyrie/pipeline/float"
 )
 
-// rows fills in the rows, the sets and the errors over all.
-func (c *calibration) rows(out *Output, ours, unseen []raptor.Estimate) {
-	sets := map[string]*scores{}
-	var all, left errorsOf
-	for i := range c.ms {
-		r := newRow(&c.ms[i], &ours[i], &unseen[i])
-		out.Rows = append(out.Rows, r)
-		s := sets[r.Set]
-		if s == nil {
-			s = &scores{}
-			sets[r.Set] = s
+// fair is how much worse than the chosen form's another's error may be for its plausible
+// platforms to be worth a look.
+const fair = 2
+
+// output collects what the fits of the forms found.
+func (c *calibration) output(ctx context.Context, fits []formFit, best int) (Output, error) {
+	r := &fits[best]
+	out := Output{Platform: r.platform, Form: r.name, RMS: r.rms, LOO: r.loo}
+	var intervals map[int]interval
+	for i := range fits {
+		f := newForm(&fits[i])
+		f.Chosen = i == best
+		if i == best || fits[i].rms <= fair*r.rms {
+			all, plausible, err := c.profile(ctx, &fits[i])
+			if err != nil {
+				return Output{}, err
+			}
+			f.Plausible = plausible
+			if i == best {
+				intervals, out.Plausible = all, plausible
+			}
 		}
-		s.add(&r)
-		if r.MuResidual != nil {
-			all.add(*r.MuResidual)
-			left.add(*r.MuUnseen)
-		}
-		if r.LatencyError != nil {
-			all.add(float.Log1p(*r.LatencyError))
-			left.add(float.Log1p(*r.LatencyUnseen))
-		}
+		out.Forms = append(out.Forms, f)
 	}
-	out.RMS, out.LOO = all.rms(), left.rms()
-	out.Sets = map[string]Set{}
+	slices.SortStableFunc(out.Forms, byAICc)
+	k, err := c.learn(r)
+	if err != nil {
+		return Output{}, err
+	}
+	if err := c.rows(&out, r, k); err != nil {
+		return Output{}, err
+	}
+	out.Parameters = c.parameters(r, intervals)
+	if out.Next, err = c.next(r, k); err != nil {
+		return Output{}, err
+	}
+	if out.Ranking, err = rank(c.Compare, &out.Platform, out.Plausible); err != nil {
+		return Output{}, err
+	}
+	out.Summary = c.summary(&out, r)
+	return out, nil
+}
+
+func newForm(r *formFit) Form {
+	f := Form{Name: r.name, Meaning: r.doc, Policy: r.policy, Determined: r.parameters(), RMS: r.rms, LOO: r.loo, Worst: r.worst, Platform: r.platform}
+	for _, j := range r.free {
+		f.Fitted = append(f.Fitted, parameters[j].name)
+	}
+	if r.step > 0 {
+		f.Fitted = append(f.Fitted, memory)
+	}
+	f.Parameters = len(f.Fitted)
+	if !math.IsInf(r.aicc, 0) {
+		f.AICc = &r.aicc
+	}
+	return f
+}
+
+// rows fills in the rows, and their errors by set and by role.
+func (c *calibration) rows(out *Output, r *formFit, k *knowledge) error {
+	sets, roles := map[string]*scores{}, map[string]*scores{}
+	count := func(of map[string]*scores, name string, row *Row) {
+		if of[name] == nil {
+			of[name] = &scores{}
+		}
+		of[name].add(row)
+	}
+	for i := range c.ms {
+		m := &c.ms[i]
+		ours, err := r.platform.Estimate(m.net)
+		if err != nil {
+			return err
+		}
+		unseen := &r.unseen[i]
+		if m.held {
+			unseen = &ours
+		}
+		row := newRow(m, &ours, unseen)
+		if m.latency > 0 {
+			seen, _, err := k.outlooks(&m.net, &ours)
+			if err != nil {
+				return err
+			}
+			spread := float.Exp(1.96 * k.deviation(&seen))
+			row.LatencyInterval = []float64{ours.Latency / spread, ours.Latency * spread}
+		}
+		out.Rows = append(out.Rows, row)
+		count(sets, row.Set, &row)
+		count(roles, row.Role, &row)
+	}
+	out.Sets, out.Roles = map[string]Set{}, map[string]Set{}
 	for name, s := range sets {
 		out.Sets[name] = s.set()
 	}
+	for name, s := range roles {
+		out.Roles[name] = s.set()
+	}
+	return nil
+}
+
+// learn returns what the measurements say of other networks, in a form.
+func (c *calibration) learn(r *formFit) (*knowledge, error) {
+	var seen []outlook
+	for i := range c.ms {
+		m := &c.ms[i]
+		if m.held {
+			continue
+		}
+		e, err := r.platform.Estimate(m.net)
+		if err != nil {
+			return nil, err
+		}
+		latency, mu, err := r.posterior.outlooks(&m.net, &e)
+		if err != nil {
+			return nil, err
+		}
+		if m.mu > 0 {
+			seen = append(seen, mu)
+		}
+		if m.latency > 0 {
+			seen = append(seen, latency)
+		}
+	}
+	return r.posterior.learn(seen), nil
 }
 
 // newRow puts a measurement beside the estimate of the fit, and of the fit that
 // has not seen the network.
 func newRow(m *measurement, ours, unseen *raptor.Estimate) Row {
-	r := Row{Set: m.set, Network: m.net.Name, Width: m.width, Resolution: m.resolution, MACs: ours.MACs, Mu: ours.Mu, Latency: ours.Latency,
+	r := Row{Set: m.set, Role: m.role, Fitted: !m.held, Network: m.net.Name, Width: m.width, Resolution: m.resolution, MACs: ours.MACs, Mu: ours.Mu, Latency: ours.Latency,
 		Supported: len(ours.Unsupported) == 0, Source: m.source}
 	if m.macs > 0 {
 		r.MACsMeasured, r.MACsError = m.traced(m.macs), ptr(float64(ours.MACs)/m.macs-1)
@@ -67,8 +164,8 @@ func ptr(v float64) *float64 { return &v }
 
 // scores sums up the errors of rows: logarithmic ones, and relative ones.
 type scores struct {
-	rows                                          int
-	macs, macsRel, mu, muLOO, latency, latencyLOO errorsOf
+	rows, predicted, within                                   int
+	macs, macsRel, mu, muLOO, latencyLog, latency, latencyLOO errorsOf
 }
 
 func (s *scores) add(r *Row) {
@@ -83,13 +180,24 @@ func (s *scores) add(r *Row) {
 	}
 	if r.LatencyError != nil {
 		s.latency.add(*r.LatencyError)
+		s.latencyLog.add(float.Log1p(*r.LatencyError))
 		s.latencyLOO.add(*r.LatencyUnseen)
+		if measured, ok := r.LatencyMeasured.Value.(float64); ok && !r.Fitted {
+			s.predicted++
+			if measured >= r.LatencyInterval[0] && measured <= r.LatencyInterval[1] {
+				s.within++
+			}
+		}
 	}
 }
 
 func (s *scores) set() Set {
-	return Set{Rows: s.rows, MACsRMS: s.macs.mean(), MACsWorst: s.macsRel.most(), MuRMS: s.mu.mean(), MuWorst: s.mu.most(),
-		MuLOO: s.muLOO.mean(), LatencyWorst: s.latency.most(), LatencyLOO: s.latencyLOO.most()}
+	set := Set{Rows: s.rows, MACsRMS: s.macs.mean(), MACsWorst: s.macsRel.most(), MuRMS: s.mu.mean(), MuWorst: s.mu.most(),
+		MuLOO: s.muLOO.mean(), LatencyRMS: s.latencyLog.mean(), LatencyWorst: s.latency.most(), LatencyLOO: s.latencyLOO.most()}
+	if s.predicted > 0 {
+		set.Coverage = ptr(float64(s.within) / float64(s.predicted))
+	}
+	return set
 }
 
 // mean returns the root mean square, or nil of nothing.
@@ -110,16 +218,14 @@ func (e *errorsOf) most() *float64 {
 }
 
 // parameters describes what was fitted.
-func (c *calibration) parameters(p *raptor.Platform, intervals map[int]interval, memory, limit interval) []Parameter {
+func (c *calibration) parameters(r *formFit, intervals map[int]interval) []Parameter {
 	var all []Parameter
-	if c.fitted("memory") {
-		all = append(all, newParameter("memory", "bytes", float64(p.Memory), memory))
+	if r.step > 0 {
+		all = append(all, newParameter(memory, "bytes", float64(r.platform.Memory), c.memories(r)))
 	}
-	if c.fitted("weight_limit") {
-		all = append(all, newParameter("weight_limit", "bytes", float64(p.WeightLimit), limit))
-	}
-	for _, j := range c.free {
-		all = append(all, newParameter(parameters[j].name, parameters[j].unit, *parameters[j].get(p), intervals[j]))
+	for _, j := range r.free {
+		par := &parameters[j]
+		all = append(all, newParameter(par.name, par.unit, par.get(&r.platform, par.moves[0]), intervals[j]))
 	}
 	return all
 }
@@ -152,27 +258,8 @@ func newParameter(name, unit string, value float64, i interval) Parameter {
 	return p
 }
 
-// policies lists the best fit of each policy, best first.
-func (c *calibration) policies(designs []design) []Fit {
-	var fits []Fit
-	for _, policy := range c.Policies {
-		least := design{fitted: fitted{sse: math.Inf(1)}}
-		for _, d := range designs {
-			if d.platform.Policy == policy.Policy && d.platform.Scope == policy.Scope && d.sse < least.sse {
-				least = d
-			}
-		}
-		if !math.IsInf(least.sse, 1) {
-			p := least.middle(c.MemoryStep)
-			fits = append(fits, Fit{policy.Policy, policy.Scope, rms(least.sse, c.data), p.Memory, p.WeightLimit})
-		}
-	}
-	slices.SortStableFunc(fits, func(a, b Fit) int { return cmp.Compare(a.RMS, b.RMS) })
-	return fits
-}
-
 // summary describes the fit in words.
-func (c *calibration) summary(out *Output) []string {
+func (c *calibration) summary(out *Output, r *formFit) []string {
 	s := []string{
 		fmt.Sprintf("%d values of %d networks are met within %.1f %% rms, and within %.1f %% by fits that have not seen the network.",
 			c.data, len(c.distinct), 100*out.RMS, 100*out.LOO),
@@ -180,11 +267,11 @@ func (c *calibration) summary(out *Output) []string {
 	if out.RMS > math.Ln2 {
 		s = append(s, fmt.Sprintf("That is no fit: measurements and platform differ by a factor of %.3g. Are latencies in seconds, is mu NPU cycles / SYS cycles, are clock, pes and rates right?", float.Exp(out.RMS)))
 	}
-	var fits []string
-	for _, f := range out.Policies {
-		fits = append(fits, fmt.Sprintf("%s %.1f %%", Policy{f.Policy, f.Scope}, 100*f.RMS))
+	var all []string
+	for _, f := range out.Forms {
+		all = append(all, fmt.Sprintf("%s %.1f %%", f.Name, 100*f.RMS))
 	}
-	s = append(s, "By policy: "+strings.Join(fits, ", ")+".")
+	s = append(s, fmt.Sprintf("The form is %s: %s. Of all forms: %s.", r.name, r.doc, strings.Join(all, ", ")))
 	for _, p := range out.Parameters {
 		s = append(s, p.Words+".")
 	}

@@ -2,7 +2,6 @@ package calibrate
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -11,23 +10,41 @@ import (
 	"eyrie/pipeline"
 )
 
-// maxLimits is how many weight limits are tried: below the largest layers of
-// the networks, one after the other.
-const maxLimits = 8
+// screen is how far above the best of its form a design's cost may be for it to be looked at
+// again when networks are left out.
+const screen = 30
 
-// screen is how much worse than the best a design's rms error may be for it to
-// be looked at again, in the validation and for the intervals.
-const screen = 3
+// pricings is how often networks may be priced on their way to a form's memory. Where all
+// memories take more, they are searched by a coarse step first.
+const pricings = 20_000
 
-// design is one choice of what is not continuous: policy, scope, memory and
-// weight limit. Neighbouring choices under which every network runs in the same
-// way are one design.
+// design is one choice of what is not continuous: a form, and a memory. Neighbouring memories
+// under which every network runs in the same way are one design.
 type design struct {
-	platform           raptor.Platform
-	memory, largest    int64 // the greatest choice, platform having the least
-	limit, beyondLimit int64 // the limit lies from limit to below beyondLimit; 0 for none
-	terms              [][]term
+	platform     raptor.Platform // with the least of the memories
+	memory, most int64           // the least memory and the greatest
+	terms        [][]term
 	fitted
+}
+
+// formFit is a form as the measurements have it.
+type formFit struct {
+	*form
+	free    []int           // parameters that it fits
+	base    raptor.Platform // where the fit starts, and its priors have their centres
+	designs []design        // by ascending memory
+	best    int             // index of the best of them
+	step    int64           // between memories; 0 where it is not fitted
+	failed  error           // why it has no design
+
+	platform   raptor.Platform
+	determined float64 // parameters that the measurements determine
+	rms, worst float64 // errors, as logarithms
+	loo        float64
+	aicc       float64
+	evidence   float64           // ln of the probability of the measurements under the form, up to a constant
+	unseen     []raptor.Estimate // by fits that have not seen the network
+	posterior  posterior
 }
 
 // calibration is a fit under way.
@@ -35,10 +52,8 @@ type calibration struct {
 	Config
 	task     *pipeline.Task
 	ms       []measurement
-	distinct []int // index of the first measurement of each network
-	free     []int // continuous parameters to fit
-	fits     int   // number of parameters that are fitted, continuous or not
-	data     int   // number of values that are fitted to
+	distinct []int // index of the first measurement of each network that is fitted to
+	data     int   // values that are fitted to
 }
 
 // each calls f(i) for all i in [0, n) and reports the fits with a note.
@@ -46,79 +61,122 @@ func (c *calibration) each(ctx context.Context, n int, note string, f func(i int
 	return c.task.Each(ctx, n, pipeline.Progress{Unit: "fits", Note: note}, f)
 }
 
-// search fits every design and returns them in a fixed order.
-func (c *calibration) search(ctx context.Context) ([]design, error) {
-	bases := c.platforms()
-	priced := make([]design, len(bases))
-	failed := make([]error, len(bases))
-	err := c.each(ctx, len(bases), "pricing the networks", func(i int) {
-		priced[i] = design{platform: bases[i], memory: bases[i].Memory, largest: bases[i].Memory}
-		priced[i].terms, failed[i] = c.price(&bases[i])
+// fitForm fits a form at every memory.
+func (c *calibration) fitForm(ctx context.Context, f *form, seed uint64) (*formFit, error) {
+	fit := c.fitOf(f)
+	r := &formFit{form: f}
+	for j := range parameters {
+		if slices.Contains(fit, parameters[j].name) {
+			r.free = append(r.free, j)
+		}
+	}
+	base := f.on(c.Platform, fit)
+	base.WeightLimit = c.weightLimit()
+	r.base = base
+	memories := []int64{base.Memory}
+	if slices.Contains(fit, memory) {
+		memories, r.step = nil, c.MemoryStep
+		for m := c.MemoryMin; m <= c.MemoryMax; m += c.MemoryStep {
+			memories = append(memories, m)
+		}
+	}
+	stride := max(1, len(memories)*len(c.distinct)/pricings)
+	var coarse []int64
+	for i := 0; i < len(memories); i += stride {
+		coarse = append(coarse, memories[i])
+	}
+	if err := c.fitAt(ctx, r, base, coarse, seed); err != nil {
+		return nil, err
+	}
+	if stride > 1 && len(r.designs) > 0 {
+		d := &r.designs[r.best]
+		fine := slices.DeleteFunc(memories, func(m int64) bool {
+			return m < d.memory-int64(stride)*r.step || m > d.most+int64(stride)*r.step
+		})
+		r.designs = nil
+		if err := c.fitAt(ctx, r, base, fine, seed); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// fitAt fits a form at the memories given.
+func (c *calibration) fitAt(ctx context.Context, r *formFit, base raptor.Platform, memories []int64, seed uint64) error {
+	priced := make([]design, len(memories))
+	failed := make([]error, len(memories))
+	err := c.each(ctx, len(memories), "pricing the networks, form "+r.name, func(i int) {
+		p := base
+		p.Memory = memories[i]
+		priced[i] = design{platform: p, memory: p.Memory, most: p.Memory}
+		priced[i].terms, failed[i] = c.price(r, &p)
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var designs []design
 	for i := range priced {
 		if failed[i] != nil {
+			r.failed = failed[i]
 			continue
 		}
-		if n := len(designs); n > 0 && designs[n-1].sameTerms(&priced[i]) {
-			designs[n-1].largest = priced[i].memory
+		if n := len(r.designs); n > 0 && sameTerms(r.designs[n-1].terms, priced[i].terms) {
+			r.designs[n-1].most = priced[i].memory
 			continue
 		}
-		designs = append(designs, priced[i])
+		r.designs = append(r.designs, priced[i])
 	}
-	if len(designs) == 0 {
-		return nil, fmt.Errorf("no network fits in any memory that was tried: %w", failed[len(failed)-1])
+	if len(r.designs) == 0 {
+		return nil
 	}
-	designs = c.limits(designs)
-	if err := c.fitAll(ctx, designs, "fitting"); err != nil {
-		return nil, err
+	note := "fitting form " + r.name
+	err = c.each(ctx, len(r.designs), note, func(i int) {
+		d := &r.designs[i]
+		d.fitted = c.problem(r, d).fit(c.Starts, rand.New(rand.NewPCG(uint64(c.Seed), seed<<32|uint64(i))))
+	})
+	if err != nil {
+		return err
 	}
-	// The tiles were those of the platform as given: take those of the fit.
-	best := slices.MinFunc(designs, bySSE)
-	return designs, c.each(ctx, len(designs), "refitting", func(i int) {
-		d := &designs[i]
-		if d.sse > screen*screen*best.sse {
+	r.best = leastCost(r.designs)
+	if r.policy == raptor.Spill {
+		return nil
+	}
+	// How layers run was by the prices before the fit: take those after it.
+	best := r.designs[r.best].cost
+	err = c.each(ctx, len(r.designs), note, func(i int) {
+		d := &r.designs[i]
+		if d.cost > best+screen {
 			return
 		}
-		p := d.middle(c.MemoryStep)
-		if ts, err := c.price(&p); err == nil {
-			d.terms = withLimit(ts, d.limit)
-			d.platform = d.x.with(d.platform, c.free)
-			d.fitted = c.problem(d, -1).fit(2, c.rng(i))
+		p := c.problem(r, d).apply(&d.x, d.middle(r.step))
+		if ts, err := c.price(r, &p); err == nil {
+			d.terms, d.platform = ts, p
+			d.platform.Memory = d.memory
+			q := c.problem(r, d)
+			d.fitted = q.descend(q.start)
 		}
 	})
+	r.best = leastCost(r.designs)
+	return err
 }
 
-// platforms returns the platforms to try: by policy, then ascending memory.
-func (c *calibration) platforms() []raptor.Platform {
-	var all []raptor.Platform
-	for _, policy := range c.Policies {
-		p := c.Platform
-		p.Policy, p.Scope = policy.Policy, policy.Scope
-		if !c.fitted("memory") {
-			all = append(all, p)
-			continue
-		}
-		for m := c.MemoryMin; m <= c.MemoryMax; m += c.MemoryStep {
-			p.Memory = m
-			all = append(all, p)
-		}
-	}
-	return all
+// problem returns the fit of a form's design.
+func (c *calibration) problem(r *formFit, d *design) *problem {
+	return newProblem(c.ms, d.terms, &d.platform, &r.base, r.form, r.free)
 }
 
-// price takes every network apart; measurements of one network share it.
-func (c *calibration) price(p *raptor.Platform) ([][]term, error) {
+// price takes every network that is fitted to apart; measurements of one network share it.
+func (c *calibration) price(r *formFit, p *raptor.Platform) ([][]term, error) {
 	all := make([][]term, len(c.ms))
 	for i := range c.ms {
-		if first := c.distinct[c.ms[i].group]; first != i {
+		m := &c.ms[i]
+		if m.held {
+			continue
+		}
+		if first := c.distinct[m.group]; first != i {
 			all[i] = all[first]
 			continue
 		}
-		ts, err := terms(p, c.ms[i].net)
+		ts, err := terms(p, &m.net, !r.adds(p))
 		if err != nil {
 			return nil, err
 		}
@@ -128,45 +186,48 @@ func (c *calibration) price(p *raptor.Platform) ([][]term, error) {
 }
 
 // sameTerms reports whether the networks run in the same way.
-func (d *design) sameTerms(e *design) bool {
-	if d.platform.Policy != e.platform.Policy || d.platform.Scope != e.platform.Scope {
-		return false
-	}
-	return slices.EqualFunc(d.terms, e.terms, func(a, b []term) bool {
-		return slices.EqualFunc(a, b, func(s, t term) bool { return s.use == t.use && s.tiles == t.tiles })
-	})
+func sameTerms(a, b [][]term) bool {
+	return slices.EqualFunc(a, b, func(s, t []term) bool { return slices.Equal(s, t) })
 }
 
-// limits multiplies the designs by the weight limits to try.
-func (c *calibration) limits(designs []design) []design {
-	limits := []int64{c.Platform.WeightLimit}
-	if c.fitted("weight_limit") {
-		limits = c.sizes()
-	}
-	least, below := c.known()
-	var all []design
-	for _, d := range designs {
-		tried := 0
-		for i, limit := range limits {
-			if c.fitted("weight_limit") && (limit < least || limit >= below || tried == maxLimits) {
-				continue
-			}
-			tried++
-			e := d
-			e.limit = limit
-			if i > 0 {
-				e.beyondLimit = limits[i-1]
-			}
-			e.terms = withLimit(d.terms, limit)
-			all = append(all, e)
+// leastCost returns the index of the design that fits best.
+func leastCost(designs []design) (best int) {
+	for i := range designs {
+		if designs[i].cost < designs[best].cost {
+			best = i
 		}
 	}
-	return all
+	return best
 }
 
-// known returns what the measurements say of the weight limit: it is at least
-// the largest layer of every network that is supported, and below that of every
-// network that is not.
+// middle returns the design's platform with the memory in the middle of those that are one
+// design, a multiple of the step above the least.
+func (d *design) middle(step int64) raptor.Platform {
+	p := d.platform
+	if step > 0 {
+		p.Memory = d.memory + (d.most-d.memory)/2/step*step
+	}
+	return p
+}
+
+// chosen returns the platform that a design's fit stands for.
+func (c *calibration) chosen(r *formFit, d *design) raptor.Platform {
+	return c.problem(r, d).apply(&d.x, d.middle(r.step))
+}
+
+// weightLimit returns the limit on a layer's weights: where a measurement says that a network
+// is not supported, the largest layer of those that are; else what the platform has.
+func (c *calibration) weightLimit() int64 {
+	least, below := c.known()
+	if below == math.MaxInt64 {
+		return c.Platform.WeightLimit
+	}
+	return max(least, 1)
+}
+
+// known returns what the measurements say of the limit on a layer's weights: it is at least
+// the largest layer of every network that is supported, and below that of every network that
+// is not.
 func (c *calibration) known() (least, below int64) {
 	below = math.MaxInt64
 	for i := range c.ms {
@@ -178,79 +239,6 @@ func (c *calibration) known() (least, below int64) {
 		}
 	}
 	return least, below
-}
-
-// sizes returns the different sizes of the networks' layers, descending.
-func (c *calibration) sizes() []int64 {
-	var sizes []int64
-	for i := range c.ms {
-		for k := range c.ms[i].net.Layers {
-			if l := &c.ms[i].net.Layers[k]; l.Weights() > 0 && raptor.Limited(l) {
-				sizes = append(sizes, l.Weights())
-			}
-		}
-	}
-	slices.Sort(sizes)
-	slices.Reverse(sizes)
-	return slices.Compact(sizes)
-}
-
-// withLimit returns the terms with the layers beyond the limit counted.
-func withLimit(all [][]term, limit int64) [][]term {
-	counted := make([][]term, len(all))
-	for i, ts := range all {
-		counted[i] = slices.Clone(ts)
-		for k := range ts {
-			if limit > 0 {
-				counted[i][k].use[oversize] = ts[k].beyond(limit)
-			}
-		}
-	}
-	return counted
-}
-
-func (c *calibration) fitAll(ctx context.Context, designs []design, note string) error {
-	return c.each(ctx, len(designs), note, func(i int) {
-		designs[i].fitted = c.problem(&designs[i], -1).fit(c.Starts, c.rng(i))
-	})
-}
-
-// rng returns the random source of a design.
-func (c *calibration) rng(i int) *rand.Rand {
-	return rand.New(rand.NewPCG(uint64(c.Seed), uint64(i)))
-}
-
-// problem returns the fit of a design without one group of measurements.
-func (c *calibration) problem(d *design, skip int) *problem {
-	p := &problem{ms: c.ms, terms: d.terms, free: c.free, skip: skip, platform: &d.platform}
-	p.start = p.clamp(vectorOf(&d.platform))
-	return p
-}
-
-func bySSE(a, b design) int {
-	switch {
-	case a.sse < b.sse:
-		return -1
-	case a.sse > b.sse:
-		return 1
-	}
-	return 0
-}
-
-// middle returns the design's platform with the memory in the middle of those
-// that are one design, a multiple of the step above the least, and its limit.
-func (d *design) middle(step int64) raptor.Platform {
-	p := d.platform
-	p.WeightLimit = d.limit
-	if step > 0 {
-		p.Memory = d.memory + (d.largest-d.memory)/2/step*step
-	}
-	return p
-}
-
-// chosen returns the platform that the design's fit stands for.
-func (c *calibration) chosen(d *design) raptor.Platform {
-	return d.x.with(d.middle(c.MemoryStep), c.free)
 }
 
 // rms turns a sum of squares into the root of its mean.

@@ -6,53 +6,77 @@ import (
 	"slices"
 
 	"eyrie/nas/raptor"
+	"eyrie/pipeline/float"
 )
 
-// leaveOneOut predicts each network by a fit that has not seen any measurement
-// of it: of all designs, policies and scopes included, so that the choice
-// among them is validated, too. It returns an estimate per measurement.
-func (c *calibration) leaveOneOut(ctx context.Context, designs []design, best design) ([]raptor.Estimate, error) {
+// leaveOneOut predicts each network that a form was fitted to by a fit that has not seen any
+// measurement of it, at whatever memory suits the others. It fills in the form's errors.
+func (c *calibration) leaveOneOut(ctx context.Context, r *formFit) error {
+	best := r.designs[r.best].cost
 	var near []design
-	for _, d := range designs {
-		if d.sse <= screen*screen*best.sse {
+	for _, d := range r.designs {
+		if d.cost <= best+screen {
 			near = append(near, d)
 		}
 	}
 	platforms := make([]raptor.Platform, len(c.distinct))
-	err := c.each(ctx, len(platforms), "leaving one network out", func(g int) {
+	err := c.each(ctx, len(platforms), "leaving one network out of form "+r.name, func(g int) {
 		refitted := slices.Clone(near)
 		for i := range refitted {
 			d := &refitted[i]
-			p := c.problem(d, g)
-			p.start = d.x
-			d.fitted = p.descend(p.start)
+			p := c.problem(r, d)
+			p.left = func(group int) bool { return group == g }
+			d.fitted = p.descend(d.x)
 		}
-		d := slices.MinFunc(refitted, bySSE)
-		platforms[g] = c.chosen(&d)
+		platforms[g] = c.chosen(r, &refitted[leastCost(refitted)])
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return c.estimate(func(g int) raptor.Platform { return platforms[g] })
+	var left, seen errorsOf
+	r.unseen = make([]raptor.Estimate, len(c.ms))
+	for i := range c.ms {
+		m := &c.ms[i]
+		if m.held {
+			continue
+		}
+		ours, err := r.platform.Estimate(m.net)
+		if err != nil {
+			return err
+		}
+		if r.unseen[i], err = platforms[m.group].Estimate(m.net); err != nil {
+			return err
+		}
+		left.measured(m, &r.unseen[i])
+		seen.measured(m, &ours)
+	}
+	r.loo, r.rms, r.worst = left.rms(), seen.rms(), seen.worst
+	r.aicc = aicc(seen.sum, seen.n, r.parameters()) + r.designs[r.best].prior
+	return nil
 }
 
-// estimate prices every measured network on the platform of its group.
-func (c *calibration) estimate(platform func(group int) raptor.Platform) ([]raptor.Estimate, error) {
-	es := make([]raptor.Estimate, len(c.ms))
-	for i := range c.ms {
-		e, err := platform(c.ms[i].group).Estimate(c.ms[i].net)
-		if err != nil {
-			return nil, err
-		}
-		es[i] = e
+// parameters returns how many parameters the measurements determine, the memory among them.
+func (r *formFit) parameters() float64 {
+	if r.step > 0 {
+		return r.determined + 1
 	}
-	return es, nil
+	return r.determined
 }
 
 // errorsOf collects squared log errors.
 type errorsOf struct {
 	sum, worst float64
 	n          int
+}
+
+// measured adds the errors of a network's measured values.
+func (e *errorsOf) measured(m *measurement, ours *raptor.Estimate) {
+	if m.mu > 0 {
+		e.add(float.Log(ours.Mu / m.mu))
+	}
+	if m.latency > 0 {
+		e.add(float.Log(ours.Latency / m.latency))
+	}
 }
 
 func (e *errorsOf) add(log float64) {

@@ -19,7 +19,7 @@ import (
 )
 
 // Stage is the evolve stage.
-var Stage = pipeline.Define("evolve", 5,
+var Stage = pipeline.Define("evolve", 6,
 	`Searches a space of subnets for the best within limits on a platform.
 
 objective = "macs" (the paper's) needs no training: the most MACs within the
@@ -32,7 +32,8 @@ as measure says) are measured on the test images, which nothing was chosen by.
 strategy = "paper": population, the best share of which breeds, half of the
 children by mutation and half by crossover. "regularized" (Real et al. 2019) and
 "random" search as many candidates; "nsga2" seeks the whole front of the objective
-and the costs named in against. No candidate is tried twice. The same seed gives
+and the costs named in against; "exact" takes the true optimum, where it can be found,
+and tries nothing else. No candidate is tried twice. The same seed gives
 the same result on any number of threads, and after an interruption.
 
 The output gap is the distance to the true optimum, which is found exactly where
@@ -51,14 +52,15 @@ var defaults = Config{
 
 // Config is what a recipe may write in the block.
 type Config struct {
-	Platform  raptor.Platform `json:"platform" doc:"the NPU that the limits are on"`
-	Limit     Limit           `json:"limit,omitzero" doc:"what a subnet may cost"`
-	Supernet  *artifacts.File `json:"supernet" is:"file" doc:"weights of a trained supernet: its subnets are searched, and can be measured"`
-	Dataset   *data.Set       `json:"dataset" doc:"images to measure subnets on"`
-	Predictor *artifacts.File `json:"predictor" is:"file" doc:"objective predicted: what predicts accuracy"`
-	Space     *arch.Space     `json:"space" doc:"the space to search where there is neither supernet nor predictor"`
-	Objective Objective       `json:"objective" doc:"what makes a subnet better"`
-	Against   []Cost          `json:"against" doc:"nsga2: the costs that the front trades the objective against"`
+	Platform  raptor.Platform   `json:"platform" doc:"the NPU that the limits are on"`
+	Plausible []raptor.Platform `json:"plausible" doc:"platforms that are as likely, such as stage.x.plausible of a calibrate step: the optimum's figures get intervals over the optimum on each"`
+	Limit     Limit             `json:"limit,omitzero" doc:"what a subnet may cost"`
+	Supernet  *artifacts.File   `json:"supernet" is:"file" doc:"weights of a trained supernet: its subnets are searched, and can be measured"`
+	Dataset   *data.Set         `json:"dataset" doc:"images to measure subnets on"`
+	Predictor *artifacts.File   `json:"predictor" is:"file" doc:"objective predicted: what predicts accuracy"`
+	Space     *arch.Space       `json:"space" doc:"the space to search where there is neither supernet nor predictor"`
+	Objective Objective         `json:"objective" doc:"what makes a subnet better"`
+	Against   []Cost            `json:"against" doc:"nsga2: the costs that the front trades the objective against"`
 
 	Strategy         Strategy `json:"strategy" doc:"how to search"`
 	Population       int      `json:"population" min:"2" max:"100000" doc:"candidates in an iteration"`
@@ -101,11 +103,12 @@ const (
 	Regularized Strategy = "regularized"
 	Random      Strategy = "random"
 	NSGA2       Strategy = "nsga2"
+	Exact       Strategy = "exact" // the optimum itself
 )
 
 // Choices returns the strategies.
 func (Strategy) Choices() []string {
-	return []string{string(Paper), string(Regularized), string(Random), string(NSGA2)}
+	return []string{string(Paper), string(Regularized), string(Random), string(NSGA2), string(Exact)}
 }
 
 // Cost is what a front may trade the objective against.
@@ -178,11 +181,15 @@ type Candidate struct {
 
 // Optimum is the best subnet of all, with which a search is compared.
 type Optimum struct {
-	MACs      int64       `json:"macs" provenance:"modelled" doc:"of the best subnet of all"`
-	Predicted *float64    `json:"predicted" provenance:"predicted" doc:"its accuracy by the predictor; null without one"`
-	Latency   float64     `json:"latency" unit:"s" provenance:"modelled" doc:"its latency"`
-	Within    bool        `json:"within" doc:"it meets the limits on parameters and MACs, too; else the gap is to a bound that may be out of reach"`
-	Subnet    arch.Subnet `json:"subnet" doc:"that subnet"`
+	MACs         int64       `json:"macs" provenance:"modelled" doc:"of the best subnet of all"`
+	Predicted    *float64    `json:"predicted" provenance:"predicted" doc:"its accuracy by the predictor; null without one"`
+	Latency      float64     `json:"latency" unit:"s" provenance:"modelled" doc:"its latency"`
+	Mu           float64     `json:"mu" provenance:"modelled" doc:"its NPU cycles / SYS cycles"`
+	NPUCycles    float64     `json:"npu_cycles" unit:"cycles" provenance:"modelled" doc:"its cycles that compute"`
+	MuInterval   []float64   `json:"mu_interval" provenance:"modelled" doc:"least and greatest μ of the optima on the plausible platforms; null without these"`
+	MACsInterval []float64   `json:"macs_interval" provenance:"modelled" doc:"least and greatest MACs of them"`
+	Within       bool        `json:"within" doc:"it meets the limits on parameters and MACs, too; else the gap is to a bound that may be out of reach"`
+	Subnet       arch.Subnet `json:"subnet" doc:"that subnet"`
 }
 
 // Progress is a point of a search's convergence. Its best is given in one field,
@@ -220,6 +227,15 @@ func (c Config) Check(r *mistake.Report) {
 	}
 	if r.Knows("objective") {
 		c.checkObjective(r)
+	}
+	for i := range c.Plausible {
+		c.Plausible[i].Check(r.At("plausible", i))
+	}
+	if r.Knows("strategy", "objective") && c.Strategy == Exact && c.Objective == Accuracy {
+		r.At("strategy").Badf("%q needs an objective that adds up, %q or %q of a ridge regression: measured accuracy does not", Exact, MACs, Predicted)
+	}
+	if r.Knows("strategy", "limit") && c.Strategy == Exact && (c.Limit.Params > 0 || c.Limit.MACs > 0) {
+		r.At("strategy").Badf("%q knows limits on latency, energy and memory only", Exact)
 	}
 	c.checkFeasible(r)
 	if r.Written("dataset") {
@@ -308,6 +324,9 @@ func run(ctx context.Context, task *pipeline.Task, c Config) (Output, error) {
 		return Output{}, err
 	}
 	s.findOptimum()
+	if err := s.intervals(ctx); err != nil {
+		return Output{}, err
+	}
 	if err := s.run(ctx); err != nil {
 		return Output{}, err
 	}

@@ -1,10 +1,12 @@
 package evolve
 
 import (
+	"context"
 	"math"
 	"slices"
 
 	"eyrie/nas/search"
+	"eyrie/pipeline"
 )
 
 // time returns the latency up to which neither the limit on it nor that on
@@ -35,11 +37,38 @@ func (s *evolution) findOptimum() {
 	if path, ok := all.graph.Best(s.Limit.time(s.Platform.Power)); ok {
 		n := all.subnet(path)
 		c := s.model.price(s.codec.encode(n))
-		s.optimum, s.most = &Optimum{MACs: c.MACs, Latency: c.Latency, Within: s.Limit.counted(c), Subnet: n}, path.Value
+		s.optimum, s.most = &Optimum{MACs: c.MACs, Latency: c.Latency, Mu: c.Mu, NPUCycles: c.NPUCycles, Within: s.Limit.counted(c), Subnet: n}, path.Value
 		if s.predictor != nil {
 			s.optimum.Predicted = &path.Value
 		}
 	}
+}
+
+// intervals finds the optimum on every plausible platform, and what its figures range over.
+func (s *evolution) intervals(ctx context.Context) error {
+	if s.optimum == nil || len(s.Plausible) == 0 {
+		return nil
+	}
+	found := make([]costs, len(s.Plausible))
+	err := s.task.Each(ctx, len(found), pipeline.Progress{Unit: "platforms", Note: "the optimum on plausible platforms"}, func(i int) {
+		m, err := newModel(s.Plausible[i], s.codec)
+		if err != nil {
+			return // checked before
+		}
+		all := m.choices(s.Limit.Memory, s.objective.adds)
+		if path, ok := all.graph.Best(s.Limit.time(m.platform.Power)); ok {
+			found[i] = m.price(s.codec.encode(all.subnet(path)))
+		}
+	})
+	o := s.optimum
+	o.MuInterval, o.MACsInterval = []float64{o.Mu, o.Mu}, []float64{float64(o.MACs), float64(o.MACs)}
+	for _, c := range found {
+		if c.MACs > 0 {
+			o.MuInterval[0], o.MuInterval[1] = min(o.MuInterval[0], c.Mu), max(o.MuInterval[1], c.Mu)
+			o.MACsInterval[0], o.MACsInterval[1] = min(o.MACsInterval[0], float64(c.MACs)), max(o.MACsInterval[1], float64(c.MACs))
+		}
+	}
+	return err
 }
 
 // gap returns how far below the optimum an objective is, as a part of it; nil where the

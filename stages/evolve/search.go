@@ -11,6 +11,13 @@ import (
 
 // run evaluates what the strategy asks for until it asks for no more.
 func (s *evolution) run(ctx context.Context) error {
+	if s.Strategy == Exact {
+		if s.optimum == nil {
+			return pipeline.Badf("strategy", "the optimum cannot be found exactly: the objective is no sum over blocks, which it is of MACs and of a ridge regression")
+		}
+		_, err := s.try(ctx, s.codec.encode(s.optimum.Subnet))
+		return err
+	}
 	strategy := s.strategy()
 	return search.Run(ctx, strategy, func(genomes []genome) ([]search.Trial[genome], error) {
 		trials := make([]search.Trial[genome], len(genomes))
