@@ -26,7 +26,9 @@ network, width, resolution, macs, mu, latency (s), supported (yes or no), kind a
 source. A row is MobileNetV2 of a width at a resolution, or a network that the attribute
 networks names. Cells may be empty; μ and latency are fitted, MACs are compared, and
 what is supported bounds the weight limit. kind and source say of a row's figures that
-they were measured (by default), or published, and where: tables show it.
+they were measured (by default), published, or modelled by another tool, and where: tables
+show it. role says what a row is for: those of another role than train are predicted and
+compared, not fitted to.
 
 Every policy, memory and weight limit is tried; the rates and costs are fitted to the
 logarithms of μ and latency by least squares, from several starts. The result
@@ -54,6 +56,9 @@ stage.raptor.sets["table 1"].mu_rms.`,
 type Config struct {
 	Platform     raptor.Platform      `json:"platform" doc:"what is known; the start for what is fitted"`
 	Measurements artifacts.File       `json:"measurements" is:"file" doc:"CSV file"`
+	Columns      map[string]string    `json:"columns,omitempty" doc:"what the file calls its columns, where it calls them otherwise: { latency = \"time_s\" }. Columns that are not known are then left out"`
+	Kind         string               `json:"kind,omitempty" oneof:"measured,published,modelled" doc:"what the figures of rows are that do not say it; measured when not written"`
+	Source       string               `json:"source,omitempty" doc:"where the figures of rows are from that do not say it"`
 	Train        []string             `json:"train,omitempty" doc:"the rows to fit to, by role or network; those of role train or none when not written. The others are predicted, and compared"`
 	Networks     map[string]arch.Spec `json:"networks,omitempty" doc:"networks that the file names, besides MobileNetV2"`
 	Scaling      arch.Scaling         `json:"scaling,omitempty" doc:"what the file's width applies to; uniform (stem and head stay) when not written"`
@@ -120,6 +125,11 @@ func (c *Config) Check(r *mistake.Report) {
 			in.Badf("there is no parameter %q; there are %s", name, strings.Join(names(), ", "))
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(c.Columns)) {
+		if !slices.Contains(columns, name) {
+			r.At("columns", name).Badf("there is no such column; the columns are %s", strings.Join(columns, ", "))
+		}
+	}
 	if r.Knows("memory_max", "memory_min") && c.MemoryMax < c.MemoryMin {
 		r.At("memory_max").Badf("%d is below memory_min, %d", c.MemoryMax, c.MemoryMin)
 	}
@@ -147,7 +157,13 @@ func (c Config) Foresee(knows func(paths ...string) bool) pipeline.Partial {
 	platform := pipeline.Partial{}
 	if knows("platform") {
 		p := c.Platform
-		platform["name"], platform["clock"], platform["pes"], platform["power"] = p.Name, p.Clock, p.PEs, p.Power
+		platform["clock"], platform["pes"] = p.Clock, p.PEs
+		if p.Name != "" { // what is empty is left out of the output
+			platform["name"] = p.Name
+		}
+		if p.Power > 0 {
+			platform["power"] = p.Power
+		}
 	}
 	return pipeline.Partial{"platform": platform}
 }
@@ -164,7 +180,8 @@ func (c *Config) fitOf(f *form) []string {
 }
 
 func run(ctx context.Context, task *pipeline.Task, c Config) (Output, error) {
-	ms, err := readMeasurements(c.Measurements, c.Networks, arch.Spec{Scaling: c.Scaling, Rounding: c.Rounding})
+	r := reader{networks: c.Networks, scaling: arch.Spec{Scaling: c.Scaling, Rounding: c.Rounding}, columns: c.Columns, kind: pipeline.Provenance(c.Kind), source: c.Source}
+	ms, err := r.read(c.Measurements)
 	if err != nil {
 		return Output{}, pipeline.Badf("measurements", "%w", err)
 	}

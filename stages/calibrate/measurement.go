@@ -35,25 +35,46 @@ var columns = []string{"set", "network", "width", "resolution", "macs", "mu", "l
 // maxResolution is the largest input that is accepted, in pixels.
 const maxResolution = 4096
 
-// readMeasurements reads a CSV file. An error says in which line.
-func readMeasurements(f artifacts.File, networks map[string]arch.Spec, scaling arch.Spec) ([]measurement, error) {
+// reader turns rows of a file into measurements.
+type reader struct {
+	networks map[string]arch.Spec
+	scaling  arch.Spec           // of what only has a width
+	columns  map[string]string   // what the file calls a column that is called otherwise here
+	kind     pipeline.Provenance // of rows that say none
+	source   string
+}
+
+// read reads a CSV file. An error says in which line.
+func (r *reader) read(f artifacts.File) ([]measurement, error) {
 	table, err := sheet.Read(f, sheet.Comments)
 	if err != nil {
 		return nil, err
 	}
-	return parse(table, networks, scaling)
+	return r.parse(table)
 }
 
 // parse reads measurements from a table.
-func parse(table *sheet.Sheet, networks map[string]arch.Spec, scaling arch.Spec) ([]measurement, error) {
-	for _, name := range table.Columns {
-		if !slices.Contains(columns, name) {
-			return nil, table.Errorf(table.Line, "there is no column %.40q; the columns are %s", name, strings.Join(columns, ", "))
+func (r *reader) parse(table *sheet.Sheet) ([]measurement, error) {
+	names := slices.Clone(table.Columns)
+	for ours, theirs := range r.columns {
+		i := slices.Index(table.Columns, theirs)
+		if i < 0 {
+			return nil, table.Errorf(table.Line, "there is no column %q, which columns.%s names; there are %s", theirs, ours, strings.Join(table.Columns, ", "))
+		}
+		names[i] = ours
+	}
+	for i, name := range names {
+		switch {
+		case slices.Contains(columns, name):
+		case len(r.columns) > 0: // a file of somebody else's, of which the recipe says what it wants
+			names[i] = ""
+		default:
+			return nil, table.Errorf(table.Line, "there is no column %.40q; the columns are %s. Write the attribute columns for a file whose columns are called otherwise", name, strings.Join(columns, ", "))
 		}
 	}
 	ms := make([]measurement, 0, len(table.Rows))
 	for _, row := range table.Rows {
-		m, err := newMeasurement(table.Columns, row.Cells, networks, scaling)
+		m, err := r.measurement(names, row.Cells)
 		if err != nil {
 			return nil, table.Errorf(row.Line, "%w", err)
 		}
@@ -70,8 +91,10 @@ func parse(table *sheet.Sheet, networks map[string]arch.Spec, scaling arch.Spec)
 	return ms, nil
 }
 
-func newMeasurement(head, cells []string, networks map[string]arch.Spec, scaling arch.Spec) (m measurement, err error) {
-	m.kind = pipeline.Measured
+func (r *reader) measurement(head, cells []string) (m measurement, err error) {
+	if m.kind, m.source = r.kind, r.source; m.kind == "" {
+		m.kind = pipeline.Measured
+	}
 	var resolution float64
 	for i, cell := range cells {
 		cell = strings.TrimSpace(cell)
@@ -81,14 +104,18 @@ func newMeasurement(head, cells []string, networks map[string]arch.Spec, scaling
 		case "network":
 			m.name = cell
 		case "source":
-			m.source = cell
+			if cell != "" {
+				m.source = cell
+			}
 		case "role":
 			m.role = cell
 		case "kind":
-			if cell == "published" {
-				m.kind = pipeline.Published
-			} else if cell != "" && cell != "measured" {
-				err = fmt.Errorf("kind: %q, want measured, published, or an empty cell for measured", cell)
+			switch kind := pipeline.Provenance(cell); kind {
+			case "":
+			case pipeline.Measured, pipeline.Published, pipeline.Modelled:
+				m.kind = kind
+			default:
+				err = fmt.Errorf("kind: %q, want measured, published, modelled (by another tool), or an empty cell for measured", cell)
 			}
 		case "supported":
 			if m.supported = cell; cell != "" && cell != "yes" && cell != "no" {
@@ -115,7 +142,7 @@ func newMeasurement(head, cells []string, networks map[string]arch.Spec, scaling
 	if m.resolution = int(resolution); float64(m.resolution) != resolution {
 		return m, fmt.Errorf("resolution: %v is not a whole number", resolution)
 	}
-	spec, err := m.spec(slices.Contains(head, "network"), networks, scaling)
+	spec, err := m.spec(slices.Contains(head, "network"), r.networks, r.scaling)
 	if err != nil {
 		return m, err
 	}

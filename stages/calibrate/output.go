@@ -12,7 +12,7 @@ type Output struct {
 	LOO        float64           `json:"loo" provenance:"modelled" doc:"the same, each network predicted by a fit that has not seen it"`
 	Rows       []Row             `json:"rows" doc:"one per measurement: ours, measured, residual"`
 	Sets       map[string]Set    `json:"sets" doc:"errors by the set that rows belong to"`
-	Roles      map[string]Set    `json:"roles" doc:"errors by the role of rows"`
+	Roles      map[string]Set    `json:"roles" doc:"errors by the role of rows that were predicted; those that were fitted to are under fitted"`
 	Parameters []Parameter       `json:"parameters" doc:"what was fitted, and how far the data determine it"`
 	Forms      []Form            `json:"forms" doc:"the forms compared, best first"`
 	Form       string            `json:"form" doc:"the one that was taken"`

@@ -12,6 +12,9 @@ import (
 	"eyrie/pipeline/float"
 )
 
+// fittedRole is under which the rows that were fitted to are summed up, whatever their role.
+const fittedRole = "fitted"
+
 // fair is how much worse than the chosen form's another's error may be for its plausible
 // platforms to be worth a look.
 const fair = 2
@@ -100,7 +103,11 @@ func (c *calibration) rows(out *Output, r *formFit, k *knowledge) error {
 		}
 		out.Rows = append(out.Rows, row)
 		count(sets, row.Set, &row)
-		count(roles, row.Role, &row)
+		if role := row.Role; row.Fitted {
+			count(roles, fittedRole, &row)
+		} else {
+			count(roles, role, &row)
+		}
 	}
 	out.Sets, out.Roles = map[string]Set{}, map[string]Set{}
 	for name, s := range sets {

@@ -53,7 +53,7 @@ var defaults = Config{
 // Config is what a recipe may write in the block.
 type Config struct {
 	Platform  raptor.Platform   `json:"platform" doc:"the NPU that the limits are on"`
-	Plausible []raptor.Platform `json:"plausible" doc:"platforms that are as likely, such as stage.x.plausible of a calibrate step: the optimum's figures get intervals over the optimum on each"`
+	Plausible []raptor.Platform `json:"plausible,omitempty" doc:"platforms that are as likely, such as stage.x.plausible of a calibrate step: the optimum's figures get intervals over the optimum on each"`
 	Limit     Limit             `json:"limit,omitzero" doc:"what a subnet may cost"`
 	Supernet  *artifacts.File   `json:"supernet" is:"file" doc:"weights of a trained supernet: its subnets are searched, and can be measured"`
 	Dataset   *data.Set         `json:"dataset" doc:"images to measure subnets on"`
