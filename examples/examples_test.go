@@ -3,6 +3,7 @@ package examples_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"math"
 	"os"
@@ -84,21 +85,53 @@ func TestQuickstart(t *testing.T) {
 func TestPaperOnTheHardware(t *testing.T) {
 	run := runner(t)
 	args := []string{"paper.hcl", "--store", t.TempDir(), "--var", "data=" + fashionMNIST(t)}
-	run(append([]string{"run", "--target", "table1", "--target", "table2", "--target", "table3"}, args...)...)
+	run(append([]string{"run", "--target", "table1", "--target", "table2", "--target", "table3", "--target", "blind_test"}, args...)...)
 	for name, most := range map[string]float64{
 		"table1_macs_rms":      0.035,
 		"table1_macs_worst":    0.05,
-		"table1_mu_rms":        0.06,
-		"table1_mu_loo":        0.10,
+		"table1_mu_rms":        0.030,
+		"table1_mu_loo":        0.045,
 		"table3_latency_error": 0.06,
-		"table2_dominators":    30,
+		"table2_dominators":    10,
 	} {
 		if v := number(t, run, name, args); v > most {
 			t.Errorf("%s = %v, want at most %v", name, v, most)
 		}
 	}
-	if v := number(t, run, "table2_percentile", args); v < 0.995 {
-		t.Errorf("table2_percentile = %v, want at least 0.995", v)
+	if v := number(t, run, "table2_percentile", args); v < 0.9995 {
+		t.Errorf("table2_percentile = %v, want at least 0.9995", v)
+	}
+	// What the paper prints of RaptorNet, and no fit has seen.
+	for name, paper := range map[string]float64{"raptornet_mu_87": 0.24, "raptornet_mu_70": 0.26} {
+		if v := number(t, run, name, args); math.Abs(v/paper-1) > 0.2 {
+			t.Errorf("%s = %v, the paper has %v", name, v, paper)
+		}
+	}
+	interval := run(append([]string{"output", args[0], "raptornet_mu_87_interval"}, args[1:]...)...)
+	var low, high float64
+	if n, _ := fmt.Sscanf(strings.NewReplacer("[", " ", "]", " ", ",", " ").Replace(interval), "%g %g", &low, &high); n != 2 || low > 0.24 || high < 0.24 {
+		t.Errorf("raptornet_mu_87_interval = %s, want 0.24 in it", interval)
+	}
+}
+
+// Fitted to one family, other families are predicted within what the page says, and better
+// with the four networks measured that it names; the intervals hold.
+func TestNPU(t *testing.T) {
+	run := runner(t)
+	args := []string{"npu.hcl", "--store", t.TempDir()}
+	run(append([]string{"run"}, args...)...)
+	for name, limit := range map[string][2]float64{
+		"heldout_rms":          {0, 0.04},
+		"foreign_rms":          {0, 0.13},
+		"foreign_worst":        {0, 0.25},
+		"depthwise_rate":       {11.7 / 3, 11.7 * 3},
+		"coverage":             {0.85, 1},
+		"foreign_rms_and_four": {0, 0.08},
+		"coverage_and_four":    {0.85, 1},
+	} {
+		if v := number(t, run, name, args); v < limit[0] || v > limit[1] {
+			t.Errorf("%s = %v, want %v to %v", name, v, limit[0], limit[1])
+		}
 	}
 }
 

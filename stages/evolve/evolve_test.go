@@ -178,14 +178,38 @@ func TestFrontAndLimits(t *testing.T) {
 	}
 }
 
+// The exact strategy takes the optimum, and plausible platforms give it an interval: that of
+// the optima on each of them.
+func TestExact(t *testing.T) {
+	c := usual(t)
+	slow := c.Platform
+	slow.SpillCost *= 1.2
+	c.Strategy, c.Plausible = Exact, []raptor.Platform{slow}
+	out := mustEvolve(t, c)
+	if out.Evaluated != 1 || *out.Gap != 0 || out.Best.MACs != out.Optimum.MACs || out.Best.Mu != out.Optimum.Mu {
+		t.Errorf("best %+v, optimum %+v", out.Best, out.Optimum)
+	}
+	c.Platform, c.Plausible = slow, nil
+	other := mustEvolve(t, c).Optimum
+	want := []float64{min(out.Optimum.Mu, other.Mu), max(out.Optimum.Mu, other.Mu)}
+	if !reflect.DeepEqual(out.Optimum.MuInterval, want) {
+		t.Errorf("interval %v, want %v", out.Optimum.MuInterval, want)
+	}
+	c = usual(t)
+	c.Strategy, c.Limit.Params = Exact, 1<<30
+	if err := Stage.CheckConfig(c); err == nil || !strings.Contains(err.Error(), `strategy: "exact" knows limits on latency, energy and memory only`) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // A limit that nothing meets is refused at once, with the least that exists.
 func TestInfeasible(t *testing.T) {
 	for _, x := range []struct {
 		limit Limit
 		want  string
 	}{
-		{Limit{Latency: 0.01}, "limit.latency: no subnet is as fast as 10 ms on tinyraptor; the least latency is 17."},
-		{Limit{Energy: 1e-5}, "limit.energy: no subnet takes as little as 10 µJ on tinyraptor; the least energy is 181."},
+		{Limit{Latency: 0.01}, "limit.latency: no subnet is as fast as 10 ms on tinyraptor; the least latency is 19."},
+		{Limit{Energy: 1e-5}, "limit.energy: no subnet takes as little as 10 µJ on tinyraptor; the least energy is 203."},
 		{Limit{Memory: 1000}, "limit.memory: no subnet fits in 1000 bytes on tinyraptor; the least is "},
 		{Limit{Params: 1000}, "limit.params: no subnet has as few as 1000 parameters; the smallest has "},
 		{Limit{MACs: 1000}, "limit.macs: no subnet has as few as 1000 MACs; the smallest has "},
@@ -211,8 +235,8 @@ func TestInfeasible(t *testing.T) {
 		t.Errorf("beyond %v ms", least)
 	}
 	c = usual(t)
-	c.Population, c.Iterations, c.Limit.Latency = 2, 0, 0.018
-	want := "limit: none of 2 candidates is within latency ≤ 18 ms; the nearest takes "
+	c.Population, c.Iterations, c.Limit.Latency = 2, 0, 0.0205
+	want := "limit: none of 2 candidates is within latency ≤ 20.5 ms; the nearest takes "
 	if _, err := evolve(t, c, pipeline.Env{}); err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("got %v, want %s", err, want)
 	}
