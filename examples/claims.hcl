@@ -28,7 +28,7 @@ variable "seeds" {
 # networks as Raptor's are for MobileNetV2.
 
 stage "calibrate" "raptor" {
-  platform     = { preset = "tinyraptor" }
+  platform     = { name = "tinyraptor", clock = "200MHz", pes = 128, power = "10.22mW" }
   measurements = "${path.recipe}/raptor.csv"
 }
 
