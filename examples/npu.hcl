@@ -110,12 +110,12 @@ stage "table" "parameters" {
   columns = [
     { key = "name", title = "parameter" },
     { key = "unit" },
-    { key = "few.value", title = "best", group = "13 of MobileNetV2", format = "si" },
-    { key = "few.low", title = "least", group = "13 of MobileNetV2", format = "si" },
-    { key = "few.high", title = "greatest", group = "13 of MobileNetV2", format = "si" },
-    { key = "more.value", title = "best", group = "and the four named", format = "si" },
-    { key = "more.low", title = "least", group = "and the four named", format = "si" },
-    { key = "more.high", title = "greatest", group = "and the four named", format = "si" },
+    { key = "few.value", title = "best", group = "13 of MobileNetV2", format = "%.3g" },
+    { key = "few.low", title = "least", group = "13 of MobileNetV2", format = "%.3g" },
+    { key = "few.high", title = "greatest", group = "13 of MobileNetV2", format = "%.3g" },
+    { key = "more.value", title = "best", group = "and the four named", format = "%.3g" },
+    { key = "more.low", title = "least", group = "and the four named", format = "%.3g" },
+    { key = "more.high", title = "greatest", group = "and the four named", format = "%.3g" },
   ]
   provenance = "legend"
 }

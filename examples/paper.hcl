@@ -105,9 +105,9 @@ stage "table" "hardware" {
   }]
   columns = [
     { key = "name", title = "parameter" },
-    { key = "value", title = "best", format = "si" },
-    { key = "low", title = "least", format = "si" },
-    { key = "high", title = "greatest", format = "si" },
+    { key = "value", title = "best", format = "%.3g" },
+    { key = "low", title = "least", format = "%.3g" },
+    { key = "high", title = "greatest", format = "%.3g" },
     { key = "unit" },
     { key = "pins", title = "pinned down" },
   ]
@@ -767,7 +767,7 @@ stage "report" "page" {
       text   = <<-EOT
         - The paper prints latency and μ of two networks that its search found, but not the networks. No value here was fitted to them: the form and its values come from tables 1 and 3 of MobileNetV2 alone. So the μ of the best network of the paper's space under these latencies is a test that the model can fail, and one in which maps stay in the local memory does.
         - To be said of it: the forms compared, the priors and the rule were written down by people who knew the paper's μ, after other forms had failed this very test. What the fit does not see, its authors did.
-        - Whatever form: charging spilled maps what the tiles move changes nothing, as the tiles that fit read next to nothing twice. What decides is whether maps stay between layers.
+        - Charging by the bytes of the tiles' own schedules (spill-rereads) gives the same: the tiles that fit read next to nothing twice, and a spilled byte's cost stands for the waiting between them. What decides is whether maps stay between layers.
       EOT
       tables = [stage.blind_test.html, stage.falsifiable.html]
     },
