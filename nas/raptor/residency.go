@@ -260,10 +260,11 @@ func (s *step) run(m *move, next move, r room, out Place) {
 	r.outChip, r.store = out.onChip(), out.stored()
 	g := &s.windows[s.i]
 	next.how, next.out, next.keep = -1, out, r.keep
-	var how Schedule
+	what, memory := moved{weights: g.w, tiles: 1}, g.operands*g.in+g.out+g.w
 	fits := g.fits(&r)
 	if fits && !s.p.DoubleBuffer {
-		how = g.whole(&r)
+		in, out := g.moved(&r)
+		what.activations = in + out
 	} else {
 		if !fits && !s.conduct.beside && (next.held > 0 || r.chip > 0 || r.outChip) {
 			return
@@ -271,13 +272,14 @@ func (s *step) run(m *move, next move, r room, out Place) {
 		if next.how = s.search(&r); next.how < 0 {
 			return
 		}
-		how = s.schedules[next.how]
+		how := &s.schedules[next.how]
+		what, memory = moved{activations: how.Activations(), weights: how.Weights, tiles: how.Tiles}, how.Memory
 	}
-	bill := s.p.charged(g, &how)
-	sys := s.p.sys(bill) + s.oversize
+	what = s.p.bill(g, what)
+	sys := s.p.sys(what) + s.oversize
 	next.sys = m.sys + sys
-	next.time = m.time + s.p.cycles(s.npu, sys, how.Tiles) - s.p.hidden(s.npu, bill)
-	next.peak = max(m.peak, how.Memory+next.held)
+	next.time = m.time + s.p.cycles(s.npu, sys, what.tiles) - s.p.hidden(s.npu, what)
+	next.peak = max(m.peak, memory+next.held)
 	s.place(m.after, r.keep, out, next)
 }
 

@@ -119,11 +119,15 @@ type moved struct {
 // is in what a spilled byte costs. With Platform.Rereads the schedule's own bytes count
 // instead; those read again are spilled, too.
 func (p *Platform) charged(g *window, s *Schedule) moved {
-	if g.free {
+	return p.bill(g, moved{activations: s.Activations(), weights: s.Weights, tiles: s.Tiles})
+}
+
+// bill returns what a layer is charged for that moves m.
+func (p *Platform) bill(g *window, m moved) moved {
+	switch {
+	case g.free:
 		return moved{}
-	}
-	m := moved{activations: s.Activations(), weights: s.Weights, tiles: s.Tiles}
-	if !p.Policy.conduct().spills {
+	case p.Policy != Spill:
 		return m
 	}
 	maps := g.operands*g.in + g.out
