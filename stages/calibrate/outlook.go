@@ -73,8 +73,11 @@ func (q *posterior) prior(a, b *outlook) (sum float64) {
 	for k := range q.n {
 		sum += float64(float64(a.by[k]*b.by[k]) * float64(q.width[k]*q.width[k]))
 	}
-	return sum + float64(max(missed*missed, times*times*q.error)*shared(a, b))
+	return sum + float64(q.missed()*shared(a, b))
 }
+
+// missed returns the variance of what the form misses of a network.
+func (q *posterior) missed() float64 { return max(missed*missed, times*times*q.error) }
 
 // shared returns the correlation of what a form misses of two values.
 func shared(a, b *outlook) float64 {

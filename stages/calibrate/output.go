@@ -18,6 +18,7 @@ type Output struct {
 	Form       string            `json:"form" doc:"the one that was taken"`
 	Plausible  []raptor.Platform `json:"plausible" doc:"platforms that the data cannot tell from the fitted one: the ends of the intervals"`
 	Next       []Probe           `json:"next" doc:"what to measure next, the most telling first"`
+	Error      float64           `json:"error" provenance:"modelled" doc:"by how much the platform's estimates are off for a network unlike those measured: the standard deviation of the logarithm. deploy-estimate takes it for its intervals"`
 	Ranking    *Ranking          `json:"ranking" doc:"the networks of compare"`
 	Summary    []string          `json:"summary" doc:"the result in words"`
 }

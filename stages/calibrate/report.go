@@ -48,6 +48,7 @@ func (c *calibration) output(ctx context.Context, fits []formFit, best int) (Out
 		return Output{}, err
 	}
 	out.Parameters = c.parameters(r, intervals)
+	out.Error = math.Sqrt(r.posterior.missed() + r.posterior.error)
 	if out.Next, err = c.next(r, k); err != nil {
 		return Output{}, err
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ import (
 	"eyrie/nas/nn/deployed"
 	"eyrie/nas/raptor"
 	"eyrie/pipeline"
+	"eyrie/pipeline/float"
 	"eyrie/pipeline/mistake"
 )
 
@@ -56,6 +58,7 @@ type Config struct {
 	Network   arch.Spec         `json:"network" doc:"what to estimate"`
 	Platform  raptor.Platform   `json:"platform" doc:"the NPU to run it on"`
 	Plausible []raptor.Platform `json:"plausible,omitempty" doc:"platforms that a calibration cannot tell from platform: they make the intervals"`
+	Error     float64           `json:"error,omitempty" min:"0" max:"3" doc:"by how much the platform's estimates are off for a network unlike those it was fitted to, as calibrate yields it: the standard deviation of their logarithm, which widens the intervals"`
 
 	Supernet    *artifacts.File   `json:"supernet" is:"file" doc:"export: weights of the supernet that the subnet is of"`
 	Dataset     *data.Set         `json:"dataset" doc:"export: the images that it was trained on"`
@@ -94,7 +97,7 @@ type Row struct {
 	Supported   bool     `json:"supported" doc:"no layer's weights are beyond the platform's limit"`
 	Unsupported []string `json:"unsupported" doc:"the layers whose weights are"`
 
-	LatencyInterval []float64 `json:"latency_interval" unit:"s" doc:"least and greatest latency on the plausible platforms; empty without any"`
+	LatencyInterval []float64 `json:"latency_interval" unit:"s" doc:"least and greatest latency on the plausible platforms, wider by error (95 %); empty without either"`
 	EnergyInterval  []float64 `json:"energy_interval" unit:"J" doc:"least and greatest energy"`
 	MuInterval      []float64 `json:"mu_interval" doc:"least and greatest μ"`
 
@@ -150,7 +153,7 @@ func run(ctx context.Context, task *pipeline.Task, c Config) (Output, error) {
 // intervals prices the network on the plausible platforms.
 func (c Config) intervals(ctx context.Context, net arch.Network, r *Row) error {
 	r.LatencyInterval, r.EnergyInterval, r.MuInterval = []float64{}, []float64{}, []float64{}
-	if len(c.Plausible) == 0 {
+	if len(c.Plausible) == 0 && c.Error == 0 {
 		return nil
 	}
 	latency, energy, mu := []float64{r.Latency}, []float64{r.Energy}, []float64{r.Mu}
@@ -164,11 +167,24 @@ func (c Config) intervals(ctx context.Context, net arch.Network, r *Row) error {
 		}
 		latency, energy, mu = append(latency, e.Latency), append(energy, e.Energy), append(mu, e.Mu)
 	}
-	r.LatencyInterval, r.EnergyInterval, r.MuInterval = extent(latency), extent(energy), extent(mu)
+	r.LatencyInterval, r.EnergyInterval, r.MuInterval = c.extent(latency), c.extent(energy), c.extent(mu)
 	return nil
 }
 
-func extent(v []float64) []float64 { return []float64{slices.Min(v), slices.Max(v)} }
+// extent returns the interval of a figure of which the first value is the estimate, the
+// others those of plausible platforms: from the least to the greatest, and farther by what
+// the estimate may be off beside that, of which nothing says that both come together.
+func (c Config) extent(v []float64) []float64 {
+	low, high := slices.Min(v), slices.Max(v)
+	if c.Error == 0 || v[0] == 0 {
+		return []float64{low, high}
+	}
+	wider := func(end float64) float64 {
+		off, more := float.Log(end/v[0]), 1.96*c.Error
+		return float.Exp(math.Sqrt(float64(off*off) + float64(more*more)))
+	}
+	return []float64{v[0] / wider(low), v[0] * wider(high)}
+}
 
 // ratio is a/b, and 0 where b is 0, as for a pool, which takes no time where only MACs
 // and transfers cost.
