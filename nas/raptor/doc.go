@@ -10,11 +10,17 @@
 //
 // # The model
 //
-// NPU cycles are MACs divided by the rate that the kind of layer reaches. SYS
-// cycles are bytes of activations, bytes of weights and tiles, each times its
-// cost. The two add up, or overlap between tiles with double buffering; the
-// paper's metric is μ = NPU cycles / SYS cycles (equation 1), energy is power
-// times latency.
+// A layer's cost is a sum of terms, each a quantity of the layer times a value of the
+// platform: MACs, results and values for computing (NPU cycles), bytes and tiles for moving
+// (SYS cycles); terms.go has the formulas. What a network costs is the sum over its layers.
+// The paper's metric is μ = NPU cycles / SYS cycles (equation 1), energy is power times
+// latency. Computing and moving take turns, or overlap: between tiles with double buffering,
+// or within a layer by Platform.Overlap.
+//
+// Which bytes a layer moves is the policy's business (Platform.Policy). With [Spill] every map
+// travels once, and what has no room beside the rest of its layer costs more: this is what
+// TinyRAPTOR's measurements say, and it adds up layer by layer. The others model a compiler
+// that keeps maps in the local memory, and count what its tiles move.
 //
 // A layer that fits in the local memory as a whole, operands, weights and
 // result, moves each of them once at most. Else it is cut into tiles of output
@@ -47,8 +53,7 @@
 // ([LayerBound], [Fused]); and fuzz what must be true of any network: more
 // memory, cheaper transfers or a more capable policy never make it slower.
 //
-// What the model leaves out: bursts and alignment of transfers, contention,
-// utilisation that depends on a layer's shape, and the time of pooling and
-// additions in the NPU. How far it agrees with measurements is the business of
-// stage "calibrate".
+// What the model leaves out: bursts and alignment of transfers, contention, maps that
+// cascade through several layers by rows, and compression of weights. How far it agrees
+// with measurements is the business of stage "calibrate".
 package raptor
