@@ -44,7 +44,7 @@ func (s Shape) String() string { return fmt.Sprintf("%d×%d×%d", s.C, s.H, s.W)
 // convolution before it, and an activation function costs nothing.
 type Layer struct {
 	Name     string  `json:"name"`
-	Block    string  `json:"block" doc:"the block it belongs to, as in figure 1 of the paper"`
+	Block    string  `json:"block" doc:"what the block is called that it is shown in, as in figure 1 of the paper; costs do not depend on it"`
 	Op       Op      `json:"op"`
 	In       Shape   `json:"in" doc:"shape of what it reads; of its first operand where it has several"`
 	Out      Shape   `json:"out" doc:"shape of what it writes"`

@@ -19,7 +19,7 @@ import (
 //	]
 type LayerSpec struct {
 	Name     string   `json:"name,omitempty" doc:"how other layers refer to it; its op and number when not written, such as conv1"`
-	Block    string   `json:"block,omitempty" doc:"the block it belongs to; its name when not written"`
+	Block    string   `json:"block,omitempty" doc:"the block it is shown in; its name when not written"`
 	Op       Op       `json:"op" doc:"what it does"`
 	Channels int      `json:"channels,omitempty" min:"1" doc:"output channels of a conv, pointwise, linear or deconv; of a depthwise that makes several of each"`
 	Kernel   Extent   `json:"kernel,omitzero" doc:"rows and columns of the window of a conv, depthwise, deconv or pool; a pool without one covers its input"`

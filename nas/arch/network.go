@@ -10,7 +10,6 @@ package arch
 import (
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // Network is a feed-forward network: layers in an order in which each comes
@@ -47,13 +46,6 @@ func (n Network) sum(f func(Layer) int64) (total int64) {
 		total += f(l)
 	}
 	return total
-}
-
-// GroupOf returns the group that a block belongs to: "g2" for "g2.b1", and the
-// block itself where it stands alone.
-func GroupOf(block string) string {
-	group, _, _ := strings.Cut(block, ".")
-	return group
 }
 
 // Blocks returns the names of its blocks, in order.

@@ -48,7 +48,11 @@ func FromONNX(m *onnx.Model) (Network, error) {
 	if g.net.Name = m.Graph.Name; slices.Contains(anyNames, m.Graph.Name) {
 		g.net.Name = "ONNX model"
 	}
-	return g.net, g.net.Validate()
+	if err := g.net.Validate(); err != nil {
+		return Network{}, err
+	}
+	g.net.nameBlocks()
+	return g.net, nil
 }
 
 // anyNames are what exporters call every graph.
@@ -265,14 +269,30 @@ func (g *importer) push(n *onnx.Node, l Layer, flat bool) error {
 	if l.Name = n.Name; l.Name == "" {
 		l.Name = fmt.Sprintf("%s%d", strings.ToLower(n.Op), len(g.net.Layers)+1)
 	}
-	l.Block = blockOf(l.Name)
 	g.values[n.Outputs[0]] = value{layer: len(g.net.Layers), flat: flat}
 	g.net.Layers = append(g.net.Layers, l)
 	return nil
 }
 
-// blockOf derives a block's name from a node's.
-func blockOf(node string) string {
+// nameBlocks names the blocks of the graph after the scopes that their first layers are
+// in, or those layers where another block has that name.
+func (n *Network) nameBlocks() {
+	taken := map[string]bool{}
+	for _, b := range Blocks(*n) {
+		name := scopeOf(n.Layers[b.From].Name)
+		if taken[name] {
+			name = n.Layers[b.From].Name
+		}
+		taken[name] = true
+		for i := b.From; i < b.To; i++ {
+			n.Layers[i].Block = name
+		}
+	}
+}
+
+// scopeOf returns the scope that a node's name begins with: the module that an exporter
+// names it after.
+func scopeOf(node string) string {
 	if parts := strings.FieldsFunc(node, func(r rune) bool { return r == '/' }); len(parts) > 1 {
 		return strings.Join(parts[:min(2, len(parts)-1)], "/")
 	}

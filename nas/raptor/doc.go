@@ -40,7 +40,9 @@
 // there until its add, or is stored, or both. Which maps stay is decided for
 // the whole network at once, by dynamic programming over the places of the maps
 // that are live after each layer (planner). Platform.Policy and Platform.Scope
-// say what the compiler is taken to be capable of. At the points where
+// say what the compiler is taken to be capable of; blocks and groups, within which a
+// scope may end, are those of the graph ([arch.Blocks], [arch.Groups]), whatever layers
+// are called. At the points where
 // one map is live, as between blocks, a network falls into parts that
 // couple only through that map's place; so tables, graphs and the grid of all
 // width assignments are exact, not approximations.

@@ -104,7 +104,7 @@ func Mu(npu, sys float64) float64 {
 // Estimate prices a network on the platform. It fails with an
 // [InfeasibleError] where a layer's smallest tile does not fit.
 func (p Platform) Estimate(net arch.Network) (Estimate, error) {
-	pl, err := p.plan(&net, Stored, false)
+	pl, err := p.plan(&net, p.closes(&net), Stored, false)
 	if err != nil {
 		return Estimate{}, err
 	}

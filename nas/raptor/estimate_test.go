@@ -119,8 +119,7 @@ func TestPresets(t *testing.T) {
 }
 
 // A network from an ONNX file costs what the same network from its backbone
-// does, under every policy. (Blocks are named after nodes, so that the scope
-// is left at the network.)
+// does, under every policy and scope: names play no part.
 func TestONNXEstimate(t *testing.T) {
 	file := artifacts.Local("../arch/testdata/small.onnx")
 	fromFile, err := arch.Spec{ONNX: &file}.Network()
@@ -136,9 +135,8 @@ func TestONNXEstimate(t *testing.T) {
 		t.Fatal(err)
 	}
 	net := b.Scale(b.Scaled(1), 32, arch.Rounding{Divisor: 1})
-	for _, policy := range []Policy{Layerwise, Resident, Mixed} {
-		p := mixed(t)
-		p.Memory, p.Policy = 6<<10, policy
+	for _, p := range variants(mixed(t)) {
+		p.Memory = 6 << 10
 		got, err := p.Estimate(fromFile)
 		if err != nil {
 			t.Fatal(err)
@@ -148,7 +146,7 @@ func TestONNXEstimate(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got.Latency != want.Latency || got.Mu != want.Mu || got.PeakMemory != want.PeakMemory || got.Traffic != want.Traffic {
-			t.Errorf("%s: %v s, μ %v, %d bytes moved; want %v, %v, %d", policy, got.Latency, got.Mu, got.Traffic, want.Latency, want.Mu, want.Traffic)
+			t.Errorf("%s, %s: %v s, μ %v, %d bytes moved; want %v, %v, %d", p.Policy, p.Scope, got.Latency, got.Mu, got.Traffic, want.Latency, want.Mu, want.Traffic)
 		}
 	}
 }

@@ -174,7 +174,7 @@ func (p *Platform) spill(c *LayerCost) string {
 // whyNot says why the result of layer i does not stay.
 func (p *Platform) whyNot(net *arch.Network, i int) string {
 	l := &net.Layers[i]
-	pl := planner{p: p, net: net}
+	pl := planner{p: p, net: net, closes: p.closes(net)}
 	switch size := l.OutputBytes(); {
 	case p.Policy == Layerwise:
 		return "the platform's policy is layerwise"

@@ -22,7 +22,7 @@ func (p Platform) Loads(net *arch.Network) ([]Load, error) {
 	if c := p.Policy.conduct(); c.spills && !p.Rereads {
 		return p.spills(net)
 	}
-	pl, err := p.plan(net, Stored, false)
+	pl, err := p.plan(net, p.closes(net), Stored, false)
 	if err != nil {
 		return nil, err
 	}

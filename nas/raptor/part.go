@@ -45,10 +45,17 @@ type Part struct {
 	Ways         [places][places]Way // by place of the input, of the result
 }
 
-// Part prices a stretch of a network. Where open is set the network goes on,
-// and the scope of what may stay goes on with it; else the result is stored.
-// A part that does not fit has no ways; the error says why.
-func (p Platform) Part(net arch.Network, open bool) (Part, error) {
+// Part prices the layers of a network from one to before another. Where the scope of
+// what may stay begins with them, their input has to be stored; where the network ends
+// with them, their result has. A part that does not fit has no ways; the error says why.
+func (p Platform) Part(net arch.Network, from, to int) (Part, error) {
+	closes := p.closes(&net)
+	open := to < len(net.Layers)
+	begins := from == 0 || p.ends(&net, from)
+	if closes != nil {
+		closes = closes[from:to]
+	}
+	net = net.Cut(from, to)
 	part := Part{MACs: net.MACs(), Params: net.Params(), Largest: LargestWeights(net)}
 	for i := range net.Layers {
 		l := &net.Layers[i]
@@ -59,7 +66,13 @@ func (p Platform) Part(net arch.Network, open bool) (Part, error) {
 	}
 	var first error
 	for in := range part.Ways {
-		err := p.ways(net, Place(in), open, &part.Ways[in])
+		for out := range part.Ways[in] {
+			part.Ways[in][out] = noWay
+		}
+		if Place(in) != Stored && (begins || !p.Policy.conduct().stays) {
+			continue
+		}
+		err := p.ways(&net, closes, Place(in), open, &part.Ways[in])
 		if Place(in) == Stored {
 			first = err
 		}
@@ -80,14 +93,8 @@ func LargestWeights(net arch.Network) (most int64) {
 
 // ways fills in what it costs to get from one place of the input to each of
 // the result.
-func (p *Platform) ways(net arch.Network, in Place, open bool, ways *[places]Way) error {
-	for out := range ways {
-		ways[out] = noWay
-	}
-	if in != Stored && !p.Policy.conduct().stays {
-		return nil
-	}
-	pl, err := p.plan(&net, in, open)
+func (p *Platform) ways(net *arch.Network, closes []bool, in Place, open bool, ways *[places]Way) error {
+	pl, err := p.plan(net, closes, in, open)
 	if err != nil {
 		return err
 	}
@@ -104,9 +111,15 @@ func (p *Platform) ways(net arch.Network, in Place, open bool, ways *[places]Way
 	return nil
 }
 
-// Close takes away the ways that leave the result in the local memory, where
-// what may stay ends with the part.
-func (p *Part) Close() {
+// ends reports whether the scope of what may stay ends before a layer of the network.
+func (p *Platform) ends(net *arch.Network, layer int) bool {
+	closes := p.closes(net)
+	return layer < len(net.Layers) && closes != nil && closes[layer-1]
+}
+
+// close takes away the ways that leave the result in the local memory, from where no
+// part goes on that begins with a scope.
+func (p *Part) close() {
 	for in := range p.Ways {
 		p.Ways[in][OnChip], p.Ways[in][Both] = noWay, noWay
 	}
@@ -139,6 +152,3 @@ func (x *Prefix) Extend(before *Prefix, p *Part) {
 func (x *Prefix) Fits() bool {
 	return x[OnChip].exists() || x[Stored].exists() || x[Both].exists()
 }
-
-// close keeps only what is stored.
-func (x *Prefix) close() { x[OnChip], x[Both] = noWay, noWay }

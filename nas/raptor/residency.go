@@ -61,10 +61,11 @@ type planner struct {
 	p         *Platform
 	conduct   conduct // of the platform's policy
 	net       *arch.Network
-	open      bool  // the network goes on after its last layer
-	last      []int // last reader of map i−1; the network's input is map 0
-	live      []int // maps live before the current layer, by producer
-	next      []int // maps live after it
+	closes    []bool // per layer whether its scope ends with it; nil: none does
+	open      bool   // the network goes on after its last layer
+	last      []int  // last reader of map i−1; the network's input is map 0
+	live      []int  // maps live before the current layer, by producer
+	next      []int  // maps live after it
 	moves     []move
 	ends      []int // per layer, counted from 1: where its moves end
 	schedules []Schedule
@@ -85,11 +86,12 @@ var planners = sync.Pool{New: func() any { return new(planner) }}
 
 // plan finds, for every placement of the result, the least time that leads
 // there from the placement of the network's input. With open set the network
-// goes on after its last layer: its result has readers and may stay. The
-// caller puts the planner back into planners.
-func (p *Platform) plan(net *arch.Network, input Place, open bool) (*planner, error) {
+// goes on after its last layer: its result has readers and may stay. closes says
+// where a scope ends, see [Platform.closes]. The caller puts the planner back into
+// planners.
+func (p *Platform) plan(net *arch.Network, closes []bool, input Place, open bool) (*planner, error) {
 	pl := planners.Get().(*planner)
-	pl.p, pl.net, pl.open = p, net, open
+	pl.p, pl.net, pl.closes, pl.open = p, net, closes, open
 	pl.conduct = p.Policy.conduct()
 	pl.bounded = false
 	pl.lifetimes()
@@ -145,13 +147,26 @@ func (pl *planner) scopeEnds(i int) bool {
 	if i+1 == len(pl.net.Layers) {
 		return !pl.open
 	}
-	switch a, b := pl.net.Layers[i].Block, pl.net.Layers[i+1].Block; pl.p.Scope {
+	return pl.closes != nil && pl.closes[i]
+}
+
+// closes returns for each layer of a network whether the scope of what may stay ends
+// with it; nil if it is the whole network.
+func (p *Platform) closes(net *arch.Network) []bool {
+	var spans []arch.Span
+	switch p.Scope {
 	case BlockScope:
-		return a != b
+		spans = arch.Blocks(*net)
 	case GroupScope:
-		return a != b && arch.GroupOf(a) != arch.GroupOf(b)
+		spans = arch.Groups(*net)
+	default:
+		return nil
 	}
-	return false
+	closes := make([]bool, len(net.Layers))
+	for _, s := range spans {
+		closes[s.To-1] = true
+	}
+	return closes
 }
 
 // step extends every move by layer i.
@@ -300,7 +315,7 @@ func (s *step) search(r *room) int32 {
 	}
 	how := int32(len(s.schedules))
 	s.schedules = append(s.schedules, Schedule{})
-	if !s.p.schedule(&s.windows[s.i], r, rest{s.npu, s.oversize}, &s.schedules[how]) {
+	if !s.p.schedule(&s.windows[s.i], r, rest{s.npu, s.oversize + s.p.LayerCost}, &s.schedules[how]) {
 		s.schedules = s.schedules[:how]
 		how = -1
 	}

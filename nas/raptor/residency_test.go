@@ -75,6 +75,7 @@ func randomPlatform(rng *rand.Rand, net *arch.Network) Platform {
 		Memory: 1 + int64(rng.IntN(2*most)), ActivationCost: rng.Float64(), WeightCost: rng.Float64(), TileCost: float64(rng.IntN(20)),
 		Policy: []Policy{Layerwise, Resident, Mixed}[rng.IntN(3)], Scope: []Scope{BlockScope, GroupScope, NetworkScope}[rng.IntN(3)]}
 	p.DoubleBuffer = rng.IntN(2) == 0
+	p.ElementRate, p.LayerCost = rng.Float64(), rng.Float64()
 	if rng.IntN(4) == 0 {
 		p.WeightMemory = 1 + int64(rng.IntN(most))
 	}
@@ -98,7 +99,7 @@ func TestResidencyEqualsExhaustiveSearch(t *testing.T) {
 		}
 		want := math.Inf(1)
 		e := exhaustive{p: &p, net: &net, best: &want}
-		e.pl = planner{p: &p, net: &net}
+		e.pl = planner{p: &p, net: &net, closes: p.closes(&net)}
 		e.pl.lifetimes()
 		e.layer(0, []state{{chip: false, stored: true}}, 0)
 		got, err := p.Estimate(net)
@@ -196,9 +197,9 @@ func (e *exhaustive) run(i int, l *arch.Layer, g *window, before, after []state)
 		}
 	}
 	var s Schedule
-	work := rest{npu: e.p.npu(l)}
+	work := rest{npu: e.p.npu(l), extra: e.p.LayerCost}
 	if !e.p.Supports(l) {
-		work.extra = e.p.OversizeCost
+		work.extra += e.p.OversizeCost
 	}
 	if !g.fits(&r) && any && e.p.Policy != Mixed || !e.p.schedule(g, &r, work, &s) {
 		return 0, false

@@ -42,7 +42,7 @@ type resolution struct {
 // all have the same shapes.
 type groupParts struct {
 	elastic     bool
-	closes      bool // what may stay ends with the group
+	closes      bool // the scope of what may stay ends with the group
 	first, next []Part
 }
 
@@ -79,30 +79,28 @@ func newResolution(p *Platform, s arch.Space, pixels int) resolution {
 	n.Resolution = pixels
 	net := s.Network(n)
 	r := resolution{pixels: pixels, groups: make([]groupParts, len(s.Backbone.Groups))}
-	price := func(net arch.Network, from, to string, open bool) Part {
+	price := func(net arch.Network, from, to string) Part {
 		first, last := net.Range(from, to)
-		part, _ := p.Part(net.Cut(first, last), open) // what does not fit has no ways
-		if open && p.Scope == BlockScope {
-			part.Close()
+		part, _ := p.Part(net, first, last) // what does not fit has no ways
+		if p.ends(&net, last) {
+			part.close()
 		}
 		return part
 	}
-	r.stem = price(net, "stem", "stem", true)
-	r.tail = price(net, "head", "classifier", false)
-	if p.Scope != NetworkScope {
-		r.stem.Close()
-	}
+	r.stem = price(net, "stem", "stem")
+	r.tail = price(net, "head", "classifier")
 	for i := range r.groups {
 		g := &r.groups[i]
-		g.elastic, g.closes = s.Elastic(i), p.Scope != NetworkScope
+		_, last := net.Range("stem", fmt.Sprintf("g%d.b%d", i+1, len(n.Groups[i])))
+		g.elastic, g.closes = s.Elastic(i), p.ends(&net, last)
 		for _, b := range s.Blocks(i) {
 			for j := range n.Groups[i] {
 				n.Groups[i][j] = b
 			}
 			net, name := s.Network(n), fmt.Sprintf("g%d.b", i+1)
-			g.first = append(g.first, price(net, name+"1", name+"1", true))
+			g.first = append(g.first, price(net, name+"1", name+"1"))
 			if len(n.Groups[i]) > 1 {
-				g.next = append(g.next, price(net, name+"2", name+"2", true))
+				g.next = append(g.next, price(net, name+"2", name+"2"))
 			}
 		}
 	}
@@ -157,9 +155,6 @@ func (t *Table) Estimate(n *arch.Subnet, c *Cost) error {
 				return t.space.Contains(*n)
 			}
 			add(p)
-		}
-		if g.closes {
-			s.close()
 		}
 	}
 	add(&r.tail)

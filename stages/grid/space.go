@@ -62,11 +62,7 @@ func (s *space) part(row int, before, own float64) raptor.Part {
 	}
 	net := s.backbone.Scale(w, s.resolution, s.rounding)
 	from, to := net.Range(s.rowBlocks(row))
-	open := to < len(net.Layers)
-	p, _ := s.platform.Part(net.Cut(from, to), open) // what does not fit has no ways
-	if open && s.platform.Scope != raptor.NetworkScope {
-		p.Close()
-	}
+	p, _ := s.platform.Part(net, from, to) // what does not fit has no ways
 	return p
 }
 
