@@ -16,7 +16,7 @@ const (
 	Pool        Op = "pool"        // average or max pooling; global when Kernel covers the input
 	Add         Op = "add"         // sum, difference, maximum or minimum of two maps, element by element
 	Mul         Op = "mul"         // product or quotient of two maps, element by element, as in squeeze-and-excite
-	Elementwise Op = "elementwise" // work on each element that cannot be fused: softmax, normalisation by what was read, reductions over channels
+	Elementwise Op = "elementwise" // work on each element that cannot be fused: softmax, normalisation by what was read, reductions of channels
 	Resize      Op = "resize"      // up- or downsampling
 	View        Op = "view"        // only moves: concatenation, slices, shuffles, padding
 )

@@ -221,10 +221,10 @@ func (l Layer) result() (Shape, error) {
 		}
 		return Shape{max(a.C, b.C), a.H, b.W}, nil
 	case Elementwise:
-		if one := func(out, in int) bool { return out == in || out == 1 }; one(l.Out.C, l.In.C) && one(l.Out.H, l.In.H) && one(l.Out.W, l.In.W) {
+		if l.Out.positive() && l.In.C%l.Out.C == 0 && l.In.H%l.Out.H == 0 && l.In.W%l.Out.W == 0 {
 			return l.Out, nil
 		}
-		return Shape{}, fmt.Errorf("writes %v of %v: want the same, or 1 where it reduces", l.Out, l.In)
+		return Shape{}, fmt.Errorf("writes %v of %v: want the same, or parts where it reduces", l.Out, l.In)
 	case Resize, View:
 		if !l.Out.positive() || l.Op == Resize && l.Out.C != l.In.C {
 			return Shape{}, fmt.Errorf("writes %v of %v", l.Out, l.In)

@@ -1,6 +1,7 @@
 package arch
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,269 +10,258 @@ import (
 	"eyrie/nas/onnx"
 )
 
-// FromONNX returns the layers of a convolutional network in the ONNX format.
-// Shapes are inferred from that of the graph's one input, [N, C, H, W] with the
-// last three known. Activation functions, batch normalisation, quantisation,
-// dropout and what only reshapes cost nothing and are passed through. An
-// operators that no layer stands for are an error that names all of them.
+// FromONNX returns the layers of a network in the ONNX format, from whichever exporter and
+// opset. Its one input is [N, C, H, W], [N, H, W, C] where the model transposes it first,
+// [N, C, L] or [N, F]. The batch may be of any size and is taken for one image. size gives
+// what else the file leaves open; where it is 0, the file must say.
+//
+// All shapes are inferred from the input's: sizes that the graph computes are computed, and
+// channels, rows and columns are followed through transposes and reshapes, which cost
+// nothing as such. Where a layer reads a map in another order than it was written, as
+// after a channel shuffle, a [View] stands for the work of moving it.
+//
+// Activation functions, batch normalisation, operations with constants, quantisation and
+// dropout cost nothing: they are part of the layer before. So does padding with a
+// constant before a window. Softmax, other normalisations and reductions over channels are
+// [Elementwise]; a pool that covers rows or columns, or a mean over them, is a [Pool].
+// Operators that no layer stands for are an error that names all of them.
+//
+// Weights may be in another file, as PyTorch writes them: only their shapes matter.
 //
 // A layer's block is the first two parts of its node's name, as PyTorch writes
 // them ("/features/features.3/conv/…"), or what comes before its last dot.
-func FromONNX(m *onnx.Model) (Network, error) {
-	g := importer{
-		values: map[string]value{}, constants: map[string]constant{}, written: map[string]bool{},
-		used: map[string]bool{}, unsupported: map[string]int{},
+func FromONNX(m *onnx.Model, size Shape) (Network, error) {
+	n, arranged, err := importONNX(m, size, nil)
+	if errors.Is(err, errRearranged) {
+		n, _, err = importONNX(m, size, arranged)
 	}
-	for i := range m.Graph.Initializers {
-		t := &m.Graph.Initializers[i]
-		g.constants[t.Name], g.written[t.Name] = constant{t.Name, t.Shape, t.Ints}, true
+	return n, err
+}
+
+func importONNX(m *onnx.Model, size Shape, arranged *arrangement) (Network, *arrangement, error) {
+	g := importer{tensors: map[string]*tensor{}, used: map[string]bool{}, names: map[string]int{}, unsupported: map[string]int{}, firstNode: map[string]string{}}
+	if err := g.start(m, size, arranged); err != nil {
+		return Network{}, nil, err
 	}
-	if err := g.input(m); err != nil {
-		return Network{}, err
-	}
-	for i := range m.Graph.Nodes {
-		n := &m.Graph.Nodes[i]
+	nodes := withoutParts(m.Graph.Nodes)
+	for i := range nodes {
+		n := &nodes[i]
 		if err := g.node(n); err != nil {
-			name := n.Name
-			if name == "" {
-				name = strings.Join(n.Outputs, ", ")
+			if errors.Is(err, errRearranged) {
+				return Network{}, g.arranged, err
 			}
-			return Network{}, fmt.Errorf("node %q (%s): %w", name, n.Op, err)
+			return Network{}, nil, fmt.Errorf("node %q (%s): %w", nameOf(n), n.Op, err)
 		}
 	}
 	if len(g.unsupported) > 0 {
-		return Network{}, g.refused()
+		return Network{}, nil, g.refused()
 	}
+	g.net.mergeViews()
 	if len(g.net.Layers) == 0 {
-		return Network{}, fmt.Errorf("there is no layer in the graph")
+		return Network{}, nil, fmt.Errorf("there is no layer in the graph")
 	}
 	if g.net.Name = m.Graph.Name; slices.Contains(anyNames, m.Graph.Name) {
 		g.net.Name = "ONNX model"
 	}
 	if err := g.net.Validate(); err != nil {
-		return Network{}, err
+		return Network{}, nil, err
 	}
 	g.net.nameBlocks()
-	return g.net, nil
+	return g.net, nil, nil
 }
 
 // anyNames are what exporters call every graph.
 var anyNames = []string{"", "main_graph", "main", "torch_jit", "torch-jit-export", "tf2onnx", "graph"}
 
-// refused reports all operators that no layer stands for.
-func (g *importer) refused() error {
-	var all []string
-	for _, op := range slices.Sorted(maps.Keys(g.unsupported)) {
-		all = append(all, fmt.Sprintf("%s (%d, first %q)", op, g.unsupported[op], g.first[op]))
+func nameOf(n *onnx.Node) string {
+	if n.Name == "" {
+		return strings.Join(n.Outputs, ", ")
 	}
-	return fmt.Errorf("operators that are not supported: %s", strings.Join(all, ", "))
-}
-
-// value is a tensor that depends on the input.
-type value struct {
-	layer int  // that wrote it; −1 for the input
-	flat  bool // was made a vector
-	sizes bool // holds sizes for reshaping, no map
-	lost  bool // is behind an operator that is not supported
-}
-
-// constant is a tensor that does not depend on the input.
-type constant struct {
-	root  string  // the initializer, or the output of the node, that it was made of
-	shape []int64 // nil where it was not followed
-	ints  []int64 // of an initializer of integers
+	return n.Name
 }
 
 // importer turns nodes into layers.
 type importer struct {
-	net       Network
-	values    map[string]value
-	constants map[string]constant
-	written   map[string]bool // all tensors so far
-	used      map[string]bool // constants that a layer has as weights
+	net     Network
+	tensors map[string]*tensor
+	used    map[string]bool // constants that a layer has as weights
+	current *onnx.Node
+	names   map[string]int // how many layers have been given a name
+
+	batch     int          // images in the graph's input
+	first     layout       // of the graph's input, as assumed when it was read
+	inputRead bool         // by a layer
+	arranged  *arrangement // how the input is to be read, where that is known
 
 	unsupported map[string]int    // how many nodes have an operator
-	first       map[string]string // and one of them
+	firstNode   map[string]string // and one of them
 }
 
-// input finds the graph's one input that is not an initializer.
-func (g *importer) input(m *onnx.Model) error {
-	var names []string
-	for _, in := range m.Graph.Inputs {
-		if _, constant := g.constants[in.Name]; constant {
-			continue
-		}
-		names = append(names, in.Name)
-		if len(in.Shape) != 4 {
-			return fmt.Errorf("input %q has %d dimensions, want [N, C, H, W]", in.Name, len(in.Shape))
-		}
-		for _, d := range in.Shape[1:] {
-			if d.Size < 1 || d.Size > 1<<20 {
-				return fmt.Errorf("input %q: channels, rows and columns must be fixed numbers: export the model for one size", in.Name)
-			}
-		}
-		g.net.Input = Shape{int(in.Shape[1].Size), int(in.Shape[2].Size), int(in.Shape[3].Size)}
-		g.values[in.Name], g.written[in.Name] = value{layer: -1}, true
+// refused reports all operators that no layer stands for.
+func (g *importer) refused() error {
+	var all []string
+	for _, op := range slices.Sorted(maps.Keys(g.unsupported)) {
+		all = append(all, fmt.Sprintf("%s (%d, first %q)", op, g.unsupported[op], g.firstNode[op]))
 	}
-	if len(names) != 1 {
-		return fmt.Errorf("the graph has %d inputs, want one", len(names))
-	}
-	return nil
-}
-
-// passed are operations that change no shape and cost nothing here.
-var passed = []string{
-	"Relu", "Clip", "LeakyRelu", "PRelu", "Elu", "Selu", "Celu", "Sigmoid", "HardSigmoid", "HardSwish", "Mish", "Gelu", "Tanh", "Softplus", "Softsign", "Erf",
-	"BatchNormalization", "Identity", "Dropout", "Cast", "QuantizeLinear", "DequantizeLinear", "Softmax", "LogSoftmax", "Sqrt", "Neg", "Abs",
-}
-
-// followed are the operators that make layers or change shapes.
-var followed = []string{
-	"Conv", "Gemm", "MatMul", "GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "AveragePool", "MaxPool", "Add", "Sum", "Sub", "Mul", "Div",
-	"Shape", "Flatten", "Reshape", "Squeeze", "Unsqueeze",
-}
-
-// node adds what a node is.
-func (g *importer) node(n *onnx.Node) error {
-	if n.Domain != "" && n.Domain != "ai.onnx" {
-		return fmt.Errorf("its operator is of domain %q, which is not supported", n.Domain)
-	}
-	for _, in := range n.Inputs {
-		if in != "" && !g.written[in] {
-			return fmt.Errorf("it reads %q, which no input, constant or node before it is", in)
-		}
-	}
-	for _, out := range n.Outputs {
-		g.written[out] = true
-	}
-	maps := g.maps(n)
-	if len(maps) == 0 {
-		return g.constant(n)
-	}
-	if maps[0].sizes && !slices.ContainsFunc(maps, func(v value) bool { return !v.sizes }) {
-		return g.alias(n, maps[0])
-	}
-	lost := slices.ContainsFunc(maps, func(v value) bool { return v.lost })
-	if known := slices.Contains(followed, n.Op) || slices.Contains(passed, n.Op); !known {
-		g.refuse(n)
-		lost = true
-	}
-	if lost {
-		for _, out := range n.Outputs {
-			g.values[out] = value{lost: true}
-		}
-		return nil
-	}
-	switch n.Op {
-	case "Conv":
-		return g.conv(n)
-	case "Gemm", "MatMul":
-		return g.linear(n)
-	case "GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "AveragePool", "MaxPool":
-		return g.pool(n)
-	case "Add", "Sum", "Sub", "Mul", "Div":
-		return g.elementwise(n, maps)
-	case "Shape":
-		return g.alias(n, value{layer: maps[0].layer, sizes: true})
-	case "Flatten":
-		v := maps[0]
-		v.flat = true
-		return g.alias(n, v)
-	case "Reshape", "Squeeze", "Unsqueeze":
-		return g.reshape(n, maps[0])
-	}
-	return g.alias(n, maps[0])
+	return fmt.Errorf("operators that are not supported: %s", strings.Join(all, ", "))
 }
 
 // refuse notes an operator that is not supported. What is behind it is not followed,
 // so that all of them are found.
-func (g *importer) refuse(n *onnx.Node) {
-	if g.first == nil {
-		g.first = map[string]string{}
-	}
-	if g.unsupported[n.Op]++; g.unsupported[n.Op] == 1 {
-		g.first[n.Op] = n.Name
-		if n.Name == "" {
-			g.first[n.Op] = strings.Join(n.Outputs, ", ")
-		}
-	}
-}
-
-// maps returns the node's inputs that depend on the network's.
-func (g *importer) maps(n *onnx.Node) (maps []value) {
-	for _, in := range n.Inputs {
-		if v, ok := g.values[in]; ok {
-			maps = append(maps, v)
-		}
-	}
-	return maps
-}
-
-// alias makes the node's first output another name of a value.
-func (g *importer) alias(n *onnx.Node, v value) error {
-	if len(n.Outputs) == 0 {
-		return fmt.Errorf("it has no output")
-	}
-	g.values[n.Outputs[0]] = v
-	return nil
-}
-
-// rewritten are operators whose result is their first input in another form.
-var rewritten = []string{"Identity", "Cast", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "QuantizeLinear", "DequantizeLinear"}
-
-// constant follows the shape of what does not depend on the input, as far as
-// layers' weights need it.
-func (g *importer) constant(n *onnx.Node) error {
-	if len(n.Outputs) == 0 {
-		return fmt.Errorf("it has no output")
-	}
-	c := constant{root: n.Outputs[0]}
-	if len(n.Inputs) > 0 {
-		made := g.constants[n.Inputs[0]]
-		if c.shape = made.shape; slices.Contains(rewritten, n.Op) {
-			c.root = made.root
-		}
-		if n.Op == "Identity" || n.Op == "Cast" {
-			c.ints = made.ints
-		}
-	}
-	switch v := n.Attribute("value").(type) {
-	case onnx.Tensor:
-		c.shape, c.ints = v.Shape, v.Ints
-	default:
-		if n.Op == "Transpose" {
-			perm, _ := n.Attribute("perm").([]int64)
-			old := c.shape
-			c.shape = slices.Clone(old)
-			slices.Reverse(c.shape)
-			for i, p := range perm {
-				if len(perm) != len(old) || p < 0 || int(p) >= len(old) {
-					return fmt.Errorf("perm %v does not permute %d dimensions", perm, len(old))
-				}
-				c.shape[i] = old[p]
-			}
-		}
-	}
-	if v, ok := n.Attribute("value_ints").([]int64); ok && n.Op == "Constant" {
-		c.shape, c.ints = []int64{int64(len(v))}, v
+func (g *importer) refuse(n *onnx.Node, op string) {
+	if g.unsupported[op]++; g.unsupported[op] == 1 {
+		g.firstNode[op] = nameOf(n)
 	}
 	for _, out := range n.Outputs {
-		g.constants[out] = c
+		g.tensors[out] = &tensor{lost: true}
+	}
+}
+
+// start takes the constants and finds the graph's one input that is none of them.
+func (g *importer) start(m *onnx.Model, size Shape, arranged *arrangement) error {
+	for i := range m.Graph.Initializers {
+		t := &m.Graph.Initializers[i]
+		dims, v, err := ofTensor(t)
+		if err != nil {
+			return fmt.Errorf("initializer %q: %w", t.Name, err)
+		}
+		g.tensors[t.Name] = &tensor{dims: dims, constant: true, values: v, root: t.Name}
+	}
+	var names []string
+	for _, in := range m.Graph.Inputs {
+		if g.tensors[in.Name] != nil {
+			continue
+		}
+		names = append(names, in.Name)
+		dims, err := inputDims(&in, size)
+		if err != nil {
+			return fmt.Errorf("input %q: %w", in.Name, err)
+		}
+		t := &tensor{layer: -1, dims: dims}
+		axes := [][]axis{2: {batchAxis, channelAxis}, 3: {batchAxis, channelAxis, columnAxis}, 4: {batchAxis, channelAxis, rowAxis, columnAxis}}[len(dims)]
+		t.layout = plain(dims, axes)
+		g.batch, g.first = dims[0], t.layout
+		g.net.Input = Shape{1, 1, 1}
+		for i, a := range axes {
+			*[]*int{new(int), &g.net.Input.C, &g.net.Input.H, &g.net.Input.W}[a] = dims[i]
+		}
+		if arranged != nil {
+			g.arranged, g.net.Input, t.layout = arranged, arranged.input, arranged.layout
+		}
+		g.tensors[in.Name] = t
+	}
+	if len(names) != 1 {
+		return fmt.Errorf("the graph has %d inputs %q, want one", len(names), names)
 	}
 	return nil
 }
 
-// push appends a layer with the node's name.
-func (g *importer) push(n *onnx.Node, l Layer, flat bool) error {
+// inputDims returns the dimensions of the input: the file's, and where these are open
+// those that size gives.
+func inputDims(in *onnx.Value, size Shape) ([]int, error) {
+	rank := len(in.Shape)
+	if rank < 2 || rank > 4 {
+		return nil, fmt.Errorf("it has %d dimensions, want [N, C, H, W], [N, C, L] or [N, F]", rank)
+	}
+	given := [][]int{2: {0, size.C}, 3: {0, size.C, size.W}, 4: {0, size.C, size.H, size.W}}[rank]
+	names := [][]string{2: {"", "features"}, 3: {"", "channels", "columns"}, 4: {"", "channels", "rows", "columns"}}[rank]
+	if last := in.Shape[rank-1]; rank == 4 && last.Param == "" && in.Shape[1].Size != int64(size.C) && (last.Size == 1 || last.Size == 3) {
+		given, names = []int{0, size.H, size.W, size.C}, []string{"", "rows", "columns", "channels"} // channels last
+	}
+	dims := make([]int, rank)
+	var open []string
+	for i, d := range in.Shape {
+		switch n := given[i]; {
+		case d.Size < 0 || d.Size > 1<<20:
+			return nil, fmt.Errorf("its dimension %d is %d", i, d.Size)
+		case i == 0:
+			dims[i] = max(1, int(d.Size))
+		case d.Size == 0 && n == 0:
+			open = append(open, names[i])
+		case d.Size == 0:
+			dims[i] = n
+		case n != 0 && int(d.Size) != n:
+			return nil, fmt.Errorf("the file has %d %s, and the recipe asks for %d: export the model with them dynamic, or leave out input and resolution", d.Size, names[i], n)
+		default:
+			dims[i] = int(d.Size)
+		}
+	}
+	if len(open) > 0 {
+		return nil, fmt.Errorf("its %s may be of any size: write resolution = 224, or input = { c = 3, h = 224, w = 224 }, beside onnx, or export the model for one size", strings.Join(open, " and "))
+	}
+	return dims, tooLarge(dims)
+}
+
+// node adds what a node is.
+func (g *importer) node(n *onnx.Node) error {
 	if len(n.Outputs) == 0 {
 		return fmt.Errorf("it has no output")
 	}
-	if l.Name = n.Name; l.Name == "" {
-		l.Name = fmt.Sprintf("%s%d", strings.ToLower(n.Op), len(g.net.Layers)+1)
+	g.current = n
+	var in []*tensor
+	anyMap, lost := false, false
+	for _, name := range n.Inputs {
+		t := g.tensors[name]
+		if name != "" && t == nil {
+			return fmt.Errorf("it reads %q, which no input, constant or node before it is", name)
+		}
+		in = append(in, t)
+		anyMap = anyMap || t != nil && !t.constant && !t.lost
+		lost = lost || t != nil && t.lost
 	}
-	g.values[n.Outputs[0]] = value{layer: len(g.net.Layers), flat: flat}
+	read, known := operators[n.Op]
+	switch foreign := n.Domain != "" && n.Domain != "ai.onnx"; {
+	case foreign:
+		g.refuse(n, n.Domain+"::"+n.Op)
+		return nil
+	case !known && (anyMap || lost || slices.Contains(withGraphs, n.Op)):
+		g.refuse(n, n.Op)
+		return nil
+	}
+	for _, out := range n.Outputs {
+		g.tensors[out] = &tensor{constant: !lost, lost: lost, root: out}
+	}
+	switch {
+	case lost:
+		return nil
+	case !anyMap:
+		all, err := g.fold(n, in)
+		for i, t := range all {
+			g.tensors[n.Outputs[i]] = t
+		}
+		return err
+	case n.Op != "Shape" && n.Op != "Size" && in[0] == nil:
+		return fmt.Errorf("it has no first input")
+	}
+	return read(g, n, in)
+}
+
+// withGraphs are the operators that hold graphs of their own.
+var withGraphs = []string{"If", "Loop", "Scan", "SequenceMap"}
+
+// set makes the tensor the node's first output.
+func (g *importer) set(n *onnx.Node, t *tensor) { g.tensors[n.Outputs[0]] = t }
+
+// push appends a layer with the current node's name, and the shapes that follow from what
+// it reads.
+func (g *importer) push(l Layer) (layer int, err error) {
+	if l.Name = g.current.Name; l.Name == "" {
+		l.Name = fmt.Sprintf("%s%d", strings.ToLower(g.current.Op), len(g.net.Layers)+1)
+	}
+	if g.names[l.Name]++; g.names[l.Name] > 1 {
+		l.Name = fmt.Sprintf("%s.%d", l.Name, g.names[l.Name])
+	}
+	layer = len(g.net.Layers)
+	g.net.read(&l)
+	if l.Out, err = l.result(); err == nil {
+		err = g.net.check(layer, l)
+	}
+	if err != nil {
+		return 0, err
+	}
+	g.inputRead = g.inputRead || slices.Contains(l.Inputs, -1)
 	g.net.Layers = append(g.net.Layers, l)
-	return nil
+	return layer, nil
 }
 
 // nameBlocks names the blocks of the graph after the scopes that their first layers are
@@ -300,4 +290,41 @@ func scopeOf(node string) string {
 		return node[:i]
 	}
 	return node
+}
+
+// mergeViews makes one of two views that follow each other, as a slice of what is then
+// transposed: a map is moved once to where it is read.
+func (n *Network) mergeViews() {
+	readers := make([]int, len(n.Layers))
+	for _, l := range n.Layers {
+		for _, j := range l.Inputs {
+			if j >= 0 {
+				readers[j]++
+			}
+		}
+	}
+	gone := make([]bool, len(n.Layers))
+	for i := range n.Layers {
+		l := &n.Layers[i]
+		if l.Op != View || len(l.Inputs) != 1 {
+			continue
+		}
+		if j := l.Inputs[0]; j >= 0 && n.Layers[j].Op == View && readers[j] == 1 && l.Out.Size() == n.Layers[j].Out.Size() {
+			from := n.Layers[j]
+			l.Inputs, l.In, l.Others, gone[j] = from.Inputs, from.In, from.Others, true
+		}
+	}
+	index := make([]int, len(n.Layers))
+	kept := n.Layers[:0]
+	for i, l := range n.Layers {
+		if index[i] = len(kept); !gone[i] {
+			for k, j := range l.Inputs {
+				if j >= 0 {
+					l.Inputs[k] = index[j]
+				}
+			}
+			kept = append(kept, l)
+		}
+	}
+	n.Layers = kept
 }

@@ -123,13 +123,14 @@ func TestONNXVariants(t *testing.T) {
 		node("scale", "Div", []string{"d", "c"}, "e"),
 		node("residual", "Add", []string{"x", "e"}, "f"),
 		node("shape", "Shape", []string{"f"}, "s1"),
-		node("gather", "Gather", []string{"s1", "c"}, "s2"),
-		node("concat", "Concat", []string{"s2", "c"}, "s3"),
+		axes("first", 0), axes("rest", -1),
+		node("gather", "Gather", []string{"s1", "first"}, "s2"),
+		node("concat", "Concat", []string{"s2", "rest"}, "s3"),
 		node("view", "Reshape", []string{"f", "s3"}, "g"),
 		node("t", "Transpose", []string{"fc"}, "fct", onnx.Attribute{Name: "perm", Value: []int64{1, 0}}),
 		node("fc", "MatMul", []string{"g", "fct"}, "h"),
 		node("bias", "Add", []string{"h", "c"}, "i"),
-	))
+	), Shape{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,39 +141,43 @@ func TestONNXVariants(t *testing.T) {
 	if got, want := strings.Join(ops, ", "), "depthwise 8×6×6, add 8×6×6, linear 5×1×1"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if n, err = FromONNX(model(node("s", "Conv", []string{"x", "w"}, "a", same, stride))); err != nil || n.Layers[0].Out != (Shape{4, 3, 3}) {
+	if n, err = FromONNX(model(node("s", "Conv", []string{"x", "w"}, "a", same, stride)), Shape{}); err != nil || n.Layers[0].Out != (Shape{4, 3, 3}) {
 		t.Errorf("SAME_UPPER at stride 2: %+v, %v", n.Layers, err)
 	}
 }
 
 // What is not supported is refused, naming the node.
 func TestONNXRefuses(t *testing.T) {
-	group := onnx.Attribute{Name: "group", Value: int64(2)}
+	attr := func(name string, v any) onnx.Attribute { return onnx.Attribute{Name: name, Value: v} }
+	open := func(dims ...onnx.Dim) *onnx.Model {
+		return &onnx.Model{Graph: onnx.Graph{Inputs: []onnx.Value{{Name: "x", Shape: dims}}}}
+	}
 	for want, m := range map[string]*onnx.Model{
-		`operators that are not supported: Einsum (1, first "y"), Resize (2, first "up")`: model(node("up", "Resize", []string{"x"}, "a"), node("c", "Conv", []string{"a", "w"}, "b"), node("", "Einsum", []string{"b"}, "y"), node("", "Resize", []string{"y"}, "z")),
-		`node "c" (Conv): 2 groups for 8 input and 4 output channels`:                     model(node("c", "Conv", []string{"x", "w"}, "y", group)),
-		`node "c" (Conv): a 1×3 window: only square ones`:                                 model(node("c", "Conv", []string{"x", "wide"}, "y")),
-		`node "c" (Conv): dilations [2 2] are not supported`:                              model(node("c", "Conv", []string{"x", "w"}, "y", onnx.Attribute{Name: "dilations", Value: []int64{2, 2}})),
-		`node "c" (Conv): its weights "fc" are not a constant of 4 dimensions`:            model(node("c", "Conv", []string{"x", "fc"}, "y")),
-		`node "c" (Conv): it reads "v", which no input, constant or node before it is`:    model(node("c", "Conv", []string{"x", "v"}, "y")),
-		`node "a" (Add): it reads "b", which no input, constant or node before it is`:     model(node("a", "Add", []string{"x", "b"}, "a"), node("b", "Relu", []string{"a"}, "b")),
-		`node "c" (Conv): it has no weights`:                                              model(node("c", "Conv", []string{"x"}, "y")),
-		`node "fc" (Gemm): its input is a map of 8×6×6, not a vector`:                     model(node("fc", "Gemm", []string{"x", "fc"}, "y", onnx.Attribute{Name: "transB", Value: int64(1)})),
-		`node "se" (Mul): of two maps it is not supported`:                                model(node("p", "GlobalAveragePool", []string{"x"}, "p"), node("se", "Mul", []string{"x", "p"}, "y")),
-		`node "a" (Add): its operands are 8×6×6 and 8×1×1: only equal shapes`:             model(node("p", "GlobalAveragePool", []string{"x"}, "p"), node("a", "Add", []string{"x", "p"}, "y")),
-		`operators that are not supported: Concat (1, first "cat")`:                       model(node("cat", "Concat", []string{"x", "x"}, "y")),
-		`node "m" (ReduceMean): axes [1]: only rows and columns`:                          model(node("m", "ReduceMean", []string{"x"}, "y", onnx.Attribute{Name: "axes", Value: []int64{1}})),
-		`node "m" (ReduceMean): it has no axes, and so reduces channels`:                  model(node("m", "ReduceMean", []string{"x"}, "y")),
-		`node "m" (ReduceMean): axes [3]: only rows and columns`:                          model(axes("a", 3), node("m", "ReduceMean", []string{"x", "a"}, "y")),
-		`node "m" (ReduceMean): axes [2 3 1]: only rows and columns`:                      model(axes("a", 2, 3, 1), node("m", "ReduceMean", []string{"x", "a"}, "y")),
-		`node "m" (ReduceMean): axes [2 7]: a map has 4`:                                  model(axes("a", 2, 7), node("m", "ReduceMean", []string{"x", "a"}, "y")),
-		`node "m" (ReduceMean): its axes, "a", are not a constant`:                        model(axes("b", 2, 3), node("n", "Neg", []string{"b"}, "a"), node("m", "ReduceMean", []string{"x", "a"}, "y")),
-		`there is no layer in the graph`:                                                  model(node("r", "Relu", []string{"x"}, "y")),
-		`the graph has 0 inputs, want one`:                                                {},
-		`input "x" has 1 dimensions, want [N, C, H, W]`:                                   {Graph: onnx.Graph{Inputs: []onnx.Value{{Name: "x", Shape: []onnx.Dim{{Size: 1}}}}}},
-		`input "x": channels, rows and columns must be fixed numbers`:                     {Graph: onnx.Graph{Inputs: []onnx.Value{{Name: "x", Shape: []onnx.Dim{{}, {Size: 3}, {Param: "h"}, {Param: "w"}}}}}},
+		`operators that are not supported: Einsum (1, first "y"), NonMaxSuppression (2, first "up"), ai.example::Fancy (1, first "f")`: model(node("up", "NonMaxSuppression", []string{"x"}, "a"),
+			node("c", "Conv", []string{"a", "w"}, "b"), node("", "Einsum", []string{"b"}, "y"), node("", "NonMaxSuppression", []string{"y"}, "z"),
+			onnx.Node{Name: "f", Op: "Fancy", Domain: "ai.example", Inputs: []string{"x"}, Outputs: []string{"q"}}),
+		`node "c" (Conv): 3 groups for 8 input and 4 output channels, with weights for 24`: model(node("c", "Conv", []string{"x", "w"}, "y", attr("group", int64(3)))),
+		`node "c" (Conv): dilations [2]: want 2 numbers`:                                   model(node("c", "Conv", []string{"x", "w"}, "y", attr("dilations", []int64{2}))),
+		`node "c" (Conv): a 11×11 window does not fit in its padded input of 8×6×6`:        model(node("c", "Conv", []string{"x", "w"}, "y", attr("dilations", []int64{5, 5}))),
+		`node "c" (Conv): its weights "fc" are not a constant of 4 dimensions`:             model(node("c", "Conv", []string{"x", "fc"}, "y")),
+		`node "c" (Conv): it reads "v", which no input, constant or node before it is`:     model(node("c", "Conv", []string{"x", "v"}, "y")),
+		`node "a" (Add): it reads "b", which no input, constant or node before it is`:      model(node("a", "Add", []string{"x", "b"}, "a"), node("b", "Relu", []string{"a"}, "b")),
+		`node "c" (Conv): it has no weights`:                                               model(node("c", "Conv", []string{"x"}, "y")),
+		`node "fc" (Gemm): its input has the shape [1 8 6 6]: want two dimensions`:         model(node("fc", "Gemm", []string{"x", "fc"}, "y", attr("transB", int64(1)))),
+		`node "cat" (Concat): it joins the shapes [1 8 6 6] and [1 8 1 1] along dimension`: model(node("p", "GlobalAveragePool", []string{"x"}, "p"), node("cat", "Concat", []string{"x", "p"}, "y", attr("axis", int64(1)))),
+		`node "a" (Add): shapes [[1 8 6 6] [1 4 6 6]] do not fit together`:                 model(node("s", "Conv", []string{"x", "w"}, "s", attr("pads", []int64{1, 1, 1, 1})), node("a", "Add", []string{"x", "s"}, "y")),
+		`node "m" (ReduceMean): axis 7 of 4 dimensions`:                                    model(axes("a", 2, 7), node("m", "ReduceMean", []string{"x", "a"}, "y")),
+		`node "m" (ReduceMean): its axes, "a", are not a constant`:                         model(axes("b", 2, 3), node("n", "Softsign", []string{"b"}, "a"), node("m", "ReduceMean", []string{"x", "a"}, "y")),
+		`node "r" (Reshape): shape [5 -1] of 288 elements in [1 8 6 6]`:                    model(axes("a", 5, -1), node("r", "Reshape", []string{"x", "a"}, "y")),
+		`node "u" (Resize): its sizes are not known`:                                       model(node("u", "Resize", []string{"x"}, "y")),
+		`node "g" (Gather): its indices are not a constant`:                                model(node("g", "Gather", []string{"x", "x"}, "y")),
+		`node "s" (Slice): it leaves 0 elements along dimension 2`:                         model(axes("a", 6), axes("b", 9), axes("i", 2), node("s", "Slice", []string{"x", "a", "b", "i"}, "y")),
+		`there is no layer in the graph`:                                                   model(node("r", "Relu", []string{"x"}, "y")),
+		`the graph has 0 inputs [], want one`:                                              {},
+		`input "x": it has 1 dimensions, want [N, C, H, W], [N, C, L] or [N, F]`:           open(onnx.Dim{Size: 1}),
+		`input "x": its rows and columns may be of any size: write resolution = 224`:       open(onnx.Dim{}, onnx.Dim{Size: 3}, onnx.Dim{Param: "h"}, onnx.Dim{Param: "w"}),
 	} {
-		if _, err := FromONNX(m); err == nil || !strings.HasPrefix(err.Error(), want) {
+		if _, err := FromONNX(m, Shape{}); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	}
@@ -192,7 +197,7 @@ func TestONNXReduceMean(t *testing.T) {
 		"by name":   {axes("a", 3, 2), node("i", "Identity", []string{"a"}, "b"), node("m", "ReduceMean", []string{"x", "b"}, "y")},
 		"list":      {node("a", "Constant", nil, "a", onnx.Attribute{Name: "value_ints", Value: []int64{2, 3}}), node("m", "ReduceMean", []string{"x", "a"}, "y")},
 	} {
-		n, err := FromONNX(model(nodes...))
+		n, err := FromONNX(model(nodes...), Shape{})
 		if err != nil || len(n.Layers) != 1 || n.Layers[0].Op != Pool || n.Layers[0].Out != (Shape{8, 1, 1}) {
 			t.Errorf("%s: %+v, %v", name, n.Layers, err)
 		}
@@ -209,7 +214,7 @@ func TestONNXSharedWeights(t *testing.T) {
 		node("b", "Conv", []string{"a", "same"}, "b", dw, onnx.Attribute{Name: "pads", Value: []int64{1, 1, 1, 1}}),
 		node("m", "Mul", []string{"dw", "c"}, "other"),
 		node("c", "Conv", []string{"b", "other"}, "d", dw, onnx.Attribute{Name: "pads", Value: []int64{1, 1, 1, 1}}),
-	))
+	), Shape{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,15 +227,88 @@ func TestONNXSharedWeights(t *testing.T) {
 // Only shapes are needed of weights: they may be in another file.
 func TestONNXExternalData(t *testing.T) {
 	m := model(node("c", "Conv", []string{"x", "w"}, "y"))
-	want, err := FromONNX(m)
+	want, err := FromONNX(m, Shape{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range m.Graph.Initializers {
 		m.Graph.Initializers[i].Floats, m.Graph.Initializers[i].External = nil, true
 	}
-	if got, err := FromONNX(m); err != nil || got.MACs() != want.MACs() {
+	if got, err := FromONNX(m, Shape{}); err != nil || got.MACs() != want.MACs() {
 		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// What a file leaves open is what the recipe says, and what it says otherwise is refused.
+func TestONNXSize(t *testing.T) {
+	m := model(node("p", "GlobalAveragePool", []string{"x"}, "y"))
+	dims := m.Graph.Inputs[0].Shape
+	dims[2], dims[3] = onnx.Dim{Param: "h"}, onnx.Dim{Param: "w"}
+	if n, err := FromONNX(m, Shape{0, 12, 10}); err != nil || n.Input != (Shape{8, 12, 10}) {
+		t.Errorf("%v, %v", n.Input, err)
+	}
+	if n, err := FromONNX(m, Shape{8, 12, 10}); err != nil || n.Input != (Shape{8, 12, 10}) {
+		t.Errorf("%v, %v", n.Input, err)
+	}
+	const want = `input "x": the file has 8 channels, and the recipe asks for 3: export the model with them dynamic, or leave out input and resolution`
+	if _, err := FromONNX(m, Shape{3, 12, 10}); err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	file := artifacts.Local("testdata/small.onnx")
+	if _, err := (Spec{ONNX: &file, Resolution: 64}).Network(); err == nil || !strings.Contains(err.Error(), "the file has 32 rows, and the recipe asks for 64") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// What reads maps in parts, or several, is the layer that it is said to be.
+func TestONNXOperators(t *testing.T) {
+	attr := func(name string, v any) onnx.Attribute { return onnx.Attribute{Name: name, Value: v} }
+	pool := node("p", "GlobalAveragePool", []string{"x"}, "p")
+	transpose := func(in, out string, perm ...int64) onnx.Node {
+		return node(out, "Transpose", []string{in}, out, attr("perm", perm))
+	}
+	reshape := func(in, out string, shape ...int64) []onnx.Node {
+		return []onnx.Node{axes(out+".shape", shape...), node(out, "Reshape", []string{in, out + ".shape"}, out)}
+	}
+	same := attr("pads", []int64{1, 1, 1, 1})
+	for want, nodes := range map[string][]onnx.Node{
+		"pool 8×1×1, mul 8×6×6":             {pool, node("m", "Mul", []string{"p", "x"}, "y")},
+		"elementwise 1×6×6, mul 8×6×6":      {axes("c", 1), node("r", "ReduceMax", []string{"x", "c"}, "r"), node("m", "Mul", []string{"x", "r"}, "y")},
+		"pool 8×6×1":                        {node("r", "ReduceMean", []string{"x"}, "r", attr("axes", []int64{3}))},
+		"elementwise 1×1×1":                 {node("r", "ReduceSum", []string{"x"}, "r")},
+		"view 16×6×6":                       {node("c", "Concat", []string{"x", "x"}, "y", attr("axis", int64(1)))},
+		"view 5×6×6, view 3×6×6":            {axes("s", 5, 3), {Name: "s", Op: "Split", Inputs: []string{"x", "s"}, Outputs: []string{"a", "b"}, Attributes: []onnx.Attribute{attr("axis", int64(1))}}},
+		"view 8×6×2":                        {axes("a", -1), axes("b", -9), axes("i", 3), axes("t", -4), node("s", "Slice", []string{"x", "a", "b", "i", "t"}, "y")},
+		"conv 4×6×6":                        {axes("q", 0, 0, 1, 1, 0, 0, 1, 1), node("q", "Pad", []string{"x", "q"}, "a"), node("c", "Conv", []string{"a", "w"}, "y")},
+		"view 8×8×8, conv 4×6×6":            {axes("q", 0, 0, 1, 1, 0, 0, 1, 1), node("q", "Pad", []string{"x", "q"}, "a", attr("mode", "reflect")), node("c", "Conv", []string{"a", "w"}, "y")},
+		"deconv 2×11×11":                    {node("d", "ConvTranspose", []string{"x", "up"}, "y", attr("strides", []int64{2, 2}), same)},
+		"deconv 2×12×12":                    {node("d", "ConvTranspose", []string{"x", "up"}, "y", attr("strides", []int64{2, 2}), same, attr("output_padding", []int64{1, 1}))},
+		"resize 8×12×9":                     {node("s", "Constant", nil, "s", attr("value_floats", []float32{1, 1, 2, 1.5})), node("u", "Upsample", []string{"x", "s"}, "y")},
+		"view 2×12×12":                      {node("d", "DepthToSpace", []string{"x"}, "y", attr("blocksize", int64(2)))},
+		"elementwise 8×6×6":                 {transpose("x", "a", 0, 2, 3, 1), node("n", "LayerNormalization", []string{"a"}, "b"), transpose("b", "y", 0, 3, 1, 2)},
+		"view 8×6×6, conv 4×4×4":            slices.Concat(reshape("x", "a", 0, 2, 4, 6, 6), []onnx.Node{transpose("a", "b", 0, 2, 1, 3, 4)}, reshape("b", "d", 0, 8, 6, 6), []onnx.Node{node("c", "Conv", []string{"d", "w"}, "y")}),
+		"pointwise 5×6×6":                   {transpose("x", "a", 0, 2, 3, 1), node("f", "MatMul", []string{"a", "eight"}, "y")},
+		"linear 5×1×1":                      slices.Concat([]onnx.Node{transpose("x", "a", 0, 2, 3, 1)}, reshape("a", "b", 1, -1), []onnx.Node{node("f", "Gemm", []string{"b", "fc"}, "y", attr("transB", int64(1)))}),
+		"view 8×6×6, matmul 8×6×6":          {transpose("x", "a", 0, 1, 3, 2), node("m", "MatMul", []string{"x", "a"}, "y")},
+		"elementwise 8×6×6, conv 4×4×4":     {axes("c", 2), node("m", "ReduceMean", []string{"x"}, "m", attr("axes", []int64{1})), node("s", "Sub", []string{"x", "m"}, "s"), node("q", "Pow", []string{"s", "c"}, "q"), node("v", "ReduceMean", []string{"q"}, "v", attr("axes", []int64{1})), node("e", "Add", []string{"v", "c"}, "e"), node("r", "Sqrt", []string{"e"}, "r"), node("n", "Div", []string{"s", "r"}, "n"), node("k", "Conv", []string{"n", "w"}, "y")},
+		"conv 4×6×6, view 8×6×6, add 8×6×6": {node("k", "Conv", []string{"x", "w"}, "k", same), node("c", "Concat", []string{"k", "k"}, "c", attr("axis", int64(1))), node("m", "Max", []string{"c", "x"}, "y")},
+		"pool 8×6×1, pool 8×1×6, add 8×6×6, conv 4×4×4": {node("r", "ReduceMean", []string{"x"}, "r", attr("axes", []int64{3})), node("c", "ReduceMean", []string{"x"}, "c", attr("axes", []int64{2})), node("a", "Add", []string{"r", "c"}, "a"), node("k", "Conv", []string{"a", "w"}, "y")},
+		"pool 8×3×3": {node("p", "MaxPool", []string{"x"}, "y", attr("kernel_shape", []int64{3, 3}), attr("strides", []int64{2, 2}), attr("ceil_mode", int64(1)))},
+	} {
+		m := model(nodes...)
+		m.Graph.Initializers = append(m.Graph.Initializers, onnx.Floats("up", make([]float32, 8*2*9), 8, 2, 3, 3), onnx.Floats("eight", make([]float32, 40), 8, 5))
+		n, err := FromONNX(m, Shape{})
+		if err != nil {
+			t.Errorf("%s: %v", want, err)
+			continue
+		}
+		var all []string
+		for _, l := range n.Layers {
+			all = append(all, string(l.Op)+" "+l.Out.String())
+		}
+		if got := strings.Join(all, ", "); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
 	}
 }
 
@@ -239,12 +317,25 @@ func FuzzFromONNX(f *testing.F) {
 	f.Add(model(node("c", "Conv", []string{"x", "w"}, "a", onnx.Attribute{Name: "strides", Value: []int64{2, 2}}),
 		node("r", "Relu", []string{"a"}, "b"), node("p", "GlobalAveragePool", []string{"b"}, "d")).Marshal())
 	f.Add(model(node("dw", "Conv", []string{"x", "dw"}, "a", onnx.Attribute{Name: "group", Value: int64(8)}), node("fc", "Gemm", []string{"a", "fc"}, "y")).Marshal())
+	files, err := filepath.Glob("testdata/real/*.onnx")
+	if err != nil || len(files) == 0 {
+		f.Fatal(files, err)
+	}
+	for _, name := range files {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		if len(b) < 8_000 {
+			f.Add(b)
+		}
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := onnx.Parse(b)
 		if err != nil {
 			return
 		}
-		if n, err := FromONNX(m); err == nil && n.Validate() != nil {
+		if n, err := FromONNX(m, Shape{3, 32, 32}); err == nil && n.Validate() != nil {
 			t.Errorf("accepted %+v", n)
 		}
 	})

@@ -29,7 +29,7 @@ func (Scaling) Choices() []string {
 //	network = { width = 0.5, resolution = 160 }               # MobileNetV2, scaled
 //	network = { space = stage.s.space, subnet = stage.e.best.subnet }
 //	network = { input = {c = 3, h = 32, w = 32}, layers = […] } # see LayerSpec
-//	network = { onnx = "${path.recipe}/net.onnx" }
+//	network = { onnx = "${path.recipe}/net.onnx" }            # and resolution, or input, where the file leaves its size open
 type Spec struct {
 	Name       string          `json:"name,omitempty" doc:"what reports call it; derived when not written"`
 	Width      float64         `json:"width,omitempty" min:"0" max:"100" doc:"scale a backbone by one multiplier"`
@@ -37,10 +37,10 @@ type Spec struct {
 	Scaling    Scaling         `json:"scaling,omitempty" doc:"what width applies to: uniform: the groups, as in the paper; published: all but a head never below its base, as the networks that were trained; all"`
 	Rounding   Rounding        `json:"rounding,omitzero" doc:"how scaled widths become channels"`
 	Backbone   *Backbone       `json:"backbone,omitempty" doc:"what is scaled; MobileNetV2 when not written"`
-	Resolution int             `json:"resolution,omitempty" min:"1" max:"4096" doc:"input size of a scaled backbone in pixels"`
+	Resolution int             `json:"resolution,omitempty" min:"1" max:"4096" doc:"input size in pixels: of a scaled backbone, or of an ONNX file that leaves it open"`
 	Space      *Space          `json:"space,omitempty" doc:"the elastic space of a subnet"`
 	Subnet     *Subnet         `json:"subnet,omitempty" doc:"a subnet of the space"`
-	Input      Shape           `json:"input,omitzero" doc:"input of a network given by its layers"`
+	Input      Shape           `json:"input,omitzero" doc:"input of a network given by its layers, or of an ONNX file that leaves its size open"`
 	Layers     []LayerSpec     `json:"layers,omitempty" doc:"a network given by its layers, each after those it reads"`
 	ONNX       *artifacts.File `json:"onnx,omitempty" is:"file" doc:"a network in an ONNX file"`
 }
@@ -85,7 +85,7 @@ func (s Spec) Network() (n Network, err error) {
 	case len(s.Layers) > 0:
 		n, err = newList(s.Input, s.Layers)
 	case s.ONNX != nil:
-		n, err = readONNX(*s.ONNX)
+		n, err = s.readONNX()
 	default:
 		n, err = s.scaled()
 	}
@@ -151,14 +151,21 @@ func (s Spec) subnet() (n Network, err error) {
 }
 
 // readONNX reads a network from a file.
-func readONNX(f artifacts.File) (n Network, err error) {
-	b, err := f.ReadFile()
+func (s Spec) readONNX() (n Network, err error) {
+	size := s.Input
+	if s.Resolution > 0 {
+		if size != (Shape{}) {
+			return n, mistake.At("resolution", "input is written, too: want one of them")
+		}
+		size = Shape{H: s.Resolution, W: s.Resolution}
+	}
+	b, err := s.ONNX.ReadFile()
 	if err != nil {
 		return n, mistake.At("onnx", "%w", err)
 	}
 	m, err := onnx.Parse(b)
 	if err == nil {
-		n, err = FromONNX(m)
+		n, err = FromONNX(m, size)
 	}
 	if err != nil {
 		return n, mistake.At("onnx", "%w", err)
