@@ -82,7 +82,7 @@ func TestPlatformJSON(t *testing.T) {
 	if err := json.Unmarshal([]byte(`{"preset":"tinyraptor","memory":65536,"tile_cost":0,"rates":{"linear":1}}`), &p); err != nil {
 		t.Fatal(err)
 	}
-	want := mixed(t)
+	want := tinyraptor(t)
 	want.Memory, want.TileCost, want.Rates.Linear = 65536, 0, 1
 	if p != want {
 		t.Errorf("got %+v, want %+v", p, want)

@@ -22,8 +22,8 @@ func ExamplePlatform_Estimate() {
 	fmt.Printf("%.1f M MACs, %.1f ms, %.0f µJ, μ %.3f\n", float64(e.MACs)/1e6, 1e3*e.Latency, 1e6*e.Energy, e.Mu)
 	fmt.Println(p.Explain(&net, &e, e.Costliest(1)[0]))
 	// Output:
-	// 54.7 M MACs, 82.6 ms, 845 µJ, μ 0.115
-	// g2.b1.depthwise takes 13 ms, 16 % of the network's time; 95 % of its cycles move 300 KiB of activations at 8.09 cycles a byte. Whole it takes 376 KiB, 96 KiB more than there is, so it runs in 2 tiles of 40 rows × 24 channels. Its input travels; its result stays in the local memory. It would run whole with 96 KiB more local memory, with 75 % of its channels, or at 86 % of the resolution.
+	// 54.7 M MACs, 82.2 ms, 840 µJ, μ 0.115
+	// g1.b1.depthwise takes 12.5 ms, 15 % of the network's time; 81 % of its cycles move 200 KiB of activations for which there is no room, at 9.9 cycles a byte. Whole it takes 400 KiB, 200 KiB more than there is, so it runs in 3 tiles of 80 rows × 11 channels. All that it moves, 400 KiB, travels once. It would run whole with 200 KiB more local memory, with 50 % of its channels, or at 71 % of the resolution.
 }
 
 // Subnets of an elastic space are priced through a table of their blocks.
@@ -47,6 +47,6 @@ func ExampleTable() {
 		fmt.Printf("%.1f M MACs, %.1f ms, μ %.3f\n", float64(c.MACs)/1e6, 1e3*c.Latency, c.Mu)
 	}
 	// Output:
-	// 19.9 M MACs, 19.4 ms, μ 0.187
-	// 88.6 M MACs, 126.4 ms, μ 0.255
+	// 19.9 M MACs, 22.5 ms, μ 0.161
+	// 88.6 M MACs, 110.6 ms, μ 0.128
 }
