@@ -224,7 +224,7 @@ func (g *importer) node(n *onnx.Node) error {
 	switch {
 	case lost:
 		return nil
-	case !anyMap:
+	case !anyMap || read == nil:
 		all, err := g.fold(n, in)
 		for i, t := range all {
 			g.tensors[n.Outputs[i]] = t

@@ -3,6 +3,9 @@ package arch
 import (
 	"cmp"
 	"encoding/json"
+	"maps"
+	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -11,6 +14,7 @@ import (
 	"testing"
 
 	"eyrie/artifacts"
+	"eyrie/nas/onnx"
 )
 
 // Networks that PyTorch exported have exactly the MACs and parameters that were counted on
@@ -79,4 +83,71 @@ func unnamed(n Network) []Layer {
 			cmp.Compare(a.In.H, b.In.H), cmp.Compare(a.Out.H, b.Out.H), cmp.Compare(a.In.C, b.In.C), cmp.Compare(len(a.Others), len(b.Others)))
 	})
 	return layers
+}
+
+// However a real file is spoilt, the importer neither panics nor accepts what is
+// inconsistent.
+func TestONNXSpoilt(t *testing.T) {
+	files, err := filepath.Glob("testdata/real/*.onnx")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	rng := rand.New(rand.NewPCG(3, 4))
+	sizes := []int64{-9, -2, -1, 0, 1, 2, 3, 7, 1 << 20, 1 << 31, 1 << 40, math.MinInt64, math.MaxInt64}
+	anySize := func() int64 { return sizes[rng.IntN(len(sizes))] }
+	ops := slices.Sorted(maps.Keys(operators))
+	for _, name := range files {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range max(5, 1_000_000/len(b)) {
+			m, err := onnx.Parse(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			g := &m.Graph
+			for range 1 + rng.IntN(3) {
+				n := &g.Nodes[rng.IntN(len(g.Nodes))]
+				other := g.Nodes[rng.IntN(len(g.Nodes))]
+				switch rng.IntN(7) {
+				case 0:
+					n.Op = ops[rng.IntN(len(ops))]
+				case 1:
+					if len(n.Inputs) > 0 {
+						n.Inputs[rng.IntN(len(n.Inputs))] = other.Outputs[0]
+					}
+				case 2:
+					n.Inputs = n.Inputs[:rng.IntN(len(n.Inputs)+1)]
+				case 3:
+					if len(n.Attributes) > 0 {
+						switch a := &n.Attributes[rng.IntN(len(n.Attributes))]; v := a.Value.(type) {
+						case []int64:
+							if len(v) > 0 {
+								v[rng.IntN(len(v))] = anySize()
+							}
+						case int64:
+							a.Value = anySize()
+						default:
+							a.Value = nil
+						}
+					}
+				case 4:
+					if c := &g.Initializers[rng.IntN(len(g.Initializers))]; len(c.Ints) > 0 {
+						c.Ints[rng.IntN(len(c.Ints))] = anySize()
+					}
+				case 5:
+					if c := &g.Initializers[rng.IntN(len(g.Initializers))]; len(c.Shape) > 0 && c.External {
+						c.Shape[rng.IntN(len(c.Shape))] = anySize()
+					}
+				case 6:
+					d := g.Inputs[0].Shape
+					d[rng.IntN(len(d))].Size = anySize()
+				}
+			}
+			if n, err := FromONNX(m, Shape{}); err == nil && n.Validate() != nil {
+				t.Errorf("%s: accepted %v", name, n.Validate())
+			}
+		}
+	}
 }
