@@ -113,23 +113,17 @@ func spatial(t *tensor) (along, error) {
 // read, and with its images where they were.
 func (g *importer) wrote(layer int, old *tensor, a along) *tensor {
 	s := g.net.Layers[layer].Out
-	t := &tensor{layer: layer, dims: slices.Clone(old.dims), layout: make(layout, len(old.dims))}
-	for i, d := range old.layout {
-		if len(d) > 0 && d[0].axis == batchAxis {
-			t.layout[i] = d[:1]
-		}
-	}
+	t := &tensor{layer: layer, dims: slices.Clone(old.dims)}
+	sizes := slices.Repeat([]int{1}, len(old.dims))
 	for _, x := range []struct {
 		dims []int
-		axis axis
 		n    int
-	}{{a.c, channelAxis, s.C}, {a.h, rowAxis, s.H}, {a.w, columnAxis, s.W}} {
+	}{{a.c, s.C}, {a.h, s.H}, {a.w, s.W}} {
 		for _, i := range x.dims {
-			if t.dims[i] = x.n; x.n > 1 {
-				t.layout[i] = []digit{{x.axis, x.n, 1}}
-			}
+			t.dims[i], sizes[i] = x.n, x.n
 		}
 	}
+	t.layout = laidOut(old.layout, sizes, a)
 	return t
 }
 

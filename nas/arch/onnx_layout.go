@@ -166,6 +166,18 @@ func (l layout) holds(dim int, axes ...axis) bool {
 // read as one, in their order; none is an extent of 1.
 type along struct{ c, h, w []int }
 
+// shape returns the channels, rows and columns of dimensions of these sizes.
+func (a along) shape(sizes []int) Shape {
+	product := func(dims []int) int {
+		n := 1
+		for _, i := range dims {
+			n *= sizes[i]
+		}
+		return n
+	}
+	return Shape{product(a.c), product(a.h), product(a.w)}
+}
+
 // tensor is a value of the graph: a map, which depends on the network's input, or a constant.
 type tensor struct {
 	dims []int // its shape; of a constant nil where it could not be followed
@@ -239,18 +251,10 @@ func (g *importer) read(t *tensor, a along) (layer int, err error) {
 		return 0, errRearranged
 	}
 	sizes := t.layout.sizes()
-	product := func(dims []int) int {
-		n := 1
-		for _, i := range dims {
-			n *= sizes[i]
-		}
-		return n
-	}
-	to := Shape{product(a.c), product(a.h), product(a.w)}
-	if err := g.view(t, to); err != nil {
+	if err := g.view(t, a.shape(sizes)); err != nil {
 		return 0, err
 	}
-	t.layout = g.laidOut(t.layout, a)
+	t.layout = laidOut(t.layout, sizes, a)
 	return t.layer, nil
 }
 
@@ -275,9 +279,9 @@ func pickDims(l layout, dims []int) (all [][]digit) {
 	return all
 }
 
-// laidOut returns a layout whose axes are as asked for.
-func (g *importer) laidOut(old layout, a along) layout {
-	sizes := old.sizes()
+// laidOut returns a layout of dimensions of these sizes, without the batch, whose axes are as
+// asked for.
+func laidOut(old layout, sizes []int, a along) layout {
 	to := make(layout, len(old))
 	for i, d := range old { // the images of a batch stay where they are
 		for _, part := range d {

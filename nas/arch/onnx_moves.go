@@ -827,11 +827,11 @@ func (g *importer) resize(n *onnx.Node, in []*tensor) error {
 		if _, err := g.read(&t, a); err != nil {
 			return err
 		}
-		product := func(at []int) int { return elements(pickInts(dims, at)) }
-		to = Shape{product(a.c), product(a.h), product(a.w)}
-		pseudo := t
-		pseudo.dims = dims
-		lay = g.wroteAs(&pseudo, a)
+		sizes := t.layout.sizes()
+		for i, size := range change {
+			sizes[i] = size
+		}
+		to, lay = a.shape(sizes), laidOut(t.layout, sizes, a)
 		channels = g.shape(&t).C
 	}
 	if to.C != channels {
@@ -841,37 +841,6 @@ func (g *importer) resize(n *onnx.Node, in []*tensor) error {
 	t.layer, t.dims, t.layout = layer, dims, lay
 	g.set(n, &t)
 	return err
-}
-
-func pickInts(dims, at []int) (all []int) {
-	for _, i := range at {
-		all = append(all, dims[i])
-	}
-	return all
-}
-
-// wroteAs returns the layout of a tensor whose dimensions are channels, rows and columns as
-// said.
-func (g *importer) wroteAs(t *tensor, a along) layout {
-	lay := make(layout, len(t.dims))
-	for i, d := range t.layout {
-		if len(d) > 0 && d[0].axis == batchAxis {
-			lay[i] = d[:1]
-		}
-	}
-	for _, x := range []struct {
-		dims []int
-		axis axis
-	}{{a.c, channelAxis}, {a.h, rowAxis}, {a.w, columnAxis}} {
-		stride := 1
-		for _, i := range slices.Backward(x.dims) {
-			if t.dims[i] > 1 {
-				lay[i] = []digit{{x.axis, t.dims[i], stride}}
-				stride *= t.dims[i]
-			}
-		}
-	}
-	return lay
 }
 
 // regroup moves channels to rows and columns, or back.
