@@ -161,10 +161,10 @@ type fitted struct {
 	cost  float64 // −2 ln of the likelihood with the priors, up to a constant
 }
 
-// fit maximises from the start and from further starts drawn around it.
-func (p *problem) fit(starts int, rng *rand.Rand) fitted {
-	best := p.descend(p.start)
-	for range starts - 1 {
+// restart returns the best of a fit and of those from further starts, drawn from the priors'
+// widths around the first.
+func (p *problem) restart(best fitted, starts int, rng *rand.Rand) fitted {
+	for range starts {
 		x := p.start
 		for k := range p.n {
 			x[k] += float64(p.width[k] * float.Normal(rng))

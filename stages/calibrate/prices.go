@@ -31,7 +31,8 @@ const (
 	quantities = limit
 )
 
-func (f feature) computes() bool { return f < activations }
+// computes reports whether a feature is of computing, and else of moving.
+func (f feature) computes() bool { return f < activations || f == limit }
 
 // prices holds the cycles that a unit of each feature costs, and the values that are none.
 type prices [features]float64
@@ -120,8 +121,9 @@ func newTerm(l *raptor.Load, over bool) term {
 // prediction is what prices give for one network, with the derivatives by the logarithms
 // of the prices.
 type prediction struct {
-	npu, sys, cycles       float64
-	byNPU, bySYS, byCycles [features]float64
+	npu, sys, cycles float64
+	byMu             [features]float64 // of npu for what computes, of sys for what moves
+	byCycles         [features]float64
 }
 
 // predict adds up the terms, as [raptor.Platform.Estimate] does.
@@ -132,77 +134,93 @@ func predict(ts []term, c *prices) (p prediction) {
 	return p
 }
 
-// add adds the term's cycles to a prediction.
+// weighed says how a layer's cycles change with the cycles of its parts.
+type weighed struct {
+	npu, activations, outside, fixed float64
+}
+
+// add adds the term's cycles to a prediction. Most of the time of a fit is spent here.
 func (t *term) add(c *prices, p *prediction) {
-	var by [features]float64 // derivatives of the sum of all parts
+	var by [features]float64 // what the parts take
 	npu, sys := 0.0, 0.0
-	for f := range t.use {
+	for f := range activations {
 		by[f] = float64(t.use[f] * c[f])
-		if feature(f).computes() {
-			npu += by[f]
-		} else {
-			sys += by[f]
-		}
+		npu += by[f]
+	}
+	for f := activations; f < quantities; f++ {
+		by[f] = float64(t.use[f] * c[f])
+		sys += by[f]
 	}
 	if least := float64(t.use[results] * c[limit]); least > npu {
-		for f := range activations {
-			by[f] = 0
-		}
+		clear(by[:activations])
 		by[limit], npu = least, least
 	}
-	cycles, wNPU, wSYS, wActivations, wOutside := npu+sys, 1.0, 1.0, 1.0, 1.0 // d cycles / d parts
-	switch n := t.parts; {
-	case n > 1:
-		wNPU, wSYS = 1/n, 1/n
-		if npu > sys {
-			wNPU += (n - 1) / n
-		} else {
-			wSYS += (n - 1) / n
-		}
-		wActivations, wOutside = wSYS, wSYS
-		cycles = float64(wNPU*npu) + float64(wSYS*sys)
+	cycles, w := npu+sys, weighed{1, 1, 1, 1}
+	switch {
+	case t.parts > 1:
+		cycles, w = behindEachOther(npu, sys, t.parts)
 	case c[exposed] < 1:
-		outside := by[weights] + by[spilled]
-		most := max(npu, by[activations], outside)
-		rest := npu + by[activations] + outside - most
-		wNPU, wActivations, wOutside = c[exposed], c[exposed], c[exposed]
-		switch most {
-		case npu:
-			wNPU = 1
-		case by[activations]:
-			wActivations = 1
-		default:
-			wOutside = 1
-		}
-		cycles = sys - by[activations] - outside + most + float64(c[exposed]*rest)
-		p.byCycles[exposed] += float64(t.times * c[exposed] * rest)
+		var hidden float64
+		cycles, hidden, w = hide(c[exposed], npu, sys, &by)
+		p.byCycles[exposed] += float64(t.times * c[exposed] * hidden)
 	}
 	p.npu += float64(t.times * npu)
 	p.sys += float64(t.times * sys)
 	p.cycles += float64(t.times * cycles)
-	for f, d := range by {
-		d *= t.times
-		switch f := feature(f); {
-		case f == activations:
-			p.bySYS[f] += d
-			p.byCycles[f] += float64(wActivations * d)
-		case f == weights || f == spilled:
-			p.bySYS[f] += d
-			p.byCycles[f] += float64(wOutside * d)
-		case f.computes() || f == limit:
-			p.byNPU[f] += d
-			p.byCycles[f] += float64(wNPU * d)
-		case f < quantities:
-			p.bySYS[f] += d
-			p.byCycles[f] += float64(wSYS * d)
-		}
+	for f := range by[:exposed] {
+		by[f] *= t.times
+		p.byMu[f] += by[f]
 	}
+	for f := range activations {
+		p.byCycles[f] += float64(w.npu * by[f])
+	}
+	p.byCycles[limit] += float64(w.npu * by[limit])
+	p.byCycles[activations] += float64(w.activations * by[activations])
+	p.byCycles[spilled] += float64(w.outside * by[spilled])
+	p.byCycles[weights] += float64(w.outside * by[weights])
+	for f := tiles; f < quantities; f++ {
+		p.byCycles[f] += float64(w.fixed * by[f])
+	}
+}
+
+// behindEachOther returns the cycles of n equal tiles of which each is moved while another
+// is computed.
+func behindEachOther(npu, sys, n float64) (cycles float64, w weighed) {
+	computing, moving := 1/n, 1/n
+	if npu > sys {
+		computing += (n - 1) / n
+	} else {
+		moving += (n - 1) / n
+	}
+	return float64(computing*npu) + float64(moving*sys), weighed{computing, moving, moving, moving}
+}
+
+// hide returns the cycles of a layer of whose computing, activations and what comes from
+// outside the longest hides all but a share of the others, and how many these are.
+func hide(share, npu, sys float64, by *[features]float64) (cycles, others float64, w weighed) {
+	outside := by[weights] + by[spilled]
+	most := max(npu, by[activations], outside)
+	others = npu + by[activations] + outside - most
+	w = weighed{share, share, share, 1}
+	switch most {
+	case npu:
+		w.npu = 1
+	case by[activations]:
+		w.activations = 1
+	default:
+		w.outside = 1
+	}
+	return sys - by[activations] - outside + most + float64(share*others), others, w
 }
 
 // mu returns the ratio of computing to moving, and the derivatives of its logarithm.
 func (p *prediction) mu() (v float64, by [features]float64) {
 	for f := range by {
-		by[f] = p.byNPU[f]/p.npu - p.bySYS[f]/p.sys
+		if feature(f).computes() {
+			by[f] = p.byMu[f] / p.npu
+		} else {
+			by[f] = -(p.byMu[f] / p.sys)
+		}
 	}
 	return p.npu / p.sys, by
 }

@@ -1,6 +1,7 @@
 package calibrate
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"math/rand/v2"
@@ -10,13 +11,21 @@ import (
 	"eyrie/pipeline"
 )
 
-// screen is how far above the best of its form a design's cost may be for it to be looked at
-// again when networks are left out.
+// screen is how far above the best of its form a design's cost may be for it to be priced
+// again with what was fitted.
 const screen = 30
+
+// considered is how many designs of a form, the best ones, are fitted again when networks are
+// left out, and from further starts at least. These are for all where there are few networks:
+// the form overlap has local optima.
+const (
+	considered = 8
+	restarts   = 3000 // of designs times networks, at most, where that is more
+)
 
 // pricings is how often networks may be priced on their way to a form's memory. Where all
 // memories take more, they are searched by a coarse step first.
-const pricings = 20_000
+const pricings = 12_000
 
 // design is one choice of what is not continuous: a form, and a memory. Neighbouring memories
 // under which every network runs in the same way are one design.
@@ -131,7 +140,16 @@ func (c *calibration) fitAt(ctx context.Context, r *formFit, base raptor.Platfor
 	note := "fitting form " + r.name
 	err = c.each(ctx, len(r.designs), note, func(i int) {
 		d := &r.designs[i]
-		d.fitted = c.problem(r, d).fit(c.Starts, rand.New(rand.NewPCG(uint64(c.Seed), seed<<32|uint64(i))))
+		p := c.problem(r, d)
+		d.fitted = p.descend(p.start)
+	})
+	if err != nil {
+		return err
+	}
+	again := bestOf(r.designs, max(considered, restarts/len(c.distinct)))
+	err = c.each(ctx, len(again), note, func(i int) {
+		d := &r.designs[again[i]]
+		d.fitted = c.problem(r, d).restart(d.fitted, c.Starts-1, rand.New(rand.NewPCG(uint64(c.Seed), seed<<32|uint64(again[i]))))
 	})
 	if err != nil {
 		return err
@@ -188,6 +206,16 @@ func (c *calibration) price(r *formFit, p *raptor.Platform) ([][]term, error) {
 // sameTerms reports whether the networks run in the same way.
 func sameTerms(a, b [][]term) bool {
 	return slices.EqualFunc(a, b, func(s, t []term) bool { return slices.Equal(s, t) })
+}
+
+// bestOf returns the indices of the n designs that fit best.
+func bestOf(designs []design, n int) []int {
+	of := make([]int, len(designs))
+	for i := range of {
+		of[i] = i
+	}
+	slices.SortStableFunc(of, func(i, j int) int { return cmp.Compare(designs[i].cost, designs[j].cost) })
+	return of[:min(n, len(of))]
 }
 
 // leastCost returns the index of the design that fits best.
