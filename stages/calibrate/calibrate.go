@@ -22,7 +22,7 @@ var Stage = pipeline.Define("calibrate", 8,
 	`Fits the undisclosed values of a platform to measurements.
 
 The measurements are a CSV file; its first line names columns, some of set,
-network, width, resolution, macs, mu, latency (s), supported (yes or no), kind and
+network, width, resolution, macs, mu, latency (s), supported (yes or no), role, kind and
 source. A row is MobileNetV2 of a width at a resolution, or a network that the attribute
 networks names. Cells may be empty; μ and latency are fitted, MACs are compared, and
 what is supported bounds the weight limit. kind and source say of a row's figures that
@@ -30,20 +30,32 @@ they were measured (by default), published, or modelled by another tool, and whe
 show it. role says what a row is for: those of another role than train are predicted and
 compared, not fitted to.
 
-Every policy, memory and weight limit is tried; the rates and costs are fitted to the
-logarithms of μ and latency by least squares, from several starts. The result
-comes with each row's residual, the error on networks left out of the fit, and for every
-parameter the interval that the data allow (95 %, profile likelihood).
+Several forms of the cost model are compared, in each of which some parameters are fitted to
+the logarithms of μ and latency, by least squares, from several starts and with every memory
+where the platform has none. A prior says of each parameter what such chips have, as a normal
+distribution of its logarithm, or of the logit of a rate's share of the PEs: what the
+measurements do not determine stays there, and has that width. Of the forms that AICc does not
+tell from the best, the one that errs least where it errs most is taken; form overrides that.
+The forms:
+
+`+formLines()+`
+
+The result comes with each row's residual, the error of fits that have not seen the network
+(above 24 networks they are left out several at a time) and, for every parameter, the interval
+that measurements and prior allow (95 %, profile likelihood), how far the measurements
+determine it, and from which other it cannot be told. The interval of a network that was not
+fitted to also has what the form itself misses, which is less for a network that spends its
+time as a measured one does; coverage is the share of the predicted rows that lie in theirs.
+next ranks what to measure next: the candidates by how much a measurement of each narrows the
+predictions of the targets.
 
     stage "calibrate" "raptor" {
-      platform     = { preset = "tinyraptor" }
+      platform     = { name = "tinyraptor", clock = "200MHz", pes = 128, power = "10.22mW" }
       measurements = "${path.recipe}/raptor.csv"
     }
 
-A platform may be what a datasheet says: clock, pes and memory. Rates that are not written
-are taken to be pes, and maps to stay wherever there is room; where no cost of transfers is
-written and one is fitted, they begin at a cycle a byte. By default as many parameters are fitted as the data can
-identify, two for each three values; the summary says which.
+A platform may be what a datasheet says: clock, pes and memory. A platform without memory has
+it fitted. A weight limit is found only where a row says supported = no.
 
 The fitted platform is stage.raptor.platform; the error of table 1's μ is
 stage.raptor.sets["table 1"].mu_rms.`,

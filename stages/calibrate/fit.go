@@ -9,11 +9,11 @@ import (
 	"eyrie/pipeline/float"
 )
 
-// What is known of a fitted form's own error beforehand: it is about usual, as a logarithm,
-// as if so many measurements had said so. It weighs priors against measurements.
+// What is known of a fitted form's own error beforehand: it is about usualError, as a
+// logarithm, as if usualCount measurements had said so. It weighs priors against measurements.
 const (
-	usual = 0.02
-	known = 8
+	usualError = 0.02
+	usualCount = 8
 )
 
 // maxFree is how many parameters can be fitted at once.
@@ -42,9 +42,9 @@ type problem struct {
 	low    vector
 	high   vector
 	to     [maxFree]int       // index of the parameter that one is relative to; −1 for none
-	most   vector             // by what the first of a parameter's values is less than the greatest
+	most   vector             // greatest of a parameter's values, as a multiple of the first
 	moves  [features]struct { // what moves a price
-		by   int // index of a parameter; −1 for none
+		by   int // index among the fitted; −1 for none
 		sign float64
 	}
 	left func(group int) bool // measurements that are left out
@@ -53,58 +53,51 @@ type problem struct {
 // newProblem returns the fit of some of a platform's parameters, by their indices. The priors'
 // centres are the parameters of base.
 func newProblem(ms []measurement, ts [][]term, p, base *raptor.Platform, f *form, free []int) *problem {
-	q := &problem{ms: ms, terms: ts, clock: p.Clock, base: pricesOf(p), n: len(free), left: func(int) bool { return false }}
-	for f := range q.moves {
-		q.moves[f].by = -1
-	}
+	q := &problem{ms: ms, terms: ts, clock: p.Clock, pes: p.PEs, base: pricesOf(p), n: len(free), left: func(int) bool { return false }}
 	copy(q.free[:], free)
-	q.pes = p.PEs
 	for k, j := range free {
 		par := &parameters[j]
-		q.to[k], q.most[k] = -1, 1
-		if par.relative != "" {
-			q.to[k] = slices.Index(free, index(par.relative))
-		}
+		q.origin[k] = float.Log(par.first(p))
+		q.most[k] = 1
 		for _, m := range par.moves {
-			q.most[k] = max(q.most[k], par.get(p, m)/par.get(p, par.moves[0]))
+			q.most[k] = max(q.most[k], par.get(p, m)/par.first(p))
 		}
-		at := func(p *raptor.Platform) float64 { return par.scaled(par.get(p, par.moves[0])*q.most[k], p.PEs) }
-		q.origin[k] = float.Log(par.get(p, par.moves[0]))
-		q.start[k], q.centre[k] = at(p), at(base)
-		if to := q.to[k]; to >= 0 {
-			q.start[k] -= at2(&parameters[free[to]], p)
-			q.centre[k] -= at2(&parameters[free[to]], base)
-		}
+		q.start[k], q.centre[k] = par.scaled(par.first(p)*q.most[k], p.PEs), par.scaled(par.first(base)*q.most[k], base.PEs)
 		q.width[k] = f.prior(par).width
 		q.low[k], q.high[k] = par.limits(p.PEs)
+		q.to[k] = -1
+		if par.relative != "" {
+			q.to[k] = slices.Index(free, par.relativeTo())
+		}
 		if q.to[k] >= 0 {
+			to := &parameters[par.relativeTo()]
+			q.start[k] -= to.scaled(to.first(p), p.PEs)
+			q.centre[k] -= to.scaled(to.first(base), base.PEs)
 			q.low[k], q.high[k] = q.low[k]-q.high[k], q.high[k]-q.low[k]
 		}
-		for _, f := range par.moves {
-			if by := q.moves[f].by; by >= 0 && len(parameters[free[by]].moves) <= len(par.moves) {
-				continue // it has a parameter of its own
-			}
-			q.moves[f].by, q.moves[f].sign = k, 1
-			if par.rate {
-				q.moves[f].sign = -1
-			}
-		}
 	}
+	q.connect()
 	q.start = q.clamp(q.start)
 	return q
 }
 
-// at2 returns the first value of a parameter on its scale.
-func at2(par *parameter, p *raptor.Platform) float64 {
-	return par.scaled(par.get(p, par.moves[0]), p.PEs)
-}
-
-// limits returns between which values on its scale a parameter may lie.
-func (par *parameter) limits(pes int) (low, high float64) {
-	if par.share {
-		return par.scaled(0, pes), par.scaled(float64(pes), pes)
+// connect says which parameter moves a price: of several that of the fewest prices.
+func (p *problem) connect() {
+	for f := range p.moves {
+		p.moves[f].by = -1
 	}
-	return float.Log(par.low), float.Log(par.high)
+	for k, j := range p.free[:p.n] {
+		par := &parameters[j]
+		for _, f := range par.moves {
+			if by := p.moves[f].by; by >= 0 && len(parameters[p.free[by]].moves) <= len(par.moves) {
+				continue
+			}
+			p.moves[f].by, p.moves[f].sign = k, 1
+			if par.rate {
+				p.moves[f].sign = -1
+			}
+		}
+	}
 }
 
 // value returns the k-th parameter's first value at x, and the derivative of its logarithm.
@@ -145,7 +138,7 @@ func (p *problem) apply(x *vector, to raptor.Platform) raptor.Platform {
 		v, _ := p.value(x, k)
 		for _, f := range par.moves {
 			if p.moves[f].by == k {
-				par.set(&q, f, v*(par.get(&to, f)/par.get(&to, par.moves[0])))
+				par.set(&q, f, v*(par.get(&to, f)/par.first(&to)))
 			}
 		}
 	}
@@ -154,11 +147,11 @@ func (p *problem) apply(x *vector, to raptor.Platform) raptor.Platform {
 
 // fitted is the result of a fit: the parameters and the error that are likeliest.
 type fitted struct {
-	x     vector
-	sse   float64 // sum of squared errors
-	error float64 // variance of an error
-	prior float64 // sum of squares of what parameters are away from their priors' centres, in widths
-	cost  float64 // −2 ln of the likelihood with the priors, up to a constant
+	x        vector
+	sse      float64 // sum of squared errors
+	variance float64 // of an error
+	prior    float64 // sum of squares of what parameters are away from their priors' centres, in widths
+	cost     float64 // −2 ln of the likelihood with the priors, up to a constant
 }
 
 // restart returns the best of a fit and of those from further starts, drawn from the priors'
@@ -176,15 +169,15 @@ func (p *problem) restart(best fitted, starts int, rng *rand.Rand) fitted {
 	return best
 }
 
-// descend finds the likeliest parameters from a start, and with them the error: given one
-// of them the other is known, and in turn they soon stay.
+// descend finds the likeliest parameters from a start, and with them the error's variance:
+// each is known given the other, and taken in turn they soon stay.
 func (p *problem) descend(x vector) (f fitted) {
-	f = fitted{x: x, error: usual * usual}
+	f = fitted{x: x, variance: usualError * usualError}
 	for range 6 {
-		at := p.minimise(f.x, f.error)
-		error := (known*usual*usual + at.sse) / float64(known+at.values)
-		done := math.Abs(error-f.error) < 1e-6*error
-		f = fitted{at.x, at.sse, error, at.prior, float64(float64(known+at.values)*float.Log(error)) + at.prior}
+		at := p.minimise(f.x, f.variance)
+		variance := (usualCount*usualError*usualError + at.sse) / float64(usualCount+at.values)
+		done := math.Abs(variance-f.variance) < 1e-6*variance
+		f = fitted{at.x, at.sse, variance, at.prior, float64(float64(usualCount+at.values)*float.Log(variance)) + at.prior}
 		if done {
 			break
 		}
@@ -202,12 +195,12 @@ func (p *problem) clamp(x vector) vector {
 
 // minimise is the Levenberg–Marquardt method within the parameters' limits, for a variance
 // of the errors.
-func (p *problem) minimise(x vector, error float64) evaluation {
-	now := p.evaluate(x, error)
+func (p *problem) minimise(x vector, variance float64) evaluation {
+	now := p.evaluate(x, variance)
 	damping := 1e-3
 	for range 200 {
 		y := p.clamp(step(now.x, p.inner(now.x, &now.gradient), &now, damping))
-		next := p.evaluate(y, error)
+		next := p.evaluate(y, variance)
 		if !(next.cost < now.cost) {
 			if damping *= 8; damping > 1e9 {
 				break
@@ -290,7 +283,7 @@ func (m *matrix) solve(n int, y *vector) {
 	}
 }
 
-// evaluation is the cost at a point, sse + error · prior, with half its gradient, and the
+// evaluation is the cost at a point, sse + variance · prior, with half its gradient, and the
 // Gauss–Newton approximation of half its Hessian: that of the errors alone, and with the
 // priors.
 type evaluation struct {
@@ -303,7 +296,7 @@ type evaluation struct {
 	data, hessian matrix
 }
 
-func (p *problem) evaluate(x vector, error float64) (e evaluation) {
+func (p *problem) evaluate(x vector, variance float64) (e evaluation) {
 	e.x = x
 	c := p.prices(&x)
 	slopes := p.slopes(&x)
@@ -337,10 +330,10 @@ func (p *problem) evaluate(x vector, error float64) (e evaluation) {
 	for k := range p.n {
 		d := (x[k] - p.centre[k]) / p.width[k]
 		e.prior += float64(d * d)
-		e.gradient[k] += float64(error * d / p.width[k])
-		e.hessian[k][k] += error / float64(p.width[k]*p.width[k])
+		e.gradient[k] += float64(variance * d / p.width[k])
+		e.hessian[k][k] += variance / float64(p.width[k]*p.width[k])
 	}
-	e.cost = e.sse + float64(error*e.prior)
+	e.cost = e.sse + float64(variance*e.prior)
 	return e
 }
 

@@ -2,6 +2,7 @@ package calibrate
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -56,6 +57,15 @@ func formNames() (names []string) {
 		names = append(names, f.name)
 	}
 	return names
+}
+
+// formLines lists the forms for the manual.
+func formLines() string {
+	var b strings.Builder
+	for _, f := range forms {
+		fmt.Fprintf(&b, "    %s: %s\n", f.name, f.doc)
+	}
+	return b.String()
 }
 
 // compared returns the indices of the forms to compare: those that the recipe names, or all

@@ -19,7 +19,7 @@ type interval struct {
 // threshold returns the cost beyond which a parameter is rejected, by Student's test with
 // as many degrees of freedom as there are values more than parameters.
 func (c *calibration) threshold(r *formFit) float64 {
-	n := known + c.data
+	n := usualCount + c.data
 	return r.designs[r.best].cost + float64(float64(n)*float.Log1p(fisher(max(1, n-int(math.Ceil(r.determined))))))
 }
 
@@ -47,7 +47,7 @@ func (c *calibration) profile(ctx context.Context, r *formFit) (map[int]interval
 	for k, j := range r.free {
 		low, high := ends[2*k], ends[2*k+1]
 		par := &parameters[j]
-		intervals[j] = interval{par.get(&low.platform, par.moves[0]), par.get(&high.platform, par.moves[0]), low.open, high.open}
+		intervals[j] = interval{par.first(&low.platform), par.first(&high.platform), low.open, high.open}
 		platforms = append(platforms, low.platform, high.platform)
 	}
 	for i := range plausible { // and those that differ in what is not continuous
@@ -69,7 +69,7 @@ func compact(ps []raptor.Platform) []raptor.Platform {
 
 // end is an end of an interval.
 type end struct {
-	at       float64 // logarithm
+	at       float64 // on the parameter's scale
 	open     bool    // the parameter's own limit was reached
 	platform raptor.Platform
 }

@@ -85,7 +85,7 @@ func (c *calibration) next(r *formFit, k *knowledge) ([]Probe, error) {
 		for i := range candidates {
 			at, gain := len(targets)+i, 0.0
 			for t := range targets {
-				gain += float64(cov[t][at]*cov[t][at]) / (cov[at][at] + k.error)
+				gain += float64(cov[t][at]*cov[t][at]) / (cov[at][at] + k.variance)
 			}
 			if !left[i] && (best < 0 || gain > most) {
 				best, most = i, gain
@@ -100,7 +100,7 @@ func (c *calibration) next(r *formFit, k *knowledge) ([]Probe, error) {
 		}
 		for i := range all {
 			for j := range all {
-				cov[i][j] -= float64(column[i]*column[j]) / (column[at] + k.error)
+				cov[i][j] -= float64(column[i]*column[j]) / (column[at] + k.variance)
 			}
 		}
 		p.After = spread()

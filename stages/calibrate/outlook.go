@@ -8,15 +8,13 @@ import (
 	"eyrie/pipeline/float"
 )
 
-// What a form misses beyond its parameters is taken to be alike for networks alike: a
-// Gaussian process over what a network's cycles are spent on, with missed, or some times the
-// deviation of a single error where that is more, as its standard deviation, and alike as the distance, of Hellinger, at which
-// the correlation has fallen to e^(−1/2). So many measurements of one family say little of
-// another.
+// What a form misses beyond its parameters is taken to be alike for networks that are alike: a
+// Gaussian process over what a network's cycles are spent on. Many measurements of one family
+// then say little of another.
 const (
-	missed = 0.08
-	times  = 4
-	alike  = 0.15
+	missed = 0.08 // standard deviation of the process, at least
+	times  = 4    // the same, in standard deviations of a single error
+	alike  = 0.15 // Hellinger distance at which the correlation has fallen to e^(−1/2)
 )
 
 // mix is what a network's cycles are spent on: the square roots of their shares, by kind of
@@ -25,7 +23,7 @@ type mix [5]float64
 
 // outlook is a network as its prediction depends on what is not known.
 type outlook struct {
-	by  vector // derivatives by the parameters' logarithms
+	by  vector // derivatives by the parameters on their scales
 	mix mix
 	mu  bool // of μ, not of the latency
 }
@@ -77,7 +75,7 @@ func (q *posterior) prior(a, b *outlook) (sum float64) {
 }
 
 // missed returns the variance of what the form misses of a network.
-func (q *posterior) missed() float64 { return max(missed*missed, times*times*q.error) }
+func (q *posterior) missed() float64 { return max(missed*missed, times*times*q.variance) }
 
 // shared returns the correlation of what a form misses of two values.
 func shared(a, b *outlook) float64 {
@@ -138,7 +136,7 @@ func (q *posterior) learn(seen []outlook) *knowledge {
 	k.factor = factorise(len(seen), func(i, j int) float64 {
 		v := q.prior(&seen[i], &seen[j])
 		if i == j {
-			v += q.error
+			v += q.variance
 		}
 		return v
 	})
@@ -159,9 +157,9 @@ func (k *knowledge) whitened(a *outlook) []float64 {
 // deviation returns the standard deviation of the logarithm of a value that would be
 // measured, given what was.
 func (k *knowledge) deviation(a *outlook) float64 {
-	v := k.prior(a, a) + k.error
+	v := k.prior(a, a) + k.variance
 	for _, w := range k.whitened(a) {
 		v -= float64(w * w)
 	}
-	return math.Sqrt(max(v, k.error))
+	return math.Sqrt(max(v, k.variance))
 }

@@ -14,6 +14,7 @@ type Output struct {
 	Sets       map[string]Set    `json:"sets" doc:"errors by the set that rows belong to"`
 	Roles      map[string]Set    `json:"roles" doc:"errors by the role of rows that were predicted; those that were fitted to are under fitted"`
 	Parameters []Parameter       `json:"parameters" doc:"what was fitted, and how far the data determine it"`
+	Correlated []Pair            `json:"correlated" doc:"pairs of parameters that the measurements cannot tell apart"`
 	Forms      []Form            `json:"forms" doc:"the forms compared, best first"`
 	Form       string            `json:"form" doc:"the one that was taken"`
 	Plausible  []raptor.Platform `json:"plausible" doc:"platforms that the data cannot tell from the fitted one: the ends of the intervals"`
@@ -63,13 +64,22 @@ type Set struct {
 
 // Parameter is a fitted value with its 95 % interval.
 type Parameter struct {
-	Name       string   `json:"name"`
-	Unit       string   `json:"unit"`
-	Value      float64  `json:"value" provenance:"modelled"`
-	Low        *float64 `json:"low" provenance:"modelled" doc:"null: the data give no lower bound"`
-	High       *float64 `json:"high" provenance:"modelled" doc:"null: the data give no upper bound"`
-	Identified bool     `json:"identified" doc:"bounded on both sides, the upper bound at most three times the lower"`
-	Words      string   `json:"words" doc:"what the data say about it"`
+	Name       string    `json:"name"`
+	Unit       string    `json:"unit"`
+	Value      float64   `json:"value" provenance:"modelled"`
+	Low        *float64  `json:"low" provenance:"modelled" doc:"null: as low as was tried"`
+	High       *float64  `json:"high" provenance:"modelled" doc:"null: as high as was tried"`
+	Prior      []float64 `json:"prior" provenance:"modelled" doc:"where it lies on 95 of 100 such chips, before anything is measured; null for the memory"`
+	Determined *float64  `json:"determined" provenance:"modelled" doc:"share of the prior's variance that the measurements remove: 0 where they say nothing; null for the memory"`
+	Identified bool      `json:"identified" doc:"the measurements determine it, and the upper bound is at most three times the lower"`
+	Words      string    `json:"words" doc:"what the measurements say about it"`
+}
+
+// Pair is two parameters that the measurements cannot tell apart.
+type Pair struct {
+	Parameters  []string `json:"parameters"`
+	Correlation float64  `json:"correlation" provenance:"modelled" doc:"of their logarithms, given the measurements"`
+	Words       string   `json:"words"`
 }
 
 // Form is a form as the measurements have it.

@@ -46,6 +46,21 @@ func (par *parameter) value(x float64, pes int) (v, slope float64) {
 	return float.Exp(x), 1
 }
 
+// first returns the value of the first of the prices that it moves, for which the parameter
+// is named.
+func (par *parameter) first(p *raptor.Platform) float64 { return par.get(p, par.moves[0]) }
+
+// relativeTo returns the index of the parameter that it is relative to.
+func (par *parameter) relativeTo() int { return index(par.relative) }
+
+// limits returns between which values on its scale a parameter may lie.
+func (par *parameter) limits(pes int) (low, high float64) {
+	if par.share {
+		return par.scaled(0, pes), par.scaled(float64(pes), pes)
+	}
+	return float.Log(par.low), float.Log(par.high)
+}
+
 // prior is what is known of a parameter before anything was measured: on its scale it is
 // normally distributed. The centres are what chips of this kind have, by their number of
 // PEs; a value that the platform has is the centre instead. What is relative to another one

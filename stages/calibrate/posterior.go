@@ -11,25 +11,25 @@ import (
 // confidence is that of the intervals.
 const confidence = 0.95
 
-// posterior is what is known of the parameters after the measurements: their logarithms are
-// about normally distributed around the fit (Laplace's approximation).
+// posterior is what is known of the parameters after the measurements: on their scales they
+// are about normally distributed around the fit (Laplace's approximation).
 type posterior struct {
 	*problem
 	at         vector
 	platform   raptor.Platform // at the fit
-	error      float64         // variance of an error, as a logarithm
+	variance   float64         // of an error, as a logarithm
 	covariance matrix          // symmetric, both halves
 	determined float64         // how many parameters' worth the measurements determine
 }
 
 // newPosterior returns the posterior of a fit.
 func newPosterior(p *problem, f *fitted, platform raptor.Platform) posterior {
-	e := p.evaluate(f.x, f.error)
-	q := posterior{problem: p, at: f.x, platform: platform, error: f.error}
+	e := p.evaluate(f.x, f.variance)
+	q := posterior{problem: p, at: f.x, platform: platform, variance: f.variance}
 	var h matrix
 	for a := range p.n {
 		for b := range a + 1 {
-			h[a][b] = e.data[a][b] / f.error
+			h[a][b] = e.data[a][b] / f.variance
 		}
 		h[a][a] += 1 / float64(p.width[a]*p.width[a])
 	}
@@ -48,7 +48,7 @@ func newPosterior(p *problem, f *fitted, platform raptor.Platform) posterior {
 			if b > a {
 				data = e.data[b][a]
 			}
-			q.determined += float64(data / f.error * q.covariance[b][a])
+			q.determined += float64(data / f.variance * q.covariance[b][a])
 		}
 	}
 	return q
@@ -61,7 +61,7 @@ func (q *posterior) terms(net *arch.Network) ([]term, error) {
 }
 
 // gradients returns the derivatives of ln latency and of ln μ of a network by the
-// parameters' logarithms.
+// parameters on their scales.
 func (q *posterior) gradients(ts []term) (latency, mu vector) {
 	c := pricesOf(&q.platform)
 	v := predict(ts, &c)
@@ -71,19 +71,39 @@ func (q *posterior) gradients(ts []term) (latency, mu vector) {
 	return q.toParameters(&byLatency, &slopes), q.toParameters(&byMu, &slopes)
 }
 
-// variance returns that of a quantity whose derivatives are j.
-func (m *matrix) variance(n int, j *vector) (sum float64) {
-	for a := range n {
-		for b := range n {
-			sum += float64(j[a] * m[a][b] * j[b])
+// z is how many standard deviations from the centre a normal distribution has 95 %.
+const z = 1.96
+
+// spread returns the standard deviation of the k-th parameter, as a share of its prior's.
+func (q *posterior) spread(k int) float64 { return math.Sqrt(q.covariance[k][k]) / q.width[k] }
+
+// priorInterval returns where the k-th parameter's value lies, in 95 of 100 cases, before
+// anything was measured: near that of the fit which it is relative to, if it is.
+func (q *posterior) priorInterval(k int) []float64 {
+	at := func(sign float64) float64 {
+		x := q.at
+		x[k] = min(max(q.centre[k]+float64(sign*z*q.width[k]), q.low[k]), q.high[k])
+		v, _ := q.value(&x, k)
+		return v
+	}
+	return []float64{at(-1), at(1)}
+}
+
+// correlation returns that of two parameters' values, whatever they are relative to.
+func (q *posterior) correlation(a, b int) float64 {
+	return q.covaries(a, b) / math.Sqrt(float64(q.covaries(a, a)*q.covaries(b, b)))
+}
+
+// covaries returns the covariance of two parameters' values on their scales.
+func (q *posterior) covaries(a, b int) (sum float64) {
+	for _, i := range []int{a, q.to[a]} {
+		for _, j := range []int{b, q.to[b]} {
+			if i >= 0 && j >= 0 {
+				sum += q.covariance[i][j]
+			}
 		}
 	}
 	return sum
-}
-
-// correlation returns that of two parameters.
-func (q *posterior) correlation(a, b int) float64 {
-	return q.covariance[a][b] / math.Sqrt(float64(q.covariance[a][a]*q.covariance[b][b]))
 }
 
 // fisher returns F/dof, where F is the quantile of Fisher's distribution with 1

@@ -2,10 +2,8 @@ package calibrate
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"slices"
-	"strings"
 
 	"eyrie/nas/raptor"
 	"eyrie/pipeline"
@@ -48,14 +46,15 @@ func (c *calibration) output(ctx context.Context, fits []formFit, best int) (Out
 		return Output{}, err
 	}
 	out.Parameters = c.parameters(r, intervals)
-	out.Error = math.Sqrt(r.posterior.missed() + r.posterior.error)
+	out.Correlated = r.posterior.correlated()
+	out.Error = math.Sqrt(r.posterior.missed() + r.posterior.variance)
 	if out.Next, err = c.next(r, k); err != nil {
 		return Output{}, err
 	}
 	if out.Ranking, err = rank(c.Compare, &out.Platform, out.Plausible); err != nil {
 		return Output{}, err
 	}
-	out.Summary = c.summary(&out, r)
+	out.Summary = c.summary(&out, r, k)
 	return out, nil
 }
 
@@ -99,7 +98,7 @@ func (c *calibration) rows(out *Output, r *formFit, k *knowledge) error {
 			if err != nil {
 				return err
 			}
-			spread := float.Exp(1.96 * k.deviation(&seen))
+			spread := float.Exp(z * k.deviation(&seen))
 			row.LatencyInterval = []float64{ours.Latency / spread, ours.Latency * spread}
 		}
 		out.Rows = append(out.Rows, row)
@@ -223,68 +222,4 @@ func (e *errorsOf) most() *float64 {
 		return nil
 	}
 	return &e.worst
-}
-
-// parameters describes what was fitted.
-func (c *calibration) parameters(r *formFit, intervals map[int]interval) []Parameter {
-	var all []Parameter
-	if r.step > 0 {
-		all = append(all, newParameter(memory, "bytes", float64(r.platform.Memory), c.memories(r)))
-	}
-	for _, j := range r.free {
-		par := &parameters[j]
-		all = append(all, newParameter(par.name, par.unit, par.get(&r.platform, par.moves[0]), intervals[j]))
-	}
-	return all
-}
-
-func newParameter(name, unit string, value float64, i interval) Parameter {
-	p := Parameter{Name: name, Unit: unit, Value: value}
-	if !i.openLow {
-		p.Low = &i.low
-	}
-	if !i.openHigh {
-		p.High = &i.high
-	}
-	quantity := func(v float64) string { return fmt.Sprintf("%.4g %s", v, unit) }
-	if unit == "bytes" {
-		quantity = func(v float64) string { return fmt.Sprintf("%.0f bytes", v) }
-	}
-	switch {
-	case i.openLow && i.openHigh:
-		p.Words = fmt.Sprintf("%s: not identified: the data allow any value that was tried", name)
-	case i.openLow:
-		p.Words = fmt.Sprintf("%s: bounded from above only: at most %s", name, quantity(i.high))
-	case i.openHigh:
-		p.Words = fmt.Sprintf("%s: bounded from below only: at least %s", name, quantity(i.low))
-	case i.high <= 3*i.low:
-		p.Identified = true
-		p.Words = fmt.Sprintf("%s: identified: %s, between %s and %s", name, quantity(value), quantity(i.low), quantity(i.high))
-	default:
-		p.Words = fmt.Sprintf("%s: weakly identified: anywhere between %s and %s", name, quantity(i.low), quantity(i.high))
-	}
-	return p
-}
-
-// summary describes the fit in words.
-func (c *calibration) summary(out *Output, r *formFit) []string {
-	s := []string{
-		fmt.Sprintf("%d values of %d networks are met within %.1f %% rms, and within %.1f %% by fits that have not seen the network.",
-			c.data, len(c.distinct), 100*out.RMS, 100*out.LOO),
-	}
-	if out.RMS > math.Ln2 {
-		s = append(s, fmt.Sprintf("That is no fit: measurements and platform differ by a factor of %.3g. Are latencies in seconds, is mu NPU cycles / SYS cycles, are clock, pes and rates right?", float.Exp(out.RMS)))
-	}
-	var all []string
-	for _, f := range out.Forms {
-		all = append(all, fmt.Sprintf("%s %.1f %%", f.Name, 100*f.RMS))
-	}
-	s = append(s, fmt.Sprintf("The form is %s: %s. Of all forms: %s.", r.name, r.doc, strings.Join(all, ", ")))
-	for _, p := range out.Parameters {
-		s = append(s, p.Words+".")
-	}
-	if out.Ranking != nil {
-		s = append(s, out.Ranking.Words)
-	}
-	return s
 }

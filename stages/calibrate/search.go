@@ -51,7 +51,6 @@ type formFit struct {
 	rms, worst float64 // errors, as logarithms
 	loo        float64
 	aicc       float64
-	evidence   float64           // ln of the probability of the measurements under the form, up to a constant
 	unseen     []raptor.Estimate // by fits that have not seen the network
 	posterior  posterior
 }
