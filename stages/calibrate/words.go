@@ -3,8 +3,10 @@ package calibrate
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
+	"eyrie/nas/arch"
 	"eyrie/nas/raptor"
 	"eyrie/pipeline/float"
 )
@@ -100,8 +102,8 @@ func (c *calibration) summary(out *Output, r *formFit, k *knowledge) []string {
 	for _, pair := range out.Correlated {
 		s = append(s, pair.Words+".")
 	}
-	if k.oneFamily() {
-		s = append(s, fmt.Sprintf("All measurements are of one family of networks, which spend their time on the same things: an estimate of a network unlike them may be off by %.0f %%, as one standard deviation. The output next ranks what to measure to change that.", 100*(float.Exp(out.Error)-1)))
+	if c.oneStructure() || k.oneFamily() {
+		s = append(s, fmt.Sprintf("All measurements are of one family of networks: an estimate of a network unlike them may be off by %.0f %%, as one standard deviation. The output next ranks what to measure to change that.", 100*(float.Exp(out.Error)-1)))
 	}
 	if out.Ranking != nil {
 		s = append(s, out.Ranking.Words)
@@ -162,6 +164,30 @@ func (q *posterior) correlated() []Pair {
 		}
 	}
 	return pairs
+}
+
+// oneStructure reports whether all networks that were fitted to have the same layers but for
+// their channels and sizes, as those have that were scaled.
+func (c *calibration) oneStructure() bool {
+	type kind struct {
+		op     arch.Op
+		kernel arch.Extent
+	}
+	structure := func(n *arch.Network) (all []kind) {
+		for i := range n.Layers {
+			if l := &n.Layers[i]; l.MACs() > 0 { // scaling makes and breaks residual sums
+				all = append(all, kind{l.Op, l.Kernel})
+			}
+		}
+		return all
+	}
+	first := structure(&c.ms[c.distinct[0]].net)
+	for _, i := range c.distinct {
+		if !slices.Equal(structure(&c.ms[i].net), first) {
+			return false
+		}
+	}
+	return true
 }
 
 // oneFamily reports whether all networks that were fitted to spend their time on the same
