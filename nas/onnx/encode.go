@@ -161,7 +161,10 @@ func (t *Tensor) marshal() (b message) {
 
 // raw returns the elements in little-endian order.
 func (t *Tensor) raw() []byte {
-	var b []byte
+	if t.Raw != nil {
+		return t.Raw
+	}
+	b := make([]byte, 0, 4*len(t.Floats)+len(t.Ints))
 	for _, f := range t.Floats {
 		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(f))
 	}

@@ -90,6 +90,7 @@ type Tensor struct {
 	Shape  []int64
 	Floats []float32 // Float
 	Ints   []int64   // the integer types
+	Raw    []byte    // instead of either when writing: the elements' bytes, little-endian
 
 	// External says that the elements are in another file, as PyTorch writes large
 	// ones; here are none of them.

@@ -25,7 +25,7 @@ import (
 )
 
 // Stage is the deploy-estimate stage.
-var Stage = pipeline.Define("deploy-estimate", 7,
+var Stage = pipeline.Define("deploy-estimate", 8,
 	`Estimates a network on a platform: latency, energy, μ, memory, and how each layer runs.
 
 The network is a scaled MobileNetV2, a subnet of a space, a list of layers, or an ONNX
@@ -43,6 +43,18 @@ Not every processor multiplies signed bytes correctly: x86 without VNNI cuts sum
 by default onnx_int8 keeps its weights as unsigned bytes, which give the accuracy that is
 stated in onnxruntime on any processor. For the compiler of an NPU write encoding = "int8":
 the same integers, and so the same accuracy, as the signed bytes that it expects.
+
+To measure how long a network takes on your device, no training is needed: with
+weights = "random" any network is exported as ONNX, in float32 and int8, as those that
+calibrate's next names are:
+
+    network  = stage.npu.next[0].network
+    weights  = "random"
+    encoding = "int8" # what compilers of NPUs expect
+
+Such a model is for measuring time only: what it computes means nothing, and no accuracy is
+stated. It takes one image. Convolutions are followed by ReLU6, pools take the mean, and
+elementwise work is a softmax.
 
 The output estimate is a flat object, made to be a row of a table. With plausible
 platforms, as calibrate yields them, it has intervals. The output
@@ -65,6 +77,8 @@ type Config struct {
 	Holdout     int               `json:"holdout,omitempty" min:"0" doc:"export: the holdout of train-supernet"`
 	Calibration int               `json:"calibration" min:"1" doc:"export: training images from which batch normalisation is estimated"`
 	Ranges      int               `json:"ranges" min:"1" doc:"export: training images from which int8 takes the ranges of activations"`
+	Weights     Weights           `json:"weights,omitempty" doc:"export without a supernet: \"random\" weights, for measuring time only"`
+	Seed        uint32            `json:"seed,omitempty" doc:"of random weights"`
 	Encoding    deployed.Encoding `json:"encoding" doc:"export: the weights of onnx_int8: \"uint8\" is correct on any processor, \"int8\" is for NPUs, \"int7\" is correct and fast on any processor, with half the steps"`
 	Images      int               `json:"images,omitempty" min:"0" doc:"export: test images to measure int8 on; 0 for all"`
 	Arithmetic  nn.Arithmetic     `json:"arithmetic" doc:"export: the kernels that measure: the fastest of this machine, or those named; \"go\" rounds the same on every machine"`
@@ -76,8 +90,8 @@ type Output struct {
 	Roofline Roofline        `json:"roofline" provenance:"modelled" doc:"what limits it, by the roofline model"`
 	Summary  []string        `json:"summary" doc:"the figures in words, a sentence or two each"`
 	Schedule artifacts.File  `json:"schedule" doc:"JSON: how each layer runs"`
-	ONNX     *artifacts.File `json:"onnx" doc:"the subnet with its weights in float32; null without them"`
-	ONNXInt8 *artifacts.File `json:"onnx_int8" doc:"the subnet quantised to int8, with QuantizeLinear and DequantizeLinear (QDQ); null without weights"`
+	ONNX     *artifacts.File `json:"onnx" doc:"the subnet with its weights in float32, or the network with random ones, for measuring time only; null without weights"`
+	ONNXInt8 *artifacts.File `json:"onnx_int8" doc:"the same quantised to int8, with QuantizeLinear and DequantizeLinear (QDQ); random weights are for measuring time only; null without weights"`
 }
 
 // Row holds a network's figures.
@@ -122,6 +136,12 @@ func (c Config) Check(r *mistake.Report) {
 	case supernet && r.Knows("network") && c.Network.Subnet == nil:
 		r.At("network").Badf("only a subnet of a supernet has weights to export: write space and subnet, or remove supernet")
 	}
+	switch {
+	case supernet && r.Written("weights"):
+		r.At("weights").Badf("the supernet has the subnet's weights: remove weights to export those, or supernet and dataset to measure time with random ones")
+	case r.Written("seed") && r.Absent("weights"):
+		r.At("seed").Badf("only random weights have a seed: write weights = \"random\", or remove seed")
+	}
 	meter.CheckHoldout(r, c.Supernet, c.Dataset, c.Holdout)
 }
 
@@ -144,8 +164,11 @@ func run(ctx context.Context, task *pipeline.Task, c Config) (Output, error) {
 	if err := c.intervals(ctx, net, &out.Estimate); err != nil {
 		return out, err
 	}
-	if c.Supernet != nil {
+	switch {
+	case c.Supernet != nil:
 		err = c.export(ctx, task, net, &out)
+	case c.Weights == Random:
+		err = c.exportRandom(task, net, &out)
 	}
 	return out, err
 }

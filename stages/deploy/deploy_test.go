@@ -12,6 +12,7 @@ import (
 	"eyrie/artifacts"
 	"eyrie/nas/arch"
 	"eyrie/nas/data"
+	"eyrie/nas/nn/deployed"
 	"eyrie/nas/raptor"
 	"eyrie/pipeline"
 	"eyrie/pipeline/pipelinetest"
@@ -186,13 +187,16 @@ func TestInfeasible(t *testing.T) {
 
 // Wrong attributes are found at plan time.
 func TestValidate(t *testing.T) {
-	p := platform(t, "tinyraptor")
+	p, space := platform(t, "tinyraptor"), smallSpace()
+	subnet := space.Largest()
 	for want, c := range map[string]Config{
 		"network: write one of: width (or widths) and resolution; space and subnet; input and layers": {Platform: p},
 		"platform.clock: must be above 0":     {Network: arch.Spec{Width: 1, Resolution: 96}},
 		"plausible[0].clock: must be above 0": {Network: arch.Spec{Width: 1, Resolution: 96}, Platform: p, Plausible: []raptor.Platform{{}}},
 		"supernet: images alone":              {Network: arch.Spec{Width: 1, Resolution: 96}, Platform: p, Dataset: &data.Set{}},
 		"dataset: batch normalisation":        {Network: arch.Spec{Width: 1, Resolution: 96}, Platform: p, Supernet: &artifacts.File{}},
+		"weights: the supernet has":           {Network: arch.Spec{Space: &space, Subnet: &subnet}, Platform: p, Dataset: &data.Set{}, Supernet: &artifacts.File{}, Weights: Random},
+		"seed: only random weights":           {Network: arch.Spec{Width: 1, Resolution: 96}, Platform: p, Seed: 1},
 		"network: only a subnet":              {Network: arch.Spec{Width: 1, Resolution: 96}, Platform: p, Dataset: &data.Set{}, Supernet: &artifacts.File{}},
 	} {
 		if err := validate(c); err == nil || !strings.HasPrefix(err.Error(), want) {
@@ -213,5 +217,6 @@ func TestGolden(t *testing.T) {
 	pipelinetest.Golden(t, Stage, map[string]any{
 		"estimate": estimate(t, Config{Network: arch.Spec{Width: 0.5, Resolution: 64}, Platform: p, Plausible: []raptor.Platform{p, slower}}),
 		"export":   estimate(t, untrained(t)),
+		"random":   estimate(t, Config{Network: anyNetwork(), Platform: p, Weights: Random, Seed: 7, Encoding: deployed.Signed}),
 	})
 }
