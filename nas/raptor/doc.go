@@ -29,23 +29,34 @@
 // halo), an operand that the inner loop walks over is read again for each turn
 // of the outer one, partial sums stay or travel as int32 ([Schedule]).
 //
-// With double buffering whatever a tile moves has two buffers, and the schedule is
-// the fastest one, not that of the fewest SYS cycles: a layer that fits may be cut
-// all the same, and into smaller tiles than would fit, so that its transfers overlap
-// with computing. Every schedule that fits is taken into account. A map that is read
-// from outside and stays is loaded as a whole, without overlap.
+// Channels that share nothing, as those of a depthwise or grouped convolution or of
+// work element by element, are cut as whole groups or within each group; in a matrix
+// product the second map stands for weights. What a tile reads are the rows that its
+// windows touch, whatever their strides, padding and dilation, also of a transposed
+// convolution; of a resized map the rows in proportion. Work element by element, such
+// as softmax and normalisation, is taken to read each element once.
 //
-// A map that stays in the local memory between two layers is neither written
-// nor read, but takes the room of tiles meanwhile; a residual operand waits
-// there until its add, or is stored, or both. Which maps stay is decided for
-// the whole network at once, by dynamic programming over the places of the maps
-// that are live after each layer (planner). Platform.Policy and Platform.Scope
-// say what the compiler is taken to be capable of; blocks and groups, within which a
-// scope may end, are those of the graph ([arch.Blocks], [arch.Groups]), whatever layers
-// are called. At the points where
-// one map is live, as between blocks, a network falls into parts that
-// couple only through that map's place; so tables, graphs and the grid of all
-// width assignments are exact, not approximations.
+// A view moves nothing where its operands and its result are all stored, or all in the
+// local memory: readers take the parts as they are, and what is concatenated was written
+// side by side. Else it moves what the result has of each map that is elsewhere.
+//
+// With double buffering whatever a tile moves has two buffers, or one for all of it,
+// where that is less, and the schedule is the fastest one, not that of the fewest SYS
+// cycles: a layer that fits may be cut all the same, and into smaller tiles than would
+// fit, so that its transfers overlap with computing. Every schedule that fits is taken
+// into account. A map that is read from outside and stays is loaded as a whole, without
+// overlap.
+//
+// A map that stays in the local memory between two layers is neither written nor read,
+// but takes the room of tiles meanwhile; a residual operand waits there until its add,
+// or is stored, or both. Which maps stay is decided for the whole network at once, by
+// dynamic programming over the places of the maps that are live after each layer
+// (planner). Platform.Policy and Platform.Scope say what the compiler is taken to be
+// capable of; blocks and groups, within which a scope may end, are those of the graph
+// ([arch.Blocks], [arch.Groups]), whatever layers are called. At the points where one
+// map is live, as between blocks, a network falls into parts that couple only through
+// that map's place; so tables, graphs and the grid of all width assignments are exact,
+// not approximations.
 //
 // # What holds it
 //

@@ -139,7 +139,7 @@ func (p *Platform) layerCost(pl *planner, i int, m move) LayerCost {
 		Name: l.Name, Block: l.Block, Op: l.Op, MACs: l.MACs(),
 		NPUCycles: p.npu(l), Schedule: pl.schedule(i, &m),
 		Held:        m.held,
-		InResident:  int(m.chip) == len(l.Inputs),
+		InResident:  m.all,
 		OutResident: m.out.onChip(),
 		Supported:   p.Supports(l),
 	}

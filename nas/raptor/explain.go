@@ -106,7 +106,7 @@ func (p *Platform) shape(l *arch.Layer, c *LayerCost) string {
 		s += fmt.Sprintf("%d rows × ", c.Rows)
 	}
 	s += fmt.Sprintf("%d channels", c.Channels)
-	if c.Inputs < l.In.C && l.Weights() > 0 && l.Op != arch.Depthwise {
+	if c.Order == SumIn || c.Order == SumOutC || c.Order == SumOutH {
 		s += fmt.Sprintf(" from %d inputs", c.Inputs)
 	}
 	var again []string

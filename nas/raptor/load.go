@@ -41,7 +41,9 @@ func (p *Platform) spills(net *arch.Network) ([]Load, error) {
 	loads := make([]Load, len(net.Layers))
 	for i := range net.Layers {
 		l := &net.Layers[i]
-		g, s := p.window(l), Schedule{}
+		var g window
+		var s Schedule
+		p.window(l, &g)
 		r := room{memory: int(p.Memory), weights: int(p.WeightMemory), store: true}
 		small := p.infeasible(l, &g)
 		switch {

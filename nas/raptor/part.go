@@ -49,13 +49,16 @@ type Part struct {
 // what may stay begins with them, their input has to be stored; where the network ends
 // with them, their result has. A part that does not fit has no ways; the error says why.
 func (p Platform) Part(net arch.Network, from, to int) (Part, error) {
-	closes := p.closes(&net)
-	open := to < len(net.Layers)
-	begins := from == 0 || p.ends(&net, from)
+	return p.part(&net, p.closes(&net), from, to)
+}
+
+func (p *Platform) part(whole *arch.Network, closes []bool, from, to int) (Part, error) {
+	open := to < len(whole.Layers)
+	begins := from == 0 || closes != nil && closes[from-1]
 	if closes != nil {
 		closes = closes[from:to]
 	}
-	net = net.Cut(from, to)
+	net := whole.Cut(from, to)
 	part := Part{MACs: net.MACs(), Params: net.Params(), Largest: LargestWeights(net)}
 	for i := range net.Layers {
 		l := &net.Layers[i]
@@ -109,12 +112,6 @@ func (p *Platform) ways(net *arch.Network, closes []bool, in Place, open bool, w
 		}
 	}
 	return nil
-}
-
-// ends reports whether the scope of what may stay ends before a layer of the network.
-func (p *Platform) ends(net *arch.Network, layer int) bool {
-	closes := p.closes(net)
-	return layer < len(net.Layers) && closes != nil && closes[layer-1]
 }
 
 // close takes away the ways that leave the result in the local memory, from where no

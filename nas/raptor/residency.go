@@ -42,15 +42,16 @@ func (p placement) with(slot int, place Place) placement {
 // how.
 type move struct {
 	after placement
-	time  float64 // cycles up to here, NPU and SYS
-	sys   float64 // SYS cycles up to here
-	peak  int     // most bytes of local memory occupied up to here
-	held  int     // bytes in the local memory that other layers wait for
-	from  int32   // index of the move before it
-	how   int32   // index into the planner's schedules; −1: untiled
-	chip  uint16  // operands that were in the local memory
-	out   Place   // where the result went
-	keep  bool    // an operand that was read stays
+	time  float64  // cycles up to here, NPU and SYS
+	sys   float64  // SYS cycles up to here
+	peak  int      // most bytes of local memory occupied up to here
+	held  int      // bytes in the local memory that other layers wait for
+	from  int32    // index of the move before it
+	how   int32    // index into the planner's schedules; −1: untiled
+	chip  operands // those that were in the local memory
+	all   bool     // all of them were
+	out   Place    // where the result went
+	keep  bool     // an operand that was read stays
 }
 
 // planner decides over a whole network which maps stay in the local memory,
@@ -172,7 +173,8 @@ func (p *Platform) closes(net *arch.Network) []bool {
 // step extends every move by layer i.
 func (pl *planner) step(i int) error {
 	l := &pl.net.Layers[i]
-	pl.windows = append(pl.windows, pl.p.window(l))
+	pl.windows = append(pl.windows, window{})
+	pl.p.window(l, &pl.windows[i])
 	pl.memo = pl.memo[:0]
 	pl.next = pl.next[:0]
 	for _, j := range pl.live {
@@ -183,11 +185,13 @@ func (pl *planner) step(i int) error {
 	s := step{planner: pl, i: i, l: l, npu: pl.p.npu(l), begin: len(pl.moves), needed: pl.last[i+1] > i}
 	switch {
 	case s.needed && len(pl.next) == maxLive:
-		pl.bounded = true
+		pl.bounded = pl.bounded || pl.conduct.stays
 	case s.needed:
 		pl.next = append(pl.next, i)
 		s.chosen = true
 	}
+	g := &pl.windows[i]
+	s.plain = !pl.p.DoubleBuffer && !g.view && !g.free && !g.spills
 	clear(pl.index)
 	s.stay = pl.conduct.stays && !pl.scopeEnds(i)
 	if !pl.p.Supports(l) {
@@ -215,6 +219,7 @@ type step struct {
 	stay          bool // maps may stay in the local memory after the layer
 	needed        bool // the result has readers
 	chosen        bool // its place is one of a placement
+	plain         bool // what the layer costs whole is what it moves, one thing after the other
 	npu, oversize float64
 	begin         int // where the layer's moves begin
 }
@@ -225,15 +230,16 @@ func (s *step) extend(from int32) {
 	next := move{from: from}
 	r := room{memory: int(s.p.Memory), weights: int(s.p.WeightMemory)}
 	loaded := false // an operand is read from outside that is needed once more
+	found := 0      // operands in the local memory
 	for slot, j := range s.live {
 		here := m.after.at(slot).onChip()
 		reads := 0
-		for _, in := range s.l.Inputs {
+		for k, in := range s.l.Inputs {
 			if in == j {
 				reads++
 				if here {
-					next.chip++
-					r.chip++
+					found++
+					r.chip |= 1 << k
 				}
 			}
 		}
@@ -242,9 +248,10 @@ func (s *step) extend(from int32) {
 		}
 		loaded = loaded || !here && reads > 0 && s.last[j+1] > s.i
 	}
+	next.chip, next.all = r.chip, found == len(s.l.Inputs)
 	r.memory -= next.held
 	keeps := 1
-	if s.stay && loaded {
+	if s.stay && loaded && !s.windows[s.i].view {
 		keeps = 2
 	}
 	for keep := range keeps {
@@ -275,27 +282,76 @@ func (s *step) run(m *move, next move, r room, out Place) {
 	r.outChip, r.store = out.onChip(), out.stored()
 	g := &s.windows[s.i]
 	next.how, next.out, next.keep = -1, out, r.keep
-	what, memory := moved{weights: g.w, tiles: 1}, g.operands*g.in+g.out+g.w
-	fits := g.fits(&r)
-	if fits && !s.p.DoubleBuffer {
-		in, out := g.moved(&r)
-		what.activations = in + out
-	} else {
+	var whole Schedule
+	how := &whole
+	switch fits := g.fits(&r); {
+	case g.view:
+		if whole = s.view(m.after, out); whole.Memory > r.memory {
+			return
+		}
+		next.how = int32(len(s.schedules))
+		s.schedules = append(s.schedules, whole)
+	case fits && s.plain:
+		read, written := g.moved(&r)
+		sys := s.p.transfer(read+written, g.w, 1) + s.p.LayerCost + s.oversize
+		next.sys, next.time, next.peak = m.sys+sys, m.time+s.npu+sys, max(m.peak, g.in+g.out+g.w+next.held)
+		s.place(m.after, r.keep, out, next)
+		return
+	case fits && !s.p.DoubleBuffer:
+		whole = g.whole(&r)
+	default:
 		if !fits && !s.conduct.beside && (next.held > 0 || r.chip > 0 || r.outChip) {
 			return
 		}
 		if next.how = s.search(&r); next.how < 0 {
 			return
 		}
-		how := &s.schedules[next.how]
-		what, memory = moved{activations: how.Activations(), weights: how.Weights, tiles: how.Tiles}, how.Memory
+		how = &s.schedules[next.how]
 	}
-	what = s.p.bill(g, what)
-	sys := s.p.sys(what) + s.oversize
+	bill := s.p.charged(g, how)
+	sys := s.p.sys(bill) + s.oversize
 	next.sys = m.sys + sys
-	next.time = m.time + s.p.cycles(s.npu, sys, what.tiles) - s.p.hidden(s.npu, what)
-	next.peak = max(m.peak, memory+next.held)
+	next.time = m.time + s.p.cycles(s.npu, sys, how.Tiles) - s.p.hidden(s.npu, bill)
+	next.peak = max(m.peak, how.Memory+next.held)
 	s.place(m.after, r.keep, out, next)
+}
+
+// view returns how a layer runs that only rearranges maps, when they are placed and its
+// result is to go to a place. Where they all are in one memory nothing moves: its readers
+// take the maps as they are, and what it concatenates was written side by side. Else what
+// the result has of a map moves from the memory where that is to the one where it is not.
+// In the local memory the result takes the place of maps that nobody else waits for.
+func (s *step) view(before placement, out Place) Schedule {
+	g := &s.windows[s.i]
+	how := Schedule{Rows: g.ho, Channels: g.groups * g.co, Inputs: g.groups * g.ci, Order: Untiled}
+	replaced, result := 0, 0
+	if out.onChip() {
+		result = g.out
+	}
+	for k, j := range s.l.Inputs {
+		place, size := Stored, s.bytes(j)
+		if slot := slices.Index(s.live, j); slot >= 0 {
+			place = before.at(slot)
+		}
+		if out.onChip() && !place.onChip() {
+			how.In += min(size, g.out)
+		}
+		if out.stored() && !place.stored() {
+			how.Out += min(size, g.out)
+		}
+		switch {
+		case !place.onChip() || slices.Contains(s.l.Inputs[:k], j):
+		case s.last[j+1] > s.i:
+			how.Memory += size
+		default:
+			replaced += size
+		}
+	}
+	how.Memory += max(replaced, result)
+	if how.In+how.Out > 0 {
+		how.Tiles = 1
+	}
+	return how
 }
 
 // schedule returns how a move ran layer i.
@@ -303,7 +359,7 @@ func (pl *planner) schedule(i int, m *move) Schedule {
 	if m.how >= 0 {
 		return pl.schedules[m.how]
 	}
-	return pl.windows[i].whole(&room{chip: int(m.chip), keep: m.keep, store: m.out.stored()})
+	return pl.windows[i].whole(&room{chip: m.chip, keep: m.keep, store: m.out.stored()})
 }
 
 // search returns the index of the best schedule in the room, or −1.
@@ -445,7 +501,7 @@ func (s *step) prune() {
 			all[i].time = math.Inf(-1)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b rated) int { return cmp.Compare(a.time, b.time) })
+	slices.SortFunc(all, func(a, b rated) int { return cmp.Or(cmp.Compare(a.time, b.time), a.at-b.at) })
 	all = all[:maxPlacements]
 	slices.SortFunc(all, func(a, b rated) int { return a.at - b.at })
 	for i, r := range all {

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"eyrie/nas/arch"
 )
@@ -30,19 +31,47 @@ func randomNetwork(rng *rand.Rand, n int) arch.Network {
 			block++
 		}
 		l := arch.Layer{Name: fmt.Sprint("l", i), Block: fmt.Sprintf("g%d.b%d", group, block), Kernel: arch.Square(1), Stride: arch.Square(1), Inputs: []int{i - 1}, In: shape(i - 1)}
-		l.Op = []arch.Op{arch.Conv, arch.Pointwise, arch.Pointwise, arch.Depthwise, arch.Add, arch.Add}[rng.IntN(6)]
+		l.Op = []arch.Op{arch.Conv, arch.Pointwise, arch.Pointwise, arch.Depthwise, arch.Add, arch.Add, arch.Mul, arch.View, arch.View, arch.Pool, arch.Resize, arch.Elementwise}[rng.IntN(12)]
 		l.Out = l.In
-		switch l.Op {
-		case arch.Add:
+		// others picks a map before the last that is right for a layer, or the last again.
+		others := func(right func(arch.Shape) bool) {
+			at := i - 1
 			for j := i - 2; j >= -1; j-- {
-				if shape(j) == l.In && (rng.IntN(2) == 0 || j == -1) {
-					l.Inputs = []int{j, i - 1}
+				if right(shape(j)) && (rng.IntN(2) == 0 || j == -1) {
+					at = j
 					break
 				}
 			}
-			if len(l.Inputs) == 1 {
-				l.Inputs = []int{i - 1, i - 1}
+			l.Inputs = []int{i - 1, at}
+			if shape(at) != l.In {
+				l.Others = []arch.Shape{shape(at)}
+			} else {
+				l.Inputs = []int{at, i - 1}
 			}
+		}
+		switch l.Op {
+		case arch.Add:
+			others(func(s arch.Shape) bool { return s == l.In })
+		case arch.Mul:
+			fit := func(a, b int) bool { return a == b || a == 1 || b == 1 }
+			others(func(s arch.Shape) bool { return fit(s.C, l.In.C) && fit(s.H, l.In.H) && fit(s.W, l.In.W) })
+			o := l.Operand(1)
+			l.Out = arch.Shape{C: max(l.In.C, o.C), H: max(l.In.H, o.H), W: max(l.In.W, o.W)}
+		case arch.View:
+			switch rng.IntN(3) {
+			case 0: // shuffle
+			case 1: // slice
+				l.Out.C = 1 + rng.IntN(l.In.C)
+			case 2: // concatenation
+				others(func(s arch.Shape) bool { return s.H == l.In.H && s.W == l.In.W })
+				l.Out.C += l.Operand(1).C
+			}
+		case arch.Pool:
+			if rng.IntN(2) == 0 {
+				l.Kernel, l.Out.H, l.Out.W = arch.Extent{H: l.In.H, W: l.In.W}, 1, 1
+			}
+		case arch.Resize:
+			l.Out.H, l.Out.W = 1+rng.IntN(9), 1+rng.IntN(9)
 		case arch.Conv, arch.Depthwise:
 			k := 1 + rng.IntN(3)
 			if k > min(l.In.H, l.In.W) {
@@ -68,8 +97,8 @@ func randomNetwork(rng *rand.Rand, n int) arch.Network {
 func randomPlatform(rng *rand.Rand, net *arch.Network) Platform {
 	most := 0
 	for i := range net.Layers {
-		g := newWindow(&net.Layers[i])
-		most = max(most, g.operands*g.in+g.out+g.w)
+		g := windowOf(&net.Layers[i])
+		most = max(most, g.in+g.out+g.w)
 	}
 	p := Platform{Name: "random", Clock: 1e6, PEs: 16, Rates: Rates{4, 1 + rng.Float64(), 8, 8},
 		Memory: 1 + int64(rng.IntN(2*most)), ActivationCost: rng.Float64(), WeightCost: rng.Float64(), TileCost: float64(rng.IntN(20)),
@@ -142,7 +171,7 @@ func (e *exhaustive) layer(i int, maps []state, cycles float64) {
 		return
 	}
 	l := &e.net.Layers[i]
-	g := newWindow(l)
+	g := windowOf(l)
 	for bits := range 1 << (len(maps) + 2) {
 		// A bit per map, that of this layer included: it is in the local memory
 		// after the layer; the last bit: the result is stored.
@@ -183,7 +212,11 @@ func (e *exhaustive) run(i int, l *arch.Layer, g *window, before, after []state)
 		}
 		switch {
 		case reads > 0 && before[k].chip:
-			r.chip += reads
+			for i, in := range l.Inputs {
+				if in+1 == k {
+					r.chip |= 1 << i
+				}
+			}
 			any = true
 		case reads > 0 && !before[k].stored:
 			return 0, false
@@ -196,6 +229,9 @@ func (e *exhaustive) run(i int, l *arch.Layer, g *window, before, after []state)
 			return 0, false // it came from nowhere
 		}
 	}
+	if l.Op == arch.View {
+		return e.rearrange(i, l, before, after, r)
+	}
 	var s Schedule
 	work := rest{npu: e.p.npu(l), extra: e.p.LayerCost}
 	if !e.p.Supports(l) {
@@ -205,6 +241,42 @@ func (e *exhaustive) run(i int, l *arch.Layer, g *window, before, after []state)
 		return 0, false
 	}
 	return e.p.time(&work, &s), true
+}
+
+// rearrange prices a view: what its result has of a map moves where the map is not where
+// the result goes. The local memory holds the maps that are waited for, and the result or
+// the maps that it takes the place of.
+func (e *exhaustive) rearrange(i int, l *arch.Layer, before, after []state, r room) (float64, bool) {
+	if r.keep {
+		return 0, false // a view does not load maps for others
+	}
+	bytes, waiting, replaced := 0, 0, 0
+	counted := map[int]bool{}
+	for k, j := range l.Inputs {
+		s := l.Operand(k)
+		part := min(s.Size(), l.Out.Size())
+		if at := before[j+1]; r.outChip && !at.chip {
+			bytes += part
+		}
+		if at := before[j+1]; r.store && !at.stored {
+			bytes += part
+		}
+		if before[j+1].chip && !counted[j] {
+			counted[j] = true
+			if e.pl.last[j+1] > i {
+				waiting += s.Size()
+			} else {
+				replaced += s.Size()
+			}
+		}
+	}
+	if waiting+max(replaced, boolInt(r.outChip)*l.Out.Size()) > r.memory {
+		return 0, false
+	}
+	if bytes == 0 {
+		return 0, true
+	}
+	return e.p.cycles(0, e.p.transfer(bytes, 0, 1)+e.p.LayerCost, 1), true
 }
 
 // What holds for every network and platform.
@@ -298,12 +370,12 @@ func TestMonotoneInMemory(t *testing.T) {
 	rng := rand.New(rand.NewPCG(51, 52))
 	for range 300 {
 		l := smallLayer(rng)
-		g := newWindow(&l)
+		g := windowOf(&l)
 		r := smallRoom(rng, &g)
 		work := smallRest(rng, &g)
 		p := Platform{ActivationCost: rng.Float64(), WeightCost: rng.Float64(), TileCost: rng.Float64() * float64(rng.IntN(2)), DoubleBuffer: true}
 		last := math.Inf(1)
-		for r.memory = range 2*(g.operands*g.in+g.out+g.w) + 10 {
+		for r.memory = range 2*(g.in+g.out+g.w) + 10 {
 			var s Schedule
 			if !p.schedule(&g, &r, work, &s) {
 				if !math.IsInf(last, 1) {
@@ -441,21 +513,73 @@ func TestManyBranches(t *testing.T) {
 	}
 }
 
+// Wide networks are estimated in every way, also where many operands meet at once, and
+// where each branch is scaled before: in time, and saying so if not all was followed.
+func TestWideNetworks(t *testing.T) {
+	for name, net := range map[string]arch.Network{"added": branching(32, 16, 16), "concatenated": concatenating(32, 16, 16)} {
+		if err := net.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range variants(mixed(t)) {
+			if p.Scope == GroupScope || p.WeightMemory > 0 || p.Memory < 1<<16 || p.Policy == Resident && p.DoubleBuffer {
+				continue
+			}
+			start := time.Now()
+			e, err := p.Estimate(net)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e.Bounded != (p.Policy != Layerwise) {
+				t.Errorf("%s, %s, %s: bounded %v", name, p.Policy, p.Scope, e.Bounded)
+			}
+			if d := time.Since(start); d > 10*time.Second {
+				t.Errorf("%s, %s, %s: took %v", name, p.Policy, p.Scope, d)
+			}
+		}
+	}
+}
+
+// concatenating returns a network of n parallel branches of one input, each scaled by its
+// mean, whose results are concatenated at once.
+func concatenating(n, channels, pixels int) arch.Network {
+	in, one := arch.Shape{C: channels, H: pixels, W: pixels}, arch.Shape{C: channels, H: 1, W: 1}
+	net := arch.Network{Name: "wide", Input: in}
+	add := func(op arch.Op, in, out arch.Shape, inputs ...int) int {
+		l := arch.Layer{Name: fmt.Sprint(op, len(net.Layers)), Op: op, In: in, Out: out, Kernel: arch.Square(1), Stride: arch.Square(1), Inputs: inputs}
+		if op == arch.Pool {
+			l.Kernel = arch.Square(in.H)
+		}
+		if op == arch.Mul {
+			l.Others = []arch.Shape{one}
+		}
+		net.Layers = append(net.Layers, l)
+		return len(net.Layers) - 1
+	}
+	root := add(arch.Conv, in, in, -1)
+	var ends []int
+	for range n {
+		conv := add(arch.Conv, in, in, root)
+		ends = append(ends, add(arch.Mul, in, in, conv, add(arch.Pool, in, one, conv)))
+	}
+	all := arch.Shape{C: n * channels, H: pixels, W: pixels}
+	add(arch.View, in, all, ends...)
+	add(arch.Pointwise, all, in, len(net.Layers)-1)
+	return net
+}
+
 // BenchmarkBranches estimates networks of parallel branches: what is followed is bounded.
 func BenchmarkBranches(b *testing.B) {
 	for _, n := range []int{4, 8, 16, 32, 64} {
 		p := mixed(b)
 		p.Policy, p.Scope = Mixed, NetworkScope
-		net := branching(n, 16, 16)
-		if err := net.Validate(); err != nil {
-			b.Fatal(err)
-		}
-		b.Run(fmt.Sprintf("branches=%d", n), func(b *testing.B) {
-			for b.Loop() {
-				if _, err := p.Estimate(net); err != nil {
-					b.Fatal(err)
+		for name, net := range map[string]arch.Network{"added": branching(n, 16, 16), "concatenated": concatenating(n, 16, 16)} {
+			b.Run(fmt.Sprintf("%s=%d", name, n), func(b *testing.B) {
+				for b.Loop() {
+					if _, err := p.Estimate(net); err != nil {
+						b.Fatal(err)
+					}
 				}
-			}
-		})
+			})
+		}
 	}
 }

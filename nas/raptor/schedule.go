@@ -1,9 +1,13 @@
 package raptor
 
-import "math"
+import (
+	"math"
+	"sort"
+)
 
 // Order is the nesting of the loops over tiles, outermost first: "h" over
-// output rows, "c" over output channels, "i" over input channels. An operand
+// output rows, "c" over output channels, "i" over input channels. Where a group of
+// channels is cut, a loop over the groups is around all of them. An operand
 // that the innermost loop does not index stays in the local memory meanwhile.
 type Order string
 
@@ -42,12 +46,12 @@ func (s *Schedule) Activations() int { return s.In + s.Out + s.Partial }
 // room is what a layer finds: the local memory left by maps that stay for
 // others, and which of its own maps are or remain there.
 type room struct {
-	memory  int  // bytes for the layer's maps and, unless split, its weights
-	weights int  // bytes for weights where they have their own memory; 0: shared
-	chip    int  // operands that are in the local memory already
-	keep    bool // an operand that is read must stay as a whole
-	outChip bool // the result stays in the local memory, whole
-	store   bool // the result is written out
+	memory  int      // bytes for the layer's maps and, unless split, its weights
+	weights int      // bytes for weights where they have their own memory; 0: shared
+	chip    operands // those that are in the local memory already
+	keep    bool     // an operand that is read must stay as a whole
+	outChip bool     // the result stays in the local memory, whole
+	store   bool     // the result is written out
 }
 
 // rest is what a layer's time holds beside what its schedule moves.
@@ -67,6 +71,10 @@ func (p *Platform) time(o *rest, s *Schedule) float64 {
 // buffering a layer that fits may be cut all the same, to overlap. The schedules that
 // are compared are then all that fit, so that more memory only adds to them.
 func (p *Platform) schedule(g *window, r *room, o rest, best *Schedule) bool {
+	if g.view {
+		*best = Schedule{Order: Untiled}
+		return true
+	}
 	s := tiler{window: g, room: r, rest: o, buffers: p.buffers(), p: p, best: best, cost: math.Inf(1)}
 	if g.fits(r) {
 		*best = g.whole(r)
@@ -91,18 +99,22 @@ func (p *Platform) buffers() int {
 
 // fits reports whether the layer can run untiled in the room.
 func (g *window) fits(r *room) bool {
-	maps := g.operands*g.in + g.out
 	if r.weights > 0 {
-		return maps <= r.memory && g.w <= r.weights
+		return g.in+g.out <= r.memory && g.w <= r.weights
 	}
-	return maps+g.w <= r.memory
+	return g.in+g.out+g.w <= r.memory
 }
 
 // moved returns the bytes of activations that the layer moves untiled.
 func (g *window) moved(r *room) (in, out int) {
-	in = (g.operands - r.chip) * g.used
-	if r.keep { // what no window touches may be for another reader
-		in = (g.operands - r.chip) * g.in
+	for i := range g.read {
+		switch o := &g.operands[i]; {
+		case o.on(r.chip):
+		case r.keep: // what no window touches may be for another reader
+			in += o.size
+		default:
+			in += o.used
+		}
 	}
 	if r.store {
 		out = g.out
@@ -113,8 +125,8 @@ func (g *window) moved(r *room) (in, out int) {
 // whole returns the schedule of the layer untiled.
 func (g *window) whole(r *room) Schedule {
 	in, out := g.moved(r)
-	return Schedule{Rows: g.ho, Channels: g.co, Inputs: g.ci, Order: Untiled, Tiles: 1,
-		Memory: g.operands*g.in + g.out + g.w, In: in, Out: out, Weights: g.w}
+	return Schedule{Rows: g.ho, Channels: g.groups * g.co, Inputs: g.groups * g.ci, Order: Untiled, Tiles: 1,
+		Memory: g.in + g.out + g.w, In: in, Out: out, Weights: g.w}
 }
 
 // tiler finds the fastest schedule of one layer that is cut into tiles.
@@ -127,14 +139,33 @@ type tiler struct {
 
 	best *Schedule
 	cost float64 // cycles of best; +Inf while there is none
+
+	result  int // bytes of the result that are written out
+	least   int // fewest bytes of activations moved
+	onChip  int // bytes of the maps that are in the local memory whole
+	filters int // bytes of a map that stands for weights, and is read
 }
 
-// stored returns the bytes of the result that are written out.
-func (s *tiler) stored() int {
+// start sets what all schedules have in common.
+func (s *tiler) start() {
 	if s.store {
-		return s.out
+		s.result = s.out
 	}
-	return 0
+	s.least = s.result
+	if s.outChip {
+		s.onChip = s.out
+	}
+	for i := range s.read {
+		switch o := &s.operands[i]; {
+		case o.on(s.chip):
+			s.onChip += o.size
+		case i == 1 && s.mapped:
+			s.filters = o.size
+			s.least += o.size
+		default:
+			s.least += o.used
+		}
+	}
 }
 
 // try takes the schedule if it fits, with weights bytes of weights, and is faster than
@@ -158,20 +189,24 @@ func (s *tiler) hopeless(activations, weights, tiles int) bool {
 	return s.p.least(s.npu, s.extra+s.p.transfer(activations, weights, 0), tiles) >= s.cost
 }
 
-// tiled tries each distinct number of row tiles.
+// tiled tries tiles of each number of rows that is worth it: of those that make as many
+// tiles the least, as it takes the least room, and those that share fewer rows with their
+// neighbours.
 func (s *tiler) tiled() {
-	read := s.operands - s.chip
+	s.start()
 	for n := 1; n <= s.ho; {
 		th := ceilDiv(s.ho, n)
 		nh := ceilDiv(s.ho, th)
-		if s.hopeless(s.used*read+s.stored(), s.w, nh) {
+		if s.hopeless(s.least, s.w, nh) {
 			return // more tiles only take longer
 		}
-		if !s.hopeless(s.readRows(th)*s.wi*s.ci*read+s.stored(), s.w, nh) {
-			if s.kind == dense {
-				s.dense(th, nh)
-			} else {
-				s.planar(th, nh)
+		s.row(th, nh)
+		if nh > 1 {
+			above := ceilDiv(s.ho, nh-1) // the least tile of fewer
+			for more := th + 1; more < above; more++ {
+				if s.shares(more, nh) {
+					s.row(more, nh)
+				}
 			}
 		}
 		if th == 1 {
@@ -181,52 +216,119 @@ func (s *tiler) tiled() {
 	}
 }
 
-// resident returns the bytes of the maps that are in the local memory whole.
-func (s *tiler) resident() int {
-	b := s.chip * s.in
-	if s.outChip {
-		b += s.out
+// row tries tiles of th rows.
+func (s *tiler) row(th, nh int) {
+	if s.groups > 1 || s.pairs() {
+		s.several(th, nh)
 	}
-	return b
+	if !s.pairs() && (s.groups == 1 || s.ci*s.co > 1) {
+		s.parted(th, nh)
+	}
 }
+
+// shares reports whether tiles of th rows may share another number of rows than smaller
+// ones that are as many. Between two tiles that is k − stride, unless the padding takes
+// part of them: before the first row, or beyond the last for the tile above.
+func (s *tiler) shares(th, nh int) bool {
+	a := &s.rows
+	return !a.steady() || th*a.stride < a.pad || ((nh-1)*th-1)*a.stride-a.pad+a.k > s.hi
+}
+
+// share is what a tile takes of the local memory: so many bytes for each of its units,
+// and no more than all there is.
+type share struct{ each, all int }
+
+func (h share) bytes(units int) int { return min(h.each*units, h.all) }
 
 // cut is how a layer is cut, but for the number of parts of its output channels.
 type cut struct {
 	Schedule
-	nh, ni  int // parts of its rows and of its input channels
-	input   int // bytes of input that all row tiles read together
-	maps    int // bytes of maps in the local memory for each output channel of a tile, beside Memory
-	filters int // bytes of weights for each output channel of a tile
+	units      int // what the parts are of: groups, or output channels of a group
+	nh, ni, ng int // parts of its rows, of its input channels; groups that are cut
+	shares     [5]share
+	weights    share // of weights
+	once       int   // bytes of operands that are read once
+	rows       int   // bytes of those that the channels' loop does not index
+	chans      int   // bytes of those that the rows' loop does not index
 }
 
-// planar tries tiles of th rows.
-func (s *tiler) planar(th, nh int) {
-	read := s.operands - s.chip
-	c := cut{nh: nh, ni: 1, input: read * s.readRows(th) * s.wi * s.ci, filters: s.perWeight + s.bias}
-	c.maps = s.buffers * read * s.wi * s.tileRows(th)
-	if !s.outChip {
-		c.maps += s.buffers * s.wo * th
+// resultShare returns the share of the result that has so many bytes a unit.
+func (s *tiler) resultShare(each int) share {
+	if s.outChip {
+		return share{}
 	}
-	c.Rows, c.Memory, c.Out = th, s.resident(), s.stored()
-	if tc := s.channels(&c); tc > 0 {
-		s.order(&c, ChansOut, tc)
+	return share{s.buffers * each, s.out}
+}
+
+// several tries tiles of th rows of several groups.
+func (s *tiler) several(th, nh int) {
+	c := cut{units: s.groups, nh: nh, ni: 1, ng: 1}
+	c.Rows, c.Memory, c.Out = th, s.onChip, s.result
+	for i := range s.read {
+		o := &s.operands[i]
+		if o.on(s.chip) || i == 1 && s.mapped {
+			continue
+		}
+		bytes, tile := o.used, s.buffers*o.row
+		if o.chans {
+			tile *= s.ci
+		}
+		if o.rows {
+			bytes = s.readRows(th) * o.size / s.hi
+			tile *= s.tileRows(th)
+		}
+		if o.chans {
+			c.shares[i] = share{tile, o.size}
+		} else {
+			c.Memory += min(tile, o.size)
+		}
+		switch {
+		case o.rows == o.chans:
+			c.once += bytes
+		case o.rows:
+			c.rows += bytes
+		default:
+			c.chans += bytes
+		}
+	}
+	s.filtered(&c, s.co*(s.perWeight*s.ci+s.bias))
+	c.shares[2] = s.resultShare(s.wo * th * s.co)
+	n := s.fitting(&c)
+	if n < 1 {
+		return
+	}
+	s.order(&c, ChansOut, n)
+	if c.rows > 0 {
+		s.order(&c, RowsOut, n)
 	}
 }
 
-// dense tries tiles of th rows over all input channels at once and over each distinct
-// number of parts of them.
-func (s *tiler) dense(th, nh int) {
-	rows, read := s.tileRows(th), s.operands-s.chip
-	input := s.readRows(th) * s.wi * s.ci * read
-	outTile := 0 // bytes of the output tile per channel
-	if !s.outChip {
-		outTile = s.buffers * s.wo * th
+// filtered sets the share of weights, or of a map that stands for them, which has so many
+// bytes a unit.
+func (s *tiler) filtered(c *cut, each int) {
+	switch {
+	case !s.mapped:
+		c.weights = share{s.buffers * each, s.w}
+	case s.filters > 0:
+		c.shares[3] = share{s.buffers * each, s.filters}
+	}
+}
+
+// parted tries tiles of th rows of one group: over all its input channels at once and
+// over each distinct number of parts of them.
+func (s *tiler) parted(th, nh int) {
+	o := &s.operands[0]
+	input, tile := 0, 0
+	if !o.on(s.chip) {
+		input, tile = s.readRows(th)*o.row*s.ci*s.groups, s.buffers*s.tileRows(th)*o.row
 	}
 	for n := 1; n <= s.ci; {
 		ci := ceilDiv(s.ci, n)
 		ni := ceilDiv(s.ci, ci)
-		c := cut{nh: nh, ni: ni, input: input, maps: outTile, filters: s.perWeight*ci + s.bias}
-		c.Rows, c.Inputs, c.Memory, c.Out = th, ci, s.resident()+s.buffers*ci*rows*s.wi*read, s.stored()
+		c := cut{units: s.co, nh: nh, ni: ni, ng: s.groups, rows: input}
+		c.Rows, c.Inputs, c.Memory, c.Out = th, ci, s.onChip+min(ci*tile, o.size), s.result
+		s.filtered(&c, s.perWeight*ci+s.bias)
+		c.shares[2] = s.resultShare(s.wo * th)
 		if ni == 1 {
 			s.inputs(&c)
 		} else if !s.sums(&c) {
@@ -241,93 +343,104 @@ func (s *tiler) dense(th, nh int) {
 
 // inputs tries the orders over all input channels at once.
 func (s *tiler) inputs(c *cut) {
-	if s.hopeless(c.input+c.Out, s.w, c.nh) {
+	if s.hopeless(c.rows+s.filters+c.Out, s.w, c.nh*c.ng) {
 		return
 	}
-	if tc := s.channels(c); tc > 0 {
-		s.order(c, RowsOut, tc)
-		s.order(c, ChansOut, tc)
+	if n := s.fitting(c); n > 0 {
+		s.order(c, RowsOut, n)
+		s.order(c, ChansOut, n)
 	}
 }
 
 // sums tries the orders over parts of the input channels, and reports whether more
 // parts may be worth it.
 func (s *tiler) sums(c *cut) bool {
-	sum, parts := psum*s.wo*c.Rows, c.nh*c.ni
-	c.maps += sum
-	stay := !s.hopeless(c.input+c.Out, c.nh*s.w, parts)
+	sum, tiles := psum*s.wo*c.Rows, c.nh*c.ni*c.ng
+	stay := !s.hopeless(c.rows+c.nh*s.filters+c.Out, c.nh*s.w, tiles)
 	if stay {
-		if tc := s.channels(c); tc > 0 {
-			s.order(c, SumIn, tc)
+		c.shares[4] = share{sum, psum * s.out}
+		if n := s.fitting(c); n > 0 {
+			s.order(c, SumIn, n)
 		}
 	}
 	c.Partial = 2 * (c.ni - 1) * psum * s.out
-	if s.hopeless(c.input+c.Out+c.Partial, s.w, parts) {
+	if s.hopeless(c.rows+s.filters+c.Out+c.Partial, s.w, tiles) {
 		return stay
 	}
-	if s.buffers == 2 {
-		c.maps += sum // some are moved while others are computed
-	}
-	if tc := s.channels(c); tc > 0 {
-		s.order(c, SumOutC, tc)
-		s.order(c, SumOutH, tc)
+	c.shares[4] = share{s.buffers * sum, psum * s.out} // some are moved while others are computed
+	if n := s.fitting(c); n > 0 {
+		s.order(c, SumOutC, n)
+		s.order(c, SumOutH, n)
 	}
 	return true
 }
 
-// channels returns the largest channel tile that fits, 0 if none does.
-func (s *tiler) channels(c *cut) int {
-	if s.buffers > 1 && c.ni == 1 { // one part has the same weights in all tiles, and needs one buffer for them
-		if n := s.fitting(c, c.filters); n == s.co {
-			return n
-		}
+// bytes returns what tiles of so many units take of the local memory, the weights apart.
+func (c *cut) bytes(units int) (maps, weights int) {
+	maps = c.Memory
+	for i := range c.shares {
+		maps += c.shares[i].bytes(units)
 	}
-	return s.fitting(c, s.buffers*c.filters)
+	return maps, c.weights.bytes(units)
 }
 
-// fitting returns the largest channel tile that fits if a channel has so many bytes of
-// weights in the local memory.
-func (s *tiler) fitting(c *cut, weights int) int {
-	n, maps := s.co, c.maps
+// fitsUnits reports whether tiles of so many units fit.
+func (s *tiler) fitsUnits(c *cut, units int) bool {
+	maps, weights := c.bytes(units)
+	if s.weights > 0 {
+		return maps <= s.memory && weights <= s.weights
+	}
+	return maps+weights <= s.memory
+}
+
+// fitting returns the most units that fit into a tile, 0 if not one does.
+func (s *tiler) fitting(c *cut) int {
+	if s.buffers > 1 { // beyond all there is a share grows no more: not linear
+		return sort.Search(c.units, func(n int) bool { return !s.fitsUnits(c, n+1) })
+	}
+	n, each := c.units, 0
+	for i := range c.shares {
+		each += c.shares[i].each
+	}
 	if s.weights == 0 {
-		maps += weights
-	} else if weights > 0 {
-		n = min(n, s.weights/weights)
+		each += c.weights.each
+	} else if c.weights.each > 0 {
+		n = min(n, s.weights/c.weights.each)
 	}
 	if c.Memory > s.memory {
 		return 0
 	}
-	if maps > 0 {
-		n = min(n, (s.memory-c.Memory)/maps)
+	if each > 0 {
+		n = min(n, (s.memory-c.Memory)/each)
 	}
 	return n
 }
 
-// order tries the loops in an order, with channel tiles of at most most: the largest
-// of them if there is one buffer, as smaller ones only cost more. With two, the time
-// has one minimum in the number of parts (turn) from two parts on.
+// order tries the loops in an order, with tiles of at most most units: with one buffer
+// the largest, as smaller ones only cost more. With two, the time has one minimum in the
+// number of parts ([turn]) from two parts on.
 func (s *tiler) order(c *cut, order Order, most int) {
-	nc := ceilDiv(s.co, most)
+	nc := ceilDiv(c.units, most)
 	c.Order = order
 	if s.buffers == 1 {
-		s.part(c, ceilDiv(s.co, nc))
+		s.part(c, most)
 		return
 	}
 	if nc == 1 {
-		s.part(c, s.co)
-		if most = min(s.co-1, s.fitting(c, s.buffers*c.filters)); most < 1 {
+		s.part(c, c.units)
+		if most = c.units - 1; most == 0 {
 			return
 		}
 	}
-	// The input that is read is linear in the number of parts.
-	in2, weights := s.repeats(c, 2)
-	in3, _ := s.repeats(c, 3)
-	each := (in3 - in2) * c.input
-	base := s.extra + s.p.transfer(in2*c.input-2*each+c.Out+c.Partial, weights*s.w, 0)
-	at := turn(s.npu, base, s.p.transfer(each, 0, c.nh*c.ni), float64(c.nh*c.ni))
+	// What is read is linear in the number of parts.
+	in2, weights := s.reads(c, 2)
+	in3, _ := s.reads(c, 3)
+	each, tiles := in3-in2, c.nh*c.ni*c.ng
+	base := s.extra + s.p.transfer(in2-2*each+c.Out+c.Partial, weights, 0)
+	at := turn(s.npu, base, s.p.transfer(each, 0, tiles), float64(tiles))
 	below := 1 // the tile of the most parts that are not beyond the minimum
-	if at < float64(s.co) {
-		below = ceilDiv(s.co, max(1, int(at)))
+	if at < float64(c.units) {
+		below = ceilDiv(c.units, max(1, int(at)))
 	}
 	s.part(c, min(below, most))
 	if below > 1 && below <= most {
@@ -335,75 +448,80 @@ func (s *tiler) order(c *cut, order Order, most int) {
 	}
 }
 
-// part tries channel tiles of tc.
-func (s *tiler) part(c *cut, tc int) {
-	nc := ceilDiv(s.co, tc)
-	tc = ceilDiv(s.co, nc)
-	filters := c.filters * tc
-	if nc > 1 || c.ni > 1 {
-		filters *= s.buffers
-	}
+// part tries tiles of n units, or of fewer that make as many parts.
+func (s *tiler) part(c *cut, n int) {
+	nc := ceilDiv(c.units, n)
+	n = ceilDiv(c.units, nc)
 	t := c.Schedule
-	t.Channels, t.Tiles = tc, c.nh*nc*c.ni
-	if s.kind != dense {
-		t.Inputs = tc
+	t.Channels, t.Tiles = n, c.nh*nc*c.ni*c.ng
+	if t.Inputs == 0 { // groups
+		t.Channels, t.Inputs = n*s.co, n*s.ci
 	}
-	t.Memory += tc*c.maps + filters
-	in, weights := s.repeats(c, nc)
-	t.In, t.Weights = in*c.input, weights*s.w
-	s.try(&t, filters)
+	maps, weights := c.bytes(n)
+	t.Memory = maps + weights
+	t.In, t.Weights = s.reads(c, nc)
+	s.try(&t, weights)
 }
 
-// repeats returns how often the input and the weights are read with nc channel parts:
-// an operand that the outer of two loops does not index once per outer iteration,
-// unless the inner loop has but one.
-func (s *tiler) repeats(c *cut, nc int) (input, weights int) {
-	input, weights = 1, 1
+// reads returns the bytes of operands and of weights that are read with nc parts. What
+// the outer of two loops does not index is read once per outer iteration, unless the
+// inner loop has but one.
+func (s *tiler) reads(c *cut, nc int) (operands, weights int) {
+	rows, chans := 1, 1
 	switch c.Order {
 	case RowsOut, SumOutH:
 		if nc > 1 {
-			weights = c.nh
+			chans = c.nh
 		}
 	case ChansOut, SumOutC:
-		if s.kind == dense && c.nh > 1 {
-			input = nc
+		if c.nh > 1 {
+			rows = nc
 		}
 	case SumIn:
-		input, weights = nc, c.nh
+		rows, chans = nc, c.nh
 	}
-	return input, weights
+	return c.once + rows*c.rows + chans*(c.chans+s.filters), chans * s.w
 }
 
 // footprint is what a tile takes of the local memory, in bytes.
 type footprint struct{ maps, weights int }
 
 // smallest returns what the smallest tiles take with nothing else in the local memory:
-// whole, and a row of one or all channels of one or all inputs. One of them takes the
-// least, as one part of everything needs fewer buffers, and no partial sums.
+// everything at once, one row of one group, and one row and channel of one or all inputs
+// of a group.
 func (g *window) smallest(buffers int) []footprint {
-	all := []footprint{{g.operands*g.in + g.out, g.w}}
-	row, result := buffers*g.operands*g.wi*g.tileRows(1), g.wo
-	for _, tc := range []int{1, g.co} {
-		if g.kind != dense {
-			all = append(all, footprint{tc * (row + buffers*result), again(buffers, tc < g.co) * tc * (g.perWeight + g.bias)})
-			continue
+	all := []footprint{{g.in + g.out, g.w}}
+	if g.view {
+		return []footprint{{}}
+	}
+	add := func(co, ci, sums int) {
+		f := footprint{min(buffers*g.wo*co, g.out) + sums, min(buffers*co*(g.perWeight*ci+g.bias), g.w)}
+		if g.mapped {
+			f = footprint{f.maps + min(buffers*co*ci, g.operands[1].size), 0}
 		}
-		for _, ci := range []int{1, g.ci} {
-			sums := 0
-			if ci < g.ci {
-				sums = psum * tc * result
+		for i := range g.read {
+			o := &g.operands[i]
+			if i == 1 && g.mapped {
+				continue
 			}
-			all = append(all, footprint{ci*row + tc*buffers*result + sums, again(buffers, tc < g.co || ci < g.ci) * tc * (g.perWeight*ci + g.bias)})
+			tile := buffers * o.row
+			if o.chans {
+				tile *= ci
+			}
+			if o.rows {
+				tile *= g.tileRows(1)
+			}
+			f.maps += min(tile, o.size)
 		}
+		all = append(all, f)
+	}
+	add(g.co, g.ci, 0)
+	if !g.pairs() {
+		add(1, g.ci, 0)
+		add(1, 1, min(g.ci-1, 1)*psum*g.wo)
 	}
 	return all
 }
 
-// again returns how many buffers there are for weights, of which one is enough unless
-// they change from tile to tile.
-func again(buffers int, change bool) int {
-	if change {
-		return buffers
-	}
-	return 1
-}
+// pairs reports whether the layer combines two maps element by element.
+func (g *window) pairs() bool { return g.read == 2 && !g.mapped }

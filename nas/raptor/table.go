@@ -77,34 +77,52 @@ func indices(values []int) []int8 {
 func newResolution(p *Platform, s arch.Space, pixels int) resolution {
 	n := s.Largest()
 	n.Resolution = pixels
-	net := s.Network(n)
 	r := resolution{pixels: pixels, groups: make([]groupParts, len(s.Backbone.Groups))}
-	price := func(net arch.Network, from, to string) Part {
+	blocks, most := make([][]arch.Block, len(r.groups)), 0
+	for i := range r.groups {
+		r.groups[i].elastic = s.Elastic(i)
+		blocks[i] = s.Blocks(i)
+		most = max(most, len(blocks[i]))
+	}
+	// What a part costs depends on no other part: one network has a choice for all groups.
+	for choice := range most {
+		for i := range n.Groups {
+			for j := range n.Groups[i] {
+				n.Groups[i][j] = blocks[i][min(choice, len(blocks[i])-1)]
+			}
+		}
+		r.price(p, s.Network(n), n, blocks, choice)
+	}
+	return r
+}
+
+// price prices the parts of a subnet whose groups have the choice of their blocks.
+func (r *resolution) price(p *Platform, net arch.Network, n arch.Subnet, blocks [][]arch.Block, choice int) {
+	closes := p.closes(&net)
+	price := func(from, to string) Part {
 		first, last := net.Range(from, to)
-		part, _ := p.Part(net, first, last) // what does not fit has no ways
-		if p.ends(&net, last) {
+		part, _ := p.part(&net, closes, first, last) // what does not fit has no ways
+		if last < len(net.Layers) && closes != nil && closes[last-1] {
 			part.close()
 		}
 		return part
 	}
-	r.stem = price(net, "stem", "stem")
-	r.tail = price(net, "head", "classifier")
-	for i := range r.groups {
-		g := &r.groups[i]
-		_, last := net.Range("stem", fmt.Sprintf("g%d.b%d", i+1, len(n.Groups[i])))
-		g.elastic, g.closes = s.Elastic(i), p.ends(&net, last)
-		for _, b := range s.Blocks(i) {
-			for j := range n.Groups[i] {
-				n.Groups[i][j] = b
-			}
-			net, name := s.Network(n), fmt.Sprintf("g%d.b", i+1)
-			g.first = append(g.first, price(net, name+"1", name+"1"))
-			if len(n.Groups[i]) > 1 {
-				g.next = append(g.next, price(net, name+"2", name+"2"))
-			}
-		}
+	if choice == 0 {
+		r.stem = price("stem", "stem")
+		r.tail = price("head", "classifier")
 	}
-	return r
+	for i := range r.groups {
+		if choice >= len(blocks[i]) {
+			continue
+		}
+		g, name := &r.groups[i], fmt.Sprintf("g%d.b", i+1)
+		g.first = append(g.first, price(name+"1", name+"1"))
+		if len(n.Groups[i]) > 1 {
+			g.next = append(g.next, price(name+"2", name+"2"))
+		}
+		_, end := net.Range("stem", fmt.Sprint(name, len(n.Groups[i])))
+		g.closes = closes != nil && closes[end-1]
+	}
 }
 
 // part returns the part of block j of a group, or nil if the block is not in the

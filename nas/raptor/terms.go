@@ -119,18 +119,14 @@ type moved struct {
 // is in what a spilled byte costs. With Platform.Rereads the schedule's own bytes count
 // instead; those read again are spilled, too.
 func (p *Platform) charged(g *window, s *Schedule) moved {
-	return p.bill(g, moved{activations: s.Activations(), weights: s.Weights, tiles: s.Tiles})
-}
-
-// bill returns what a layer is charged for that moves m.
-func (p *Platform) bill(g *window, m moved) moved {
-	switch {
-	case g.free:
+	if g.free {
 		return moved{}
-	case p.Policy != Spill:
+	}
+	m := moved{activations: s.Activations(), weights: s.Weights, tiles: s.Tiles}
+	if g.view || !g.spills {
 		return m
 	}
-	maps := g.operands*g.in + g.out
+	maps := g.in + g.out
 	again := 0
 	if p.Rereads {
 		again = max(0, m.activations-maps) + max(0, m.weights-g.w)
