@@ -126,6 +126,9 @@ func (c *Config) Check(r *mistake.Report) {
 	if r.Knows("forms", "form", "platform.policy") && len(c.compared()) == 0 {
 		r.At("platform", "policy").Badf("no form has the policy %q", c.Platform.Policy)
 	}
+	if len(c.Fit) > maxFree && r.Knows("fit") {
+		r.At("fit").Badf("%d parameters: at most %d can be fitted at once", len(c.Fit), maxFree)
+	}
 	for i, name := range c.Fit {
 		if name == auto && len(c.Fit) > 1 && r.Knows("fit") {
 			r.At("fit", i).Badf("%q stands by itself, without other parameters", auto)
