@@ -13,7 +13,7 @@ type Load struct {
 	Weights     float64 // bytes moved
 	Spilled     float64 // bytes of activations that have no room
 	Tiles       float64
-	Free        bool // nothing of it costs anything
+	Free        bool // nothing of it costs anything, as of a view
 }
 
 // Loads returns what each layer of a network gives the platform to do. It fails with an
@@ -60,6 +60,6 @@ func (p *Platform) load(l *arch.Layer, m moved) Load {
 	w := p.work(l)
 	return Load{
 		Op: l.Op, MACs: w.macs, Results: w.results, Values: w.values,
-		Activations: float64(m.activations), Weights: float64(m.weights), Spilled: float64(m.spilled), Tiles: float64(m.tiles), Free: p.free(l.Op),
+		Activations: float64(m.activations), Weights: float64(m.weights), Spilled: float64(m.spilled), Tiles: float64(m.tiles), Free: m == (moved{}),
 	}
 }

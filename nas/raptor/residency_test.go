@@ -390,7 +390,7 @@ func TestMonotoneInMemory(t *testing.T) {
 			last = now
 		}
 	}
-	for _, p := range variants(mixed(t)) {
+	for _, p := range append(variants(mixed(t)), spills(mixed(t))...) {
 		last := math.Inf(1)
 		for p.Memory = 16 << 10; p.Memory < 8<<20; p.Memory += p.Memory / 3 {
 			e, err := p.Estimate(mobilenet(0.5, 96))

@@ -33,10 +33,22 @@ func variants(p Platform) []Platform {
 	return all
 }
 
+// spills returns the platform under policy spill, which has no scopes: also with transfers
+// that hide each other, with bytes that are read again, and with little memory.
+func spills(p Platform) []Platform {
+	p.Policy, p.SpillCost = Spill, 5
+	hides, rereads, little := p, p, p
+	hides.Overlap, hides.Array, hides.OutputRate, hides.ElementRate = 0.9, Array{Channels: 8, Rows: 1, Columns: 2}, 3, 2
+	hides.WeightMemory = 200 << 10
+	rereads.Rereads, rereads.Free.Add, rereads.OutputCost = true, true, 0.5
+	little.Memory, little.LayerCost, little.TileCost = 48<<10, 300, 0
+	return []Platform{p, hides, rereads, little}
+}
+
 // Adding up a table's parts gives what pricing the whole network gives.
 func TestTableEqualsEstimate(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
-	for i, p := range variants(mixed(t)) {
+	for i, p := range append(variants(mixed(t)), spills(mixed(t))...) {
 		s := testSpace()
 		if i%2 == 1 { // also widths at which neighbouring groups are alike
 			s.Widths = arch.Widths{0.5, 1, 1, 1, 1.5, 1, 1, 0.5, 1}
@@ -106,7 +118,7 @@ func TestTableRefuses(t *testing.T) {
 func TestGraphEqualsTable(t *testing.T) {
 	s := testSpace()
 	s.Expansions, s.Kernels, s.Depths = []int{3, 6}, []int{3, 5}, []int{1, 2}
-	for _, p := range variants(mixed(t)) {
+	for _, p := range append(variants(mixed(t)), spills(mixed(t))...) {
 		table, err := NewTable(p, s)
 		if err != nil {
 			t.Fatal(err)

@@ -20,7 +20,10 @@ func within(a, b, relative float64) bool { return math.Abs(a-b) <= relative*math
 // any values of its parameters, and also with transfers that overlap.
 func TestPredictionEqualsEstimate(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	nets := []arch.Network{mobilenet(0.5, 96), mobilenet(1, 224), probe(t, "sums and pools"), probe(t, "depthwise"), probe(t, "linear")}
+	viewed := probe(t, "conv")
+	last := viewed.Layers[len(viewed.Layers)-1]
+	viewed.Layers = append(viewed.Layers, arch.Layer{Name: "view", Op: arch.View, In: last.Out, Out: last.Out, Kernel: arch.Square(1), Stride: arch.Square(1), Inputs: []int{len(viewed.Layers) - 1}})
+	nets := []arch.Network{mobilenet(0.5, 96), mobilenet(1, 224), probe(t, "sums and pools"), probe(t, "depthwise"), probe(t, "linear"), viewed}
 	for i := range forms {
 		f := &forms[i]
 		for range 10 {
