@@ -112,12 +112,13 @@ func (p Platform) Estimate(net arch.Network) (Estimate, error) {
 	path := pl.path()
 	e := Estimate{
 		Network: net.Name, Platform: p.Name, Resolution: net.Input.H,
-		MACs: net.MACs(), Params: net.Params(), FusedBound: Fused(&net), Bounded: pl.bounded,
+		Params: net.Params(), FusedBound: Fused(&net), Bounded: pl.bounded,
 		Unsupported: []string{}, Layers: make([]LayerCost, len(net.Layers)),
 	}
 	for i := range net.Layers {
 		c := p.layerCost(pl, i, path[i])
 		e.Layers[i] = c
+		e.MACs += c.MACs
 		e.NPUCycles += c.NPUCycles
 		e.SYSCycles += c.SYSCycles
 		e.Latency += c.Latency

@@ -29,6 +29,9 @@ const (
 // the least time, see prune. It is a variable for tests.
 var maxPlacements = 2048
 
+// doubles has the bit of each slot that is set for [Both] alone.
+const doubles placement = 0xaaaa_aaaa_aaaa_aaaa
+
 // at returns where the map in a slot is.
 func (p placement) at(slot int) Place { return Place(p >> (placeBits * slot) & (1<<placeBits - 1)) }
 
@@ -295,7 +298,7 @@ func (s *step) run(m *move, next move, r room, out Place) {
 		read, written := g.moved(&r)
 		sys := s.p.transfer(read+written, g.w, 1) + s.p.LayerCost + s.oversize
 		next.sys, next.time, next.peak = m.sys+sys, m.time+s.npu+sys, max(m.peak, g.in+g.out+g.w+next.held)
-		s.place(m.after, r.keep, out, next)
+		s.place(m.after, r.keep, out, &next)
 		return
 	case fits && !s.p.DoubleBuffer:
 		whole = g.whole(&r)
@@ -313,7 +316,7 @@ func (s *step) run(m *move, next move, r room, out Place) {
 	next.sys = m.sys + sys
 	next.time = m.time + s.p.cycles(s.npu, sys, how.Tiles) - s.p.hidden(s.npu, bill)
 	next.peak = max(m.peak, how.Memory+next.held)
-	s.place(m.after, r.keep, out, next)
+	s.place(m.after, r.keep, out, &next)
 }
 
 // view returns how a layer runs that only rearranges maps, when they are placed and its
@@ -380,7 +383,7 @@ func (s *step) search(r *room) int32 {
 }
 
 // place records the move for every placement that it can leave behind.
-func (s *step) place(before placement, keep bool, out Place, m move) {
+func (s *step) place(before placement, keep bool, out Place, m *move) {
 	var now placement
 	slot := 0
 	for n, j := range s.live {
@@ -409,7 +412,11 @@ func (s *step) place(before placement, keep bool, out Place, m move) {
 
 // leave records the move at the placement and at those with fewer maps in both
 // memories: what is stored may be dropped from the local memory.
-func (s *step) leave(now placement, slots int, m move) {
+func (s *step) leave(now placement, slots int, m *move) {
+	if now&doubles == 0 {
+		s.record(now, m)
+		return
+	}
 	var doubled [maxLive]int
 	n := 0
 	for slot := range slots {
@@ -434,7 +441,7 @@ func (s *step) leave(now placement, slots int, m move) {
 
 // drop records the move at the placement and at those without some of the maps of
 // the slots, which are in both memories, in the local one.
-func (s *step) drop(now placement, doubled []int, m move) {
+func (s *step) drop(now placement, doubled []int, m *move) {
 	for i, slot := range doubled {
 		s.drop(now.with(slot, Stored), doubled[i+1:], m)
 	}
@@ -445,15 +452,15 @@ func (s *step) drop(now placement, doubled []int, m move) {
 const few = 24
 
 // record keeps the move if it is the fastest to its placement.
-func (s *step) record(now placement, m move) {
+func (s *step) record(now placement, m *move) {
 	m.after = now
 	if n, ok := s.find(now); ok {
 		if m.time < s.moves[n].time {
-			s.moves[n] = m
+			s.moves[n] = *m
 		}
 		return
 	}
-	s.moves = append(s.moves, m)
+	s.moves = append(s.moves, *m)
 }
 
 // find returns the index of the layer's move to a placement.

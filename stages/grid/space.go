@@ -37,33 +37,42 @@ func options(least, most, step float64) []float64 {
 func newSpace(p raptor.Platform, b arch.Backbone, r arch.Rounding, resolution int, options []float64) *space {
 	s := &space{platform: p, backbone: b, rounding: r, resolution: resolution, options: options}
 	s.parts = make([][]raptor.Part, len(b.Groups)+2)
+	n := len(options)
 	for row := range s.parts {
-		before := len(options)
-		if row == 0 {
-			before = 1
-		}
-		for i := range before {
-			for _, own := range options {
-				s.parts[row] = append(s.parts[row], s.part(row, options[i], own))
-			}
+		s.parts[row] = make([]raptor.Part, n*n)
+	}
+	s.parts[0] = s.parts[0][:n]
+	for even := range n {
+		for odd := range n {
+			s.price(even, odd)
 		}
 	}
 	return s
 }
 
-// part prices one row.
-func (s *space) part(row int, before, own float64) raptor.Part {
-	w := make(arch.Widths, len(s.backbone.Groups)+2)
-	for i := range w {
-		w[i] = own
-	}
-	if row > 0 {
-		w[row-1] = before
+// price prices the rows of a network whose even rows have one choice and whose odd rows
+// another: each row after the other choice.
+func (s *space) price(even, odd int) {
+	w := make(arch.Widths, len(s.parts))
+	for row := range w {
+		w[row] = s.options[even]
+		if row%2 == 1 {
+			w[row] = s.options[odd]
+		}
 	}
 	net := s.backbone.Scale(w, s.resolution, s.rounding)
-	from, to := net.Range(s.rowBlocks(row))
-	p, _ := s.platform.Part(net, from, to) // what does not fit has no ways
-	return p
+	for row := range s.parts {
+		own, before := even, odd
+		if row%2 == 1 {
+			own, before = odd, even
+		}
+		at := before*len(s.options) + own
+		if row == 0 {
+			at = own
+		}
+		from, to := net.Range(s.rowBlocks(row))
+		s.parts[row][at], _ = s.platform.Part(net, from, to) // what does not fit has no ways
+	}
 }
 
 // rowBlocks returns the first and the last block of a row.
