@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"eyrie/nas/onnx"
+	"eyrie/pipeline/float"
 )
 
 // This file computes what does not depend on the network's input: with the input's shape
@@ -258,7 +259,7 @@ func (g *importer) generate(n *onnx.Node, in []*tensor, to *tensor) (err error) 
 var arithmetic = map[string]func(a, b float64) float64{
 	"Add": func(a, b float64) float64 { return a + b }, "Sub": func(a, b float64) float64 { return a - b },
 	"Mul": func(a, b float64) float64 { return a * b }, "Div": func(a, b float64) float64 { return a / b },
-	"Mod": math.Mod, "Pow": math.Pow, "Min": math.Min, "Max": math.Max, "PRelu": func(a, b float64) float64 { return max(a, 0) + b*min(a, 0) },
+	"Mod": math.Mod, "Pow": float.Pow, "Min": math.Min, "Max": math.Max, "PRelu": func(a, b float64) float64 { return max(a, 0) + float64(b*min(a, 0)) },
 	"Equal": func(a, b float64) float64 { return truth(a == b) }, "Greater": func(a, b float64) float64 { return truth(a > b) },
 	"Less": func(a, b float64) float64 { return truth(a < b) }, "GreaterOrEqual": func(a, b float64) float64 { return truth(a >= b) },
 	"LessOrEqual": func(a, b float64) float64 { return truth(a <= b) },

@@ -785,7 +785,7 @@ func (g *importer) resize(n *onnx.Node, in []*tensor) error {
 			change[i] = int(min(sizes.number(k), maxElements+1))
 		case scales.len() == len(which):
 			// The epsilon is for scales that were sizes, divided in single precision.
-			change[i] = int(min(math.Floor(float64(x.dims[i])*scales.number(k)+1e-3), maxElements+1))
+			change[i] = int(min(math.Floor(float64(float64(x.dims[i])*scales.number(k))+1e-3), maxElements+1))
 		default:
 			return fmt.Errorf("its sizes are not known: export the model for one size, or with small constants in the file itself")
 		}
