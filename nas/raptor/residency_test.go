@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -292,6 +293,9 @@ func checkProperties(t *testing.T, net arch.Network, p Platform) {
 	}
 	sum, peak := 0.0, 0
 	for i, c := range e.Layers {
+		if text := p.Explain(&net, &e, i); strings.Contains(text, "NaN") || strings.Contains(text, "Inf") {
+			fail("layer %d: %s", i, text)
+		}
 		sum += c.Latency
 		peak = max(peak, c.Memory+c.Held)
 		if c.Weights < int(net.Layers[i].WeightBytes()) {
