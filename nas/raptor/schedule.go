@@ -76,6 +76,7 @@ func (p *Platform) schedule(g *window, r *room, o rest, best *Schedule) bool {
 		return true
 	}
 	s := tiler{window: g, room: r, rest: o, buffers: p.buffers(), p: p, best: best, cost: math.Inf(1)}
+	s.billed = g.spills && !g.free && (p.Rereads || p.TileCost > 0)
 	if g.fits(r) {
 		*best = g.whole(r)
 		if !p.DoubleBuffer {
@@ -140,6 +141,8 @@ type tiler struct {
 	best *Schedule
 	cost float64 // cycles of best; +Inf while there is none
 
+	billed bool // schedules are compared by what they are charged, see [tiler.bill]
+
 	result  int // bytes of the result that are written out
 	least   int // fewest bytes of activations moved
 	onChip  int // bytes of the maps that are in the local memory whole
@@ -178,7 +181,7 @@ func (s *tiler) try(c *Schedule, weights int) {
 	} else if c.Memory > s.memory {
 		return
 	}
-	if cost := s.p.time(&s.rest, c); cost < s.cost {
+	if cost := s.time(c); cost < s.cost {
 		*s.best, s.cost = *c, cost
 	}
 }
@@ -186,7 +189,27 @@ func (s *tiler) try(c *Schedule, weights int) {
 // hopeless reports whether no schedule of at least so many tiles that moves at least
 // these bytes is faster than the best so far.
 func (s *tiler) hopeless(activations, weights, tiles int) bool {
+	if s.billed {
+		return s.bill(activations, weights, tiles) >= s.cost
+	}
 	return s.p.least(s.npu, s.extra+s.p.transfer(activations, weights, 0), tiles) >= s.cost
+}
+
+// time returns what a schedule is compared by.
+func (s *tiler) time(c *Schedule) float64 {
+	if s.billed {
+		return s.bill(c.Activations(), c.Weights, c.Tiles)
+	}
+	return s.p.time(&s.rest, c)
+}
+
+// bill returns the cycles that a layer is charged with policy spill, which is not for all
+// that its schedule moves. Of schedules that are charged alike the one that moves least is
+// taken, by a part of the cycles too small to show.
+func (s *tiler) bill(activations, weights, tiles int) float64 {
+	m := s.p.bill(s.window, moved{activations: activations, weights: weights, tiles: tiles})
+	const tie = 1e-10
+	return s.npu + s.extra + s.p.sys(m) - s.p.hidden(s.npu, m) + float64(tie*s.p.transfer(activations, weights, tiles))
 }
 
 // tiled tries tiles of each number of rows that is worth it: of those that make as many

@@ -119,10 +119,14 @@ type moved struct {
 // is in what a spilled byte costs. With Platform.Rereads the schedule's own bytes count
 // instead; those read again are spilled, too.
 func (p *Platform) charged(g *window, s *Schedule) moved {
+	return p.bill(g, moved{activations: s.Activations(), weights: s.Weights, tiles: s.Tiles})
+}
+
+// bill returns what a layer is charged for that moves m by its schedule.
+func (p *Platform) bill(g *window, m moved) moved {
 	if g.free {
 		return moved{}
 	}
-	m := moved{activations: s.Activations(), weights: s.Weights, tiles: s.Tiles}
 	if g.view || !g.spills {
 		return m
 	}

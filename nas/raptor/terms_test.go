@@ -198,6 +198,52 @@ func TestTermsCountedOneByOne(t *testing.T) {
 	}
 }
 
+// Where tiles cost something, or what they read again does, no tile and no order is charged
+// less than the schedule.
+func TestSpillScheduleEqualsExhaustiveSearch(t *testing.T) {
+	rng := rand.New(rand.NewPCG(67, 68))
+	tiled := 0
+	for range 250 {
+		l := smallLayer(rng)
+		net := one(l)
+		p := spilling(rng, &net)
+		p.TileCost = rng.Float64() * float64(rng.IntN(20))
+		var g window
+		p.window(&l, &g)
+		r, work := room{memory: int(p.Memory), weights: int(p.WeightMemory), store: true}, rest{npu: p.npu(&l)}
+		charge := func(s *Schedule) float64 {
+			m := p.charged(&g, s)
+			return work.npu + p.sys(m) - p.hidden(work.npu, m)
+		}
+		var got Schedule
+		ok := p.schedule(&g, &r, work, &got)
+		least, found := math.Inf(1), false
+		for _, s := range allSchedules(&g) {
+			s.Memory = s.capacity(&g, &r, &p)
+			weights := s.filters(&g, &p)
+			if s.Order == Untiled {
+				weights = g.w
+			}
+			if r.weights == 0 && s.Memory > r.memory || r.weights > 0 && (s.Memory-weights > r.memory || weights > r.weights) {
+				continue
+			}
+			m := newMachine(&l, &g, r, s, rng)
+			m.run()
+			s.In, s.Out, s.Weights, s.Partial = m.in, m.out, m.weight, m.partial
+			least, found = min(least, charge(&s)), true
+		}
+		if ok != found || ok && charge(&got) > least*(1+1e-8) {
+			t.Fatalf("%+v %+v: charged %v, the least is %v: %+v", l, p, charge(&got), least, got)
+		}
+		if got.Tiles > 1 {
+			tiled++
+		}
+	}
+	if tiled < 25 {
+		t.Errorf("%d layers were cut", tiled)
+	}
+}
+
 // checkTerms has what holds for every network on every platform with policy spill: costs add up
 // layer by layer, also in parts, and no better hardware is slower.
 func checkTerms(t *testing.T, net arch.Network, p Platform) {

@@ -55,59 +55,82 @@ func (c *calibration) next(r *formFit, k *knowledge) ([]Probe, error) {
 	if err != nil {
 		return nil, err
 	}
-	// between is the covariance of two values given what was measured.
-	between := func(a, b *target) float64 {
-		v := k.prior(&a.seen, &b.seen)
-		for i, w := range a.white {
-			v -= float64(w * b.white[i])
-		}
-		return v
-	}
-	all := append(slices.Clone(targets), candidates...)
-	cov := make([][]float64, len(all))
-	for i := range all {
-		cov[i] = make([]float64, len(all))
-		for j := range all {
-			cov[i][j] = between(&all[i], &all[j])
-		}
-	}
-	spread := func() float64 {
-		sum := 0.0
-		for t := range targets {
-			sum += max(0, cov[t][t])
-		}
-		return rms(sum, len(targets))
-	}
-	left := make([]bool, len(candidates))
+	d := newChoice(k, targets, candidates)
 	var chosen []Probe
 	for range min(c.Next.Count, len(candidates)) {
-		best, most := -1, 0.0
-		for i := range candidates {
-			at, gain := len(targets)+i, 0.0
-			for t := range targets {
-				gain += float64(cov[t][at]*cov[t][at]) / (cov[at][at] + k.variance)
-			}
-			if !left[i] && (best < 0 || gain > most) {
-				best, most = i, gain
-			}
-		}
-		left[best] = true
-		p := Probe{Name: candidates[best].name, Before: spread(), Latency: candidates[best].cost.Latency, Network: candidates[best].spec}
-		at := len(targets) + best
-		column := make([]float64, len(all))
-		for i := range all {
-			column[i] = cov[i][at]
-		}
-		for i := range all {
-			for j := range all {
-				cov[i][j] -= float64(column[i]*column[j]) / (column[at] + k.variance)
-			}
-		}
-		p.After = spread()
+		best := d.best()
+		p := Probe{Name: candidates[best].name, Before: d.spread(), Latency: candidates[best].cost.Latency, Network: candidates[best].spec}
+		d.measure(best)
+		p.After = d.spread()
 		p.Sentence = fmt.Sprintf("Measure %s (about %.3g ms): what %d networks are uncertain by falls from %.1f to %.1f %%.", p.Name, 1e3*p.Latency, len(targets), 100*p.Before, 100*p.After)
 		chosen = append(chosen, p)
 	}
 	return chosen, nil
+}
+
+// choice is what is known of targets and candidates, given what was measured and what is
+// about to be.
+type choice struct {
+	covariance [][]float64 // of targets, and after them the candidates
+	targets    int
+	chosen     []bool  // candidates
+	noise      float64 // variance of a measurement
+}
+
+func newChoice(k *knowledge, targets, candidates []target) *choice {
+	all := append(slices.Clone(targets), candidates...)
+	d := &choice{targets: len(targets), chosen: make([]bool, len(candidates)), noise: k.variance}
+	for i := range all {
+		row := make([]float64, len(all))
+		for j := range all {
+			row[j] = k.prior(&all[i].seen, &all[j].seen)
+			for n, w := range all[i].white {
+				row[j] -= float64(w * all[j].white[n])
+			}
+		}
+		d.covariance = append(d.covariance, row)
+	}
+	return d
+}
+
+// spread returns the root of the targets' mean variance.
+func (d *choice) spread() float64 {
+	sum := 0.0
+	for t := range d.targets {
+		sum += max(0, d.covariance[t][t])
+	}
+	return rms(sum, d.targets)
+}
+
+// best returns the candidate whose measurement takes most from the sum of the targets'
+// variances.
+func (d *choice) best() int {
+	best, most := -1, 0.0
+	for i := range d.chosen {
+		at, gain := d.targets+i, 0.0
+		for t := range d.targets {
+			gain += float64(d.covariance[t][at]*d.covariance[t][at]) / (d.covariance[at][at] + d.noise)
+		}
+		if !d.chosen[i] && (best < 0 || gain > most) {
+			best, most = i, gain
+		}
+	}
+	return best
+}
+
+// measure takes a candidate as measured.
+func (d *choice) measure(candidate int) {
+	d.chosen[candidate] = true
+	at := d.targets + candidate
+	column := make([]float64, len(d.covariance))
+	for i := range d.covariance {
+		column[i] = d.covariance[i][at]
+	}
+	for i := range d.covariance {
+		for j := range d.covariance {
+			d.covariance[i][j] -= float64(column[i]*column[j]) / (column[at] + d.noise)
+		}
+	}
 }
 
 // targets prices networks, by name.
