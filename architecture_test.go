@@ -55,6 +55,7 @@ var leaves = []string{"pipeline/mistake", "pipeline/float"}
 var rooms = []struct{ module, packages, reason string }{
 	{"github.com/hashicorp/hcl", "hcl/...", "only the hcl room knows HCL"},
 	{"github.com/zclconf/go-cty", "hcl/...", "only the hcl room knows cty"},
+	{"github.com/google/flatbuffers", "nas/tflite", "only its own room knows the bytes of TensorFlow Lite's format"},
 	{"github.com/spf13", "cmd/...", "only the command has a command line"},
 }
 
@@ -190,6 +191,8 @@ func TestForbidden(t *testing.T) {
 		"stages/grid":        {"eyrie/nas/raptor eyrie/artifacts eyrie/pipeline eyrie/stages/grid/walk", "eyrie/stages eyrie/stages/evolve eyrie/hcl eyrie/artifacts/store github.com/spf13/cobra"},
 		"stages/grid/walk":   {"eyrie/nas/raptor", "eyrie/stages/evolve"},
 		"nas/raptor":         {"eyrie/nas/arch eyrie/pipeline/float eyrie/artifacts", "eyrie/pipeline eyrie/pipeline/pipelinetest eyrie/stages/grid eyrie/artifacts/store eyrie/hcl"},
+		"nas/tflite":         {"github.com/google/flatbuffers/go", "eyrie/pipeline"},
+		"nas/arch":           {"eyrie/nas/tflite eyrie/nas/onnx", "github.com/google/flatbuffers/go eyrie/stages/grid"},
 		"nas/new/vocabulary": {"eyrie/nas/arch", "eyrie/pipeline"},
 		"new":                {"io", "eyrie/artifacts"},
 		"cmd/runner":         {"eyrie/hcl github.com/spf13/cobra", "github.com/hashicorp/hcl/v2"},

@@ -6,6 +6,7 @@ import (
 
 	"eyrie/artifacts"
 	"eyrie/nas/onnx"
+	"eyrie/nas/tflite"
 	"eyrie/pipeline/mistake"
 )
 
@@ -24,12 +25,13 @@ func (Scaling) Choices() []string {
 	return []string{string(UniformScaling), string(PublishedScaling), string(FullScaling)}
 }
 
-// Spec says in a recipe which network is meant, in one of four ways:
+// Spec says in a recipe which network is meant, in one of five ways:
 //
 //	network = { width = 0.5, resolution = 160 }               # MobileNetV2, scaled
 //	network = { space = stage.s.space, subnet = stage.e.best.subnet }
 //	network = { input = {c = 3, h = 32, w = 32}, layers = […] } # see LayerSpec
 //	network = { onnx = "${path.recipe}/net.onnx" }            # and resolution, or input, where the file leaves its size open
+//	network = { tflite = "${path.recipe}/net.tflite" }
 type Spec struct {
 	Name       string          `json:"name,omitempty" doc:"what reports call it; derived when not written"`
 	Width      float64         `json:"width,omitempty" min:"0" max:"100" doc:"scale a backbone by one multiplier"`
@@ -43,10 +45,11 @@ type Spec struct {
 	Input      Shape           `json:"input,omitzero" doc:"input of a network given by its layers, or of an ONNX file that leaves its size open"`
 	Layers     []LayerSpec     `json:"layers,omitempty" doc:"a network given by its layers, each after those it reads"`
 	ONNX       *artifacts.File `json:"onnx,omitempty" is:"file" doc:"a network in an ONNX file"`
+	TFLite     *artifacts.File `json:"tflite,omitempty" is:"file" doc:"a network in a TensorFlow Lite file, float or quantised"`
 }
 
-// Validate returns the mistakes of the spec, a [mistake.List], or nil. An ONNX file is
-// not looked into.
+// Validate returns the mistakes of the spec, a [mistake.List], or nil. A file is not
+// looked into.
 func (s Spec) Validate() error { return mistake.In(s) }
 
 // Check reports the mistakes of the backbone and the space, and, once all is known,
@@ -58,7 +61,7 @@ func (s Spec) Check(r *mistake.Report) {
 	if s.Space != nil {
 		s.Space.Check(r.At("space"))
 	}
-	if !r.Knows() || !r.Sound() || s.ONNX != nil && s.ways() == 1 {
+	if !r.Knows() || !r.Sound() || (s.ONNX != nil || s.TFLite != nil) && s.ways() == 1 {
 		return
 	}
 	_, err := s.Network()
@@ -67,7 +70,7 @@ func (s Spec) Check(r *mistake.Report) {
 
 // ways counts in how many ways a network is described.
 func (s Spec) ways() (n int) {
-	for _, way := range []bool{s.Width != 0 || len(s.Widths) > 0, s.Subnet != nil, len(s.Layers) > 0, s.ONNX != nil} {
+	for _, way := range []bool{s.Width != 0 || len(s.Widths) > 0, s.Subnet != nil, len(s.Layers) > 0, s.ONNX != nil, s.TFLite != nil} {
 		if way {
 			n++
 		}
@@ -79,13 +82,15 @@ func (s Spec) ways() (n int) {
 func (s Spec) Network() (n Network, err error) {
 	switch {
 	case s.ways() != 1:
-		err = errors.New("write one of: width (or widths) and resolution; space and subnet; input and layers; onnx")
+		err = errors.New("write one of: width (or widths) and resolution; space and subnet; input and layers; onnx; tflite")
 	case s.Subnet != nil:
 		n, err = s.subnet()
 	case len(s.Layers) > 0:
 		n, err = newList(s.Input, s.Layers)
 	case s.ONNX != nil:
 		n, err = s.readONNX()
+	case s.TFLite != nil:
+		n, err = readTFLite(*s.TFLite)
 	default:
 		n, err = s.scaled()
 	}
@@ -169,6 +174,22 @@ func (s Spec) readONNX() (n Network, err error) {
 	}
 	if err != nil {
 		return n, mistake.At("onnx", "%w", err)
+	}
+	return n, nil
+}
+
+// readTFLite reads a network from a file.
+func readTFLite(f artifacts.File) (n Network, err error) {
+	b, err := f.ReadFile()
+	if err != nil {
+		return n, mistake.At("tflite", "%w", err)
+	}
+	m, err := tflite.Parse(b)
+	if err == nil {
+		n, err = FromTFLite(m)
+	}
+	if err != nil {
+		return n, mistake.At("tflite", "%w", err)
 	}
 	return n, nil
 }

@@ -97,7 +97,7 @@ func TestSpecRefuses(t *testing.T) {
 	subnet := space.Smallest()
 	wrong := subnet.Clone()
 	wrong.Resolution = 100
-	const which = "write one of: width (or widths) and resolution; space and subnet; input and layers; onnx"
+	const which = "write one of: width (or widths) and resolution; space and subnet; input and layers; onnx; tflite"
 	for want, spec := range map[string]Spec{
 		which: {},
 		"resolution: must be written: the input size in pixels, such as 160":                     {Width: 1},

@@ -28,12 +28,13 @@ import (
 var Stage = pipeline.Define("deploy-estimate", 8,
 	`Estimates a network on a platform: latency, energy, μ, memory, and how each layer runs.
 
-The network is a scaled MobileNetV2, a subnet of a space, a list of layers, or an ONNX
-file:
+The network is a scaled MobileNetV2, a subnet of a space, a list of layers, or a file in
+the format of ONNX or TensorFlow Lite:
 
     network = { width = 0.5, resolution = 160 }
     network = stage.raptornet["70ms"].network
     network = { onnx = "${path.recipe}/net.onnx" }
+    network = { tflite = "${path.recipe}/net.tflite" }
 
 With the weights of the supernet that the subnet is of, and the dataset, the subnet is
 also exported as ONNX, in float32 (onnx) and quantised to int8 (onnx_int8), and both are
