@@ -72,7 +72,7 @@ func (p *Platform) spent(e *Estimate, c *LayerCost) string {
 	}
 	name, share := p.dominant(c)
 	what := map[string]string{
-		Compute:     fmt.Sprintf("compute (%.1f of %d MAC/cycle)", float64(c.MACs)/max(1, c.NPUCycles), p.PEs),
+		Compute:     p.computes(c),
 		Activations: fmt.Sprintf("move %s of activations at %.3g cycles a byte", unit.Bytes(int64(c.bill.activations-c.bill.spilled)), p.ActivationCost),
 		Weights:     fmt.Sprintf("move %s of weights at %.3g cycles a byte", unit.Bytes(int64(c.bill.weights)), p.WeightCost),
 		Spills:      fmt.Sprintf("move %s of activations for which there is no room, at %.3g cycles a byte", unit.Bytes(int64(c.bill.spilled)), p.ActivationCost+p.SpillCost),
@@ -80,6 +80,14 @@ func (p *Platform) spent(e *Estimate, c *LayerCost) string {
 		Oversize:    "work around the weight limit",
 	}[name]
 	return fmt.Sprintf("%s takes %.3g ms, %.0f %% of the network's time; %.0f %% of its cycles %s.", c.Name, 1e3*c.Latency, 100*c.Latency/e.Latency, 100*share, what)
+}
+
+// computes says how busy the PEs are while a layer computes.
+func (p *Platform) computes(c *LayerCost) string {
+	if c.MACs == 0 {
+		return "compute, without a MAC"
+	}
+	return fmt.Sprintf("compute (%.1f of %d MAC/cycle)", float64(c.MACs)/max(1, c.NPUCycles), p.PEs)
 }
 
 // shape says in what tiles it runs, and why.
@@ -194,6 +202,8 @@ func (p *Platform) cure(l *arch.Layer, c *LayerCost) string {
 	switch {
 	case name == Compute && l.Op == arch.Depthwise && p.Rates.Depthwise < p.Rates.Pointwise:
 		return fmt.Sprintf("A depthwise layer keeps %.0f %% of the PEs busy: fewer channels or a smaller kernel make it cheaper, more memory does not.", 100*c.Utilisation)
+	case name == Compute && c.MACs == 0:
+		return "Only fewer channels, or fewer rows and columns, make it cheaper."
 	case name == Compute:
 		return "It computes most of the time: this is what the NPU is for."
 	case name == Weights && l.Op == arch.Linear:
