@@ -26,6 +26,12 @@ func (e *Estimate) Costliest(n int) []int {
 // what that is spent on, why it runs as it does and what would make it cheaper.
 func (p *Platform) Explain(net *arch.Network, e *Estimate, i int) string {
 	l, c := &net.Layers[i], &e.Layers[i]
+	if c.Latency == 0 {
+		if l.Op == arch.View {
+			return p.spent(e, c) + " It rearranges maps that are all in one memory."
+		}
+		return p.spent(e, c)
+	}
 	words := []string{p.spent(e, c), p.shape(l, c), p.maps(net, e, i)}
 	if !c.Supported {
 		words = append(words, fmt.Sprintf("Its %s of weights are beyond the limit of %s for a layer, so it is not supported; what it costs all the same is a guess.",

@@ -13,7 +13,7 @@ import (
 )
 
 // Stage is "analyze-memory".
-var Stage = pipeline.Define("analyze-memory", 6,
+var Stage = pipeline.Define("analyze-memory", 7,
 	"Show what a network needs of a platform's local memory, per block and per layer.\n\n"+
 		"This is figure 1 of the paper: weights and activations per block beside the memory of the NPU, the two bottlenecks in words, "+
 		"and each layer's share of the cycles that move data.",

@@ -21,7 +21,7 @@ import (
 )
 
 // Stage is "progressive-grid".
-var Stage = pipeline.Define("progressive-grid", 3,
+var Stage = pipeline.Define("progressive-grid", 4,
 	"Find the width assignments that maximise MACs and μ, exactly.\n\n"+
 		"Every assignment of a multiplier to each row of the backbone is priced on the platform. The result is the Pareto front of "+
 		"(MACs, μ), one point of it picked by a rule, and where a given assignment (such as the paper's table 2) stands among all.",
