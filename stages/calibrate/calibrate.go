@@ -23,8 +23,8 @@ var Stage = pipeline.Define("calibrate", 8,
 
 The measurements are a CSV file; its first line names columns, some of set,
 network, width, resolution, macs, mu, latency (s), supported (yes or no), role, kind and
-source. A row is MobileNetV2 of a width at a resolution, or a network that the attribute
-networks names. Cells may be empty; μ and latency are fitted, MACs are compared, and
+source. A row is MobileNetV2 of a width at a resolution, a network that the attribute
+networks names, or a built-in one that next named. Cells may be empty; μ and latency are fitted, MACs are compared, and
 what is supported bounds the weight limit. kind and source say of a row's figures that
 they were measured (by default), published, or modelled by another tool, and where: tables
 show it. role says what a row is for: those of another role than train are predicted and
@@ -72,7 +72,7 @@ type Config struct {
 	Kind         string               `json:"kind,omitempty" oneof:"measured,published,modelled" doc:"what the figures of rows are that do not say it; measured when not written"`
 	Source       string               `json:"source,omitempty" doc:"where the figures of rows are from that do not say it"`
 	Train        []string             `json:"train,omitempty" doc:"the rows to fit to, by role or network; those of role train or none when not written. The others are predicted, and compared"`
-	Networks     map[string]arch.Spec `json:"networks,omitempty" doc:"networks that the file names, besides MobileNetV2"`
+	Networks     map[string]arch.Spec `json:"networks,omitempty" doc:"networks that the file names, besides MobileNetV2 and the built-in ones of next"`
 	Scaling      arch.Scaling         `json:"scaling,omitempty" doc:"what the file's width applies to; uniform (stem and head stay) when not written"`
 	Rounding     arch.Rounding        `json:"rounding,omitzero" doc:"how the file's widths become channels"`
 	Form         string               `json:"form,omitempty" doc:"the form to take; when not written, the measurements choose"`

@@ -160,12 +160,16 @@ func (r *reader) measurement(head, cells []string) (m measurement, err error) {
 }
 
 // spec returns the network that the row is about: MobileNetV2, as is every row of a
-// file without a column network, or one of those that the recipe names.
+// file without a column network, one of those that the recipe names, or a built-in probe,
+// so that what next names can be measured and written down.
 func (m *measurement) spec(hasName bool, networks map[string]arch.Spec, scaling arch.Spec) (arch.Spec, error) {
 	spec, named := networks[m.name]
+	if !named {
+		spec, named = probes[m.name]
+	}
 	switch {
 	case named && m.width != 0:
-		return spec, fmt.Errorf("width: network %q has the widths that the attribute networks gives it; leave the cell empty", m.name)
+		return spec, fmt.Errorf("width: network %q has its own widths; leave the cell empty", m.name)
 	case named:
 		return spec, nil
 	case hasName && m.name != mobileNet:
