@@ -5,7 +5,6 @@ package calibrate
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -140,10 +139,18 @@ func (c *Config) Check(r *mistake.Report) {
 			in.Badf("there is no parameter %q; there are %s", name, strings.Join(names(), ", "))
 		}
 	}
+	if n := len(distinctOf(c.Fit)); n > maxFree && r.Knows("fit") {
+		r.At("fit").Badf("%d parameters, at most %d can be fitted at once, and the memory: leave out those that the platform has, or write forms", n, maxFree)
+	}
+	named := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(c.Columns)) {
+		theirs, in := c.Columns[name], r.At("columns", name)
 		if !slices.Contains(columns, name) {
-			r.At("columns", name).Badf("there is no such column; the columns are %s", strings.Join(columns, ", "))
+			in.Badf("there is no such column; the columns are %s", strings.Join(columns, ", "))
+		} else if ours, twice := named[theirs]; twice && in.Knows() {
+			in.Badf("%q is columns.%s already: a column of the file is one thing", theirs, ours)
 		}
+		named[theirs] = name
 	}
 	if r.Knows("memory_max", "memory_min") && c.MemoryMax < c.MemoryMin {
 		r.At("memory_max").Badf("%d is below memory_min, %d", c.MemoryMax, c.MemoryMin)
@@ -165,6 +172,12 @@ func (c *Config) Check(r *mistake.Report) {
 	for _, name := range slices.Sorted(maps.Keys(c.Next.Targets)) {
 		c.Next.Targets[name].Check(r.At("next", "targets", name))
 	}
+}
+
+// distinctOf returns the continuous parameters among names, each once.
+func distinctOf(names []string) []string {
+	names = slices.Compact(slices.Sorted(slices.Values(names)))
+	return slices.DeleteFunc(names, func(name string) bool { return index(name) < 0 })
 }
 
 // Foresee returns the values of the platform that are not fitted.
@@ -215,7 +228,9 @@ func run(ctx context.Context, task *pipeline.Task, c Config) (Output, error) {
 			return Output{}, err
 		}
 		if len(r.designs) == 0 {
-			failed = r.failed
+			if failed == nil || r.name == c.Form {
+				failed = r.failed
+			}
 			continue
 		}
 		if err := cal.summarise(ctx, r); err != nil {
@@ -224,7 +239,7 @@ func run(ctx context.Context, task *pipeline.Task, c Config) (Output, error) {
 		fits = append(fits, *r)
 	}
 	if len(fits) == 0 {
-		return Output{}, fmt.Errorf("no network fits in any memory that was tried: %w", failed)
+		return Output{}, pipeline.Badf("measurements", "no form can be fitted to all rows, with any memory that was tried: %w", failed)
 	}
 	best := choose(fits)
 	if c.Form != "" {

@@ -42,7 +42,7 @@ type problem struct {
 	low    vector
 	high   vector
 	to     [maxFree]int       // index of the parameter that one is relative to; −1 for none
-	most   vector             // greatest of a parameter's values, as a multiple of the first
+	most   vector             // greatest of the values that a parameter moves, as a multiple of the first
 	moves  [features]struct { // what moves a price
 		by   int // index among the fitted; −1 for none
 		sign float64
@@ -55,12 +55,15 @@ type problem struct {
 func newProblem(ms []measurement, ts [][]term, p, base *raptor.Platform, f *form, free []int) *problem {
 	q := &problem{ms: ms, terms: ts, clock: p.Clock, pes: p.PEs, base: pricesOf(p), n: len(free), left: func(int) bool { return false }}
 	copy(q.free[:], free)
+	q.connect()
 	for k, j := range free {
 		par := &parameters[j]
 		q.origin[k] = float.Log(par.first(p))
 		q.most[k] = 1
 		for _, m := range par.moves {
-			q.most[k] = max(q.most[k], par.get(p, m)/par.first(p))
+			if q.moves[m].by == k {
+				q.most[k] = max(q.most[k], par.get(p, m)/par.first(p))
+			}
 		}
 		q.start[k], q.centre[k] = par.scaled(par.first(p)*q.most[k], p.PEs), par.scaled(par.first(base)*q.most[k], base.PEs)
 		q.width[k] = f.prior(par).width
@@ -76,7 +79,6 @@ func newProblem(ms []measurement, ts [][]term, p, base *raptor.Platform, f *form
 			q.low[k], q.high[k] = q.low[k]-q.high[k], q.high[k]-q.low[k]
 		}
 	}
-	q.connect()
 	q.start = q.clamp(q.start)
 	return q
 }

@@ -16,6 +16,19 @@ type interval struct {
 	openLow, openHigh bool // as far as was tried
 }
 
+// walked is how many terms may be priced for one step along a profile; of the memories that
+// meet the measurements those beyond that are left out, but for the best ones. A form whose
+// layers stay apart has fifty terms a network.
+const walked = 2400
+
+// priced returns how many terms there are to price.
+func (d *design) priced() (n int) {
+	for _, ts := range d.terms {
+		n += len(ts)
+	}
+	return max(1, n)
+}
+
 // threshold returns the cost beyond which a parameter is rejected, by Student's test with
 // as many degrees of freedom as there are values more than parameters.
 func (c *calibration) threshold(r *formFit) float64 {
@@ -34,13 +47,22 @@ func (c *calibration) profile(ctx context.Context, r *formFit) (map[int]interval
 			plausible = append(plausible, d)
 		}
 	}
+	tried := plausible
+	if n := max(considered, walked/best.priced()); n < len(tried) { // the best, by ascending memory
+		of := bestOf(tried, n)
+		slices.Sort(of)
+		tried = nil
+		for _, i := range of {
+			tried = append(tried, plausible[i])
+		}
+	}
 	ends := make([]end, 2*len(r.free))
 	err := c.each(ctx, len(ends), "intervals of form "+r.name, func(i int) {
 		sign := 1.0
 		if i%2 == 0 {
 			sign = -1
 		}
-		ends[i] = c.walk(r, plausible, best, i/2, sign, limit)
+		ends[i] = c.walk(r, tried, best, i/2, sign, limit)
 	})
 	intervals := map[int]interval{}
 	platforms := []raptor.Platform{c.chosen(r, best)}

@@ -29,6 +29,11 @@ type measurement struct {
 	held              bool // it is not fitted to, but predicted
 }
 
+// errorf says of which row an error is.
+func (m *measurement) errorf(format string, args ...any) error {
+	return fmt.Errorf("line %d: network %q: %w", m.line, m.net.Name, fmt.Errorf(format, args...))
+}
+
 // columns are those that the file may have. The first line names those it has.
 var columns = []string{"set", "network", "width", "resolution", "macs", "mu", "latency", "supported", "role", "kind", "source"}
 
@@ -65,6 +70,8 @@ func (r *reader) parse(table *sheet.Sheet) ([]measurement, error) {
 	}
 	for i, name := range names {
 		switch {
+		case name == table.Columns[i] && r.columns[name] != "" && r.columns[name] != name:
+			names[i] = "" // the recipe says that another one is meant
 		case slices.Contains(columns, name):
 		case len(r.columns) > 0: // a file of somebody else's, of which the recipe says what it wants
 			names[i] = ""
@@ -186,6 +193,15 @@ func (m *measurement) spec(hasName bool, networks map[string]arch.Spec, scaling 
 // mobileNet is the network that a file may name without the recipe.
 const mobileNet = "MobileNetV2"
 
+// believable are the figures beyond which a unit was mistaken, or a column.
+var believable = map[string]struct {
+	least, most float64
+	want        string
+}{
+	"latency": {1e-9, 1e6, "seconds, from 1e-9 to 1e6"},
+	"mu":      {1e-9, 1e9, "NPU cycles / SYS cycles, from 1e-9 to 1e9"},
+}
+
 // number parses a cell that may be empty.
 func number(column, cell string, v *float64) error {
 	if cell == "" {
@@ -194,6 +210,9 @@ func number(column, cell string, v *float64) error {
 	x, err := strconv.ParseFloat(cell, 64)
 	if err != nil || !(x > 0) || math.IsInf(x, 0) {
 		return fmt.Errorf("%s: %q is not a number above 0; leave the cell empty if it was not measured", column, cell)
+	}
+	if q, ok := believable[column]; ok && (x < q.least || x > q.most) {
+		return fmt.Errorf("%s: %s can hardly be meant: want %s", column, cell, q.want)
 	}
 	*v = x
 	return nil

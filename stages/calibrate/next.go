@@ -7,6 +7,7 @@ import (
 
 	"eyrie/nas/arch"
 	"eyrie/nas/raptor"
+	"eyrie/pipeline"
 )
 
 // Next asks what to measure next.
@@ -39,6 +40,9 @@ type target struct {
 // targets, given the measurements of those before it: the choice that leaves the least mean
 // variance (I-optimal design), one by one. What will be measured need not be known for that.
 func (c *calibration) next(r *formFit, k *knowledge) ([]Probe, error) {
+	if c.Next.Count == 0 {
+		return nil, nil
+	}
 	specs := c.Next.Candidates
 	if len(specs) == 0 {
 		specs = probes
@@ -47,11 +51,11 @@ func (c *calibration) next(r *formFit, k *knowledge) ([]Probe, error) {
 	if len(goals) == 0 {
 		goals = specs
 	}
-	candidates, err := c.targets(r, k, "next.candidates", specs)
+	candidates, err := c.targets(r, k, "candidates", specs)
 	if err != nil {
 		return nil, err
 	}
-	targets, err := c.targets(r, k, "next.targets", goals)
+	targets, err := c.targets(r, k, "targets", goals)
 	if err != nil {
 		return nil, err
 	}
@@ -136,6 +140,7 @@ func (d *choice) measure(candidate int) {
 // targets prices networks, by name.
 func (c *calibration) targets(r *formFit, k *knowledge, attribute string, specs map[string]arch.Spec) ([]target, error) {
 	var all []target
+	builtIn := len(c.Next.Candidates) == 0 && (attribute == "candidates" || len(c.Next.Targets) == 0)
 	for _, name := range slices.Sorted(maps.Keys(specs)) {
 		t := target{name: name, spec: specs[name]}
 		t.spec.Name = name
@@ -143,11 +148,17 @@ func (c *calibration) targets(r *formFit, k *knowledge, attribute string, specs 
 		if err == nil {
 			t.cost, err = r.platform.Estimate(net)
 		}
+		if err == nil && t.cost.Latency == 0 {
+			err = fmt.Errorf("in the form %s it takes no time at all", r.name)
+		}
 		if err == nil {
 			t.seen, _, err = k.outlooks(&net, &t.cost)
 		}
+		if err != nil && builtIn {
+			continue // there is no room for it
+		}
 		if err != nil {
-			return nil, fmt.Errorf("%s[%q]: %w", attribute, name, err)
+			return nil, pipeline.Badf("next", "%s[%q]: %w", attribute, name, err)
 		}
 		t.white = k.whitened(&t.seen)
 		all = append(all, t)

@@ -40,7 +40,7 @@ type Row struct {
 	Latency         float64         `json:"latency" unit:"s" provenance:"modelled"`
 	LatencyMeasured pipeline.Traced `json:"latency_measured" doc:"measured, or published, as the file says, in s"`
 	LatencyError    *float64        `json:"latency_error" provenance:"modelled" doc:"relative"`
-	LatencyInterval []float64       `json:"latency_interval" unit:"s" provenance:"modelled" doc:"where the latency of a network that was not fitted to lies, in 95 of 100 cases; null where it was not measured"`
+	LatencyInterval []float64       `json:"latency_interval" unit:"s" provenance:"modelled" doc:"where the latency of a network that was not fitted to lies, in 95 of 100 cases; null where it was not measured, or takes no time in this form"`
 	Fitted          bool            `json:"fitted" doc:"the row was fitted to; else it was predicted"`
 	Role            string          `json:"role"`
 	LatencyUnseen   *float64        `json:"latency_unseen" provenance:"modelled" doc:"relative, by a fit that has not seen the network"`

@@ -38,11 +38,11 @@ func rank(specs map[string]arch.Spec, best *raptor.Platform, plausible []raptor.
 	for _, name := range slices.Sorted(maps.Keys(specs)) {
 		net, err := specs[name].Network()
 		if err != nil {
-			return nil, fmt.Errorf("compare[%q]: %w", name, err)
+			return nil, fmt.Errorf("network %q: %w", name, err)
 		}
 		v := priced{Compared: Compared{Name: name}}
 		if err := v.price(net, best, plausible); err != nil {
-			return nil, fmt.Errorf("compare[%q]: %w", name, err)
+			return nil, fmt.Errorf("network %q: %w", name, err)
 		}
 		all = append(all, v)
 	}

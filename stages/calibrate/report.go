@@ -52,7 +52,7 @@ func (c *calibration) output(ctx context.Context, fits []formFit, best int) (Out
 		return Output{}, err
 	}
 	if out.Ranking, err = rank(c.Compare, &out.Platform, out.Plausible); err != nil {
-		return Output{}, err
+		return Output{}, pipeline.Badf("compare", "%w", err)
 	}
 	out.Summary = c.summary(&out, r, k)
 	return out, nil
@@ -85,15 +85,15 @@ func (c *calibration) rows(out *Output, r *formFit, k *knowledge) error {
 	for i := range c.ms {
 		m := &c.ms[i]
 		ours, err := r.platform.Estimate(m.net)
-		if err != nil {
-			return err
+		if err != nil { // a row that is predicted
+			return pipeline.Badf("measurements", "%w; remove the row, or write a greater memory", m.errorf("%w", err))
 		}
 		unseen := &r.unseen[i]
 		if m.held {
 			unseen = &ours
 		}
 		row := newRow(m, &ours, unseen)
-		if m.latency > 0 {
+		if m.latency > 0 && ours.Latency > 0 {
 			seen, _, err := k.outlooks(&m.net, &ours)
 			if err != nil {
 				return err
@@ -154,7 +154,10 @@ func newRow(m *measurement, ours, unseen *raptor.Estimate) Row {
 		r.MACsMeasured, r.MACsError = m.traced(m.macs), ptr(float64(ours.MACs)/m.macs-1)
 	}
 	if m.mu > 0 {
-		r.MuMeasured, r.MuResidual, r.MuUnseen = m.traced(m.mu), ptr(float.Log(ours.Mu/m.mu)), ptr(float.Log(unseen.Mu/m.mu))
+		r.MuMeasured = m.traced(m.mu)
+	}
+	if m.mu > 0 && ours.Mu > 0 && unseen.Mu > 0 { // what is predicted may compute or move nothing
+		r.MuResidual, r.MuUnseen = ptr(float.Log(ours.Mu/m.mu)), ptr(float.Log(unseen.Mu/m.mu))
 	}
 	if m.latency > 0 {
 		r.LatencyMeasured, r.LatencyError, r.LatencyUnseen = m.traced(m.latency), ptr(ours.Latency/m.latency-1), ptr(unseen.Latency/m.latency-1)
@@ -187,11 +190,13 @@ func (s *scores) add(r *Row) {
 	}
 	if r.LatencyError != nil {
 		s.latency.add(*r.LatencyError)
-		s.latencyLog.add(float.Log1p(*r.LatencyError))
+		if r.Latency > 0 { // of what is predicted to take no time there is no logarithm
+			s.latencyLog.add(float.Log1p(*r.LatencyError))
+		}
 		s.latencyLOO.add(*r.LatencyUnseen)
 		if measured, ok := r.LatencyMeasured.Value.(float64); ok && !r.Fitted {
 			s.predicted++
-			if measured >= r.LatencyInterval[0] && measured <= r.LatencyInterval[1] {
+			if r.LatencyInterval != nil && measured >= r.LatencyInterval[0] && measured <= r.LatencyInterval[1] {
 				s.within++
 			}
 		}

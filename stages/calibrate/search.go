@@ -195,11 +195,31 @@ func (c *calibration) price(r *formFit, p *raptor.Platform) ([][]term, error) {
 		}
 		ts, err := terms(p, &m.net, !r.adds(p))
 		if err != nil {
+			return nil, m.errorf("%w", err)
+		}
+		if err := c.costs(r, p, ts, m.group); err != nil {
 			return nil, err
 		}
 		all[i] = ts
 	}
 	return all, nil
+}
+
+// costs returns an error where a measured value of a network is nothing in a form, whatever
+// its parameters are: no logarithm is left to fit.
+func (c *calibration) costs(r *formFit, p *raptor.Platform, ts []term, group int) error {
+	prices := pricesOf(p)
+	v := predict(ts, &prices)
+	for i := range c.ms {
+		switch m := &c.ms[i]; {
+		case m.held || m.group != group:
+		case m.latency > 0 && v.cycles == 0:
+			return m.errorf("in the form %s it takes no time at all, so that its latency tells nothing: leave the cell empty, or write another form", r.name)
+		case m.mu > 0 && (v.npu == 0 || v.sys == 0):
+			return m.errorf("in the form %s it computes or moves nothing, so that its mu tells nothing: leave the cell empty, or write another form", r.name)
+		}
+	}
+	return nil
 }
 
 // sameTerms reports whether the networks run in the same way.
