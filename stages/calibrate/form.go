@@ -178,6 +178,7 @@ func choose(fits []formFit) int {
 
 // aicc returns Akaike's criterion for small samples (Hurvich and Tsai 1989) of n values met
 // with a sum of squares by k parameters, and the variance: n·ln(sse/n) + 2k + 2k(k+1)/(n−k−1).
+// It is infinite where n is at most k + 2.
 func aicc(sse float64, n int, k float64) float64 {
 	k++ // the variance
 	rest := float64(n) - k - 1
