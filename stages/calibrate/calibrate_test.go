@@ -343,7 +343,7 @@ func TestRefuses(t *testing.T) {
 	}
 	c := small(t, text(t, "width,resolution,latency\n1,224,0.1\n"), "mixed")
 	c.Platform.Memory = 100
-	if _, err := run(t.Context(), new(pipeline.Task), c); err == nil || !strings.HasPrefix(err.Error(), "no network fits in any memory that was tried: ") {
+	if _, err := run(t.Context(), new(pipeline.Task), c); err == nil || !strings.HasPrefix(err.Error(), "measurements: no form can be fitted to all rows, with any memory that was tried: line 2: ") {
 		t.Errorf("too little memory: %v", err)
 	}
 }

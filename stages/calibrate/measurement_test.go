@@ -37,7 +37,7 @@ func TestParseRefuses(t *testing.T) {
 		{"network,mu\nours,0.1\n", `2: no network "ours": write MobileNetV2 or mine`},
 		{"network,width,resolution,mu\n,0.5,96,0.1\n", `2: no network "": write MobileNetV2 or mine`},
 		{"network,width,resolution,mu\nmobilenetv2,0.5,96,0.1\n", `2: no network "mobilenetv2": write MobileNetV2 or mine`},
-		{"network,width,mu\nmine,0.5,0.1\n", `2: width: network "mine" has the widths that the attribute networks gives it`},
+		{"network,width,mu\nmine,0.5,0.1\n", `2: width: network "mine" has its own widths; leave the cell empty`},
 		{"network,mu\nMobileNetV2,0.1\n", `2: network MobileNetV2 has no width`},
 		{"network,width,resolution,kind\nMobileNetV2,0.5,96,guessed\n", `2: kind: "guessed", want measured, published, modelled`},
 		{"network,width,resolution,supported\nMobileNetV2,0.5,96,maybe\n", `2: supported: "maybe", want yes, no, or an empty cell`},

@@ -219,7 +219,7 @@ func TestNextRefuses(t *testing.T) {
 	c := small(t, text(t, twoSizes), "spill")
 	c.Platform.Memory = 60 << 10
 	c.Next.Targets = map[string]arch.Spec{"vast": chain(arch.Shape{C: 3, H: 64, W: 100_000}, conv(32, 3, 1))}
-	if _, err := run(t.Context(), new(pipeline.Task), c); err == nil || !strings.HasPrefix(err.Error(), `next.targets["vast"]: `) {
+	if _, err := run(t.Context(), new(pipeline.Task), c); err == nil || !strings.HasPrefix(err.Error(), `next: targets["vast"]: `) {
 		t.Errorf("got %v", err)
 	}
 }
