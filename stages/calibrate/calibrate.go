@@ -214,6 +214,7 @@ func run(ctx context.Context, task *pipeline.Task, c Config) (Output, error) {
 		return Output{}, pipeline.Badf("measurements", "%w", err)
 	}
 	cal := newCalibration(task, c, ms)
+	cal.stopped = func() bool { return ctx.Err() != nil } // a single fit may take long
 	if cal.data == 0 {
 		return Output{}, pipeline.Badf("measurements", "no value of mu or latency in %d rows: there is nothing to fit to", len(ms))
 	}

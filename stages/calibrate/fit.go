@@ -47,7 +47,8 @@ type problem struct {
 		by   int // index among the fitted; −1 for none
 		sign float64
 	}
-	left func(group int) bool // measurements that are left out
+	left    func(group int) bool // measurements that are left out
+	stopped func() bool          // nobody waits for the fit any more; nil where that cannot be told
 }
 
 // newProblem returns the fit of some of a platform's parameters, by their indices. The priors'
@@ -201,6 +202,9 @@ func (p *problem) minimise(x vector, variance float64) evaluation {
 	now := p.evaluate(x, variance)
 	damping := 1e-3
 	for range 200 {
+		if p.stopped != nil && p.stopped() {
+			break
+		}
 		y := p.clamp(step(now.x, p.inner(now.x, &now.gradient), &now, damping))
 		next := p.evaluate(y, variance)
 		if !(next.cost < now.cost) {

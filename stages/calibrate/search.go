@@ -62,6 +62,7 @@ type calibration struct {
 	ms       []measurement
 	distinct []int // index of the first measurement of each network that is fitted to
 	data     int   // values that are fitted to
+	stopped  func() bool
 }
 
 // each calls f(i) for all i in [0, n) and reports the fits with a note.
@@ -178,7 +179,9 @@ func (c *calibration) fitAt(ctx context.Context, r *formFit, base raptor.Platfor
 
 // problem returns the fit of a form's design.
 func (c *calibration) problem(r *formFit, d *design) *problem {
-	return newProblem(c.ms, d.terms, &d.platform, &r.base, r.form, r.free)
+	p := newProblem(c.ms, d.terms, &d.platform, &r.base, r.form, r.free)
+	p.stopped = c.stopped
+	return p
 }
 
 // price takes every network that is fitted to apart; measurements of one network share it.
@@ -192,6 +195,9 @@ func (c *calibration) price(r *formFit, p *raptor.Platform) ([][]term, error) {
 		if first := c.distinct[m.group]; first != i {
 			all[i] = all[first]
 			continue
+		}
+		if c.stopped != nil && c.stopped() {
+			return nil, context.Canceled
 		}
 		ts, err := terms(p, &m.net, !r.adds(p))
 		if err != nil {
