@@ -134,6 +134,8 @@ func (p Platform) Check(r *mistake.Report) {
 			in.Badf("must be above 0; write it, or start from a preset: one of %s", strings.Join(Presets(), ", "))
 		case strings.HasPrefix(c.name, "rates.") && r.Knows("pes") && p.PEs > 0 && c.value > float64(p.PEs):
 			in.Badf("%v MAC per cycle are more than %d PEs do: want at most 1 each", c.value, p.PEs)
+		case c.value != 0 && (c.value < 1e-12 || c.value > 1e15) && !strings.HasSuffix(c.name, "memory"):
+			in.Badf("%v can hardly be meant: want a value from 1e-12 to 1e15", c.value)
 		default:
 			likely(in, c.name, c.value)
 		}
