@@ -486,7 +486,8 @@ func (g *importer) foldMoves(n *onnx.Node, in []*tensor, to *tensor) ([]*tensor,
 			return nil, err
 		}
 		index := in[1]
-		dims := slices.Concat(x.dims[:a], index.dims, x.dims[a+1:])
+		dims := append([]int{}, x.dims[:a]...) // a scalar's are none, which are not unknown ones
+		dims = append(append(dims, index.dims...), x.dims[a+1:]...)
 		if err := tooLarge(dims); err != nil || index.ints == nil {
 			to.dims = dims
 			return []*tensor{to}, err

@@ -340,3 +340,28 @@ func FuzzFromONNX(f *testing.F) {
 		}
 	})
 }
+
+// Sizes that a model takes out of a shape one by one are followed, as PyTorch's exporter of
+// before writes interpolate(a, x.shape[-2:]).
+func TestScalarOutOfAShape(t *testing.T) {
+	attr := func(name string, value any) onnx.Attribute { return onnx.Attribute{Name: name, Value: value} }
+	scalar := func(name string, v int64) onnx.Node {
+		return node(name, "Constant", nil, name, attr("value", onnx.Tensor{Name: name, Type: onnx.Int64, Shape: []int64{}, Ints: []int64{v}}))
+	}
+	n, err := FromONNX(model(
+		node("down", "MaxPool", []string{"x"}, "a", attr("kernel_shape", []int64{2, 2}), attr("strides", []int64{2, 2})),
+		node("shape", "Shape", []string{"x"}, "s"),
+		scalar("two", 2), scalar("three", 3), axes("first", 0), axes("start", 0), axes("end", 2),
+		node("h", "Gather", []string{"s", "two"}, "h0"), node("h1", "Unsqueeze", []string{"h0", "first"}, "h1"),
+		node("w", "Gather", []string{"s", "three"}, "w0"), node("w1", "Unsqueeze", []string{"w0", "first"}, "w1"),
+		node("small", "Shape", []string{"a"}, "sa"), node("nc", "Slice", []string{"sa", "start", "end", "first"}, "nc"),
+		node("sizes", "Concat", []string{"nc", "h1", "w1"}, "sizes", attr("axis", int64(0))),
+		node("up", "Resize", []string{"a", "", "", "sizes"}, "y"),
+	), Shape{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last := n.Layers[len(n.Layers)-1]; last.Op != Resize || last.Out != (Shape{8, 6, 6}) {
+		t.Errorf("the last layer is a %s that makes %v, want a resize that makes 8×6×6", last.Op, last.Out)
+	}
+}
