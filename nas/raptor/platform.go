@@ -131,7 +131,7 @@ func (p Platform) Check(r *mistake.Report) {
 		case math.IsNaN(c.value) || math.IsInf(c.value, 0) || c.value < 0:
 			in.Badf("%v is not a quantity", c.value)
 		case c.value == 0 && !c.zero && complete:
-			in.Badf("must be above 0; write it, or start from a preset: one of %s", strings.Join(Presets(), ", "))
+			in.Badf("must be above 0; write it, start from a preset (one of %s), or have calibrate fit it to measurements", strings.Join(Presets(), ", "))
 		case strings.HasPrefix(c.name, "rates.") && r.Knows("pes") && p.PEs > 0 && c.value > float64(p.PEs):
 			in.Badf("%v MAC per cycle are more than %d PEs do: want at most 1 each", c.value, p.PEs)
 		case c.value != 0 && (c.value < 1e-12 || c.value > 1e15) && !strings.HasSuffix(c.name, "memory"):

@@ -220,3 +220,18 @@ func TestGolden(t *testing.T) {
 		"random":   estimate(t, Config{Network: anyNetwork(), Platform: p, Weights: Random, Seed: 7, Encoding: deployed.Signed}),
 	})
 }
+
+// A platform of a datasheet may have neither a name nor a power: nothing is said of them.
+func TestSummaryOfADatasheet(t *testing.T) {
+	p := platform(t, "mcu")
+	p.Name, p.Power = "", 0
+	net := arch.MobileNetV2()
+	scaled := net.Scale(net.Uniform(0.5), 96, arch.Rounding{})
+	e, err := p.Estimate(scaled)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := summary(p, scaled, e, roofline(p, e))[0]; !strings.Contains(text, "s at 216 MHz: ") || strings.Contains(text, " J") {
+		t.Errorf("the summary begins %q", text)
+	}
+}

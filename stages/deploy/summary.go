@@ -17,8 +17,8 @@ const explained = 3
 // summary says in words what an engineer would read out of the figures.
 func summary(p raptor.Platform, net arch.Network, e raptor.Estimate, r Roofline) []string {
 	s := []string{
-		fmt.Sprintf("%s takes %s and %s on %s at %s: %s MACs, %.1f per cycle (%.1f %% of the peak %d).",
-			e.Network, si(e.Latency, "s"), si(e.Energy, "J"), e.Platform, si(p.Clock, "Hz"),
+		fmt.Sprintf("%s takes %s%s at %s: %s MACs, %.1f per cycle (%.1f %% of the peak %d).",
+			e.Network, takes(p, e), on(p), si(p.Clock, "Hz"),
 			si(float64(e.MACs), ""), r.Attained/p.Clock, 100*r.Attained/r.Peak, p.PEs),
 		transfers(e, r),
 		bounds(e),
@@ -35,6 +35,22 @@ func summary(p raptor.Platform, net arch.Network, e raptor.Estimate, r Roofline)
 			strings.Join(e.Unsupported, ", "), bytes(int(p.WeightLimit))))
 	}
 	return s
+}
+
+// takes says what an inference takes: energy only where the platform's power is known.
+func takes(p raptor.Platform, e raptor.Estimate) string {
+	if p.Power == 0 {
+		return si(e.Latency, "s")
+	}
+	return fmt.Sprintf("%s and %s", si(e.Latency, "s"), si(e.Energy, "J"))
+}
+
+// on names the platform, if it has a name.
+func on(p raptor.Platform) string {
+	if p.Name == "" {
+		return ""
+	}
+	return " on " + p.Name
 }
 
 func transfers(e raptor.Estimate, r Roofline) string {
