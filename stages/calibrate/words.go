@@ -78,6 +78,12 @@ func (p *Parameter) words(written bool) string {
 	return fmt.Sprintf("%s is %s, but known weakly: between %s and %s", p.Name, p.quantity(p.Value), p.quantity(*p.Low), p.quantity(*p.High))
 }
 
+// unusual reports whether a value is one that hardly any chip has, as where latencies are in
+// milliseconds: some parameter takes up a factor that all measurements have.
+func (p *Parameter) unusual() bool {
+	return p.Prior != nil && (p.Value < p.Prior[0] || p.Value > p.Prior[1])
+}
+
 // quantity writes a value of the parameter.
 func (p *Parameter) quantity(v float64) string {
 	if p.Unit == "bytes" {
@@ -92,8 +98,14 @@ func (c *calibration) summary(out *Output, r *formFit, k *knowledge) []string {
 		fmt.Sprintf("%d values of %d networks are met within %.1f %% rms, and within %.1f %% by fits that have not seen the network.",
 			c.data, len(c.distinct), 100*out.RMS, 100*out.LOO),
 	}
+	const doubt = "Are latencies in seconds, is mu NPU cycles / SYS cycles, are clock, pes and rates right?"
 	if out.RMS > math.Ln2 {
-		s = append(s, fmt.Sprintf("That is no fit: measurements and platform differ by a factor of %.3g. Are latencies in seconds, is mu NPU cycles / SYS cycles, are clock, pes and rates right?", float.Exp(out.RMS)))
+		s = append(s, fmt.Sprintf("That is no fit: measurements and platform differ by a factor of %.3g. %s", float.Exp(out.RMS), doubt))
+	}
+	for i := range out.Parameters {
+		if p := &out.Parameters[i]; p.unusual() {
+			s = append(s, fmt.Sprintf("%s is %s, where such chips have %s to %s. %s", p.Name, p.quantity(p.Value), p.quantity(p.Prior[0]), p.quantity(p.Prior[1]), doubt))
+		}
 	}
 	s = append(s, c.chose(out, r))
 	for _, p := range out.Parameters {
