@@ -30,6 +30,9 @@ func (p *Platform) Explain(net *arch.Network, e *Estimate, i int) string {
 		if l.Op == arch.View {
 			return p.spent(e, c) + " It rearranges maps that are all in one memory."
 		}
+		if p.free(l.Op) {
+			return p.spent(e, c) + " It is done as maps pass, and moves nothing of its own."
+		}
 		return p.spent(e, c)
 	}
 	words := []string{p.spent(e, c), p.shape(l, c), p.maps(net, e, i)}
@@ -176,8 +179,6 @@ func (p *Platform) maps(net *arch.Network, e *Estimate, i int) string {
 // spill says what a layer moves where every map travels once, and what its tiles would.
 func (p *Platform) spill(c *LayerCost) string {
 	switch moves := c.Activations() + c.Weights; {
-	case c.bill == moved{}:
-		return "It is done as maps pass, and moves nothing of its own."
 	case moves == c.Charged:
 		return fmt.Sprintf("All that it moves, %s, travels once.", unit.Bytes(int64(moves)))
 	default:
