@@ -500,6 +500,9 @@ func (g *importer) splits(n *onnx.Node, in []*tensor) error {
 
 // gather takes some of a map along a dimension.
 func (g *importer) gather(n *onnx.Node, in []*tensor) error {
+	if in[0].constant {
+		return fmt.Errorf("it looks up in a table what a map says, as an embedding: that is not supported")
+	}
 	x, err := data(in)
 	if err != nil {
 		return err

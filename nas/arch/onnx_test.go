@@ -169,6 +169,7 @@ func TestONNXRefuses(t *testing.T) {
 		`node "m" (ReduceMean): axis 7 of 4 dimensions`:                                    model(axes("a", 2, 7), node("m", "ReduceMean", []string{"x", "a"}, "y")),
 		`node "m" (ReduceMean): its axes, "a", are not a constant`:                         model(axes("b", 2, 3), node("n", "Softsign", []string{"b"}, "a"), node("m", "ReduceMean", []string{"x", "a"}, "y")),
 		`node "r" (Reshape): shape [5 -1] of 288 elements in [1 8 6 6]`:                    model(axes("a", 5, -1), node("r", "Reshape", []string{"x", "a"}, "y")),
+		`node "e" (Gather): it looks up in a table what a map says, as an embedding`:       model(node("e", "Gather", []string{"fc", "x"}, "y")),
 		`node "u" (Resize): its sizes are not known`:                                       model(node("u", "Resize", []string{"x"}, "y")),
 		`node "g" (Gather): its indices are not a constant`:                                model(node("g", "Gather", []string{"x", "x"}, "y")),
 		`node "s" (Slice): it leaves 0 elements along dimension 2`:                         model(axes("a", 6), axes("b", 9), axes("i", 2), node("s", "Slice", []string{"x", "a", "b", "i"}, "y")),
