@@ -178,12 +178,10 @@ func (p *Platform) maps(net *arch.Network, e *Estimate, i int) string {
 
 // spill says what a layer moves where every map travels once, and what its tiles would.
 func (p *Platform) spill(c *LayerCost) string {
-	switch moves := c.Activations() + c.Weights; {
-	case moves == c.Charged:
-		return fmt.Sprintf("All that it moves, %s, travels once.", unit.Bytes(int64(moves)))
-	default:
+	if moves := c.Activations() + c.Weights; moves != c.Charged {
 		return fmt.Sprintf("All that it needs is charged once, %s; its tiles move %s.", unit.Bytes(int64(c.Charged)), unit.Bytes(int64(moves)))
 	}
+	return fmt.Sprintf("All that it moves, %s, travels once.", unit.Bytes(int64(c.Charged)))
 }
 
 // whyNot says why the result of layer i does not stay.
