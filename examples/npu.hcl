@@ -2,7 +2,7 @@
 # networks. What they determine, how well others are predicted, whether the intervals hold, and what to measure next.
 #
 # The board is Arm's Ethos-U55-128 as Arm's compiler, Vela, estimates it (vela/README.md): a vendor's model instead of
-# measurements, so that truth is known for networks of all kinds. For another board write its values and its file.
+# measurements, so that truth is known for networks of all kinds. Another board is another file and other variables.
 
 variable "measurements" {
   description = "CSV file with columns network, role and latency_s; rows of role train are fitted to."
@@ -10,10 +10,28 @@ variable "measurements" {
   default     = "vela/u55-128-sram.csv"
 }
 
+variable "source" {
+  description = "Where the figures of that file are from."
+  type        = string
+  default     = "Vela 5.2.0"
+}
+
+variable "clock" {
+  description = "The NPU's clock."
+  type        = string
+  default     = "200MHz"
+}
+
 variable "pes" {
   description = "MAC per cycle at most."
   type        = number
   default     = 128
+}
+
+variable "memory" {
+  description = "The local memory; here more than any of the networks occupies."
+  type        = string
+  default     = "2MiB"
 }
 
 locals {
@@ -28,10 +46,10 @@ locals {
   others = { for name, n in jsondecode(file("vela/networks.json")) : name => merge(n, { input = { c = n.input[0], h = n.input[1], w = n.input[2] } }) }
 
   board = {
-    name   = "Ethos-U55-128, as Vela estimates it"
-    clock  = "200MHz"
+    name   = "${var.pes} MAC per cycle at ${var.clock}"
+    clock  = var.clock
     pes    = var.pes
-    memory = "2MiB" # more than any of the networks occupies
+    memory = var.memory
   }
 }
 
@@ -42,7 +60,7 @@ stage "calibrate" "one_family" {
   measurements = "${path.recipe}/${var.measurements}"
   columns      = { latency = "latency_s" }
   kind         = "modelled"
-  source       = "Vela 5.2.0"
+  source       = var.source
   networks     = merge(local.mobile, local.others)
   form         = "overlap"
   next         = { candidates = local.others, count = 4 }
@@ -54,7 +72,7 @@ stage "calibrate" "and_four" {
   measurements = "${path.recipe}/${var.measurements}"
   columns      = { latency = "latency_s" }
   kind         = "modelled"
-  source       = "Vela 5.2.0"
+  source       = var.source
   networks     = merge(local.mobile, local.others)
   form         = "overlap"
   train        = concat(["train"], stage.one_family.next[*].name)

@@ -62,11 +62,18 @@ func (s *evolution) intervals(ctx context.Context) error {
 	})
 	o := s.optimum
 	o.MuInterval, o.MACsInterval = []float64{o.Mu, o.Mu}, []float64{float64(o.MACs), float64(o.MACs)}
+	without := 0
 	for _, c := range found {
+		if c.MACs == 0 {
+			without++
+		}
 		if c.MACs > 0 {
 			o.MuInterval[0], o.MuInterval[1] = min(o.MuInterval[0], c.Mu), max(o.MuInterval[1], c.Mu)
 			o.MACsInterval[0], o.MACsInterval[1] = min(o.MACsInterval[0], float64(c.MACs)), max(o.MACsInterval[1], float64(c.MACs))
 		}
+	}
+	if without > 0 {
+		s.task.Log().Warn().Msgf("nothing meets the limits on %d of the %d plausible platforms: the optimum's intervals are of the others", without, len(found))
 	}
 	return err
 }
