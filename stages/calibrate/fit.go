@@ -358,7 +358,7 @@ func (p *problem) toParameters(by *[features]float64, slopes *vector) (j vector)
 		if m.by < 0 {
 			continue
 		}
-		d *= m.sign * slopes[m.by]
+		d = float64(d * (m.sign * slopes[m.by])) // not to be fused with the sums below
 		j[m.by] += d
 		if to := p.to[m.by]; to >= 0 {
 			j[to] += d

@@ -168,7 +168,7 @@ func (t *term) add(c *prices, p *prediction) {
 	p.sys += float64(t.times * sys)
 	p.cycles += float64(t.times * cycles)
 	for f := range by[:exposed] {
-		by[f] *= t.times
+		by[f] = float64(by[f] * t.times) // not to be fused with the sums below
 		p.byMu[f] += by[f]
 	}
 	for f := range activations {
