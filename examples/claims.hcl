@@ -24,20 +24,30 @@ variable "seeds" {
 }
 
 # ---------------------------------------------------------------------------------------------------
-# The hardware: Raptor as the paper's measurements have it, with a memory, and a limit of weights, as small for these
-# networks as Raptor's are for MobileNetV2.
-
-stage "calibrate" "raptor" {
-  platform     = { name = "tinyraptor", clock = "200MHz", pes = 128, power = "10.22mW" }
-  measurements = "${path.recipe}/raptor.csv"
-}
+# The hardware: Raptor as the paper's tables 1 and 3 have it where maps stay in the local memory, with a memory, and a
+# limit of weights, as small for these networks as Raptor's are for MobileNetV2. The paper's RaptorNet contradicts this
+# form of the cost model (examples/paper.hcl), which was ours when the networks of docs/claims.md were searched and trained.
 
 locals {
   memory = 16384
-  small = merge(stage.raptor.platform, {
+  raptor = {
+    clock           = "200MHz"
+    pes             = 128
+    rates           = { conv = 94.01, depthwise = 5.562, pointwise = 94.01, linear = 94.01 }
+    memory          = 286720
+    weight_limit    = 204800
+    activation_cost = 8.088
+    weight_cost     = 1.721
+    tile_cost       = 1
+    oversize_cost   = 1679000
+    power           = "10.22mW"
+    policy          = "mixed"
+    scope           = "network"
+  }
+  small = merge(local.raptor, {
     name         = "Raptor, 16 KiB"
     memory       = local.memory
-    weight_limit = floor(stage.raptor.platform.weight_limit * local.memory / stage.raptor.platform.memory)
+    weight_limit = floor(local.raptor.weight_limit * local.memory / local.raptor.memory)
   })
   backbone = { # MobileNetV2's shape, for 28 × 28 pixels
     input = 1
