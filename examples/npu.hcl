@@ -57,7 +57,7 @@ locals {
 # form meets these thirteen; other families tell them apart.
 stage "calibrate" "one_family" {
   platform     = local.board
-  measurements = "${path.recipe}/${var.measurements}"
+  measurements = var.measurements
   columns      = { latency = "latency_s" }
   kind         = "modelled"
   source       = var.source
@@ -69,7 +69,7 @@ stage "calibrate" "one_family" {
 # The four that it says to measure next are measured, too.
 stage "calibrate" "and_four" {
   platform     = local.board
-  measurements = "${path.recipe}/${var.measurements}"
+  measurements = var.measurements
   columns      = { latency = "latency_s" }
   kind         = "modelled"
   source       = var.source
