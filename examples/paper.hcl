@@ -76,7 +76,7 @@ locals {
 
 stage "table" "forms" {
   title   = "What kind of cost model the measurements choose"
-  caption = "Fitted to 13 values of ten MobileNetV2. Of the forms whose AICc (with what priors say) is at most 4 above the least, which the measurements cannot tell apart, the one is taken that errs least where it errs most."
+  caption = "Fitted to 13 values of ten MobileNetV2. Of the forms whose AICc (with what priors say) is at most 4 above the least, which the measurements cannot tell apart, the one with the smallest worst error is taken."
   rows    = stage.raptor.forms
   columns = [
     { key = "name", title = "form" },

@@ -8,8 +8,8 @@ import (
 
 // This file says what each operator of TensorFlow Lite is in operators of ONNX.
 
-// how an operator is converted: from so many operands at least. The function returns the name
-// of the result, or "" where it has named all results itself.
+// how says how an operator is converted, and how many operands it needs at least. The function
+// returns the name of the result, or "" where it has named all results itself.
 type how struct {
 	operands int
 	convert  func(*conversion) (string, error)
@@ -203,7 +203,7 @@ func (x *conversion) concat() (string, error) {
 	return x.node("Concat", x.in, attribute("axis", int64(x.o.Options.Axis))), nil
 }
 
-// axis returns the options' axis among so many dimensions.
+// axis returns the axis that the options name, of a tensor of this rank.
 func (x *conversion) axis(rank int) (int, error) { return axisAt(int64(x.o.Options.Axis), rank) }
 
 // pack joins along a new dimension.

@@ -64,10 +64,10 @@ func overlap(npu, sys, n float64) float64 {
 	return (npu+sys)/n + float64((n-1)/n*max(npu, sys))
 }
 
-// turn returns the number of parts, as a real number, at which a layer's cycles are the
-// fewest: each part has so many tiles and takes each SYS cycles, to which base comes.
-// Of n parts the cycles are max(npu, sys) + min(npu, sys)/(tiles·n), where sys is
-// base + each·n. They fall in n while computing takes longer, and then have their
+// turn returns the number of parts at which a layer's cycles are the fewest; it need not be
+// whole. A part has tiles tiles and takes each SYS cycles; the layer takes base more.
+// With n parts the cycles are max(npu, sys) + min(npu, sys)/(tiles·n), where sys is
+// base + each·n. They fall with n while computing takes longer, and then have their
 // minimum where each = npu/(tiles·n²).
 func turn(npu, base, each, tiles float64) float64 {
 	switch {
@@ -79,8 +79,8 @@ func turn(npu, base, each, tiles float64) float64 {
 	return max((npu-base)/each, math.Sqrt(npu/(tiles*each)))
 }
 
-// least returns a bound from below on the cycles of a layer that is cut into at least
-// so many tiles, and moves what takes sys cycles beside its tiles' own.
+// least returns a lower bound on the cycles of a layer that is cut into at least this number
+// of tiles. sys is what moving takes, without what the tiles cost by themselves.
 func (p *Platform) least(npu, sys float64, tiles int) float64 {
 	if !p.DoubleBuffer {
 		return npu + sys + float64(p.TileCost*float64(tiles))

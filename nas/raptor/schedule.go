@@ -186,8 +186,8 @@ func (s *tiler) try(c *Schedule, weights int) {
 	}
 }
 
-// hopeless reports whether no schedule of at least so many tiles that moves at least
-// these bytes is faster than the best so far.
+// hopeless reports that no schedule with at least this number of tiles and of bytes moved can
+// be faster than the best so far.
 func (s *tiler) hopeless(activations, weights, tiles int) bool {
 	if s.billed {
 		return s.bill(activations, weights, tiles) >= s.cost
@@ -257,8 +257,8 @@ func (s *tiler) shares(th, nh int) bool {
 	return !a.steady() || th*a.stride < a.pad || ((nh-1)*th-1)*a.stride-a.pad+a.k > s.hi
 }
 
-// share is what a tile takes of the local memory: so many bytes for each of its units,
-// and no more than all there is.
+// share is what a tile takes of the local memory: each bytes for each of its units, and no
+// more than all there is.
 type share struct{ each, all int }
 
 func (h share) bytes(units int) int { return min(h.each*units, h.all) }
@@ -275,7 +275,7 @@ type cut struct {
 	chans      int   // bytes of those that the rows' loop does not index
 }
 
-// resultShare returns the share of the result that has so many bytes a unit.
+// resultShare returns the share of the result, which has each bytes a unit.
 func (s *tiler) resultShare(each int) share {
 	if s.outChip {
 		return share{}
@@ -326,8 +326,8 @@ func (s *tiler) several(th, nh int) {
 	}
 }
 
-// filtered sets the share of weights, or of a map that stands for them, which has so many
-// bytes a unit.
+// filtered sets the share of weights, or of a map that stands for them, which has each bytes
+// a unit.
 func (s *tiler) filtered(c *cut, each int) {
 	switch {
 	case !s.mapped:
@@ -398,7 +398,7 @@ func (s *tiler) sums(c *cut) bool {
 	return true
 }
 
-// bytes returns what tiles of so many units take of the local memory, the weights apart.
+// bytes returns what a tile of units units takes of the local memory, its weights apart.
 func (c *cut) bytes(units int) (maps, weights int) {
 	maps = c.Memory
 	for i := range c.shares {
@@ -407,7 +407,7 @@ func (c *cut) bytes(units int) (maps, weights int) {
 	return maps, c.weights.bytes(units)
 }
 
-// fitsUnits reports whether tiles of so many units fit.
+// fitsUnits reports whether a tile of units units fits.
 func (s *tiler) fitsUnits(c *cut, units int) bool {
 	maps, weights := c.bytes(units)
 	if s.weights > 0 {

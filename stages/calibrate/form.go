@@ -124,8 +124,8 @@ func complete(p raptor.Platform, depthwise bool) raptor.Platform {
 	return p
 }
 
-// array returns what so many PEs are taken to compute at a time: as many channels in as out,
-// up to 16, and with what is left of them pixels side by side; powers of two.
+// array returns the block that an array of PEs is taken to compute at a time: as many channels
+// in as out, up to 16, and with what is left of the PEs pixels side by side; powers of two.
 func array(pes int) raptor.Array {
 	a := raptor.Array{Channels: 1, Rows: 1, Columns: 1}
 	for a.Channels < 16 && 4*a.Channels*a.Channels <= pes {
@@ -160,8 +160,8 @@ func (f *form) adds(p *raptor.Platform) bool {
 const near = 4
 
 // choose returns the index of the form that the rule takes: of those that AICc does not
-// tell from the best, the one that errs least where it errs most, and of equals the one
-// that is listed first.
+// tell from the best, the one with the smallest worst error, and of equals the one that is
+// listed first.
 func choose(fits []formFit) int {
 	least := math.Inf(1)
 	for i := range fits {

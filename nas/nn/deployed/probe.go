@@ -352,9 +352,9 @@ func (w *drawing) linear(i int, l *arch.Layer, x tensor) tensor {
 	return w.apply("Gemm", l.Name, append([]string{x.name}, params...), out, onnx.Attribute{Name: "transB", Value: int64(1)})
 }
 
-// params adds weights and biases and returns their names. The layer sums up so many
-// products: the weights are such that the sums are around 1. channels is the dimension of
-// the output channels.
+// params adds weights and biases and returns their names. products is how many products each
+// result sums up: the weights are drawn so that the sums are around 1. channels is the
+// dimension of the output channels.
 func (w *drawing) params(i int, l *arch.Layer, x tensor, shape []int64, channels int64, products float64) []string {
 	key := fmt.Sprint(l.Op == arch.Deconv, shape)
 	last, known := w.weights[key]
