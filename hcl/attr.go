@@ -36,7 +36,7 @@ func (s *scope) attr(a *attribute) (*pipeline.Attr, hcl.Diagnostics) {
 // sharedAttr evaluates an attribute that is the same for all instances of a stage.
 func (s *scope) sharedAttr(a *attribute) (*pipeline.Attr, hcl.Diagnostics) {
 	k := s.memory
-	return recall(k.attrs, a, k.version(a.expr), func() (*pipeline.Attr, hcl.Diagnostics) { return s.attr(a) })
+	return recall(k.attrs, a, k.version(a.expr.blocks()), func() (*pipeline.Attr, hcl.Diagnostics) { return s.attr(a) })
 }
 
 // result is what an expression became, with the steps that it waits for.
@@ -70,23 +70,12 @@ func (s *scope) waits(e *expr) bool {
 // awaited yields the steps without output that an expression refers to.
 func (s *scope) awaited(e *expr) iter.Seq[string] {
 	return func(yield func(string) bool) {
-		all := func(e *expr) bool {
-			for r := range e.refs {
-				for _, st := range s.targets(r) {
-					if !s.has(st.id) && !yield(st.id) {
-						return false
-					}
+		for r := range e.refs(s.each) {
+			for _, st := range s.targets(r) {
+				if !s.has(st.id) && !yield(st.id) {
+					return
 				}
 			}
-			return true
-		}
-		if !all(e) || !e.value || s.step == nil {
-			return
-		}
-		if from := s.step.stage.mirrors; from == nil {
-			all(s.step.stage.forEach)
-		} else if id := from.byKey[s.step.key].id; !s.has(id) {
-			yield(id)
 		}
 	}
 }
@@ -116,8 +105,8 @@ func (m *module) check(st *step, a *attribute) *pipeline.Attr {
 	if a.result != nil {
 		return a.result
 	}
-	result, diags := m.bare.of(st).attr(a)
-	m.diags = append(m.diags, diags...)
+	result, diags := m.bare.with(&st.instance).attr(a)
+	m.add(diags)
 	a.failed = diags.HasErrors()
 	if result != nil && !a.expr.each {
 		a.result = result
@@ -133,7 +122,7 @@ func (m *module) checkStage(s *stage) {
 	}
 	steps := s.steps
 	if s.broken {
-		steps = []*step{{m: m, stage: s}}
+		steps = []*step{{instance: instance{of: &s.block}, m: m, stage: s}}
 	}
 	for _, st := range steps {
 		c := candidate{stage: s, values: make(map[string]any, len(s.attrs))}
@@ -188,7 +177,7 @@ func (st *step) settled() bool {
 func (m *module) reveals(st *step, a *attribute) {
 	if !st.secret {
 		st.secret = true
-		clear(m.bare.locals) // which may have been made of the output
+		clear(m.bare.values) // which may have been made of the output
 	}
 	if !st.stage.reveal && !a.failed {
 		a.failed = true

@@ -13,19 +13,21 @@ import (
 
 // order reports a cycle among the steps, with the text that makes each of them
 // need the next.
-func (m *module) order(steps []*pipeline.Step) {
+func (r *recipe) order(steps []*pipeline.Step) {
 	_, err := pipeline.Order(steps)
 	var cycle *pipeline.CycleError
 	if !errors.As(err, &cycle) {
-		if err != nil && !m.failed() { // else a step may be missing for a mistake in it
-			m.report(nil, "Steps cannot be ordered", "%s.", err)
+		if err != nil && !r.failed() { // else a step may be missing for a mistake in it
+			r.report(nil, "Steps cannot be ordered", "%s.", err)
 		}
 		return
 	}
 	byID := make(map[string]*step)
-	for _, s := range m.ordered {
-		for _, st := range s.steps {
-			byID[st.id] = st
+	for _, m := range r.root.all(nil) {
+		for _, s := range m.ordered {
+			for _, st := range s.steps {
+				byID[st.id] = st
+			}
 		}
 	}
 	var b strings.Builder
@@ -36,13 +38,13 @@ func (m *module) order(steps []*pipeline.Step) {
 		if i == 0 {
 			at = l.at
 		}
-		fmt.Fprintf(&b, "\n  %s needs %s: %s at %s", s.ID, next.ID, m.source(l.at), diagnostic.Pos(l.at))
+		fmt.Fprintf(&b, "\n  %s needs %s: %s at %s", s.ID, next.ID, r.source(l.at), diagnostic.Pos(l.at))
 	}
 	if len(cycle.Steps) == 1 {
-		m.errorf(at, "Step needs itself", "The step %s refers to its own output.", cycle.Steps[0].ID)
+		r.report(&at, "Step needs itself", "The step %s refers to its own output.", cycle.Steps[0].ID)
 		return
 	}
-	m.errorf(at, "Cycle", "These steps wait for each other:%s", b.String())
+	r.report(&at, "Cycle", "These steps wait for each other:%s", b.String())
 }
 
 // reason returns why the step needs another.

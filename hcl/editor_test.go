@@ -15,7 +15,7 @@ import (
 )
 
 // open reads a recipe from text, in which | marks a place, and returns that.
-func open(t testing.TB, text string) (*hcl.Module, string, editor.Position) {
+func open(t testing.TB, text string) (*hcl.Draft, string, editor.Position) {
 	t.Helper()
 	before, after, ok := strings.Cut(text, "|")
 	if !ok {
@@ -69,7 +69,7 @@ func labels(c editor.Completion) string {
 func TestComplete(t *testing.T) {
 	for _, test := range []struct{ text, want string }{
 		// Blocks and their attributes.
-		{"|", "variable locals stage output"},
+		{"|", "variable locals stage module output"},
 		{"st|", "stage"},
 		{"stage \"|", "calibrate search table"},
 		{"stage \"se|\" \"x\" {\n}", "search"},
@@ -369,7 +369,7 @@ func FuzzEditor(f *testing.F) {
 	})
 }
 
-func askAll(m *hcl.Module, path string, at int) {
+func askAll(m *hcl.Draft, path string, at int) {
 	p := editor.Position{Byte: at}
 	m.Definition(path, p)
 	m.References(path, p)

@@ -3,104 +3,175 @@ package hcl
 import (
 	"slices"
 	"strconv"
-	"strings"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
-	"eyrie/hcl/diagnostic"
 	"eyrie/hcl/internal/budget"
 	"eyrie/hcl/internal/value"
 )
 
-// expand finds out which instances a stage has, after the stages that its
+// block is what stage and module blocks have in common: instances by for_each, and when.
+type block struct {
+	m    *module // that it stands in
+	kind string  // stage or module
+	name string
+	node *hclsyntax.Block
+	many bool // it has for_each
+
+	stage *stage // one of these is what the block is
+	call  *call
+
+	forEach   *expr // nil where it is not written, as the others are
+	when      *expr
+	dependsOn []*expr
+
+	state   visit
+	broken  bool           // a mistake hides how many instances it has
+	byKey   map[string]int // the place of each instance, without those that when leaves out
+	keys    []string       // of these
+	dropped []string       // of those that when leaves out
+	mirrors *block         // for_each is just this block with for_each
+	guarded bool           // what for_each holds was checked for what is sensitive
+}
+
+// instance is what a block with for_each makes for one element, or a block without makes once.
+type instance struct {
+	of   *block
+	key  string    // of for_each
+	each cty.Value // what for_each holds for the key
+}
+
+// id names what the instance makes: `net["a"]`, `module.net["a"]`.
+func (i *instance) id() string {
+	id := i.of.id()
+	if i.of.many {
+		id += "[" + strconv.Quote(i.key) + "]"
+	}
+	return id
+}
+
+// id is what IDs call the block.
+func (b *block) id() string {
+	if b.call != nil {
+		return b.m.prefix() + "module." + b.name
+	}
+	return b.m.prefix() + b.name
+}
+
+func (b *block) label() (string, hcl.Range) { return b.kind + "." + b.name, b.node.DefRange() }
+func (b *block) breakOff()                  { b.broken = true }
+func (b *block) module() *module            { return b.m }
+
+// compile finds what the block's expressions refer to.
+func (b *block) compile() {
+	if b.call != nil {
+		b.call.compile()
+	} else {
+		b.m.readStage(b.stage)
+	}
+}
+
+// expand finds out which instances a block has, after the blocks that its
 // for_each and when refer to. No output is known here, ever: which steps there
 // are never depends on what is in a cache.
-func (m *module) expand(s *stage, path []*stage) {
-	switch s.state {
+func (r *recipe) expand(b *block, path []node) {
+	switch b.state {
 	case visited:
 		return
 	case visiting:
-		m.shapeCycle(s, path)
+		r.circle(b, path)
 		return
 	}
-	s.state = visiting
-	for _, e := range []*expr{s.forEach, s.when} {
-		if e == nil {
-			continue
-		}
-		for r := range e.refs {
-			m.expand(r.to, append(path, s))
+	b.state = visiting
+	for _, e := range []*expr{b.forEach, b.when} {
+		if e != nil {
+			r.expandNames(e, append(path, b))
 		}
 	}
-	s.state = visited
-	if s.broken {
+	b.state = visited
+	if b.broken {
 		return
 	}
-	for _, st := range m.instances(s) {
-		keep, ok := m.keeps(st)
+	b.byKey = make(map[string]int)
+	for _, i := range b.m.instances(b) {
+		keep, ok := b.m.keeps(&i)
 		switch {
 		case !ok:
-			s.broken = true
+			b.broken = true
 			return
 		case keep:
-			s.steps = append(s.steps, st)
+			b.byKey[i.key] = len(b.keys)
+			b.keys = append(b.keys, i.key)
+			b.add(i)
 		default:
-			s.dropped = append(s.dropped, st.key)
+			b.dropped = append(b.dropped, i.key)
 		}
 	}
-	s.byKey = make(map[string]*step, len(s.steps))
-	for _, st := range s.steps {
-		s.byKey[st.key] = st
+}
+
+// add makes what the block makes of an instance.
+func (b *block) add(i instance) {
+	if b.call != nil {
+		b.call.add(i)
+	} else {
+		b.stage.steps = append(b.stage.steps, &step{instance: i, m: b.m, stage: b.stage, id: i.id()})
 	}
 }
 
-func (m *module) shapeCycle(s *stage, path []*stage) {
-	for path[0] != s {
-		path = path[1:]
+// made calls yield for each instance, by key, that when does not leave out.
+func (b *block) made(yield func(string, *instance) bool) {
+	for i, key := range b.keys {
+		of := (*instance)(nil)
+		if b.call != nil {
+			of = b.call.modules[i].each
+		} else {
+			of = &b.stage.steps[i].instance
+		}
+		if !yield(key, of) {
+			return
+		}
 	}
-	var b strings.Builder
-	for _, p := range path {
-		b.WriteString("stage." + p.name + " (" + diagnostic.Pos(p.block.DefRange()) + ") refers to ")
-		p.broken = true
-	}
-	m.errorf(s.block.DefRange(), "Stages refer to each other", "Which steps there are cannot be told: in for_each or when, %sstage.%s.", b.String(), s.name)
 }
 
-// instances returns the steps of a stage, when not yet considered.
-func (m *module) instances(s *stage) []*step {
-	if !s.many {
+// instances returns the instances of a block, when not yet considered.
+func (m *module) instances(b *block) []instance {
+	if !b.many {
 		m.made++
-		return []*step{{m: m, stage: s, id: s.name}}
+		return []instance{{of: b}}
 	}
-	v, diags := m.bare.value(s.forEach)
-	m.diags = append(m.diags, diags...)
+	v, diags := m.bare.value(b.forEach)
+	m.add(diags)
 	if value.IsBroken(v) || diags.HasErrors() {
-		s.broken = true
+		b.broken = true
 		return nil
 	}
-	s.mirrors = m.mirrored(s.forEach)
-	elems, ok := m.elements(s, v)
-	s.broken = !ok
+	b.mirrors = mirrored(b.forEach)
+	elems, ok := m.elements(b, v)
+	b.broken = !ok
 	if m.made += len(elems); m.made > budget.Steps {
-		m.errorf(s.forEach.syntax.Range(), "Too many steps", "A recipe has at most %d steps; with these %d it has more. One step can do many things of a kind: hand the list to it.", budget.Steps, len(elems))
-		s.broken = true
+		m.errorf(b.forEach.syntax.Range(), "Too many steps", "A recipe has at most %d steps; with these %d it has more. One step can do many things of a kind: hand the list to it.", budget.Steps, len(elems))
+		b.broken = true
 		return nil
 	}
-	steps := make([]*step, len(elems))
+	all := make([]instance, len(elems))
 	for i, e := range elems {
-		id := s.name + "[" + strconv.Quote(e.key) + "]"
-		steps[i] = &step{m: m, stage: s, key: e.key, id: id, each: e.value}
+		all[i] = instance{b, e.key, e.value}
 	}
-	return steps
+	return all
 }
 
-// mirrored returns the stage that a for_each consists of, if it is just stage.NAME
-// and that has instances.
-func (m *module) mirrored(e *expr) *stage {
+// mirrored returns the block that a for_each consists of, if it is just stage.NAME or
+// module.NAME and that has instances.
+func mirrored(e *expr) *block {
 	t, ok := e.syntax.(*hclsyntax.ScopeTraversalExpr)
-	if ok && len(e.stages) == 1 && len(t.Traversal) == 2 && e.stages[0].to.many {
-		return e.stages[0].to
+	switch {
+	case !ok || len(t.Traversal) != 2:
+	case len(e.stages) == 1 && e.stages[0].to.many:
+		return &e.stages[0].to.block
+	case len(e.modules) == 1 && e.modules[0].to.many:
+		return &e.modules[0].to.block
 	}
 	return nil
 }
@@ -114,8 +185,8 @@ type element struct {
 // elements takes the value of a for_each apart: a map's in the order of its
 // keys, a list's in its own. It reports what is no map, set or list of unique
 // strings, or is not known.
-func (m *module) elements(s *stage, v cty.Value) (elems []element, ok bool) {
-	at := s.forEach.syntax.Range()
+func (m *module) elements(b *block, v cty.Value) (elems []element, ok bool) {
+	at := b.forEach.syntax.Range()
 	if value.IsSensitive(v) {
 		m.errorf(at, "Sensitive for_each", "The keys of for_each are shown as part of the steps' names, and this value is sensitive.")
 		return nil, false
@@ -124,7 +195,7 @@ func (m *module) elements(s *stage, v cty.Value) (elems []element, ok bool) {
 	ty := v.Type()
 	switch {
 	case !v.IsKnown():
-		m.notKnown(m.bare, s.forEach, v.WithMarks(marks), "for_each")
+		m.notKnown(m.bare, b.forEach, v.WithMarks(marks), "for_each")
 		return nil, false
 	case v.IsNull():
 		m.errorf(at, "Wrong type", "for_each takes a map, a set or a list of unique strings, not null.")
@@ -146,7 +217,7 @@ func (m *module) elements(s *stage, v cty.Value) (elems []element, ok bool) {
 			m.errorf(at, "Sensitive for_each", "The keys of for_each are shown as part of the steps' names, and this value is sensitive.")
 			return nil, false
 		case !key.IsKnown():
-			m.notKnown(m.bare, s.forEach, e, "for_each")
+			m.notKnown(m.bare, b.forEach, e, "for_each")
 			return nil, false
 		case key.IsNull() || key.Type() != cty.String:
 			m.errorf(at, "Wrong type", "The elements of a list or set in for_each must be strings, as they name the steps, not %s. Write { for x in … : \"name of ${x}\" => x }.", value.Describe(key, true))
@@ -161,15 +232,15 @@ func (m *module) elements(s *stage, v cty.Value) (elems []element, ok bool) {
 	return elems, true
 }
 
-// keeps evaluates a step's when.
-func (m *module) keeps(st *step) (keep, ok bool) {
-	when := st.stage.when
+// keeps evaluates an instance's when.
+func (m *module) keeps(i *instance) (keep, ok bool) {
+	when := i.of.when
 	if when == nil {
 		return true, true
 	}
-	scope := m.bare.of(st)
+	scope := m.bare.with(i)
 	v, diags := scope.value(when)
-	m.diags = append(m.diags, diags...)
+	m.add(diags)
 	if value.IsBroken(v) || diags.HasErrors() {
 		return false, false
 	}
@@ -196,7 +267,7 @@ func (m *module) notKnown(in *scope, e *expr, v cty.Value, what string) {
 	const rule = "%s must be known before anything runs: it may refer to variables, locals, files, and to which instances a stage has. "
 	waits := value.WaitsFor(v)
 	blamed := false
-	for r := range e.refs {
+	for r := range e.refs(in.each) {
 		if slices.ContainsFunc(in.targets(r), func(st *step) bool { return len(waits) == 0 || waits[st.id] }) {
 			blamed = true
 			m.errorf(r.whole, "Known too late", rule+"But %s is an output, known only after %s has run.", what, m.source(r.whole), r.to.name)
@@ -207,12 +278,5 @@ func (m *module) notKnown(in *scope, e *expr, v cty.Value, what string) {
 	}
 }
 
-// keys returns the keys of a stage's instances.
-func (s *stage) keys() []string {
-	keys := make([]string, len(s.steps))
-	for i, st := range s.steps {
-		keys[i] = st.key
-	}
-	slices.Sort(keys)
-	return keys
-}
+// sortedKeys returns the keys of the block's instances.
+func (b *block) sortedKeys() []string { return slices.Sorted(slices.Values(b.keys)) }

@@ -60,19 +60,19 @@ func (m *module) attributeHint(e *expr, d *hcl.Diagnostic) string {
 	}
 	name := strings.Trim(m.source(*d.Subject), ".")
 	var names []string
-	for r := range e.refs {
+	for r := range e.refs(nil) {
 		if r.to.kind == nil {
 			continue
 		}
 		names = collectNames(r.to.kind.Output, names)
 		if r.to.many && within(*d.Subject, r.whole) && len(r.to.steps) > 0 {
-			return fmt.Sprintf(" stage.%s has instances, as it has for_each: write stage.%[1]s[%q].%s, or a for expression.", r.to.name, r.to.keys()[0], name)
+			return fmt.Sprintf(" stage.%s has instances, as it has for_each: write stage.%[1]s[%q].%s, or a for expression.", r.to.name, r.to.sortedKeys()[0], name)
 		}
 	}
 	if hint := word.DidYouMean(name, names); hint != "" {
 		return hint
 	}
-	for r := range e.refs {
+	for r := range e.refs(nil) {
 		if r.to.kind != nil && within(*d.Subject, r.whole) {
 			return fmt.Sprintf(" A stage %q has the outputs %s.", r.to.kind.Name, strings.Join(value.FieldNames(r.to.kind.Output), ", "))
 		}
@@ -101,7 +101,7 @@ func (m *module) instanceHint(e *expr, d *hcl.Diagnostic) string {
 	if d.Subject == nil {
 		return ""
 	}
-	for r := range e.refs {
+	for r := range e.refs(nil) {
 		near := within(*d.Subject, r.whole) || r.whole.End.Byte == d.Subject.Start.Byte && r.whole.Filename == d.Subject.Filename
 		switch {
 		case !near:
@@ -171,7 +171,7 @@ func indexed(d *hcl.Diagnostic) (cty.Value, hcl.Diagnostics) {
 
 // inventory says which instances a stage with for_each has.
 func (s *stage) inventory() string {
-	hint := fmt.Sprintf(" stage.%s has the instances %s", s.name, word.Quote(word.First(s.keys(), 8)))
+	hint := fmt.Sprintf(" stage.%s has the instances %s", s.name, word.Quote(word.First(s.sortedKeys(), 8)))
 	if len(s.steps) == 0 {
 		hint = fmt.Sprintf(" stage.%s has no instances", s.name)
 	}
@@ -182,10 +182,10 @@ func (s *stage) inventory() string {
 }
 
 // source returns the text of a range.
-func (m *module) source(r hcl.Range) string {
-	f := m.files[r.Filename]
-	if f == nil || !r.CanSliceBytes(f.Bytes) {
+func (r *recipe) source(at hcl.Range) string {
+	f := r.files[at.Filename]
+	if f == nil || !at.CanSliceBytes(f.Bytes) {
 		return ""
 	}
-	return string(r.SliceBytes(f.Bytes))
+	return string(at.SliceBytes(f.Bytes))
 }

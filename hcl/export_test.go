@@ -9,12 +9,12 @@ import (
 
 // LoadWithUnknown is Load, with a function unknown() whose value never becomes known.
 func LoadWithUnknown(path string, opt Options) (*pipeline.Recipe, Diagnostics) {
-	m := newModule(opt)
-	m.read(path)
-	m.root.Functions["unknown"] = function.New(&function.Spec{
+	r := newRecipe(opt)
+	r.read(path)
+	r.root.root.Functions["unknown"] = function.New(&function.Spec{
 		Type: function.StaticReturnType(cty.String),
 		Impl: func([]cty.Value, cty.Type) (cty.Value, error) { return cty.UnknownVal(cty.String), nil },
 	})
-	r := m.build(path)
-	return r, m.diagnostics()
+	result := r.build(path)
+	return result, r.diagnostics()
 }

@@ -24,11 +24,11 @@ func (m *module) givenValues() map[string]*given {
 		name, text, _ := strings.Cut(entry, "=")
 		name, ok := strings.CutPrefix(name, envPrefix)
 		if ok && m.variables[name] != nil { // the environment may be meant for other recipes
-			all[name] = m.text(name, text, envPrefix+name)
+			all[name] = m.parseGiven(name, text, envPrefix+name)
 		}
 	}
 	for _, path := range m.opt.VarFiles {
-		body := m.parse(path)
+		body := m.parse(m.text, path)
 		if body == nil {
 			continue
 		}
@@ -40,16 +40,16 @@ func (m *module) givenValues() map[string]*given {
 		}
 	}
 	for _, name := range word.Keys(m.opt.Vars) {
-		all[name] = m.text(name, m.opt.Vars[name], "--var "+name)
+		all[name] = m.parseGiven(name, m.opt.Vars[name], "--var "+name)
 	}
 	return all
 }
 
-// text makes a value of text from outside. Where the variable is a string it is
+// parseGiven makes a value of text from outside. Where the variable is a string it is
 // taken as it stands. Otherwise what begins like a list, an object or quoted
 // text must be one; a number, true, false and null are what they look like; and
 // anything else is text.
-func (m *module) text(name, text, source string) *given {
+func (m *module) parseGiven(name, text, source string) *given {
 	whole := hcl.Range{Filename: source, Start: hcl.InitialPos, End: hcl.Pos{Line: 1, Column: len(text) + 1, Byte: len(text)}}
 	g := &given{whole, cty.StringVal(text)}
 	v := m.variables[name]

@@ -1,6 +1,7 @@
 package hcl
 
 import (
+	"iter"
 	"maps"
 	"slices"
 
@@ -19,8 +20,8 @@ import (
 // What has mistakes is not remembered: every step that needs it reports them.
 type memory struct {
 	known  *pipeline.Outputs
-	values map[*expr]remembered[cty.Value]
-	each   map[*stage]remembered[map[string]cty.Value] // what a for_each holds, by key
+	values map[*named]remembered[cty.Value]
+	each   map[*block]remembered[map[string]cty.Value] // what a for_each holds, by key
 	whole  map[*stage]remembered[cty.Value]            // the object of all instances
 	attrs  map[*attribute]remembered[*pipeline.Attr]
 }
@@ -33,21 +34,21 @@ type remembered[T any] struct {
 
 // remember returns what is remembered of these outputs. Only the last two asked for are
 // kept: a plan asks with and without what is foreseen, and then a run does.
-func (m *module) remember(known *pipeline.Outputs) *memory {
-	if m.earlier != nil && m.earlier.known == known {
-		m.memory, m.earlier = m.earlier, m.memory
+func (r *recipe) remember(known *pipeline.Outputs) *memory {
+	if r.earlier != nil && r.earlier.known == known {
+		r.memory, r.earlier = r.earlier, r.memory
 	}
-	if m.memory == nil || m.memory.known != known {
-		m.earlier = m.memory
-		m.memory = &memory{
+	if r.memory == nil || r.memory.known != known {
+		r.earlier = r.memory
+		r.memory = &memory{
 			known:  known,
-			values: make(map[*expr]remembered[cty.Value]),
-			each:   make(map[*stage]remembered[map[string]cty.Value]),
+			values: make(map[*named]remembered[cty.Value]),
+			each:   make(map[*block]remembered[map[string]cty.Value]),
 			whole:  make(map[*stage]remembered[cty.Value]),
 			attrs:  make(map[*attribute]remembered[*pipeline.Attr]),
 		}
 	}
-	return m.memory
+	return r.memory
 }
 
 // recall returns what key came to, which it makes where that is not known, or where
@@ -63,30 +64,42 @@ func recall[K comparable, T any](all map[K]remembered[T], key K, version int, ma
 	return value, diags
 }
 
-// version is that of all outputs that an expression without each may read.
-func (k *memory) version(e *expr) (sum int) {
-	for _, block := range e.blocks() {
+// version is that of all outputs of some blocks.
+func (k *memory) version(blocks []string) (sum int) {
+	for _, block := range blocks {
 		sum += k.known.Version(block)
 	}
 	return sum
 }
 
-// blocks returns the names of the stages that e refers to, directly or through locals.
+// blocks returns the IDs of the stages that e refers to in whatever way.
 func (e *expr) blocks() []string {
 	if e.reads == nil {
-		names := make(map[string]bool)
-		for r := range e.refs {
-			names[r.to.name] = true
-		}
-		e.reads = slices.AppendSeq(make([]string, 0, len(names)), maps.Keys(names))
+		e.reads = blocksOf(e.refs(nil))
 	}
 	return e.reads
 }
 
-// elements returns what the stage's for_each holds, by key; nil where that cannot be told.
-func (k *memory) elements(s *scope, of *stage) map[string]cty.Value {
-	all, _ := recall(k.each, of, k.version(of.forEach), func() (map[string]cty.Value, hcl.Diagnostics) {
-		all, diags := (&scope{m: s.m, known: s.known, guarded: s.guarded, memory: k, locals: s.locals}).value(of.forEach)
+// blocks returns the IDs of the stages that n refers to in whatever way.
+func (n *named) blocks() []string {
+	if n.reads == nil {
+		n.reads = blocksOf(slices.Values(n.refs))
+	}
+	return n.reads
+}
+
+func blocksOf(refs iter.Seq[stageRef]) []string {
+	ids := make(map[string]bool)
+	for r := range refs {
+		ids[r.to.id()] = true
+	}
+	return slices.AppendSeq(make([]string, 0, len(ids)), maps.Keys(ids))
+}
+
+// elements returns what a block's for_each holds, by key; nil where that cannot be told.
+func (k *memory) elements(s *scope, of *block) map[string]cty.Value {
+	all, _ := recall(k.each, of, k.version(of.forEach.blocks()), func() (map[string]cty.Value, hcl.Diagnostics) {
+		all, diags := s.value(of.forEach)
 		return elementsOf(all), diags
 	})
 	return all
@@ -108,7 +121,7 @@ func elementsOf(all cty.Value) map[string]cty.Value {
 
 // instances returns the object of all instances of a stage.
 func (k *memory) instances(s *scope, of *stage) cty.Value {
-	v, _ := recall(k.whole, of, k.known.Version(of.name), func() (cty.Value, hcl.Diagnostics) {
+	v, _ := recall(k.whole, of, k.known.Version(of.id()), func() (cty.Value, hcl.Diagnostics) {
 		values := make(map[string]cty.Value, len(of.steps))
 		for _, st := range of.steps {
 			values[st.key] = s.output(st)

@@ -48,14 +48,14 @@ stage "echo" "b" {
 			if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
 				t.Fatal(err)
 			}
-			m := newModule(Options{Stages: []*pipeline.Stage{stage}})
+			m := newRecipe(Options{Stages: []*pipeline.Stage{stage}})
 			r := m.load(path)
 			if d := m.diagnostics(); d.HasErrors() {
 				t.Fatal(d)
 			}
 			calls := 0
-			upper := m.root.Functions["upper"]
-			m.root.Functions["upper"] = function.New(&function.Spec{
+			upper := m.root.root.Functions["upper"]
+			m.root.root.Functions["upper"] = function.New(&function.Spec{
 				Params: upper.Params(), Type: function.StaticReturnType(cty.String),
 				Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) { calls++; return upper.Call(args) },
 			})

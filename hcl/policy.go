@@ -40,7 +40,8 @@ func (m *module) readResources(s *stage, e hclsyntax.Expression, in place) {
 }
 
 // policy evaluates how a step is to be run, which must be known from the start.
-func (m *module) policy(st *step) pipeline.Policy {
+func (st *step) policy() pipeline.Policy {
+	m := st.m
 	var p pipeline.Policy
 	if n, ok := m.certain(st, st.stage.retry); ok {
 		p.Retries = int(n)
@@ -66,7 +67,7 @@ func (m *module) certain(st *step, a *attribute) (float64, bool) {
 	}
 	result := m.check(st, a)
 	if result != nil && len(result.Unknown) > 0 {
-		m.notKnown(m.bare.of(st), a.expr, cty.DynamicVal, a.field.Name)
+		m.notKnown(m.bare.with(&st.instance), a.expr, cty.DynamicVal, a.field.Name)
 		return 0, false
 	}
 	if result == nil {

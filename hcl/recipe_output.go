@@ -3,6 +3,7 @@ package hcl
 import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
 
 	"eyrie/hcl/diagnostic"
 	"eyrie/hcl/internal/grammar"
@@ -13,16 +14,17 @@ import (
 
 // output is an output block.
 type output struct {
+	named
 	name      string
 	block     *hclsyntax.Block
 	doc       string
 	sensitive bool
-	value     *expr
-	result    *pipeline.Output
+	result    *pipeline.Output // of the recipe itself
 }
 
 func (m *module) declareOutput(b *hclsyntax.Block) {
 	o := &output{name: b.Labels[0], block: b}
+	o.named = named{m: m, title: "output " + m.prefix() + o.name, at: b.DefRange()}
 	for _, other := range m.outputs {
 		if other.name == o.name {
 			m.twice(b, other.block)
@@ -35,19 +37,18 @@ func (m *module) declareOutput(b *hclsyntax.Block) {
 	}
 }
 
-// buildOutputs reads the output blocks and checks them before anything has run.
-func (m *module) buildOutputs() {
+// compileOutputs reads the output blocks.
+func (m *module) compileOutputs() {
 	for _, o := range m.outputs {
-		m.buildOutput(o)
+		m.compileOutput(o)
 	}
 }
 
-// buildOutput reads an output block and checks it before anything has run.
-func (m *module) buildOutput(o *output) {
+func (m *module) compileOutput(o *output) {
 	for _, a := range syntax.InOrder(o.block.Body.Attributes) {
 		switch a.Name {
 		case "value":
-			o.value = m.compile(a.Expr, place{})
+			o.expr = m.compile(a.Expr, place{})
 		case "description":
 			o.doc = m.constString(a)
 		case "sensitive":
@@ -56,31 +57,48 @@ func (m *module) buildOutput(o *output) {
 			m.extraAttribute(a, "An output", grammar.Of("output").Body)
 		}
 	}
-	if o.value == nil {
-		if !m.partial {
-			m.errorf(o.block.DefRange(), "Missing attribute", "An output needs value = …")
-		}
-		return
+	if o.expr == nil && !m.partial {
+		m.errorf(o.block.DefRange(), "Missing attribute", "An output needs value = …")
 	}
-	o.result = &pipeline.Output{Name: o.name, Doc: o.doc, Pos: diagnostic.Pos(o.block.DefRange()), Deps: m.needs(o.value)}
+	if o.sensitive && m.in != nil {
+		o.finish = func(_ *scope, v cty.Value) (cty.Value, hcl.Diagnostics) { return v.Mark(value.SensitiveMark{}), nil }
+	}
+}
+
+// checkOutputs checks the outputs before anything has run, and makes the recipe's own.
+func (m *module) checkOutputs() {
+	for _, o := range m.outputs {
+		switch {
+		case o.expr == nil:
+		case m.in != nil:
+			o.check()
+		default:
+			m.makeOutput(o)
+		}
+	}
+}
+
+// makeOutput makes an output of the recipe.
+func (m *module) makeOutput(o *output) {
+	o.result = &pipeline.Output{Name: o.name, Doc: o.doc, Pos: diagnostic.Pos(o.block.DefRange()), Deps: m.needs(o.expr)}
 	o.result.Attr = func(known *pipeline.Outputs) (pipeline.Attr, error) {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		a, diags := m.newScope(known, nil).outputAttr(o)
 		if diags.HasErrors() {
-			return a, diagnostic.New(diags, m.files)
+			return a, m.shown(diags)
 		}
 		return a, nil
 	}
 	_, diags := m.bare.outputAttr(o)
-	m.diags = append(m.diags, diags...)
+	m.add(diags)
 }
 
 // needs returns the steps that an expression outside of a stage refers to.
 func (m *module) needs(e *expr) []string {
 	var ids []string
 	seen := make(map[string]bool)
-	for r := range e.refs {
+	for r := range e.refs(nil) {
 		for _, st := range m.bare.targets(r) {
 			if !seen[st.id] {
 				seen[st.id] = true
@@ -93,18 +111,18 @@ func (m *module) needs(e *expr) []string {
 
 // outputAttr evaluates an output of the recipe.
 func (s *scope) outputAttr(o *output) (pipeline.Attr, hcl.Diagnostics) {
-	v, diags := s.value(o.value)
+	v, diags := s.value(o.expr)
 	if diags.HasErrors() || value.IsBroken(v) {
 		return pipeline.Attr{}, diags
 	}
 	c := value.ConvertAny(v, "value")
 	if len(c.Faults) > 0 {
-		return pipeline.Attr{}, append(diags, faults(o.value, c.Faults)...)
+		return pipeline.Attr{}, append(diags, faults(o.expr, c.Faults)...)
 	}
-	a := s.result(c, o.value, diagnostic.Pos(o.block.DefRange()))
+	a := s.result(c, o.expr, diagnostic.Pos(o.block.DefRange()))
 	a.Type = value.TypeExpr(v.Type())
 	if a.Sensitive && !o.sensitive {
-		at := o.value.syntax.Range()
+		at := o.expr.syntax.Range()
 		diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Sensitive output", Subject: &at,
 			Detail: "The value is, or contains, what is sensitive. Write sensitive = true in this block if it may be asked for by name."})
 	}

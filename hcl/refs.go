@@ -2,6 +2,7 @@ package hcl
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 
 	"eyrie/hcl/diagnostic"
@@ -17,43 +18,105 @@ import (
 
 // expr is an expression with what it refers to.
 type expr struct {
-	syntax hclsyntax.Expression
-	stages []stageRef // references to stages, in the order of the text
-	locals []*local   // without repeats
-	vars   []*variable
-	each   bool     // refers to each
-	value  bool     // refers to each.value
-	weight int      // what it takes to evaluate it, where that is done for each instance
-	bad    bool     // refers to what does not exist, which was reported
-	reads  []string // see blocks
+	m       *module // whose names these are
+	syntax  hclsyntax.Expression
+	stages  []stageRef  // references to stages, in the order of the text
+	modules []moduleRef // and to modules
+	locals  []*local    // without repeats
+	vars    []*variable
+	each    bool     // refers to each
+	value   bool     // refers to each.value
+	within  []string // the names behind each.value; nil where it is referred to as a whole
+	weight  int      // what it takes to evaluate it, where that is done for each instance
+	bad     bool     // refers to what does not exist, which was reported
+	reads   []string // see blocks
 }
 
 // stageRef is a reference to a stage, or to one instance of it.
 type stageRef struct {
 	to    *stage
-	key   *expr // the instance's key, where the reference has one that no loop changes
+	key   *expr     // the instance's key, where the reference has one that no loop changes
+	each  *instance // that the key refers to, nil for that of the scope
 	whole hcl.Range
 }
 
-// uses reports whether e refers to a stage, directly or through locals.
-func (e *expr) uses() bool {
-	return len(e.stages) > 0 || slices.ContainsFunc(e.locals, func(l *local) bool { return len(l.refs) > 0 })
+// refers reports whether what e refers to is to be found out when it is evaluated.
+func (e *expr) refers() bool {
+	return len(e.locals) > 0 || len(e.stages) > 0 || len(e.modules) > 0 || e.each || len(e.vars) > 0 && e.m.in != nil
 }
 
-// refs calls yield for each of e's references to stages, those of locals included.
-func (e *expr) refs(yield func(stageRef) bool) {
-	for _, r := range e.stages {
-		if !yield(r) {
+// uses reports whether e refers to a stage, directly or through other names.
+func (e *expr) uses() bool {
+	for range e.refs(nil) {
+		return true
+	}
+	return false
+}
+
+// names calls yield for each name that e refers to.
+func (e *expr) names(yield func(*named) bool) {
+	for _, l := range e.locals {
+		if !yield(&l.named) {
 			return
 		}
 	}
-	for _, l := range e.locals {
-		for _, r := range l.refs {
+	for _, v := range e.vars {
+		if !yield(v.named) {
+			return
+		}
+	}
+}
+
+// refs yields e's references to stages, those of the names that it refers to included, and
+// those of the element that the instance is for. Without an instance, these are left out, and
+// a reference to the instance of a module for each of its own is one to all.
+func (e *expr) refs(each *instance) iter.Seq[stageRef] {
+	return func(yield func(stageRef) bool) {
+		for _, r := range e.stages {
+			if r.key != nil && r.key.each {
+				r.each = each
+			}
 			if !yield(r) {
 				return
 			}
 		}
+		for n := range e.names {
+			for _, r := range n.refs {
+				if !yield(r) {
+					return
+				}
+			}
+		}
+		for _, m := range e.modules {
+			for r := range m.refs(each) {
+				if !yield(r) {
+					return
+				}
+			}
+		}
+		if e.value && each != nil {
+			for r := range each.refs(e.within) {
+				if !yield(r) {
+					return
+				}
+			}
+		}
 	}
+}
+
+// refs yields the references to stages in the element that the instance is for; of a
+// module's outputs, those in these, or for nil in all.
+func (i *instance) refs(outputs []string) iter.Seq[stageRef] {
+	b := i.of
+	at := b.forEach.syntax.Range()
+	switch {
+	case b.mirrors == nil:
+		return b.forEach.refs(nil)
+	case b.mirrors.call != nil:
+		return moduleRef{to: b.mirrors.call, key: constant(b.m, cty.StringVal(i.key), at), outputs: outputs}.refs(nil)
+	}
+	one := []stageRef{{to: b.mirrors.stage, key: constant(b.m, cty.StringVal(i.key), at), whole: at}}
+	return slices.Values(one)
 }
 
 // place says what may be referred to where an expression stands.
@@ -66,7 +129,7 @@ type place struct {
 
 // compile finds what the expression refers to and reports what does not exist.
 func (m *module) compile(e hclsyntax.Expression, in place) *expr {
-	out := &expr{syntax: e}
+	out := &expr{m: m, syntax: e}
 	if syntax.Literal(e) {
 		out.syntax = trace.Expression(e, &m.meter, false)
 		return out
@@ -131,6 +194,12 @@ func (c compiler) reference(r syntax.Reference) {
 			return
 		}
 		c.out.stages = append(c.out.stages, c.stageRef(s, r))
+	case "module":
+		if to := c.m.calls[name]; to == nil {
+			c.unknown(at, "module", name, word.Keys(c.m.calls))
+		} else {
+			c.moduleRef(to, r)
+		}
 	default:
 		c.unknownRoot(r)
 	}
@@ -139,12 +208,18 @@ func (c compiler) reference(r syntax.Reference) {
 func (c compiler) eachRef(r syntax.Reference, name string, at hcl.Range) {
 	switch {
 	case !c.in.each:
-		c.bad(r.Range(), "No each here", "each.key and each.value exist only in a stage with for_each.")
+		c.bad(r.Range(), "No each here", "each.key and each.value exist only in a stage or module with for_each.")
 	case name != "key" && name != "value":
 		c.bad(at, "Unknown reference", "There are only each.key and each.value.")
 	default:
+		whole := c.out.value && c.out.within == nil
 		c.out.each = true
 		c.out.value = c.out.value || name == "value"
+		if field := syntax.StepName(r.Traversal, 2); name == "value" && field != "" && !whole {
+			c.out.within = append(c.out.within, field)
+		} else if name == "value" {
+			c.out.within = nil
+		}
 	}
 }
 
@@ -156,7 +231,7 @@ func (c compiler) stageRef(s *stage, from syntax.Reference) stageRef {
 	}
 	if from.Key != nil && len(from.Traversal) == 2 {
 		r.key = c.m.compile(from.Key, place{each: c.in.each})
-		if r.key.uses() || r.key.bad {
+		if r.key.bad {
 			r.key = nil
 		}
 		return r
@@ -164,16 +239,50 @@ func (c compiler) stageRef(s *stage, from syntax.Reference) stageRef {
 	if len(from.Traversal) > 2 {
 		switch step := from.Traversal[2].(type) {
 		case hcl.TraverseAttr:
-			r.key = constant(cty.StringVal(step.Name), step.SrcRange)
+			r.key = constant(c.m, cty.StringVal(step.Name), step.SrcRange)
 		case hcl.TraverseIndex:
-			r.key = constant(step.Key, step.SrcRange)
+			r.key = constant(c.m, step.Key, step.SrcRange)
 		}
 	}
 	return r
 }
 
-func constant(v cty.Value, at hcl.Range) *expr {
-	return &expr{syntax: &hclsyntax.LiteralValueExpr{Val: v, SrcRange: at}}
+// moduleRef notes the reference to a module of a traversal such as module.NAME["key"].output.
+func (c compiler) moduleRef(to *call, from syntax.Reference) {
+	r := moduleRef{to: to, whole: from.Range()}
+	behind := from.Traversal[2:]
+	switch {
+	case !to.many:
+	case from.Key != nil && len(behind) == 0:
+		if r.key = c.m.compile(from.Key, place{each: c.in.each}); r.key.bad {
+			r.key = nil
+		}
+		behind = from.Rest
+	case len(behind) > 0:
+		switch step := behind[0].(type) {
+		case hcl.TraverseAttr:
+			r.key = constant(c.m, cty.StringVal(step.Name), step.SrcRange)
+		case hcl.TraverseIndex:
+			r.key = constant(c.m, step.Key, step.SrcRange)
+		}
+		behind = behind[1:]
+	}
+	if name := syntax.StepName(behind, 0); name != "" && (!to.many || r.key != nil) {
+		r.outputs = []string{name}
+		if to.text != nil && to.text.outputs[name] == nil && !to.text.partial {
+			c.bad(behind[0].SourceRange(), "Reference to an output that does not exist", "The module %s has no output %q; it has %s.%s", to.text.path, name,
+				orNone(word.Keys(to.text.outputs)), word.DidYouMean(name, word.Keys(to.text.outputs)))
+		}
+	}
+	if to.many && len(behind) == 0 && r.key == nil {
+		r.outputs = from.Used
+	}
+	c.out.bad = c.out.bad || to.text == nil // which was reported
+	c.out.modules = append(c.out.modules, r)
+}
+
+func constant(m *module, v cty.Value, at hcl.Range) *expr {
+	return &expr{m: m, syntax: &hclsyntax.LiteralValueExpr{Val: v, SrcRange: at}}
 }
 
 func (c compiler) bad(at hcl.Range, summary, format string, args ...any) {
@@ -188,7 +297,7 @@ func (c compiler) unknown(at hcl.Range, what, name string, names []string) {
 	if c.m.partial {
 		return
 	}
-	c.m.errorf(at, "Reference to a "+what+" that does not exist", "The recipe has no %s %q.%s", what, name, word.DidYouMean(name, names))
+	c.m.errorf(at, "Reference to a "+what+" that does not exist", "The %s has no %s %q.%s", c.m.what(), what, name, word.DidYouMean(name, names))
 }
 
 func (c compiler) unknownRoot(r syntax.Reference) {
@@ -200,5 +309,5 @@ func (c compiler) unknownRoot(r syntax.Reference) {
 	case len(r.Traversal) == 1:
 		hint += fmt.Sprintf(" A string is written in quotes: %q.", root)
 	}
-	c.bad(r.Range(), "Unknown reference", "There is nothing called %q. References begin with var, local, stage, path or each.%s", root, hint)
+	c.bad(r.Range(), "Unknown reference", "There is nothing called %q. References begin with var, local, stage, module, path or each.%s", root, hint)
 }

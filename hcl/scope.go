@@ -1,6 +1,7 @@
 package hcl
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -14,27 +15,33 @@ import (
 	"eyrie/pipeline"
 )
 
-// scope is what expressions are evaluated in: the outputs that there are, and
-// the instance whose each it is.
+// scope is what expressions are evaluated in: the names of a module, the instance whose
+// each it is, and the outputs that there are.
 type scope struct {
-	m       *module
+	*view
+	m    *module
+	each *instance // nil outside of a block with instances
+}
+
+// view is the outputs that there are, and what names come to with these.
+type view struct {
 	known   func(step string) (json.RawMessage, bool)
 	guarded func(step string) bool // its output is known to be sensitive
 	memory  *memory                // nil while instances are still being found out
-	step    *step                  // nil outside of a stage
-	locals  map[*local]cty.Value   // those evaluated here so far
+	values  map[*named]cty.Value   // of the names evaluated so far
 }
 
 // newScope makes a scope with the outputs that there are. The caller holds m.mu.
-func (m *module) newScope(known *pipeline.Outputs, st *step) *scope {
+func (m *module) newScope(known *pipeline.Outputs, each *instance) *scope {
 	m.meter.Restart()
-	return &scope{m: m, known: known.Known, guarded: known.Guarded, memory: m.remember(known), step: st, locals: make(map[*local]cty.Value)}
+	return &scope{&view{known: known.Known, guarded: known.Guarded, memory: m.remember(known), values: make(map[*named]cty.Value)}, m, each}
 }
 
-// of returns the scope of a step with the same outputs.
-func (s *scope) of(st *step) *scope {
-	return &scope{m: s.m, known: s.known, guarded: s.guarded, memory: s.memory, step: st, locals: s.locals}
-}
+// with returns the scope of an instance with the same outputs.
+func (s *scope) with(each *instance) *scope { return &scope{s.view, s.m, each} }
+
+// in returns the scope of a module, outside of its blocks, with the same outputs.
+func (s *scope) in(m *module) *scope { return &scope{s.view, m, nil} }
 
 // value evaluates an expression. After a mistake the value is broken.
 func (s *scope) value(e *expr) (cty.Value, hcl.Diagnostics) {
@@ -51,41 +58,67 @@ func (s *scope) partial(e *expr) (v cty.Value, diags hcl.Diagnostics) {
 		return value.Broken, nil
 	}
 	ctx := s.m.root.NewChild() // HCL keeps the state of an evaluation by its context
-	if len(e.locals) > 0 || len(e.stages) > 0 || e.each {
-		ctx.Variables = make(map[string]cty.Value, 3)
-		if len(e.locals) > 0 {
-			ctx.Variables["local"], diags = s.localValues(e.locals)
-		}
-		if len(e.stages) > 0 {
-			ctx.Variables["stage"] = s.stageValues(e.stages)
-		}
-		if e.each {
-			ctx.Variables["each"] = s.eachValue(e.value)
-		}
-		if diags.HasErrors() {
+	if e.refers() {
+		if ctx.Variables, diags = s.variables(e); diags.HasErrors() {
 			return value.Broken, diags
 		}
 	}
 	v, diags = s.m.bounded(e, func() (cty.Value, hcl.Diagnostics) { return e.syntax.Value(ctx) })
-	if len(diags) > 0 {
-		return v, s.m.explain(e, diags, s.secret(e))
+	switch {
+	case len(diags) > 0:
+		diags = s.m.explain(e, diags, s.secret(e))
+	case !syntax.MakesNothing(e.syntax):
+		v, diags = s.measured(e, v)
 	}
-	if !syntax.MakesNothing(e.syntax) {
-		return s.measured(e, v)
+	return v, s.m.own(diags)
+}
+
+// variables returns what the names that an expression refers to stand for.
+func (s *scope) variables(e *expr) (map[string]cty.Value, hcl.Diagnostics) {
+	all := make(map[string]cty.Value, 3)
+	var diags, more hcl.Diagnostics
+	if len(e.vars) > 0 && s.m.in != nil {
+		vars := make(map[string]cty.Value, len(e.vars))
+		for _, v := range e.vars {
+			vars[v.name], more = s.named(v.named)
+			diags = append(diags, more...)
+		}
+		all["var"] = cty.ObjectVal(vars)
 	}
-	return v, nil
+	if len(e.locals) > 0 {
+		locals := make(map[string]cty.Value, len(e.locals))
+		for _, l := range e.locals {
+			locals[l.name], more = s.named(&l.named)
+			diags = append(diags, more...)
+		}
+		all["local"] = cty.ObjectVal(locals)
+	}
+	if len(e.stages) > 0 {
+		all["stage"] = s.stageValues(e.stages)
+	}
+	if len(e.modules) > 0 {
+		all["module"], more = s.moduleValues(e.modules)
+		diags = append(diags, more...)
+	}
+	if e.each {
+		all["each"], more = s.eachValue(e.value)
+		diags = append(diags, more...)
+	}
+	return all, diags
 }
 
 // secret reports whether anything sensitive takes part in an expression.
 func (s *scope) secret(e *expr) bool {
-	for _, v := range e.vars {
-		if value.HoldsSensitive(v.value) {
+	for n := range e.names {
+		if v, _ := s.named(n); value.HoldsSensitive(v) {
 			return true
 		}
 	}
-	for _, l := range e.locals {
-		if v, _ := s.local(l); value.HoldsSensitive(v) {
-			return true
+	for _, r := range e.modules {
+		for _, m := range r.modules(s.each) {
+			if v, _ := m.result(s, r.outputs); value.HoldsSensitive(v) {
+				return true
+			}
 		}
 	}
 	for _, r := range e.stages {
@@ -95,7 +128,11 @@ func (s *scope) secret(e *expr) bool {
 			}
 		}
 	}
-	return e.value && s.step != nil && s.step.each != cty.NilVal && value.HoldsSensitive(s.element())
+	if !e.value || s.each == nil || s.each.each == cty.NilVal {
+		return false
+	}
+	v, _ := s.element()
+	return value.HoldsSensitive(v)
 }
 
 // bounded evaluates an expression within the limits on what that may take.
@@ -163,33 +200,23 @@ func (m *module) internal(e *expr, cause any) hcl.Diagnostics {
 	}}
 }
 
-func (s *scope) localValues(locals []*local) (cty.Value, hcl.Diagnostics) {
-	var all hcl.Diagnostics
-	values := make(map[string]cty.Value, len(locals))
-	for _, l := range locals {
-		v, diags := s.local(l)
-		values[l.name] = v
-		all = append(all, diags...)
+// named returns what a name comes to.
+func (s *scope) named(n *named) (cty.Value, hcl.Diagnostics) {
+	if n.value != cty.NilVal {
+		return n.value, nil
 	}
-	return cty.ObjectVal(values), all
-}
-
-func (s *scope) local(l *local) (cty.Value, hcl.Diagnostics) {
-	if l.value != cty.NilVal {
-		return l.value, nil
-	}
-	if v, ok := s.locals[l]; ok {
+	if v, ok := s.values[n]; ok {
 		return v, nil
 	}
-	evaluate := func() (cty.Value, hcl.Diagnostics) { return s.of(nil).value(l.expr) }
+	evaluate := func() (cty.Value, hcl.Diagnostics) { return n.evaluate(s) }
 	var v cty.Value
 	var diags hcl.Diagnostics
 	if s.memory != nil {
-		v, diags = recall(s.memory.values, l.expr, s.memory.version(l.expr), evaluate)
+		v, diags = recall(s.memory.values, n, s.memory.version(n.blocks()), evaluate)
 	} else {
 		v, diags = evaluate()
 	}
-	s.locals[l] = v
+	s.values[n] = v
 	return v, diags
 }
 
@@ -249,9 +276,9 @@ func (s *scope) targets(r stageRef) []*step {
 		return nil
 	}
 	if r.key != nil {
-		if key, ok := s.key(r.key); ok {
-			if st := r.to.byKey[key]; st != nil {
-				return []*step{st}
+		if key, ok := s.key(r.key, cmp.Or(r.each, s.each)); ok {
+			if i, ok := r.to.byKey[key]; ok {
+				return r.to.steps[i : i+1]
 			}
 			return nil
 		}
@@ -259,12 +286,67 @@ func (s *scope) targets(r stageRef) []*step {
 	return r.to.steps
 }
 
+// moduleValues makes the object that module is in an expression, with the modules, instances
+// and outputs that the expression refers to and no others.
+func (s *scope) moduleValues(refs []moduleRef) (cty.Value, hcl.Diagnostics) {
+	values := make(map[string]cty.Value, len(refs))
+	parts := make(map[*call]map[string]map[string]cty.Value) // outputs by instance
+	var all hcl.Diagnostics
+	for _, r := range refs {
+		switch {
+		case r.to.broken:
+			values[r.to.name] = value.Broken
+			continue
+		case !r.to.many && len(r.to.modules) == 0:
+			values[r.to.name] = cty.NullVal(cty.DynamicPseudoType)
+			continue
+		case r.to.many && r.key == nil && r.outputs == nil && s.memory != nil:
+			var diags hcl.Diagnostics
+			values[r.to.name], diags = s.named(r.to.everything())
+			all = append(all, diags...)
+			continue
+		}
+		instances := parts[r.to]
+		if instances == nil {
+			instances = make(map[string]map[string]cty.Value)
+			parts[r.to] = instances
+		}
+		for _, m := range r.modules(s.each) {
+			outputs := instances[m.each.key]
+			if outputs == nil {
+				outputs = make(map[string]cty.Value)
+				instances[m.each.key] = outputs
+			}
+			all = append(all, m.results(s, r.outputs, outputs)...)
+		}
+	}
+	for to, instances := range parts {
+		if _, whole := values[to.name]; whole {
+			continue
+		}
+		values[to.name] = objectOf(to, instances)
+	}
+	return cty.ObjectVal(values), all
+}
+
+// objectOf makes a module's object of its outputs by instance.
+func objectOf(c *call, instances map[string]map[string]cty.Value) cty.Value {
+	if !c.many {
+		return cty.ObjectVal(instances[""])
+	}
+	values := make(map[string]cty.Value, len(instances))
+	for key, outputs := range instances {
+		values[key] = cty.ObjectVal(outputs)
+	}
+	return cty.ObjectVal(values)
+}
+
 // key evaluates an instance's key; it is not ok while it depends on outputs.
-func (s *scope) key(e *expr) (string, bool) {
-	if e.each && s.step == nil {
+func (s *scope) key(e *expr, each *instance) (string, bool) {
+	if e.each && each == nil {
 		return "", false
 	}
-	v, diags := s.m.bare.of(s.step).value(e)
+	v, diags := e.m.bare.with(each).value(e)
 	v = value.Bare(v)
 	if diags.HasErrors() || !v.IsKnown() || v.IsNull() || !v.Type().IsPrimitiveType() {
 		return "", false
@@ -273,32 +355,34 @@ func (s *scope) key(e *expr) (string, bool) {
 }
 
 // eachValue makes the object that each is.
-func (s *scope) eachValue(withValue bool) cty.Value {
-	if s.step == nil || s.step.each == cty.NilVal { // of a stage whose instances are not known
-		return value.Broken
+func (s *scope) eachValue(withValue bool) (cty.Value, hcl.Diagnostics) {
+	if s.each == nil || s.each.each == cty.NilVal { // of a block whose instances are not known
+		return value.Broken, nil
 	}
-	each := map[string]cty.Value{"key": cty.StringVal(s.step.key)}
+	each := map[string]cty.Value{"key": cty.StringVal(s.each.key)}
+	var diags hcl.Diagnostics
 	if withValue {
-		each["value"] = s.element()
+		each["value"], diags = s.element()
 	}
-	return cty.ObjectVal(each)
+	return cty.ObjectVal(each), diags
 }
 
-// element returns what the step's for_each holds for it, which may be another
+// element returns what for_each holds for the scope's instance, which may be another
 // step's output.
-func (s *scope) element() cty.Value {
-	st := s.step
+func (s *scope) element() (cty.Value, hcl.Diagnostics) {
+	b := s.each.of
 	switch {
-	case st.stage.mirrors != nil:
-		return s.output(st.stage.mirrors.byKey[st.key])
-	case !st.stage.forEach.uses():
-		return st.each
+	case b.mirrors != nil && b.mirrors.call != nil:
+		from := b.mirrors.call
+		return from.modules[from.byKey[s.each.key]].result(s, nil)
+	case b.mirrors != nil:
+		from := b.mirrors.stage
+		return s.output(from.steps[from.byKey[s.each.key]]), nil
+	case !b.forEach.uses() || s.memory == nil: // or no output is known, as when each was made
+		return s.each.each, nil
 	}
-	if s.memory == nil { // no output is known, as when each was made
-		return st.each
+	if v, ok := s.memory.elements(s.in(b.m), b)[s.each.key]; ok {
+		return v, nil
 	}
-	if v, ok := s.memory.elements(s, st.stage)[st.key]; ok {
-		return v
-	}
-	return st.each
+	return s.each.each, nil
 }

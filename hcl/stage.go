@@ -17,29 +17,19 @@ import (
 
 // stage is a stage block.
 type stage struct {
-	name  string
-	block *hclsyntax.Block
+	block
 	kind  *pipeline.Stage // nil when there is no such kind
-	many  bool            // it has for_each
 	attrs []*attribute    // what is written for the stage, in the order of the text
+	steps []*step         // its instances, or the one step, without those that its when leaves out
 
-	forEach   *expr // nil where it is not written, as the others are
-	when      *expr
-	dependsOn []*expr
 	retry     *attribute
 	timeout   *attribute
 	resources []*attribute
 	reveal    bool
 
 	checked bool
-	state   visit
-	broken  bool             // a mistake hides how many steps it has
-	steps   []*step          // its instances, or the one step, without those that its when leaves out
-	byKey   map[string]*step // the instances
-	deps    []string         // what the instances need, where that is the same for all
-	linked  bool             // deps is set
-	dropped []string         // the keys of those that its when leaves out
-	mirrors *stage           // for_each is just this stage with for_each
+	deps    []string // what the instances need, where that is the same for all
+	linked  bool     // deps is set
 }
 
 // attribute is one attribute of a stage block.
@@ -53,9 +43,10 @@ type attribute struct {
 }
 
 func (m *module) declareStage(b *hclsyntax.Block) {
-	s := &stage{name: b.Labels[1], block: b, many: b.Body.Attributes["for_each"] != nil}
+	s := &stage{}
+	s.block = block{m: m, kind: "stage", name: b.Labels[1], node: b, many: b.Body.Attributes["for_each"] != nil, stage: s}
 	if first := m.stages[s.name]; first != nil {
-		m.errorf(b.LabelRanges[1], "Name used twice", "The stage %q was already declared at %s. References go by name alone, whatever the type.", s.name, diagnostic.Pos(first.block.DefRange()))
+		m.errorf(b.LabelRanges[1], "Name used twice", "The stage %q was already declared at %s. References go by name alone, whatever the type.", s.name, diagnostic.Pos(first.node.DefRange()))
 		return
 	}
 	if len(m.ordered) == budget.Steps {
@@ -67,74 +58,61 @@ func (m *module) declareStage(b *hclsyntax.Block) {
 	}
 	m.stages[s.name] = s
 	m.ordered = append(m.ordered, s)
+	m.blocks = append(m.blocks, &s.block)
 	s.kind = m.types[b.Labels[0]]
 	if s.kind == nil {
 		m.errorf(b.LabelRanges[0], "Unknown stage type", "There is no stage %q.%s", b.Labels[0], word.DidYouMean(b.Labels[0], word.Keys(m.types)))
 	}
 }
 
-// buildStages reads the stage blocks, finds out which instances each has, and
-// checks all their attributes.
-func (m *module) buildStages() {
-	for _, s := range m.ordered {
-		m.readStage(s)
-	}
-	for _, s := range m.ordered {
-		m.expand(s, nil)
-	}
-	m.checkLocals()
-	for _, s := range m.ordered {
-		m.checkInOrder(s)
-	}
-	m.validateSteps()
-	for _, s := range m.ordered {
-		m.warnAlike(s)
-	}
-}
-
 // checkInOrder checks a stage after those that its attributes refer to: which of their
 // outputs are sensitive is known by then.
-func (m *module) checkInOrder(s *stage) {
+func (s *stage) checkInOrder() {
 	if s.checked {
 		return
 	}
 	s.checked = true
 	if s.kind != nil {
 		for _, a := range s.attrs {
-			for r := range a.expr.refs {
-				m.checkInOrder(r.to)
+			for r := range a.expr.refs(nil) {
+				r.to.checkInOrder()
 			}
 		}
-		if s.forEach != nil {
-			for r := range s.forEach.refs {
-				m.checkInOrder(r.to)
-			}
-			m.guardEach(s)
+		for m := s.m; m.each != nil; m = m.in { // whose each reaches the attributes as arguments
+			m.each.of.guardEach()
 		}
+		s.guardEach()
 	}
-	m.checkStage(s)
+	s.m.checkStage(s)
 }
 
-// guardEach makes what a stage's for_each holds anew where outputs that it reads have
+// guardEach makes what a block's for_each holds anew where outputs that it reads have
 // turned out to be sensitive since the instances were found.
-func (m *module) guardEach(s *stage) {
-	for r := range s.forEach.refs {
-		if slices.ContainsFunc(r.to.steps, func(st *step) bool { return st.secret }) {
-			v, _ := m.bare.value(s.forEach) // its mistakes were reported
-			elements := elementsOf(v)
-			for _, st := range s.steps {
-				if e, ok := elements[st.key]; ok {
-					st.each = e
-				}
-			}
-			return
+func (b *block) guardEach() {
+	if b.forEach == nil || b.guarded {
+		return
+	}
+	b.guarded = true
+	secret := false
+	for r := range b.forEach.refs(nil) {
+		r.to.checkInOrder()
+		secret = secret || slices.ContainsFunc(r.to.steps, func(st *step) bool { return st.secret })
+	}
+	if !secret {
+		return
+	}
+	v, _ := b.m.bare.value(b.forEach) // its mistakes were reported
+	elements := elementsOf(v)
+	for k, i := range b.made {
+		if e, ok := elements[k]; ok {
+			i.each = e
 		}
 	}
 }
 
 // readStage takes a block apart.
 func (m *module) readStage(s *stage) {
-	body := s.block.Body
+	body := s.node.Body
 	if a := body.Attributes["for_each"]; a != nil {
 		s.forEach = m.compile(a.Expr, place{})
 	}
@@ -207,7 +185,7 @@ func (m *module) missingAttributes(s *stage) {
 		list += "\n  " + f.Name + " = " + value.Expected(f, f.Type) + value.DocOf(f)
 	}
 	if list != "" {
-		m.errorf(s.block.DefRange(), "Missing attribute", "A stage %q needs also:%s", s.kind.Name, list)
+		m.errorf(s.node.DefRange(), "Missing attribute", "A stage %q needs also:%s", s.kind.Name, list)
 	}
 }
 
@@ -215,7 +193,7 @@ func (m *module) missingAttributes(s *stage) {
 func (m *module) dependencies(e hclsyntax.Expression, in place) []*expr {
 	list, ok := e.(*hclsyntax.TupleConsExpr)
 	if !ok {
-		m.errorf(e.Range(), "Wrong type", "depends_on is a list of stages, such as [stage.a, stage.b[\"k\"]].")
+		m.errorf(e.Range(), "Wrong type", "depends_on is a list of stages and modules, such as [stage.a, stage.b[\"k\"]].")
 		return nil
 	}
 	var all []*expr
@@ -223,8 +201,8 @@ func (m *module) dependencies(e hclsyntax.Expression, in place) []*expr {
 		c := m.compile(item, in)
 		switch {
 		case c.bad:
-		case !isStageReference(item) || len(c.stages) == 0:
-			m.errorf(item.Range(), "Not a stage", "depends_on is a list of stages, such as [stage.a, stage.b[\"k\"]].")
+		case !isStageReference(item) || len(c.stages)+len(c.modules) == 0:
+			m.errorf(item.Range(), "Not a stage", "depends_on is a list of stages and modules, such as [stage.a, stage.b[\"k\"]].")
 		default:
 			all = append(all, c)
 		}
@@ -232,7 +210,7 @@ func (m *module) dependencies(e hclsyntax.Expression, in place) []*expr {
 	return all
 }
 
-// isStageReference reports whether e is stage.NAME or stage.NAME[key].
+// isStageReference reports whether e is stage.NAME or stage.NAME[key], or a module so.
 func isStageReference(e hclsyntax.Expression) bool {
 	switch e := e.(type) {
 	case *hclsyntax.ScopeTraversalExpr:

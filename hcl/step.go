@@ -16,11 +16,10 @@ import (
 
 // step is one instance of a stage.
 type step struct {
+	instance
 	m     *module
 	stage *stage
 	id    string
-	key   string           // of for_each
-	each  cty.Value        // what for_each holds for the key
 	fixed []*pipeline.Attr // of the stage's attributes, those that no output can change
 
 	config any // of one that is settled
@@ -73,16 +72,13 @@ func (s *scope) bareOutput(st *step) cty.Value {
 	return st.unknown
 }
 
-// steps returns the steps of the recipe, in the order of the text.
-func (m *module) steps() []*pipeline.Step {
-	var all []*pipeline.Step
-	for _, s := range m.ordered {
-		for _, st := range s.steps {
-			p := &pipeline.Step{ID: st.id, Stage: s.kind, Pos: diagnostic.Pos(s.block.DefRange()), Deps: st.deps(), Attrs: st.evaluate, Config: st.config, Reveal: s.reveal, Policy: m.policy(st)}
-			all = append(all, p)
-		}
+// plain adds the stage's steps to a list, as the pipeline takes them.
+func (s *stage) plain(list []*pipeline.Step) []*pipeline.Step {
+	for _, st := range s.steps {
+		list = append(list, &pipeline.Step{ID: st.id, Stage: s.kind, Pos: diagnostic.Pos(s.node.DefRange()), Deps: st.deps(),
+			Attrs: st.evaluate, Config: st.config, Reveal: s.reveal, Policy: st.policy()})
 	}
-	return all
+	return list
 }
 
 // deps returns the steps that the step needs, without repeats. Instances that need
@@ -109,45 +105,67 @@ func (st *step) deps() []string {
 }
 
 // links calls yield for each reason why the step needs another one: what its
-// attributes refer to, and what depends_on does.
+// attributes refer to, and what depends_on does, its own and those of the modules around.
 func (st *step) links(yield func(link) bool) {
-	scope := st.m.bare.of(st)
-	value := false
-	for e := range st.stage.linking {
-		value = value || e.value
-		for r := range e.refs {
-			for _, to := range scope.targets(r) {
+	to := func(s *scope, e *expr) bool {
+		for r := range e.refs(s.each) {
+			for _, to := range s.targets(r) {
 				if !yield(link{to.id, r.whole}) {
-					return
+					return false
 				}
 			}
 		}
+		return true
 	}
-	if !value {
-		return
+	scope := st.m.bare.with(&st.instance)
+	for e := range st.stage.linking {
+		if !to(scope, e) {
+			return
+		}
 	}
-	if from := st.stage.mirrors; from != nil {
-		yield(link{from.byKey[st.key].id, st.stage.forEach.syntax.Range()})
-		return
+	for _, e := range st.stage.dependsOn {
+		if !scope.whole(e, yield) {
+			return
+		}
 	}
-	for r := range st.stage.forEach.refs {
-		for _, to := range scope.targets(r) {
-			if !yield(link{to.id, r.whole}) {
+	for m := st.m; m.in != nil; m = m.in {
+		for _, e := range m.each.of.dependsOn {
+			if !m.in.bare.with(m.each).whole(e, yield) {
 				return
 			}
 		}
 	}
 }
 
-// linking calls yield for each expression whose references make steps need others.
+// whole calls yield for each step of what an entry of depends_on names.
+func (s *scope) whole(e *expr, yield func(link) bool) bool {
+	for _, r := range e.stages {
+		for _, to := range s.targets(r) {
+			if !yield(link{to.id, r.whole}) {
+				return false
+			}
+		}
+	}
+	for _, r := range e.modules {
+		for _, m := range r.modules(s.each) {
+			for _, inner := range m.all(nil) {
+				for _, stage := range inner.ordered {
+					for _, to := range stage.steps {
+						if !yield(link{to.id, r.whole}) {
+							return false
+						}
+					}
+				}
+			}
+		}
+	}
+	return true
+}
+
+// linking calls yield for each expression whose values steps need.
 func (s *stage) linking(yield func(*expr) bool) {
 	for _, a := range s.attrs {
 		if !yield(a.expr) {
-			return
-		}
-	}
-	for _, e := range s.dependsOn {
-		if !yield(e) {
 			return
 		}
 	}
@@ -156,23 +174,24 @@ func (s *stage) linking(yield func(*expr) bool) {
 // alike returns whether all instances of the stage need the same steps.
 func (s *stage) alike() bool {
 	for e := range s.linking {
-		if e.value && s.mirrors != nil {
+		if e.value && s.mirrors != nil || e.chosenByEach() {
 			return false
 		}
-		for r := range e.refs {
-			if r.key != nil && r.key.each {
-				return false
-			}
-		}
 	}
-	return true
+	return !slices.ContainsFunc(s.dependsOn, (*expr).chosenByEach)
+}
+
+// chosenByEach returns whether e refers to one instance of a block for each of its own.
+func (e *expr) chosenByEach() bool {
+	return slices.ContainsFunc(e.stages, func(r stageRef) bool { return r.key != nil && r.key.each }) ||
+		slices.ContainsFunc(e.modules, func(r moduleRef) bool { return r.key != nil && r.key.each })
 }
 
 // evaluate is the step's [pipeline.Eval].
 func (st *step) evaluate(known *pipeline.Outputs) (map[string]pipeline.Attr, error) {
 	st.m.mu.Lock()
 	defer st.m.mu.Unlock()
-	scope := st.m.newScope(known, st)
+	scope := st.m.newScope(known, &st.instance)
 	attrs := make(map[string]pipeline.Attr, len(st.stage.attrs))
 	var all hcl.Diagnostics
 	for i, a := range st.stage.attrs {
@@ -197,7 +216,7 @@ func (st *step) evaluate(known *pipeline.Outputs) (map[string]pipeline.Attr, err
 		}
 	}
 	if all.HasErrors() {
-		return nil, diagnostic.New(all, st.m.files)
+		return nil, st.m.shown(all)
 	}
 	return attrs, nil
 }

@@ -24,10 +24,10 @@ output "o" { value = [local.list[length(local.map)], local.key, try(local.map[tr
 	if err := os.WriteFile(path, []byte(text[:len(text)-1]), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	m := newModule(Options{})
+	m := newRecipe(Options{})
 	m.load(path)
 	fresh, _ := hclsyntax.ParseConfig(m.files[path].Bytes, path, hcl.InitialPos)
-	if !reflect.DeepEqual(m.bodies[0], fresh.Body) {
+	if !reflect.DeepEqual(m.root.bodies[0], fresh.Body) {
 		t.Error("the tree is not what the parser made")
 	}
 }

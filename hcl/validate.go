@@ -24,14 +24,14 @@ type candidate struct {
 
 // validateSteps lets the stages judge the steps that have no other mistakes, and reports
 // what they object to. A mistake that several instances of a block share is reported once.
-func (m *module) validateSteps() {
-	errs := make([]error, len(m.candidates))
+func (r *recipe) validateSteps() {
+	errs := make([]error, len(r.candidates))
 	var wg sync.WaitGroup
 	workers := runtime.GOMAXPROCS(0)
 	for w := range workers {
 		wg.Go(func() {
 			for i := w; i < len(errs); i += workers {
-				c := m.candidates[i]
+				c := r.candidates[i]
 				if c.step != nil {
 					c.step.config, errs[i] = c.stage.kind.Decode(c.values)
 				} else {
@@ -43,13 +43,13 @@ func (m *module) validateSteps() {
 	wg.Wait()
 	reported := make(map[*stage]map[string]bool)
 	for i, err := range errs {
-		c := m.candidates[i]
+		c := r.candidates[i]
 		if reported[c.stage] == nil {
 			reported[c.stage] = make(map[string]bool)
 		}
-		m.unsuitable(c, err, reported[c.stage])
+		c.stage.m.unsuitable(c, err, reported[c.stage])
 	}
-	m.candidates = nil
+	r.candidates = nil
 }
 
 // mostReported bounds how many mistakes of the instances of one block are shown.
@@ -77,5 +77,5 @@ func (s *stage) written(p mistake.Path) hcl.Range {
 			return syntax.Inner(a.expr.syntax, p, false).Range()
 		}
 	}
-	return s.block.DefRange()
+	return s.node.DefRange()
 }

@@ -2,6 +2,7 @@ package hcl
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"eyrie/hcl/diagnostic"
@@ -25,13 +26,16 @@ type variable struct {
 	defaults    *typeexpr.Defaults // of optional attributes within the type
 	def         *hclsyntax.Attribute
 	sensitive   bool
-	validations []validation
-	value       cty.Value
+	validations []*validation
+	named       *named // its value: what was given from outside, or what a module block gives
 }
 
 // validation is a condition on a variable's value, and what to say when it
 // does not hold.
-type validation struct{ condition, message *hclsyntax.Attribute }
+type validation struct {
+	condition, message *hclsyntax.Attribute
+	holds, says        *expr
+}
 
 // given is a value for a variable: where it was written, and what.
 type given struct {
@@ -82,15 +86,15 @@ func (m *module) typeOf(a *hclsyntax.Attribute) (cty.Type, *typeexpr.Defaults) {
 			d.Detail += " The types are any, bool, number, string, list(T), set(T), map(T), tuple([T, …]) and object({ NAME = T, … })." + word.DidYouMean(name, typeNames)
 		}
 	}
-	m.diags = append(m.diags, diags...)
+	m.add(diags)
 	if diags.HasErrors() {
 		return cty.DynamicPseudoType, nil
 	}
 	return ty, defaults
 }
 
-func (m *module) validationOf(b *hclsyntax.Block) validation {
-	var v validation
+func (m *module) validationOf(b *hclsyntax.Block) *validation {
+	v := new(validation)
 	for _, a := range syntax.InOrder(b.Body.Attributes) {
 		switch a.Name {
 		case "condition":
@@ -145,18 +149,24 @@ func (m *module) constString(a *hclsyntax.Attribute) string {
 func (m *module) constant(a *hclsyntax.Attribute, where string) cty.Value {
 	e := m.compile(a.Expr, place{words: where})
 	v, diags := m.bare.value(e)
-	m.diags = append(m.diags, diags...)
+	m.add(diags)
 	return v
 }
 
-// setVariables gives every variable its value and makes var of them.
+// setVariables says where every variable has its value from.
 func (m *module) setVariables() {
+	if m.in != nil {
+		for _, name := range word.Keys(m.variables) {
+			m.variables[name].named = m.argumentOf(m.variables[name])
+		}
+		return
+	}
 	all := m.givenValues()
 	values := make(map[string]cty.Value, len(m.variables))
 	for _, name := range word.Keys(m.variables) {
 		v := m.variables[name]
-		v.value = m.variableValue(v, all[name])
-		values[name] = v.value
+		values[name] = m.variableValue(v, all[name])
+		v.named = &named{m: m, title: "var." + name, at: v.block.DefRange(), state: visited, value: values[name]}
 		delete(all, name)
 	}
 	m.root.Variables["var"] = cty.ObjectVal(values)
@@ -165,9 +175,30 @@ func (m *module) setVariables() {
 			m.errorf(all[name].at, "Variable does not exist", "The recipe has no variable %q.%s", name, word.DidYouMean(name, word.Keys(m.variables)))
 		}
 	}
-	for _, name := range word.Keys(m.variables) {
-		m.validate(m.variables[name])
+}
+
+// argumentOf returns what a module block gives a variable, or its default.
+func (m *module) argumentOf(v *variable) *named {
+	n := &named{m: m, title: m.name() + " var." + v.name, at: v.block.DefRange()}
+	given := m.each.of.call.arguments[v.name]
+	switch {
+	case given != nil:
+		n.m, n.each, n.at, n.expr, n.failed = m.in, m.each, given.attr.SrcRange, given.expr, &given.failed
+	case v.def != nil:
+		n.expr = m.compile(v.def.Expr, place{words: "in a variable's default"})
+	default: // which was reported
+		return n
 	}
+	at := n.expr.syntax.Range()
+	n.finish = func(s *scope, val cty.Value) (cty.Value, hcl.Diagnostics) {
+		val, diag := v.convert(val, at)
+		if diag != nil {
+			return value.Broken, n.m.own(hcl.Diagnostics{diag})
+		}
+		s.values[n] = val // which the conditions refer to
+		return val, n.m.own(v.validate(s.in(m), at))
+	}
+	return n
 }
 
 // variableValue converts what was given, or the default, to the variable's type.
@@ -182,26 +213,36 @@ func (m *module) variableValue(v *variable, g *given) cty.Value {
 	if g == nil {
 		g = &given{v.def.Expr.Range(), m.constant(v.def, "in a variable's default")}
 	}
-	val := g.value
-	if value.IsBroken(val) {
+	if value.IsBroken(g.value) {
 		return value.Broken
 	}
+	val, diag := v.convert(g.value, g.at)
+	if diag != nil {
+		m.add(hcl.Diagnostics{diag})
+		return value.Broken
+	}
+	return val
+}
+
+// convert converts a value to the variable's type.
+func (v *variable) convert(val cty.Value, at hcl.Range) (cty.Value, *hcl.Diagnostic) {
 	if v.defaults != nil && !val.IsNull() {
 		val = v.defaults.Apply(val)
 	}
+	hidden := v.sensitive || value.HoldsSensitive(val)
 	val, err := value.To(val, v.typ)
 	if err != nil {
 		why := pathError(err)
-		if v.sensitive {
+		if hidden {
 			why = "; why is not shown, as the value is sensitive"
 		}
-		m.errorf(g.at, "Wrong type", "The variable %q is of type %s%s.", v.name, value.TypeExpr(v.typ), why)
-		return value.Broken
+		return value.Broken, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Wrong type", Subject: &at,
+			Detail: fmt.Sprintf("The variable %q is of type %s%s.", v.name, value.TypeExpr(v.typ), why)}
 	}
 	if v.sensitive {
 		val = val.Mark(value.SensitiveMark{})
 	}
-	return val
+	return val, nil
 }
 
 // pathError says what is wrong with a value, and where within it.
@@ -213,37 +254,70 @@ func pathError(err error) string {
 	return ": at " + value.PathOf(deep.Path).String() + ": " + err.Error()
 }
 
-// validate holds a variable's value against its conditions.
-func (m *module) validate(v *variable) {
-	if value.IsBroken(v.value) {
-		return
+// compileValidations finds what the conditions on variables refer to.
+func (m *module) compileValidations() {
+	for _, name := range word.Keys(m.variables) {
+		v := m.variables[name]
+		for _, val := range v.validations {
+			val.holds, val.says = m.compile(val.condition.Expr, place{}), m.compile(val.message.Expr, place{})
+			v.named.also = append(v.named.also, val.holds, val.says)
+		}
 	}
+}
+
+// checkVariables holds the recipe's variables against their conditions.
+func (m *module) checkVariables() {
+	for _, name := range word.Keys(m.variables) {
+		v := m.variables[name]
+		for _, val := range v.validations {
+			m.settleNames(val.holds, nil)
+			m.settleNames(val.says, nil)
+		}
+		if !value.IsBroken(v.named.value) {
+			m.add(v.validate(m.bare, hcl.Range{}))
+		}
+	}
+}
+
+// validate holds a variable's value against its conditions. A mistake is where the value
+// is written, or where that is nowhere, at the condition.
+func (v *variable) validate(s *scope, at hcl.Range) (all hcl.Diagnostics) {
 	for _, val := range v.validations {
-		condition := m.compile(val.condition.Expr, place{})
-		message := m.compile(val.message.Expr, place{})
-		ok, diags := m.bare.value(condition)
-		text, more := m.bare.value(message)
-		m.diags = append(append(m.diags, diags...), more...)
-		if value.IsBroken(ok) || value.IsBroken(text) {
-			continue
+		ok, diags := s.value(val.holds)
+		text, more := s.value(val.says)
+		all = append(append(all, diags...), more...)
+		if !value.IsBroken(ok) && !value.IsBroken(text) {
+			if d := v.held(val, ok, text, at); d != nil {
+				all = append(all, d)
+			}
 		}
-		hidden := value.HoldsSensitive(text)
-		ok, text = value.Bare(ok), value.Bare(text)
-		if ok.Type() != cty.Bool || ok.IsNull() || !ok.IsKnown() {
-			m.errorf(val.condition.Expr.Range(), "Wrong type", "The condition must be true or false.")
-			continue
-		}
-		if text.Type() != cty.String || text.IsNull() || !text.IsKnown() {
-			m.errorf(val.message.Expr.Range(), "Wrong type", "The error message must be a string.")
-			continue
-		}
-		if ok.True() {
-			continue
-		}
-		why := text.AsString()
-		if hidden {
-			why = "The error message is not shown, as a sensitive value takes part."
-		}
-		m.errorf(val.condition.Expr.Range(), "Unsuitable value of variable "+v.name, "%s", why)
 	}
+	return all
+}
+
+// held returns what is wrong where a condition does not hold.
+func (v *variable) held(val *validation, ok, text cty.Value, at hcl.Range) *hcl.Diagnostic {
+	hidden := value.HoldsSensitive(text)
+	ok, text = value.Bare(ok), value.Bare(text)
+	d := &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Wrong type"}
+	switch {
+	case !ok.IsKnown() && v.named.value == cty.NilVal: // it waits for an output
+		return nil
+	case ok.Type() != cty.Bool || ok.IsNull() || !ok.IsKnown():
+		d.Subject, d.Detail = val.condition.Expr.Range().Ptr(), "The condition must be true or false."
+		return d
+	case ok.True():
+		return nil
+	case text.Type() != cty.String || text.IsNull() || !text.IsKnown():
+		d.Subject, d.Detail = val.message.Expr.Range().Ptr(), "The error message must be a string."
+		return d
+	}
+	d.Summary, d.Detail, d.Subject = "Unsuitable value of variable "+v.name, text.AsString(), val.condition.Expr.Range().Ptr()
+	if hidden {
+		d.Detail = "The error message is not shown, as a sensitive value takes part."
+	}
+	if at != (hcl.Range{}) {
+		d.Subject, d.Detail = &at, d.Detail+"\n\nThe condition is at "+diagnostic.Pos(val.condition.Expr.Range())+"."
+	}
+	return d
 }

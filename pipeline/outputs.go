@@ -79,8 +79,11 @@ func (o *Outputs) Version(block string) int {
 	return o.versions[block]
 }
 
-// blockOf returns the name of a step's block: its ID without an instance's key.
+// blockOf returns the name of a step's block: its ID without an instance's key. No key has
+// the two characters that it begins with in it, as a quote in a key is written \".
 func blockOf(step string) string {
-	name, _, _ := strings.Cut(step, "[")
-	return name
+	if i := strings.LastIndex(step, `["`); i > 0 && strings.HasSuffix(step, `"]`) {
+		return step[:i]
+	}
+	return step
 }

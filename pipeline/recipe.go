@@ -12,6 +12,7 @@ type Recipe struct {
 	Name    string // the file's or directory's base name
 	Steps   []*Step
 	Outputs []*Output
+	Files   []string // that it was read from, its modules' included, sorted
 }
 
 // Step is one use of a stage.

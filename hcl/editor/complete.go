@@ -179,10 +179,10 @@ func (m *menu) operands() {
 	}
 }
 
-// hasEach reports whether the cursor is in a stage with for_each, elsewhere than there.
+// hasEach reports whether the cursor is in a block with for_each, elsewhere than there.
 func (c *cursor) hasEach() bool {
 	block := c.block()
-	return block != nil && block.Type == "stage" && block.Item != "for_each" &&
+	return block != nil && c.place != (Place{}) && block.Item != "for_each" &&
 		slices.ContainsFunc(block.Names, func(n syntax.Name) bool { return n.Text == "for_each" })
 }
 
@@ -218,6 +218,8 @@ func (m *menu) root(name string) bool {
 		m.symbols(Local)
 	case "stage":
 		m.symbols(Stage)
+	case "module":
+		m.symbols(Module)
 	case "path":
 		m.add(Candidate{Label: "recipe", Kind: Field, Type: "string", Doc: "The directory of the recipe."})
 		m.add(Candidate{Label: "file", Kind: Field, Type: "string", Doc: "The recipe's file, or its directory where it has several."})
@@ -239,7 +241,7 @@ func (m *menu) symbols(k Kind) {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		s := m.c.x.detailed(m.c.x.targets[target{k, name}])
+		s := m.c.x.detailed(m.c.x.targets[target{kind: k, name: name}])
 		m.add(Candidate{Label: name, Kind: k, Type: s.Detail, Doc: s.Doc})
 	}
 }
@@ -284,7 +286,7 @@ func (m *menu) keys() {
 
 // instances adds the keys of a stage's instances, within brackets.
 func (m *menu) instances(d *declaration, open, end string) {
-	for _, key := range m.c.x.eval.Instances(d.Name) {
+	for _, key := range m.c.x.eval.Instances(Place{d.Kind, d.Name}) {
 		m.add(Candidate{Label: key, Insert: open + m.quote(key) + end, Kind: Key, Type: d.Detail})
 	}
 }

@@ -100,7 +100,7 @@ func (c *cursor) describeItem() (Description, bool) {
 		return Description{}, false
 	}
 	if c.Top().Kind == syntax.Body && c.Top().Type == "locals" {
-		return c.x.describeSymbol(c.x.targets[target{Local, c.Word}])
+		return c.x.describeSymbol(c.x.targets[target{kind: Local, name: c.Word}])
 	}
 	f := fieldOf(c.object(), c.Word)
 	if f == nil {
@@ -108,7 +108,7 @@ func (c *cursor) describeItem() (Description, bool) {
 	}
 	d := ofField("attribute "+f.Name, f)
 	if e := c.written(); e != nil {
-		d.Value = shown(c.x.eval.Value(e, c.stage))
+		d.Value = shown(c.x.eval.Value(e, c.place))
 	}
 	return d, true
 }
@@ -197,17 +197,25 @@ func (x *Index) describeSymbol(d *declaration) (Description, bool) {
 		if d.typ != nil {
 			out.Doc, out.Type = d.typ.Doc, out.Type+", gives "+d.typ.Output.String()
 		}
-		if keys := x.eval.Instances(d.Name); d.forEach != nil {
-			out.Value = fmt.Sprintf("for each of %s", word.Quote(word.First(keys, 8)))
-		}
+		out.Value = x.instancesOf(d)
+	case Module:
+		out.Type, out.Value = "made of "+d.Detail, x.instancesOf(d)
 	case Variable:
-		out.Value = shown(x.eval.Value(variable(d.Name), ""))
+		out.Value = shown(x.eval.Value(variable(d.Name), Place{}))
 	default:
 		if d.expr != nil {
-			out.Value = shown(x.eval.Value(d.expr, ""))
+			out.Value = shown(x.eval.Value(d.expr, Place{}))
 		}
 	}
 	return out, true
+}
+
+// instancesOf says which instances a block has, "" for one without for_each.
+func (x *Index) instancesOf(d *declaration) string {
+	if d.forEach == nil {
+		return ""
+	}
+	return "for each of " + word.Quote(word.First(x.eval.Instances(Place{d.Kind, d.Name}), 8))
 }
 
 // ofShape describes a part of what is referred to.

@@ -80,6 +80,10 @@ func (x *Index) blockType(f *syntax.Frame) *pipeline.Type {
 	if b == nil {
 		return nil
 	}
+	if f.Type == "module" && len(f.Labels) == 1 {
+		given := x.eval.Arguments(f.Labels[0])
+		return &pipeline.Type{Kind: pipeline.Object, Fields: append(given[:len(given):len(given)], b.Body.Fields...)}
+	}
 	if f.Type != "stage" || len(f.Labels) == 0 || x.types[f.Labels[0]] == nil {
 		return b.Body
 	}

@@ -29,13 +29,24 @@ type (
 	Position = diagnostic.Position
 )
 
+// Place is the block that an expression stands in: a stage or a module, or the zero Place
+// outside of these.
+type Place struct {
+	Kind Kind
+	Name string
+}
+
 // Evaluator evaluates expressions as far as that is possible before anything runs.
 type Evaluator interface {
-	// Value returns what an expression comes to in the first instance of a stage, or for
-	// "" outside of any. Where it has a mistake, that is not known.
-	Value(e hclsyntax.Expression, stage string) cty.Value
-	// Instances returns the keys of a stage's instances.
-	Instances(stage string) []string
+	// Value returns what an expression comes to in the first instance of a block. Where it
+	// has a mistake, that is not known.
+	Value(e hclsyntax.Expression, in Place) cty.Value
+	// Instances returns the keys of a block's instances.
+	Instances(block Place) []string
+	// Arguments returns the variables of a module, nil where its source cannot be read.
+	Arguments(module string) []pipeline.Field
+	// Result returns where a module declares an output, and its description.
+	Result(module, output string) (at Range, doc string, ok bool)
 }
 
 // Index answers questions about one recipe. Its methods may be called concurrently.
@@ -79,7 +90,7 @@ type cursor struct {
 	*syntax.Cursor
 	x     *Index
 	file  string
-	stage string // the stage around it, "" where there is none
+	place Place // the block around it
 }
 
 func (x *Index) cursor(file string, at Position) *cursor {
@@ -88,11 +99,22 @@ func (x *Index) cursor(file string, at Position) *cursor {
 		return nil
 	}
 	x.once.Do(x.find)
-	c := &cursor{x.lex(file).At(at.Byte), x, file, ""}
-	if block := c.block(); block != nil && block.Type == "stage" && len(block.Labels) == 2 {
-		c.stage = block.Labels[1]
+	c := &cursor{x.lex(file).At(at.Byte), x, file, Place{}}
+	if block := c.block(); block != nil {
+		c.place = placeOf(block.Type, block.Labels)
 	}
 	return c
+}
+
+// placeOf returns the place within a block, the zero Place for blocks without instances.
+func placeOf(kind string, labels []string) Place {
+	switch {
+	case kind == "stage" && len(labels) == 2:
+		return Place{Stage, labels[1]}
+	case kind == "module" && len(labels) == 1:
+		return Place{Module, labels[0]}
+	}
+	return Place{}
 }
 
 func (x *Index) lex(file string) *syntax.Tokens {

@@ -15,7 +15,7 @@ import (
 // stage that it comes from, and from what expressions come to.
 type shape struct {
 	decl   *declaration    // it is what this declares
-	all    bool            // it is the object of all instances of decl, a stage
+	all    bool            // it is the object of all instances of decl, a stage or module
 	field  *pipeline.Field // it is what this field of an output holds
 	typ    *pipeline.Type
 	spread bool      // it is a list of which attributes are those of its elements: x[*]
@@ -175,12 +175,14 @@ func (r *resolver) root(e *hclsyntax.ScopeTraversalExpr) shape {
 		return shape{}
 	}
 	ref := syntax.Reference{ScopeTraversalExpr: e}
-	d := r.c.x.target(ref.Root(), ref.Name(), r.c.stage)
+	d := r.c.x.target(ref.Root(), ref.Name(), r.c.place)
 	base := shape{decl: d, val: r.value(&hclsyntax.ScopeTraversalExpr{Traversal: t[:2], SrcRange: e.SrcRange})}
 	switch {
 	case d == nil:
 	case d.Kind == Stage && d.typ != nil:
 		base.all, base.typ = d.forEach != nil, d.typ.Output
+	case d.Kind == Module:
+		base.all = d.forEach != nil
 	case d.Kind == Each && ref.Name() == "value":
 		of := r.shape(d.expr).element(cty.NilVal)
 		base.typ, base.field = of.typ, of.field
@@ -218,7 +220,7 @@ func (r *resolver) value(e hclsyntax.Expression) cty.Value {
 			return cty.NilVal
 		}
 	}
-	return r.c.x.eval.Value(e, r.c.stage)
+	return r.c.x.eval.Value(e, r.c.place)
 }
 
 func (s shape) steps(t hcl.Traversal) shape {

@@ -2,6 +2,7 @@ package editor
 
 import (
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/hashicorp/hcl/v2"
@@ -22,15 +23,16 @@ const (
 	Variable Kind = "variable"
 	Local    Kind = "local"
 	Stage    Kind = "stage"
+	Module   Kind = "module"
 	Output   Kind = "output"
-	Each     Kind = "each" // a stage's for_each, with the stage's name; not among [Index.Symbols]
+	Each     Kind = "each" // a block's for_each, with the block's name; not among [Index.Symbols]
 )
 
 // Symbol is a name that a recipe declares.
 type Symbol struct {
 	Kind   Kind
 	Name   string
-	Detail string // a stage's type; the type of others, where that is known
+	Detail string // a stage's type, a module's source; the type of others, where that is known
 	Doc    string // its description
 	Range  Range  // all of it
 	At     Range  // its name, without quotes
@@ -41,7 +43,8 @@ type declaration struct {
 	Symbol
 	block   *hclsyntax.Block     // nil of a local
 	expr    hclsyntax.Expression // a local's or output's value, a variable's default, what for_each is
-	forEach *hclsyntax.Attribute // of a stage
+	forEach *hclsyntax.Attribute // of a stage or module
+	place   Place                // of a for_each: the block that it is of
 	typ     *pipeline.Stage      // of a stage, nil where there is no such type
 
 	once   sync.Once // guards detail, which is evaluated when it is asked for
@@ -51,7 +54,8 @@ type declaration struct {
 // target is what a reference may lead to.
 type target struct {
 	kind Kind
-	name string // for Each, the stage's
+	name string
+	of   Place // for Each, the block
 }
 
 // use is a reference to a declaration.
@@ -82,7 +86,7 @@ func (x *Index) detailed(d *declaration) Symbol {
 			if d.Kind == Variable { // whose value knows that it is sensitive
 				expr = variable(d.Name)
 			}
-			d.detail = typeOf(x.eval.Value(expr, ""))
+			d.detail = typeOf(x.eval.Value(expr, Place{}))
 		})
 		s.Detail = d.detail
 	}
@@ -124,32 +128,57 @@ func (x *Index) definition(c *cursor, at Position) *declaration {
 			return x.first(d)
 		}
 	}
+	if d := c.result(); d != nil {
+		return d
+	}
 	if root, name := c.reference(); name != "" {
-		return x.target(root, name, c.stage)
+		return x.target(root, name, c.place)
 	}
 	return nil
 }
 
+// result returns the declaration of the module's output whose name is at the cursor, in the
+// module's own file; nil elsewhere.
+func (c *cursor) result() *declaration {
+	if c.Kind != syntax.Step || c.Chain == "" {
+		return nil
+	}
+	e := c.parse(c.Chain)
+	if e == nil {
+		return nil
+	}
+	s := c.shape(e)
+	if s.decl == nil || s.decl.Kind != Module || s.all {
+		return nil
+	}
+	at, doc, ok := c.x.eval.Result(s.decl.Name, c.Word)
+	if !ok {
+		return nil
+	}
+	return &declaration{Symbol: Symbol{Kind: Output, Name: c.Word, Doc: doc, Range: at, At: at}}
+}
+
 // first returns the declaration that references to the name of d lead to.
 func (x *Index) first(d *declaration) *declaration {
-	if t := x.targets[target{d.Kind, d.Name}]; t != nil {
+	if t := x.targets[target{d.Kind, d.Name, d.place}]; t != nil {
 		return t
 	}
 	return d
 }
 
-// target returns what root.name refers to within a stage, "" outside of any; nil for
-// what does not exist.
-func (x *Index) target(root, name, stage string) *declaration {
+// target returns what root.name refers to at a place; nil for what does not exist.
+func (x *Index) target(root, name string, in Place) *declaration {
 	switch root {
 	case "var":
-		return x.targets[target{Variable, name}]
+		return x.targets[target{kind: Variable, name: name}]
 	case "local":
-		return x.targets[target{Local, name}]
+		return x.targets[target{kind: Local, name: name}]
 	case "stage":
-		return x.targets[target{Stage, name}]
+		return x.targets[target{kind: Stage, name: name}]
+	case "module":
+		return x.targets[target{kind: Module, name: name}]
 	case "each":
-		return x.targets[target{Each, stage}]
+		return x.targets[target{Each, in.Name, in}]
 	}
 	return nil
 }
@@ -170,7 +199,7 @@ func (x *Index) find() {
 		slices.SortStableFunc(x.declared[begin:], func(a, b *declaration) int { return inOrder(a.At, b.At) })
 	}
 	for _, d := range x.declared {
-		t := target{d.Kind, d.Name}
+		t := target{d.Kind, d.Name, d.place}
 		if x.targets[t] == nil && d.Kind != Output { // which nothing can refer to
 			x.targets[t] = d
 		}
@@ -215,10 +244,21 @@ func (x *Index) declare(b *hclsyntax.Block) {
 	case b.Type == "stage" && n == 2:
 		d := x.block(Stage, b)
 		d.Detail, d.typ = b.Labels[0], x.types[b.Labels[0]]
-		if d.forEach = b.Body.Attributes["for_each"]; d.forEach != nil {
-			x.declared = append(x.declared, &declaration{Symbol: Symbol{Kind: Each, Name: d.Name,
-				Range: diagnostic.RangeOf(d.forEach.SrcRange), At: diagnostic.RangeOf(d.forEach.NameRange)}, expr: d.forEach.Expr})
+		x.declareEach(d, b)
+	case b.Type == "module" && n == 1:
+		d := x.block(Module, b)
+		if e := expression(b.Body, "source"); e != nil {
+			d.Detail = strings.Trim(string(e.Range().SliceBytes(x.files[d.Range.File].Bytes)), `"`)
 		}
+		x.declareEach(d, b)
+	}
+}
+
+// declareEach declares the for_each of a block.
+func (x *Index) declareEach(d *declaration, b *hclsyntax.Block) {
+	if d.forEach = b.Body.Attributes["for_each"]; d.forEach != nil {
+		x.declared = append(x.declared, &declaration{Symbol: Symbol{Kind: Each, Name: d.Name,
+			Range: diagnostic.RangeOf(d.forEach.SrcRange), At: diagnostic.RangeOf(d.forEach.NameRange)}, expr: d.forEach.Expr, place: Place{d.Kind, d.Name}})
 	}
 }
 
@@ -229,7 +269,7 @@ func (x *Index) block(k Kind, b *hclsyntax.Block) *declaration {
 		At: diagnostic.RangeOf(unquoted(b.LabelRanges[last], b.Labels[last]))}}
 	d.Range.End = Position(b.Body.SrcRange.End)
 	if e := expression(b.Body, "description"); e != nil {
-		if v := value.Bare(x.eval.Value(e, "")); v.IsKnown() && !v.IsNull() && v.Type().IsPrimitiveType() {
+		if v := value.Bare(x.eval.Value(e, Place{})); v.IsKnown() && !v.IsNull() && v.Type().IsPrimitiveType() {
 			d.Doc = value.TextOf(v)
 		}
 	}
@@ -256,14 +296,11 @@ func expression(b *hclsyntax.Body, name string) hclsyntax.Expression {
 
 // findUses finds the references in a body within a block of the recipe.
 func (x *Index) findUses(top *hclsyntax.Block, body *hclsyntax.Body) {
-	stage := ""
-	if top.Type == "stage" && len(top.Labels) == 2 {
-		stage = top.Labels[1]
-	}
+	place := placeOf(top.Type, top.Labels)
 	for _, a := range body.Attributes {
 		refs, _ := syntax.Scan(a.Expr)
 		for _, r := range refs {
-			if d := x.target(r.Root(), r.Name(), stage); d != nil && r.Name() != "" {
+			if d := x.target(r.Root(), r.Name(), place); d != nil && r.Name() != "" {
 				x.uses = append(x.uses, use{diagnostic.RangeOf(r.NameRange()), d})
 			}
 		}

@@ -38,6 +38,12 @@ var Blocks = []Block{
 			pipeline.Field{Name: "memory", Doc: "main memory", Type: number, Unit: "bytes", Min: new(float64)},
 		)},
 	)},
+	{"module", []string{"NAME"}, "Another recipe whose steps become part of this one, or with for_each once for each element. Its other attributes are its variables' values.", object(
+		pipeline.Field{Name: "source", Doc: "where it is: a directory or file, from here on: ./train", Type: text, Required: true},
+		pipeline.Field{Name: "for_each", Doc: "a map, a set or a list of unique strings: makes a module for each element", Type: anything},
+		pipeline.Field{Name: "when", Doc: "false leaves the module out", Type: truth},
+		pipeline.Field{Name: "depends_on", Doc: "stages and modules that must be done before any step in it", Type: anything},
+	)},
 	{"output", []string{"NAME"}, "A result of the recipe, shown after a run.", object(
 		pipeline.Field{Name: "value", Doc: "what it is", Type: anything, Required: true},
 		pipeline.Field{Name: "description", Doc: "what it means, for people", Type: text},
@@ -102,6 +108,7 @@ var Roots = []struct{ Name, GoesOn, Doc string }{
 	{"var", "var.NAME, one of the recipe's variables", "The recipe's variables."},
 	{"local", "local.NAME, one of the recipe's locals", "The recipe's locals."},
 	{"stage", "stage.NAME.OUTPUT, an output of one of the recipe's stages", "The outputs of the recipe's stages."},
+	{"module", "module.NAME.OUTPUT, an output of one of the recipe's modules", "The outputs of the recipe's modules."},
 	{"path", "path.recipe, the directory of the recipe, or path.file, its file", "path.recipe is the directory of the recipe, path.file its file, or the directory where it has several."},
 	{"each", "each.key or each.value", "The element of for_each that the step is for: each.key, each.value."},
 }

@@ -12,7 +12,9 @@ import (
 // stage.net["a"].best: to what no loop within the expression defines.
 type Reference struct {
 	*hclsyntax.ScopeTraversalExpr
-	Key hclsyntax.Expression // of stage.net[key], where key is an expression on which no loop has an influence
+	Key  hclsyntax.Expression // of stage.net[key], where key is an expression on which no loop has an influence
+	Rest hcl.Traversal        // behind that key
+	Used []string             // where a loop goes over all of it: the names of what the loop takes of each; nil for all
 }
 
 // Root returns the first name.
@@ -28,6 +30,12 @@ func (r Reference) Name() string {
 func (r Reference) NameRange() hcl.Range {
 	_, at := step(r.Traversal, 1)
 	return at
+}
+
+// StepName returns the name in one step of a traversal, "" where there is none.
+func StepName(t hcl.Traversal, i int) string {
+	name, _ := step(t, i)
+	return name
 }
 
 // step returns the name in one step of a traversal.
@@ -73,6 +81,8 @@ func Scan(e hclsyntax.Expression) ([]Reference, []Repeat) {
 type walker struct {
 	scopes  []map[string]struct{} // the names that loops around it define
 	keys    map[hclsyntax.Node]hclsyntax.Expression
+	rests   map[hclsyntax.Node]hcl.Traversal
+	used    map[hclsyntax.Node][]string
 	refs    []Reference
 	repeats []Repeat
 }
@@ -89,9 +99,23 @@ func (w *walker) Enter(n hclsyntax.Node) hcl.Diagnostics {
 			}
 			w.keys[t] = n.Key
 		}
+	case *hclsyntax.ForExpr:
+		if names := usedOf(n); names != nil {
+			if w.used == nil {
+				w.used = make(map[hclsyntax.Node][]string)
+			}
+			w.used[n.CollExpr] = names
+		}
+	case *hclsyntax.RelativeTraversalExpr:
+		if x, ok := n.Source.(*hclsyntax.IndexExpr); ok {
+			if w.rests == nil {
+				w.rests = make(map[hclsyntax.Node]hcl.Traversal)
+			}
+			w.rests[x.Collection] = n.Traversal
+		}
 	case *hclsyntax.ScopeTraversalExpr:
 		if !w.local(n.Traversal.RootName()) {
-			w.refs = append(w.refs, Reference{n, w.keys[n]})
+			w.refs = append(w.refs, Reference{n, w.keys[n], w.rests[n], w.used[n]})
 		}
 	case *hclsyntax.ObjectConsExpr:
 		w.repeated(n)
@@ -105,6 +129,28 @@ func (w *walker) Exit(n hclsyntax.Node) hcl.Diagnostics {
 		w.scopes = w.scopes[:len(w.scopes)-1]
 	}
 	return nil
+}
+
+// usedOf returns the names of what a loop takes of each element, nil where it takes one as a
+// whole.
+func usedOf(n *hclsyntax.ForExpr) []string {
+	names := []string{}
+	for _, e := range []hclsyntax.Expression{n.KeyExpr, n.ValExpr, n.CondExpr} {
+		if e == nil {
+			continue
+		}
+		for _, t := range e.Variables() {
+			if t.RootName() != n.ValVar {
+				continue
+			}
+			name := StepName(t, 1)
+			if name == "" {
+				return nil
+			}
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func (w *walker) local(name string) bool {

@@ -61,7 +61,7 @@ func begun(words ...string) completion {
 
 // module returns the recipe that the command line already names, with or without
 // mistakes, or nil.
-func (a *app) module(args []string) *hcl.Module {
+func (a *app) module(args []string) *hcl.Draft {
 	if len(args) == 0 {
 		return nil
 	}
@@ -74,7 +74,7 @@ func (a *app) module(args []string) *hcl.Module {
 }
 
 // declared returns the names of a kind that a recipe declares.
-func declared(m *hcl.Module, kind editor.Kind) []string {
+func declared(m *hcl.Draft, kind editor.Kind) []string {
 	var names []string
 	for _, s := range m.Symbols() {
 		if s.Kind == kind && !slices.Contains(names, s.Name) {
