@@ -60,7 +60,7 @@ func (b *block) id() string {
 	return b.m.prefix() + b.name
 }
 
-func (b *block) label() (string, hcl.Range) { return b.kind + "." + b.name, b.node.DefRange() }
+func (b *block) label() (string, hcl.Range) { return b.title(), b.node.DefRange() }
 func (b *block) breakOff()                  { b.broken = true }
 func (b *block) module() *module            { return b.m }
 

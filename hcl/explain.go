@@ -59,14 +59,20 @@ func (m *module) attributeHint(e *expr, d *hcl.Diagnostic) string {
 		return ""
 	}
 	name := strings.Trim(m.source(*d.Subject), ".")
+	for b, whole := range e.blocksNamed {
+		if b.many && within(*d.Subject, whole) && len(b.keys) > 0 {
+			return fmt.Sprintf(" %[1]s has instances, as it has for_each: write %[1]s[%[2]q].%[3]s, or a for expression.", b.title(), b.sortedKeys()[0], name)
+		}
+	}
 	var names []string
 	for r := range e.refs(nil) {
-		if r.to.kind == nil {
-			continue
+		if r.to.kind != nil {
+			names = collectNames(r.to.kind.Output, names)
 		}
-		names = collectNames(r.to.kind.Output, names)
-		if r.to.many && within(*d.Subject, r.whole) && len(r.to.steps) > 0 {
-			return fmt.Sprintf(" stage.%s has instances, as it has for_each: write stage.%[1]s[%q].%s, or a for expression.", r.to.name, r.to.sortedKeys()[0], name)
+	}
+	for _, r := range e.modules {
+		if r.to.text != nil {
+			names = append(names, word.Keys(r.to.text.outputs)...)
 		}
 	}
 	if hint := word.DidYouMean(name, names); hint != "" {
@@ -101,17 +107,42 @@ func (m *module) instanceHint(e *expr, d *hcl.Diagnostic) string {
 	if d.Subject == nil {
 		return ""
 	}
-	for r := range e.refs(nil) {
-		near := within(*d.Subject, r.whole) || r.whole.End.Byte == d.Subject.Start.Byte && r.whole.Filename == d.Subject.Filename
+	for b, whole := range e.blocksNamed {
+		near := within(*d.Subject, whole) || whole.End.Byte == d.Subject.Start.Byte && whole.Filename == d.Subject.Filename
 		switch {
 		case !near:
-		case !r.to.many && len(r.to.steps) == 0 && !r.to.broken:
-			return fmt.Sprintf(" stage.%s is left out, as its when (%s) is false; try(%s, …) says what to take instead.", r.to.name, diagnostic.Pos(r.to.when.syntax.Range()), m.source(r.whole))
-		case r.to.many:
-			return r.to.inventory()
+		case !b.many && len(b.keys) == 0 && !b.broken:
+			return fmt.Sprintf(" %s is left out, as its when (%s) is false; try(%s, …) says what to take instead.", b.title(), diagnostic.Pos(b.when.syntax.Range()), m.source(whole))
+		case b.many:
+			return b.inventory()
 		}
 	}
 	return ""
+}
+
+// blocksNamed calls yield for each block that e refers to, itself or through locals, with
+// where it does.
+func (e *expr) blocksNamed(yield func(*block, hcl.Range) bool) {
+	all := []*expr{e}
+	seen := map[*local]bool{}
+	for i := 0; i < len(all); i++ {
+		for _, r := range all[i].stages {
+			if !yield(&r.to.block, r.whole) {
+				return
+			}
+		}
+		for _, r := range all[i].modules {
+			if !yield(&r.to.block, r.whole) {
+				return
+			}
+		}
+		for _, l := range all[i].locals {
+			if !seen[l] && l.expr != nil {
+				seen[l] = true
+				all = append(all, l.expr)
+			}
+		}
+	}
 }
 
 // elementsHint says which elements there are of what is indexed wrongly.
@@ -169,14 +200,17 @@ func indexed(d *hcl.Diagnostic) (cty.Value, hcl.Diagnostics) {
 	return cty.DynamicVal, nil
 }
 
-// inventory says which instances a stage with for_each has.
-func (s *stage) inventory() string {
-	hint := fmt.Sprintf(" stage.%s has the instances %s", s.name, word.Quote(word.First(s.sortedKeys(), 8)))
-	if len(s.steps) == 0 {
-		hint = fmt.Sprintf(" stage.%s has no instances", s.name)
+// title is what references to the block begin with.
+func (b *block) title() string { return b.kind + "." + b.name }
+
+// inventory says which instances a block with for_each has.
+func (b *block) inventory() string {
+	hint := fmt.Sprintf(" %s has the instances %s", b.title(), word.Quote(word.First(b.sortedKeys(), 8)))
+	if len(b.keys) == 0 {
+		hint = fmt.Sprintf(" %s has no instances", b.title())
 	}
-	if len(s.dropped) > 0 {
-		hint += fmt.Sprintf("; its when (%s) leaves out %s", diagnostic.Pos(s.when.syntax.Range()), word.Quote(word.First(s.dropped, 8)))
+	if len(b.dropped) > 0 {
+		hint += fmt.Sprintf("; its when (%s) leaves out %s", diagnostic.Pos(b.when.syntax.Range()), word.Quote(word.First(b.dropped, 8)))
 	}
 	return hint + "."
 }

@@ -24,7 +24,7 @@ type output struct {
 
 func (m *module) declareOutput(b *hclsyntax.Block) {
 	o := &output{name: b.Labels[0], block: b}
-	o.named = named{m: m, title: "output " + m.prefix() + o.name, at: b.DefRange()}
+	o.named = named{m: m, title: m.prefix() + o.name, at: b.DefRange()}
 	for _, other := range m.outputs {
 		if other.name == o.name {
 			m.twice(b, other.block)

@@ -179,7 +179,7 @@ func (m *module) setVariables() {
 
 // argumentOf returns what a module block gives a variable, or its default.
 func (m *module) argumentOf(v *variable) *named {
-	n := &named{m: m, title: m.name() + " var." + v.name, at: v.block.DefRange()}
+	n := &named{m: m, title: "var." + v.name + " of " + m.name(), at: v.block.DefRange()}
 	given := m.each.of.call.arguments[v.name]
 	switch {
 	case given != nil:

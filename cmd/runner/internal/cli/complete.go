@@ -85,7 +85,7 @@ func declared(m *hcl.Draft, kind editor.Kind) []string {
 }
 
 // completeSteps completes the name of a step of the recipe: a step with for_each by its
-// own name and by those of its instances.
+// own name and by those of its instances, those of a module by its name.
 func (a *app) completeSteps(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	m := a.module(args)
 	if m == nil {
@@ -94,10 +94,13 @@ func (a *app) completeSteps(_ *cobra.Command, args []string, _ string) ([]string
 	names := declared(m, editor.Stage)
 	if recipe, _ := m.Recipe(); recipe != nil {
 		for _, s := range recipe.Steps {
-			if s.ID != s.Name() {
+			if s.ID != s.Name() || strings.HasPrefix(s.ID, "module.") {
 				names = append(names, s.ID)
 			}
 		}
+	}
+	for _, name := range declared(m, editor.Module) {
+		names = append(names, "module."+name)
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
 }

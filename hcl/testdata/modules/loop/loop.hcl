@@ -1,0 +1,3 @@
+module "within" {
+  source = "../loop"
+}

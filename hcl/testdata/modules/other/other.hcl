@@ -1,0 +1,3 @@
+variable "given" {}
+
+output "given" { value = var.given }

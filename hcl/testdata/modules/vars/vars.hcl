@@ -1,0 +1,1 @@
+variable "when" { default = true }
