@@ -2,7 +2,6 @@ package hcl
 
 import (
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 
@@ -93,15 +92,11 @@ func (r *recipe) build(path string) *pipeline.Recipe {
 	root.open()
 	root.expandAll()
 	r.check()
-	result := &pipeline.Recipe{Name: strings.TrimSuffix(filepath.Base(path), ".hcl"), Steps: root.allSteps(nil)}
+	result := &pipeline.Recipe{Name: strings.TrimSuffix(filepath.Base(path), ".hcl"), Steps: root.allSteps(nil), Variables: root.values(), Files: r.written()}
 	r.order(result.Steps)
 	for _, o := range root.outputs {
 		result.Outputs = append(result.Outputs, o.result)
 	}
-	for _, t := range r.texts {
-		result.Files = append(result.Files, t.names...)
-	}
-	slices.Sort(result.Files)
 	return result
 }
 

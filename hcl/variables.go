@@ -28,6 +28,7 @@ type variable struct {
 	sensitive   bool
 	validations []*validation
 	named       *named // its value: what was given from outside, or what a module block gives
+	given       bool   // from outside: it is not the default
 }
 
 // validation is a condition on a variable's value, and what to say when it
@@ -210,6 +211,7 @@ func (m *module) variableValue(v *variable, g *given) cty.Value {
 		}
 		return value.Broken
 	}
+	v.given = g != nil
 	if g == nil {
 		g = &given{v.def.Expr.Range(), m.constant(v.def, "in a variable's default")}
 	}

@@ -28,6 +28,8 @@ const (
 	StepStopped  EventType = "step-stopped"  // interrupted while it ran
 	StepSkipped  EventType = "step-skipped"  // not started: what it needs failed, or the run was interrupted
 	RunFinished  EventType = "run-finished"  //
+	RunRecipe    EventType = "run-recipe"    // the recipe's text; only in the journal, the second line
+	RunOutputs   EventType = "run-outputs"   // the recipe's outputs; only in the journal, the last line but one
 )
 
 // Event is a change in a run.
@@ -39,11 +41,16 @@ type Event struct {
 
 	Recipe   string          `json:"recipe,omitempty"`   // of RunStarted
 	Steps    int             `json:"steps,omitempty"`    // of RunStarted: how many there are
+	Header   *Header         `json:"header,omitempty"`   // of RunStarted
+	Files    []Text          `json:"files,omitempty"`    // of RunRecipe
+	Outputs  []OutputNote    `json:"outputs,omitempty"`  // of RunOutputs
 	Step     string          `json:"step,omitempty"`     // the step's ID
 	Stage    string          `json:"stage,omitempty"`    // of StepStarted
 	Pos      string          `json:"pos,omitempty"`      // of StepStarted, StepFailed: in the recipe
 	Action   string          `json:"action,omitempty"`   // the ActionID, once known
 	Reasons  []Reason        `json:"reasons,omitempty"`  // of StepStarted
+	Deps     []string        `json:"deps,omitempty"`     // of StepStarted: the steps that it needs
+	Sources  []Source        `json:"sources,omitempty"`  // of StepStarted: where its attributes came from
 	Resumed  bool            `json:"resumed,omitempty"`  // of StepStarted: there is a checkpoint to go on from
 	Progress *Progress       `json:"progress,omitempty"` // of StepProgress
 	Log      json.RawMessage `json:"log,omitempty"`      // of StepLog: {"level", "message", …}

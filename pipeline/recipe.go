@@ -9,10 +9,11 @@ import (
 // Recipe is what was written, with for_each and when already expanded: plain
 // steps in the order of the text.
 type Recipe struct {
-	Name    string // the file's or directory's base name
-	Steps   []*Step
-	Outputs []*Output
-	Files   []string // that it was read from, its modules' included, sorted
+	Name      string // the file's or directory's base name
+	Steps     []*Step
+	Outputs   []*Output
+	Variables []Variable // sorted by name
+	Files     []Text     // that it is written in, the recipe's own first, then its modules', sorted
 }
 
 // Step is one use of a stage.

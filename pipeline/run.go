@@ -31,6 +31,11 @@ type Run struct {
 	Status Status
 	Steps  []*Ended // in the plan's order
 
+	// Values are the recipe's outputs as far as they are known, and Mistakes what was wrong
+	// with others.
+	Values   []OutputValue
+	Mistakes error
+
 	// NoJournal is why the journal is missing or not whole. It is set only
 	// where nothing had to run: otherwise it is Execute's error.
 	NoJournal error
@@ -67,6 +72,7 @@ type RunOptions struct {
 	LogLevel  zerolog.Level      // of the stages' logs
 	Observe   func(Event)        // called by one goroutine, in order; may be nil
 	Executor  Executor           // what performs the steps' jobs; nil for InProcess
+	Header    *Header            // what the journal begins with; nil for the variables alone
 }
 
 // Execute runs what the plan says must run, and what follows from it. When ctx
@@ -195,7 +201,10 @@ func (x *execution) close() error {
 func (x *execution) dispatch(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	x.emit(Event{Type: RunStarted, Recipe: x.plan.Recipe.Name, Steps: len(x.plan.Steps)})
+	x.emit(Event{Type: RunStarted, Recipe: x.plan.Recipe.Name, Steps: len(x.plan.Steps), Header: x.header()})
+	if texts := x.plan.Recipe.texts(); len(texts) > 0 {
+		x.note(Event{Type: RunRecipe, Files: texts})
+	}
 	for i, s := range x.plan.Steps {
 		if s.Verdict != Cached && x.needs[i] == 0 {
 			x.queue(i)
@@ -364,16 +373,40 @@ func (x *execution) finish(ctx context.Context) {
 		e.Status = Succeeded
 	}
 	x.run.Status = e.Status
+	x.values()
 	x.emit(e)
+}
+
+// values evaluates the recipe's outputs, and notes them in the journal.
+func (x *execution) values() {
+	x.run.Values, x.run.Mistakes = x.plan.Recipe.Values(&x.run.outputs)
+	if len(x.run.Values) == 0 {
+		return
+	}
+	values := make([]OutputNote, len(x.run.Values))
+	for i := range x.run.Values {
+		values[i] = x.run.Values[i].note()
+	}
+	x.note(Event{Type: RunOutputs, Outputs: values})
 }
 
 // emit completes an event, writes it to the journal and shows it.
 func (x *execution) emit(e Event) {
-	e.Version, e.Time, e.Run = EventVersion, time.Now().UTC(), x.run.ID
+	x.complete(&e)
 	if e.Type != StepProgress {
 		x.log.Log().EmbedObject(e).Send()
 	}
 	if x.opt.Observe != nil {
 		x.opt.Observe(e)
 	}
+}
+
+// note writes an event to the journal alone.
+func (x *execution) note(e Event) {
+	x.complete(&e)
+	x.log.Log().EmbedObject(e).Send()
+}
+
+func (x *execution) complete(e *Event) {
+	e.Version, e.Time, e.Run = EventVersion, time.Now().UTC(), x.run.ID
 }

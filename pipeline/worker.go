@@ -166,6 +166,7 @@ func (w *worker) reporter(ctx context.Context, a *action, ended *Ended) func(Eve
 				ended.Because = because(ctx, w.store, w.lastName, a, w.planned.Stage)
 			}
 			e.Stage, e.Pos, e.Action, e.Reasons = w.planned.Stage.Name, w.planned.Pos, a.id.String(), ended.Because
+			e.Deps, e.Sources = w.planned.Deps, sources(w.attrs, a.inputs)
 		}
 		w.event(e)
 	}

@@ -2,8 +2,6 @@ package store
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -91,33 +89,3 @@ func (s *Store) DropCheckpoint(id artifacts.ActionID) error {
 // Temp returns a new empty directory on the store's own file system. The caller
 // removes it; what a killed process left is collected later.
 func (s *Store) Temp() (string, error) { return s.dir.Temp() }
-
-// Journal creates the journal of a run, to which events are appended. It fails
-// with fs.ErrExist if the run has one.
-func (s *Store) Journal(run string) (io.WriteCloser, error) {
-	if run == "" || filepath.Base(run) != run || run[0] == '.' {
-		return nil, fmt.Errorf("run %q cannot be a file's name", run)
-	}
-	if _, err := s.dir.Begin(); err != nil {
-		return nil, err
-	}
-	if err := s.dir.Mkdir(s.dir.Path("runs")); err != nil {
-		return nil, err
-	}
-	path := s.dir.Path("runs", run+".jsonl")
-	var j journal
-	err := s.dir.Try("create", path, func() (err error) {
-		j.File, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o666)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return j, nil
-}
-
-// journal is a file that lasts once it is closed.
-type journal struct{ *os.File }
-
-// Close syncs the file and closes it.
-func (j journal) Close() error { return errors.Join(j.Sync(), j.File.Close()) }

@@ -44,10 +44,13 @@ func Convert(v cty.Value, f *pipeline.Field, dir source.Directory) Result {
 }
 
 // ConvertAny turns an evaluated expression, which messages call by a name, into a
-// tree whatever it is.
+// tree whatever it is. Its origins say of which part they are.
 func ConvertAny(v cty.Value, name string) Result {
 	c := &converter{at: mistake.Path{{Name: name}}}
-	return c.result(c.any(v, inherited{}))
+	traced := c.traced(v, inherited{}).(pipeline.Traced)
+	r := c.result(traced.Value)
+	r.Origins = traced.Origins
+	return r
 }
 
 // converter gathers what a conversion finds.

@@ -165,7 +165,7 @@ func (a *app) plan(ctx context.Context, recipe *pipeline.Recipe, store *store.St
 	}
 	plan, err := pipeline.NewPlan(ctx, recipe, store, opt)
 	if err == nil {
-		_, err = values(recipe, plan.Outputs())
+		_, err = recipe.Values(plan.Outputs())
 	}
 	return a.made(ctx, plan, err)
 }

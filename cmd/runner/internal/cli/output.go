@@ -33,7 +33,7 @@ waits for in "after".`,
 				return err
 			}
 			defer store.Close()
-			outputs, err := values(plan.Recipe, plan.Outputs())
+			outputs, err := plan.Recipe.Values(plan.Outputs())
 			if err != nil {
 				return err
 			}

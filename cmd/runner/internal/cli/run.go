@@ -96,11 +96,13 @@ func (r *runner) run(parent context.Context) error {
 	terminal := terminalOf(r.out)
 	r.out = sig.guard(r.out)
 
+	git := gitOf(sig.ctx, recipeDir(r.recipe), r.storeDir(r.recipe))
 	plan, store, err := r.prepare(sig.ctx, r.recipe, r.plan, r.notice)
 	if err != nil {
 		return err
 	}
 	defer store.Close()
+	r.opt.Header = r.header(plan, git)
 	if r.isolated {
 		r.opt.Executor = &isolate.Executor{Store: store, Command: performer(r.storeDir(r.recipe))}
 	}

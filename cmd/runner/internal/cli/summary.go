@@ -36,7 +36,7 @@ func (s *summary) write(ctx context.Context) error {
 	case pipeline.Interrupted:
 		return reported(exitInterrupted)
 	}
-	outputs, err := values(s.plan.Recipe, s.run.Outputs())
+	outputs, err := s.run.Values, s.run.Mistakes
 	s.files.all(ctx, outputs)
 	if s.json {
 		doc := outputsDocument(ctx, s.store, outputs, false)

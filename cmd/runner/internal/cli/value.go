@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -20,25 +19,7 @@ import (
 )
 
 // value is an output of the recipe, as far as known.
-type value struct {
-	*pipeline.Output
-	pipeline.Attr
-}
-
-// values evaluates the recipe's outputs.
-func values(recipe *pipeline.Recipe, known *pipeline.Outputs) ([]value, error) {
-	var vs []value
-	var mistakes []error
-	for _, o := range recipe.Outputs {
-		attr, err := o.Attr(known)
-		if err != nil {
-			mistakes = append(mistakes, err)
-			continue
-		}
-		vs = append(vs, value{o, attr})
-	}
-	return vs, errors.Join(mistakes...)
-}
+type value = pipeline.OutputValue
 
 // plain returns a value as JSON has it: a traced value without its origins, a
 // file as its handle and, where store holds it, its path; a file that is in no

@@ -1,0 +1,192 @@
+package history
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"time"
+
+	"eyrie/artifacts"
+	"eyrie/artifacts/store"
+	"eyrie/pipeline"
+)
+
+// Run is what happened in a run.
+type Run struct {
+	Summary
+	Files   []pipeline.Text       // of the recipe
+	Steps   []*Step               // in the order in which the journal first tells of them
+	Outputs []pipeline.OutputNote // of the recipe, where the run came to its end
+
+	byID map[string]*Step
+}
+
+// Step is what became of a step in a run.
+type Step struct {
+	ID       string
+	Stage    string             // of one that was started
+	Pos      string             // likewise, in the recipe
+	Type     pipeline.EventType // the last that changed its state: StepDone, …; StepStarted while it runs
+	Action   artifacts.ActionID // zero where it was never known
+	Reasons  []pipeline.Reason  // why it was started
+	Deps     []string           // of one that was started: the steps that it needs
+	Sources  []pipeline.Source  // likewise: where its attributes came from
+	Resumed  bool               // it went on from a checkpoint
+	Started  time.Time          // zero where it was not
+	Ended    time.Time          // zero while it runs
+	Elapsed  time.Duration
+	Holder   string    // the process that it waited for
+	Attempts []Attempt // that failed, and were followed by another
+	Log      []LogLine
+	Error    string
+	Stack    string
+	After    []string // of one that was skipped: the steps that failed
+}
+
+// Attempt is one that failed.
+type Attempt struct {
+	Number int // from 1
+	At     time.Time
+	Error  string
+}
+
+// LogLine is a line of a stage's log.
+type LogLine struct {
+	At   time.Time
+	Text json.RawMessage // {"level", "message", …}
+}
+
+// Step returns the step with this ID, or nil.
+func (r *Run) Step(id string) *Step { return r.byID[id] }
+
+// Read reads the journal of a run, given by its ID. The error is [store.ErrNotFound] where
+// there is none.
+func Read(s *store.Store, id string) (*Run, error) {
+	f, err := s.OpenJournal(id)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	alive := store.Writing(f)
+	r, err := read(f, id)
+	if err != nil {
+		return nil, err
+	}
+	r.settle(alive)
+	return r, nil
+}
+
+// settle gives a run without an end its status. Whether its journal was being written to
+// was asked before it was read: a run that ended in between has its end.
+func (r *Run) settle(alive bool) {
+	switch {
+	case r.Status != "":
+	case alive:
+		r.Status = Running
+	default:
+		r.Status = Killed
+	}
+}
+
+func read(f *os.File, id string) (*Run, error) {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	r := &Run{Summary: Summary{ID: id}, byID: make(map[string]*Step)}
+	if err := Events(f, func(e pipeline.Event) { r.add(e) }); err != nil {
+		return nil, err
+	}
+	if r.Started.IsZero() {
+		return nil, errors.New("the journal of run " + id + " does not begin with a run's start")
+	}
+	return r, nil
+}
+
+// Events calls f for each event of a journal. What is no event, as a line that was cut
+// short, is passed over.
+func Events(journal io.Reader, f func(pipeline.Event)) error {
+	lines := bufio.NewReaderSize(journal, 64<<10)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		var e pipeline.Event
+		if json.Unmarshal(bytes.TrimSpace(line), &e) == nil && e.Type != "" {
+			f(e)
+		}
+	}
+}
+
+// add takes an event.
+func (r *Run) add(e pipeline.Event) {
+	switch e.Type {
+	case pipeline.RunStarted:
+		r.start(e)
+		return
+	case pipeline.RunRecipe:
+		r.Files = e.Files
+	case pipeline.RunOutputs:
+		r.Outputs = e.Outputs
+	case pipeline.RunFinished:
+		r.finish(e)
+		return
+	}
+	r.Ended = e.Time
+	if e.Step == "" {
+		return
+	}
+	s := r.byID[e.Step]
+	if s == nil {
+		s = &Step{ID: e.Step}
+		r.byID[e.Step] = s
+		r.Steps = append(r.Steps, s)
+	}
+	s.add(e)
+	r.count(e.Type)
+}
+
+// count keeps the counts of a run that has not come to its end.
+func (r *Run) count(t pipeline.EventType) {
+	switch t {
+	case pipeline.StepDone:
+		r.Done++
+	case pipeline.StepCached:
+		r.Cached++
+	case pipeline.StepFailed:
+		r.Failed++
+	case pipeline.StepStopped:
+		r.Stopped++
+	case pipeline.StepSkipped:
+		r.Skipped++
+	}
+}
+
+// add takes an event about the step.
+func (s *Step) add(e pipeline.Event) {
+	if e.Action != "" {
+		_ = s.Action.UnmarshalText([]byte(e.Action)) // what is none is unknown
+	}
+	switch e.Type {
+	case pipeline.StepWaiting:
+		s.Holder, s.Type = e.Holder, e.Type
+	case pipeline.StepStarted:
+		s.Type, s.Started, s.Stage, s.Pos, s.Resumed = e.Type, e.Time, e.Stage, e.Pos, e.Resumed
+		s.Reasons, s.Deps, s.Sources = e.Reasons, e.Deps, e.Sources
+	case pipeline.StepLog:
+		s.Log = append(s.Log, LogLine{e.Time, e.Log})
+	case pipeline.StepRetry:
+		s.Attempts = append(s.Attempts, Attempt{e.Attempt, e.Time, e.Error})
+	case pipeline.StepCached, pipeline.StepDone, pipeline.StepFailed, pipeline.StepStopped, pipeline.StepSkipped:
+		s.Type, s.Ended, s.Elapsed = e.Type, e.Time, time.Duration(e.Elapsed*float64(time.Second))
+		s.Error, s.Stack, s.After = e.Error, e.Stack, e.After
+		if e.Pos != "" {
+			s.Pos = e.Pos
+		}
+	}
+}
