@@ -61,6 +61,7 @@ type Event struct {
 	Stack    string          `json:"stack,omitempty"`    // of StepFailed by a panic
 	After    []string        `json:"after,omitempty"`    // of StepSkipped: the steps that failed
 	Elapsed  float64         `json:"elapsed,omitempty"`  // s
+	Secret   bool            `json:"secret,omitempty"`   // of StepDone, StepCached: the output is sensitive
 	Status   Status          `json:"status,omitempty"`   // of RunFinished
 	Done     int             `json:"done,omitempty"`     // of RunFinished: steps run
 	Cached   int             `json:"cached,omitempty"`   // of RunFinished: steps cached

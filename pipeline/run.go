@@ -299,7 +299,7 @@ func (x *execution) end(i int, ended *Ended, e Event) {
 		x.run.outputs.Set(ended.ID, ended.Record.Output)
 	}
 	x.stopping = x.stopping || ended.Type == StepFailed && x.opt.FailFast
-	e.Type, e.Step, e.After, e.Err = ended.Type, ended.ID, ended.After, ended.Err
+	e.Type, e.Step, e.After, e.Err, e.Secret = ended.Type, ended.ID, ended.After, ended.Err, ended.Secret
 	x.emit(e)
 	for _, d := range x.dependents[i] {
 		if x.run.Steps[d] != nil || x.plan.Steps[d].Verdict == Cached {

@@ -44,6 +44,7 @@ type Step struct {
 	Error    string
 	Stack    string
 	After    []string // of one that was skipped: the steps that failed
+	Secret   bool     // its output is sensitive
 }
 
 // Attempt is one that failed.
@@ -184,7 +185,7 @@ func (s *Step) add(e pipeline.Event) {
 		s.Attempts = append(s.Attempts, Attempt{e.Attempt, e.Time, e.Error})
 	case pipeline.StepCached, pipeline.StepDone, pipeline.StepFailed, pipeline.StepStopped, pipeline.StepSkipped:
 		s.Type, s.Ended, s.Elapsed = e.Type, e.Time, time.Duration(e.Elapsed*float64(time.Second))
-		s.Error, s.Stack, s.After = e.Error, e.Stack, e.After
+		s.Error, s.Stack, s.After, s.Secret = e.Error, e.Stack, e.After, e.Secret
 		if e.Pos != "" {
 			s.Pos = e.Pos
 		}

@@ -70,6 +70,29 @@ type Value struct {
 	Kinds []pipeline.Provenance
 }
 
+// DropFiles leaves out the files among the recipe's outputs.
+func (r *Run) DropFiles() {
+	for i := range r.Outputs {
+		r.Outputs[i].Value = withoutFiles(r.Outputs[i].Value)
+	}
+}
+
+func withoutFiles(v any) any {
+	switch v := v.(type) {
+	case artifacts.File:
+		return v.Name
+	case []any:
+		for i := range v {
+			v[i] = withoutFiles(v[i])
+		}
+	case map[string]any:
+		for k := range v {
+			v[k] = withoutFiles(v[k])
+		}
+	}
+	return v
+}
+
 // Fetch returns where the content of a file can be read.
 type Fetch func(ctx context.Context, f artifacts.File) (path string, err error)
 

@@ -69,9 +69,9 @@ const (
 
 // Sent is what MLflow did.
 type Sent struct {
-	Run    string // the id of the run at MLflow
-	New    int    // runs that were not there, or not whole
-	Before int    // runs that were
+	Run    string `json:"run"`    // the id of the run at MLflow
+	New    int    `json:"new"`    // runs that were not there, or not whole
+	Before int    `json:"before"` // runs that were
 }
 
 // MLflow puts the run into an experiment: as a run of its own and, nested in it, one for

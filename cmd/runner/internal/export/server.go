@@ -101,7 +101,9 @@ func (s *Server) once(ctx context.Context, method, path, media string, size int6
 		req.SetBasicAuth(s.User, s.Password)
 	}
 	res, err := cmp.Or(s.Client, http.DefaultClient).Do(req)
-	if err != nil {
+	if failed := (*url.Error)(nil); errors.As(err, &failed) { // which would repeat the whole address
+		return nil, fmt.Errorf("%s does not answer: %w", s.URL, failed.Err)
+	} else if err != nil {
 		return nil, err
 	}
 	defer res.Body.Close()
