@@ -130,3 +130,37 @@ func BenchmarkEditor(b *testing.B) {
 		m.Definition(path, at)
 	}
 }
+
+// BenchmarkLoadModules reads a recipe of 1,000 modules of 3 steps each.
+func BenchmarkLoadModules(b *testing.B) {
+	path := files(b, map[string]string{
+		"main.hcl": `
+module "m" {
+  source   = "./sub"
+  for_each = { for i in range(1000) : "i${i}" => i }
+  seed     = each.value
+}
+stage "table" "all" { rows = [for k, m in module.m : { name = k, latency = m.best.latency }] }
+`,
+		"sub/sub.hcl": `
+variable "seed" { type = number }
+stage "calibrate" "chip" {
+  policy = "tiled"
+  seed   = var.seed
+}
+stage "search" "net" {
+  platform = stage.chip.platform
+  limit    = { latency = "87ms" }
+  widths   = [0.3, 1.0]
+}
+stage "table" "report" { one = stage.net.best.latency }
+output "best" { value = stage.net.best }
+`})
+	b.ReportAllocs()
+	for b.Loop() {
+		r, diags := hcl.Load(path, hcl.Options{Stages: testStages})
+		if diags.HasErrors() || len(r.Steps) != 3001 {
+			b.Fatal(diags)
+		}
+	}
+}

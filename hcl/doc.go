@@ -2,7 +2,7 @@
 // a [pipeline.Recipe]. It and the packages below it are the only ones that know HCL
 // and its values:
 //
-//	hcl                   variables, locals, stages, outputs: what a recipe declares, and its expansion into steps
+//	hcl                   variables, locals, stages, modules, outputs: what a recipe declares, and its expansion into steps
 //	  source              the files that are read: the disk, with an editor's buffers over it
 //	  diagnostic          mistakes, shown to people and to machines
 //	  editor              what an editor asks: symbols, definitions, descriptions, completion
@@ -19,11 +19,12 @@
 //	variable "NAME" { type, default, description, sensitive, validation { condition, error_message } }
 //	locals { NAME = … }
 //	stage "TYPE" "NAME" { the stage's attributes; for_each, when, depends_on, retry, timeout, resources }
+//	module "NAME" { source, the values of its variables; for_each, when, depends_on }
 //	output "NAME" { value, description, sensitive }
 //
 // Expressions refer to var.NAME, local.NAME, stage.NAME (with for_each: to
-// stage.NAME["key"]), path.recipe, path.file, and in a stage with for_each to each.key and
-// each.value; they call the functions that [Functions] lists.
+// stage.NAME["key"]), module.NAME.OUTPUT, path.recipe, path.file, and in a block with for_each to
+// each.key and each.value; they call the functions that [Functions] lists.
 //
 // [Load] reads and checks; it runs nothing and looks into no store. It reads regular
 // files of up to [source.Limit] bytes, from a [source.Files]. What a
@@ -32,6 +33,9 @@
 // not exist yet is an unknown value of the type that the stage's schema says,
 // so that a mistake shows before anything runs. Which steps there are (for_each,
 // when) is decided with no output known, and so never depends on a cache.
+//
+// A module block makes the steps of another recipe part of this one. Each of its instances
+// is a module with names of its own; the recipe is one, too.
 //
 // Evaluation is bounded by counts of steps and parts, see internal/budget: a recipe that asks
 // for too much is refused at the expression that does, on every machine. No value is

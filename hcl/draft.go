@@ -105,10 +105,9 @@ func (e evaluator) Arguments(module string) []pipeline.Field {
 }
 
 // Result implements [editor.Evaluator].
-func (e evaluator) Result(module, output string) (at editor.Range, doc string, ok bool) {
-	c := e.m.calls[module]
-	if c == nil || c.text == nil {
-		return at, "", false
+func (e evaluator) Result(module, output string) *hclsyntax.Block {
+	if c := e.m.calls[module]; c != nil && c.text != nil {
+		return c.text.outputs[output]
 	}
-	return c.text.result(output)
+	return nil
 }

@@ -2,14 +2,18 @@ package hcl_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	"eyrie/artifacts"
 	"eyrie/hcl"
+	"eyrie/hcl/editor"
+	"eyrie/hcl/internal/word"
 	"eyrie/hcl/source"
 	"eyrie/pipeline"
 )
@@ -327,6 +331,86 @@ stage "table" "t" { any = var.n }`,
 	}
 }
 
+// A text means the same as a recipe, as a module and as one of many modules, whatever its
+// expressions are; and what goes through a module's variable and output comes out as it went in.
+func TestRandomModules(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 8))
+	n := 150
+	if testing.Short() {
+		n = 40
+	}
+	outside := strings.NewReplacer("each.key", `"k"`, "each.value", "1")
+	checked := 0
+	for range n {
+		e := expression{rng}.any(4)
+		text := around + "  any = " + e + "\n}\n"
+		alone, diags := loadText(t, text, hcl.Options{})
+		if diags.HasErrors() {
+			continue
+		}
+		path := files(t, map[string]string{
+			"sub/test.hcl":  text,
+			"echo/echo.hcl": "variable \"x\" {}\noutput \"x\" { value = var.x }\n",
+			"main.hcl": text + `
+module "one" { source = "./sub" }
+module "many" {
+  source   = "./sub"
+  for_each = ["a", "b"]
+  mode     = each.key == "a" ? "fast" : var.mode
+  secret   = var.secret
+}
+module "echo" {
+  source = "./echo"
+  x      = ` + outside.Replace(e) + `
+}
+stage "table" "echoed" {
+  reveal = true
+  any    = module.echo.x
+}
+`})
+		r, diags := hcl.Load(path, hcl.Options{Stages: testStages})
+		if diags.HasErrors() {
+			t.Fatalf("%s is fine in a recipe, but in a module: %v", e, diags)
+		}
+		checked++
+		for _, known := range []outputs{{}, {"chip": done["chip"], `net["a"]`: done[`net["a"]`]}, done} {
+			want, wantErr := evaluated(step(t, alone, `t["k"]`), known, "")
+			for _, prefix := range []string{"", "module.one.", `module.many["a"].`, `module.many["b"].`} {
+				got, err := evaluated(step(t, r, prefix+`t["k"]`), known, prefix)
+				if (err == nil) != (wantErr == nil) || !reflect.DeepEqual(got, want) {
+					t.Errorf("%s after %v is\n%+v, %v in a recipe and\n%+v, %v in %q", e, word.Keys(known), want, wantErr, got, err, prefix)
+				}
+			}
+			got, err := evaluated(step(t, r, "echoed"), known, "")
+			if (err == nil) != (wantErr == nil) || !reflect.DeepEqual(got, want) {
+				t.Errorf("%s after %v is\n%+v, %v and through a module\n%+v, %v", e, word.Keys(known), want, wantErr, got, err)
+			}
+		}
+	}
+	if checked < n/4 {
+		t.Errorf("only %d of %d expressions were sound", checked, n)
+	}
+}
+
+// evaluated returns the attribute any of a step whose module's IDs begin with a prefix, as if
+// it were of the recipe itself.
+func evaluated(s *pipeline.Step, known outputs, prefix string) (pipeline.Attr, error) {
+	all := outputs{}
+	for id, output := range known {
+		all[prefix+id] = output
+	}
+	attrs, err := s.Attrs(all.known())
+	a := attrs["any"]
+	a.Pos = ""
+	for i := range a.Unknown {
+		a.Unknown[i] = strings.TrimPrefix(a.Unknown[i], prefix)
+	}
+	for i := range a.Origins {
+		a.Origins[i].Step = strings.TrimPrefix(a.Origins[i].Step, prefix)
+	}
+	return a, err
+}
+
 // What has only to do with one module's outputs is evaluated again when these change, not
 // with every other step of the recipe: the IDs say which block an output is of.
 func TestModuleVersions(t *testing.T) {
@@ -334,5 +418,68 @@ func TestModuleVersions(t *testing.T) {
 	known.Set(`module.m["a[\"b\"].c"].net["x"]`, []byte("{}"))
 	if known.Version(`module.m["a[\"b\"].c"].net`) != 1 || known.Version("module.m") != 0 {
 		t.Error("a step's block is not found in its ID")
+	}
+}
+
+// An editor is told which modules there are, what their blocks take, which instances and
+// outputs they have, and where these are declared.
+func TestModuleEditor(t *testing.T) {
+	const text = `
+module "m" {
+  source   = "./sub"
+  for_each = { a = 1, b = 2 }
+  latency  = each.value
+}
+module "one" {
+  source  = "./sub"
+  latency = 3
+}
+`
+	sub := map[string]string{"sub/sub.hcl": `
+variable "latency" {
+  description = "At most."
+  type        = number
+}
+variable "name" { default = "x" }
+stage "table" "t" { any = var.latency }
+output "text" {
+  description = "The table."
+  value       = stage.t.text
+}
+output "latency" { value = var.latency }
+`}
+	ask := func(more string) (*hcl.Draft, string, editor.Position) {
+		before, after, _ := strings.Cut(text+more, "|")
+		sub["main.hcl"] = before + after
+		path := files(t, sub)
+		return hcl.Open(path, hcl.Options{Stages: testStages}), path, editor.Position{Byte: len(before)}
+	}
+	for _, test := range []struct{ text, want string }{
+		{`output "o" { value = module.| }`, "m one"},
+		{`output "o" { value = module.one.| }`, "latency text"},
+		{`output "o" { value = module.m[|"] }`, ""},
+		{`output "o" { value = module.m["|"] }`, "a b"},
+		{`output "o" { value = module.m["a"].| }`, "latency text"},
+		{"module \"new\" {\n  source = \"./sub\"\n  |\n}", "latency name for_each when depends_on"},
+	} {
+		m, path, at := ask(test.text)
+		if got := labels(m.Complete(path, at)); test.want != "" && got != test.want {
+			t.Errorf("%s\noffers %s, want %s", test.text, got, test.want)
+		}
+	}
+	m, path, at := ask(`output "o" { value = module.one.te|xt }`)
+	if s, ok := m.Definition(path, at); !ok || s.Kind != editor.Output || filepath.Base(s.At.File) != "sub.hcl" || s.At.Start.Line != 8 || s.At.Start.Column != 9 || s.Doc != "The table." {
+		t.Errorf("module.one.text is declared at %+v", s)
+	}
+	m, path, at = ask(`output "o" { value = module.o|ne.text }`)
+	if s, ok := m.Definition(path, at); !ok || s.Kind != editor.Module || s.Detail != "./sub" || s.At.Start.Line != 7 {
+		t.Errorf("module.one is declared at %+v", s)
+	}
+	if d, ok := m.Describe(path, at); !ok || d.Title != "module one" || d.Type != "made of ./sub" {
+		t.Errorf("module.one is described as %+v", d)
+	}
+	m, path, at = ask("module \"new\" {\n  source = \"./sub\"\n  laten|cy = 1\n}")
+	if d, ok := m.Describe(path, at); !ok || d.Doc != "At most." || d.Type != "number" || !d.Required {
+		t.Errorf("an argument is described as %+v", d)
 	}
 }

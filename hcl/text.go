@@ -11,7 +11,6 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
-	"eyrie/hcl/diagnostic"
 	"eyrie/hcl/internal/builtin"
 	"eyrie/hcl/internal/syntax"
 	"eyrie/hcl/internal/value"
@@ -199,15 +198,6 @@ func (t *text) arguments() []pipeline.Field {
 		all = append(all, f)
 	}
 	return all
-}
-
-// result returns where an output is declared, and what it is for people.
-func (t *text) result(output string) (at diagnostic.Range, doc string, ok bool) {
-	b := t.outputs[output]
-	if b == nil {
-		return at, "", false
-	}
-	return diagnostic.RangeOf(b.LabelRanges[0]), written(b.Body, "description"), true
 }
 
 // written returns the text that an attribute is written as, "" where it is not just a text.

@@ -45,8 +45,8 @@ type Evaluator interface {
 	Instances(block Place) []string
 	// Arguments returns the variables of a module, nil where its source cannot be read.
 	Arguments(module string) []pipeline.Field
-	// Result returns where a module declares an output, and its description.
-	Result(module, output string) (at Range, doc string, ok bool)
+	// Result returns the block that declares a module's output, nil where there is none.
+	Result(module, output string) *hclsyntax.Block
 }
 
 // Index answers questions about one recipe. Its methods may be called concurrently.

@@ -151,11 +151,11 @@ func (c *cursor) result() *declaration {
 	if s.decl == nil || s.decl.Kind != Module || s.all {
 		return nil
 	}
-	at, doc, ok := c.x.eval.Result(s.decl.Name, c.Word)
-	if !ok {
+	b := c.x.eval.Result(s.decl.Name, c.Word)
+	if b == nil {
 		return nil
 	}
-	return &declaration{Symbol: Symbol{Kind: Output, Name: c.Word, Doc: doc, Range: at, At: at}}
+	return c.x.named(Output, b)
 }
 
 // first returns the declaration that references to the name of d lead to.
@@ -264,6 +264,13 @@ func (x *Index) declareEach(d *declaration, b *hclsyntax.Block) {
 
 // block adds the declaration of a block whose last label is its name.
 func (x *Index) block(k Kind, b *hclsyntax.Block) *declaration {
+	d := x.named(k, b)
+	x.declared = append(x.declared, d)
+	return d
+}
+
+// named makes the declaration of a block whose last label is its name.
+func (x *Index) named(k Kind, b *hclsyntax.Block) *declaration {
 	last := len(b.Labels) - 1
 	d := &declaration{block: b, Symbol: Symbol{Kind: k, Name: b.Labels[last], Range: diagnostic.RangeOf(b.Range()),
 		At: diagnostic.RangeOf(unquoted(b.LabelRanges[last], b.Labels[last]))}}
@@ -273,7 +280,6 @@ func (x *Index) block(k Kind, b *hclsyntax.Block) *declaration {
 			d.Doc = value.TextOf(v)
 		}
 	}
-	x.declared = append(x.declared, d)
 	return d
 }
 

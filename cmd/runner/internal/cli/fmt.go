@@ -24,7 +24,8 @@ func (a *app) fmtCommand() *cobra.Command {
 		Short: "Write recipes in the one style",
 		Long: `Rewrite recipes in the one style, and print the names of the files that changed.
 A PATH is a file, a directory (its *.hcl files), or - for the standard input, which
-is written to the standard output. Without any, it is the current directory.`,
+is written to the standard output. Without any, it is the current directory. The files
+of the modules that a recipe is made of are rewritten with it.`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				args = []string{"."}
