@@ -3,9 +3,7 @@ package pipeline
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -25,7 +23,7 @@ type inputs struct {
 
 // snapshot takes the job's local files into the store, and makes links to them in the
 // attempt's own directory.
-func (p *performer) snapshot(ctx context.Context, own string) (*inputs, error) {
+func (p *performer) snapshot(ctx context.Context) (*inputs, error) {
 	in := &inputs{paths: map[artifacts.Digest]string{}}
 	var text, log []string
 	for i, input := range p.job.Inputs {
@@ -39,8 +37,8 @@ func (p *performer) snapshot(ctx context.Context, own string) (*inputs, error) {
 		if now.Digest != input.File.Digest {
 			return nil, fmt.Errorf("%s has changed since it was looked at; run again", input.Path)
 		}
-		link := filepath.Join(own, inputsName, strconv.Itoa(i), filepath.Base(input.Path))
-		if err := symlink(now.Path, link); err != nil {
+		link, err := p.link(now.Path, inputsName, strconv.Itoa(i), filepath.Base(input.Path))
+		if err != nil {
 			return nil, err
 		}
 		in.paths[now.Digest] = link
@@ -49,15 +47,6 @@ func (p *performer) snapshot(ctx context.Context, own string) (*inputs, error) {
 	}
 	in.inText, in.inLog = strings.NewReplacer(text...), strings.NewReplacer(log...)
 	return in, nil
-}
-
-// symlink makes a link to what is at the path to, in a directory that it makes.
-func symlink(to, link string) error {
-	to, err := filepath.Abs(to)
-	if err != nil {
-		return err
-	}
-	return errors.Join(os.MkdirAll(filepath.Dir(link), 0o777), os.Symlink(to, link))
 }
 
 // inJSON returns the text as it is within a JSON string.

@@ -64,6 +64,10 @@ type Job struct {
 	// made is stored: the timeout is the stage's.
 	Returned func() `json:"-"`
 
+	// Committing, unless nil, is called when nothing is left to do but to wait for the
+	// disk: what the job was granted is free for others from then on.
+	Committing func() `json:"-"`
+
 	stage *Stage
 }
 

@@ -51,7 +51,10 @@ func (x spy) Perform(ctx context.Context, job *Job, report func(Event)) (Result,
 	if err := again.Bind(x.stages); err != nil {
 		return Result{}, err
 	}
-	if !reflect.DeepEqual(job, again) {
+	again.Committing, job.Committing = job.Committing, nil // which is no part of the job's form in JSON
+	sent := *again
+	sent.Committing = nil
+	if !reflect.DeepEqual(job, &sent) {
 		return Result{}, fmt.Errorf("a job became another:\n%+v\n%+v", job, again)
 	}
 	x.see(b.Bytes(), again)

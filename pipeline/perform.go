@@ -47,7 +47,8 @@ func Perform(ctx context.Context, s *store.Store, job *Job, report func(Event)) 
 		}
 	}
 	report(Event{Type: StepStarted, Resumed: s.HasCheckpoint(job.Action)})
-	p := &performer{store: s, job: job, report: report}
+	p := &performer{store: s, job: job, report: report, made: s.Batch()}
+	defer p.made.Close()
 	p.record = store.Record{Action: job.Action, Preimage: preimage, Step: job.Step, Run: job.Run, Started: time.Now().UTC()}
 	if err := p.perform(ctx, config); err != nil {
 		return Result{}, err
@@ -61,42 +62,72 @@ type performer struct {
 	job    *Job
 	report func(Event)
 	record store.Record
+	made   *store.Batch // what the record refers to
+	work   string       // where the stage makes files; "" before it runs
+	links  string       // to the checkpoint and the inputs; "" before there is one
+}
+
+// Names in an attempt's directory of links. It and the work directory are gone when the
+// attempt ends: a stage that was given up and runs on finds neither, so that it cannot
+// write beside the next attempt.
+const checkpointName, inputsName = "checkpoint", "inputs"
+
+// link makes a link to what is at the path to, under a name of the attempt's own.
+func (p *performer) link(to string, name ...string) (link string, err error) {
+	if p.links == "" {
+		if p.links, err = p.store.Temp(); err != nil {
+			return "", err
+		}
+	}
+	link = filepath.Join(p.links, filepath.Join(name...))
+	if to, err = filepath.Abs(to); err != nil {
+		return "", err
+	}
+	return link, errors.Join(os.MkdirAll(filepath.Dir(link), 0o777), os.Symlink(to, link))
+}
+
+// clean removes the attempt's directories.
+func (p *performer) clean() {
+	for _, dir := range []string{p.work, p.links} {
+		if dir != "" {
+			p.store.Discard(dir)
+		}
+	}
 }
 
 func (p *performer) perform(ctx context.Context, config any) (err error) {
+	defer p.clean()
 	r := &p.record
 	if r.Output, err = p.output(ctx, config); err != nil {
 		return err
 	}
 	r.Elapsed = time.Since(r.Started)
+	if p.job.Committing != nil {
+		p.job.Committing()
+	}
 	// What is done is kept, also when the run was interrupted meanwhile.
-	if err := p.store.Record(context.WithoutCancel(ctx), *r); err != nil {
+	if err := p.made.Commit(context.WithoutCancel(ctx), *r); err != nil {
 		return err
 	}
 	return p.store.DropCheckpoint(r.Action)
 }
 
-// output runs the stage and stores the files that it made.
+// output runs the stage and takes the files that it made.
 func (p *performer) output(ctx context.Context, config any) (json.RawMessage, error) {
-	own, err := p.store.Temp()
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(own)
-	in, err := p.snapshot(ctx, own)
+	in, err := p.snapshot(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if config, err = in.into(ctx, p.store, config); err != nil {
 		return nil, fmt.Errorf("an input could not be read from the store (run again to make it anew): %w", err)
 	}
-	output, err := p.call(ctx, config, own, in)
-	work, checkpoint := filepath.Join(own, workName), filepath.Join(own, checkpointName)
-	if err != nil && store.Obstructed(checkpoint, err) { // what it holds are files of the stage's own
-		if err := errors.Join(p.store.DropCheckpoint(p.job.Action), os.RemoveAll(work), os.Remove(checkpoint)); err != nil {
+	output, err := p.call(ctx, config, in)
+	if checkpoint := filepath.Join(p.links, checkpointName); err != nil && store.Obstructed(checkpoint, err) { // what it holds are files of the stage's own
+		p.store.Discard(p.work)
+		if err := errors.Join(p.store.DropCheckpoint(p.job.Action), os.Remove(checkpoint)); err != nil {
 			return nil, err
 		}
-		output, err = p.call(ctx, config, own, in)
+		output, err = p.call(ctx, config, in)
 	}
 	if err != nil {
 		return nil, in.named(err)
@@ -114,10 +145,10 @@ func (p *performer) output(ctx context.Context, config any) (json.RawMessage, er
 
 // keep makes sure that a file of the output is in the store, and notes it.
 func (p *performer) keep(ctx context.Context, f *artifacts.File) (err error) {
-	handedThrough := !f.Digest.IsZero() && p.store.Keep(ctx, *f) == nil
+	handedThrough := !f.Digest.IsZero() && p.made.Keep(ctx, *f) == nil
 	if !handedThrough && f.Path != "" {
 		name := filepath.Base(f.Path)
-		if *f, err = p.store.Import(ctx, f.Path); err != nil {
+		if *f, err = p.made.Import(ctx, f.Path); err != nil {
 			return err
 		}
 		f.Name = name
@@ -132,8 +163,8 @@ func (p *performer) keep(ctx context.Context, f *artifacts.File) (err error) {
 // call runs the stage's function with a timeout. A stage that is told to stop and does
 // not within the job's grace is given up: it runs on, as nothing can end a goroutine,
 // but its reports are dropped, and nothing that it makes is kept.
-func (p *performer) call(ctx context.Context, config any, own string, in *inputs) (output any, err error) {
-	if err := os.Mkdir(filepath.Join(own, workName), 0o777); err != nil {
+func (p *performer) call(ctx context.Context, config any, in *inputs) (output any, err error) {
+	if p.work, err = p.store.Temp(); err != nil {
 		return nil, err
 	}
 	timeout := errors.New("timeout")
@@ -147,7 +178,7 @@ func (p *performer) call(ctx context.Context, config any, own string, in *inputs
 	}
 	wire := &wire{report: p.report, names: in.inLog}
 	defer wire.cut()
-	task := p.task(own, wire)
+	task := p.task(wire)
 	returned := make(chan struct{})
 	var result func() (any, error)
 	go func() {
@@ -206,16 +237,10 @@ func Within(grace time.Duration) string {
 	return "within " + grace.String()
 }
 
-// Names in an attempt's own directory, which is removed when it ends: the work directory
-// and links to the checkpoint and the inputs. A stage that was given up and runs on finds
-// none of them, so that it cannot write beside the next attempt.
-const workName, checkpointName, inputsName = "work", "checkpoint", "inputs"
-
 // task is what the stage may use.
-func (p *performer) task(own string, wire *wire) *Task {
-	work := filepath.Join(own, workName)
+func (p *performer) task(wire *wire) *Task {
 	t := NewTask(Env{
-		Work: work, CPUs: int(p.job.Resources["cpus"]), GPUs: p.job.GPUs,
+		Work: p.work, CPUs: int(p.job.Resources["cpus"]), GPUs: p.job.GPUs,
 		Progress: wire.progress, Log: zerolog.New(wire).Level(p.job.LogLevel),
 		Lineage: func() []Ancestor {
 			if !p.job.stage.lineage {
@@ -229,8 +254,7 @@ func (p *performer) task(own string, wire *wire) *Task {
 		if err != nil {
 			return "", err
 		}
-		link := filepath.Join(own, checkpointName)
-		return link, os.Symlink(dir, link)
+		return p.link(dir, checkpointName)
 	})
 	return t
 }

@@ -108,8 +108,10 @@ type execution struct {
 	needs      []int                // by step that is not cached: how many dependencies are not done
 	dependents [][]int              // by step: those that wait for it
 	ready      []int                // steps that could start, in order
-	running    int
-	stopping   bool // after a failure with FailFast
+	running    int                  // steps that have what they were granted
+	committing []bool               // by step: it only waits for the disk
+	waiting    int                  // how many those are
+	stopping   bool                 // after a failure with FailFast
 
 	messages   chan message
 	journal    io.WriteCloser // nil where it could not be made and need not be
@@ -117,12 +119,17 @@ type execution struct {
 	journalErr error
 }
 
-// message is what a worker sends: an event, or, as its last one, how the step
-// ended.
+// mostCommitting is how many steps may wait for the disk beside those that run. The disk
+// makes what they made last together; each holds some files open.
+const mostCommitting = 64
+
+// message is what a worker sends: an event, that the step only waits for the disk from
+// now on, or, as its last one, how the step ended.
 type message struct {
-	step  int
-	event Event
-	ended *Ended
+	step       int
+	event      Event
+	committing bool
+	ended      *Ended
 }
 
 func newExecution(p *Plan, store *store.Store, opt RunOptions) (*execution, error) {
@@ -145,6 +152,7 @@ func newExecution(p *Plan, store *store.Store, opt RunOptions) (*execution, erro
 		claims:     make([]map[string]float64, len(p.Steps)),
 		grants:     make([]grant, len(p.Steps)),
 		needs:      make([]int, len(p.Steps)),
+		committing: make([]bool, len(p.Steps)),
 		dependents: make([][]int, len(p.Steps)),
 		messages:   make(chan message, 64),
 	}
@@ -217,20 +225,32 @@ func (x *execution) dispatch(ctx context.Context) {
 	}
 	for {
 		x.launch(ctx)
-		if x.running == 0 {
+		if x.running+x.waiting == 0 {
 			x.failReady(ctx)
 			break
 		}
-		m := <-x.messages
-		if m.ended == nil {
+		switch m := <-x.messages; {
+		case m.committing:
+			x.free(m.step)
+			x.committing[m.step] = true
+			x.waiting++
+		case m.ended == nil:
 			x.emit(m.event)
-			continue
+		case x.committing[m.step]:
+			x.waiting--
+			x.end(m.step, m.ended, m.event)
+		default:
+			x.free(m.step)
+			x.end(m.step, m.ended, m.event)
 		}
-		x.running--
-		x.pool.release(x.grants[m.step])
-		x.end(m.step, m.ended, m.event)
 	}
 	x.finish(ctx)
+}
+
+// free takes back what a step was granted.
+func (x *execution) free(i int) {
+	x.running--
+	x.pool.release(x.grants[i])
 }
 
 // failReady fails the steps that are ready though nothing runs any more and nothing
@@ -250,7 +270,7 @@ func (x *execution) failReady(ctx context.Context) {
 
 // launch starts, in the plan's order, every ready step that there is room for.
 func (x *execution) launch(ctx context.Context) {
-	for k := 0; k < len(x.ready) && x.running < x.opt.Jobs; {
+	for k := 0; k < len(x.ready) && x.running < x.opt.Jobs && x.waiting < mostCommitting; {
 		if ctx.Err() != nil || x.stopping {
 			return
 		}

@@ -29,6 +29,8 @@ type worker struct {
 	lastName string
 	run      string
 	send     chan<- message
+
+	committing bool // what was granted is another step's by now
 }
 
 func (w *worker) work(ctx context.Context) {
@@ -121,7 +123,7 @@ func (w *worker) attempts(ctx context.Context, a *action, ended *Ended) (Result,
 			return Result{}, err
 		}
 		result, err := w.executor.Perform(ctx, job, report)
-		if err == nil || ctx.Err() != nil || n > w.planned.Retries || crashOf(err).Panic || crashOf(err).Stuck {
+		if err == nil || ctx.Err() != nil || n > w.planned.Retries || w.committing || crashOf(err).Panic || crashOf(err).Stuck {
 			return result, err
 		}
 		w.event(Event{Type: StepRetry, Attempt: n, Error: w.place(err).reason()})
@@ -142,7 +144,15 @@ func (w *worker) job(a *action, n int) (*Job, error) {
 	j.Resources, j.GPUs = maps.Clone(w.granted.amounts), w.granted.gpus
 	j.Run, j.Attempt, j.Rerun = w.run, n, w.planned.rerun
 	j.Lineage, j.LogLevel, j.Grace = w.lineage, w.logLevel, w.grace
+	j.Committing = w.commit
 	return j, nil
+}
+
+// commit gives back what the step was granted. If the store then fails there is no further
+// attempt: nothing is wrong with the stage, and there may be no room for it.
+func (w *worker) commit() {
+	w.committing = true
+	w.send <- message{step: w.step, committing: true}
 }
 
 // reporter returns what an executor reports to: it adds what the plan knows. Only

@@ -69,7 +69,7 @@ func (d *Dir) Create(ctx context.Context, key blob.Key, content io.ReadSeeker) e
 		if err := d.Link(tmp, path); err != nil {
 			return err
 		}
-		return d.syncDir(filepath.Dir(path))
+		return d.SyncAll(nil, []string{filepath.Dir(path)})
 	})
 }
 

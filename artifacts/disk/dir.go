@@ -35,12 +35,17 @@ type Dir struct {
 	// Fault is called before each step that changes something, with what it is
 	// and where, and can make the step fail. It is nil but in tests.
 	Fault func(op, path string) error
+	// Done is called after each such step that was done. It is nil but in tests.
+	Done func(op, path string)
 
 	root string
 
 	mu      sync.Mutex
 	session *os.File // holds the lock of this process's directory in tmp; nil until something is written
+	temp    string   // tmp without links, from then on
+	used    []string // empty directories of Temp, to be used again
 	names   atomic.Uint64
+	lasting sync.Map // paths of directories whose own names were synced
 }
 
 var _ blob.Bucket = (*Dir)(nil)
@@ -74,7 +79,7 @@ func (d *Dir) Close() error {
 	}
 	err := d.Remove(sessionDir(d.session))
 	err = errors.Join(err, d.Unlock(d.session))
-	d.session = nil
+	d.session, d.used = nil, nil
 	return err
 }
 

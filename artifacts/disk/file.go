@@ -20,7 +20,11 @@ func (d *Dir) Try(op, path string, f func() error) error {
 			return &fs.PathError{Op: op, Path: path, Err: err}
 		}
 	}
-	return f()
+	err := f()
+	if err == nil && d.Done != nil {
+		d.Done(op, path)
+	}
+	return err
 }
 
 // OpenFile opens the regular file at path for reading. Where anything else is there,
@@ -132,33 +136,39 @@ func (d *Dir) syncDir(path string) error {
 // Write creates a file, which must not be there yet, and has fill write it. If
 // it is durable, its content outlasts a loss of power. Where it fails no file is
 // left.
-func (d *Dir) Write(path string, perm fs.FileMode, durable bool, fill func(*os.File) error) (err error) {
-	var f *os.File
+func (d *Dir) Write(path string, perm fs.FileMode, durable bool, fill func(*os.File) error) error {
+	f, err := d.Make(path, perm, fill)
+	if err != nil {
+		return err
+	}
+	if durable {
+		err = d.Sync(f)
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		os.Remove(path)
+	}
+	return err
+}
+
+// Make is Write that leaves the file open, for a Sync that comes later, together
+// with others.
+func (d *Dir) Make(path string, perm fs.FileMode, fill func(*os.File) error) (f *os.File, err error) {
 	err = d.Try("create", path, func() (err error) {
 		f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
 		return err
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer func() {
-		err = errors.Join(err, f.Close())
-		if err != nil {
-			os.Remove(path)
-		}
-	}()
-	if err := d.Try("write", path, func() error { return fill(f) }); err != nil {
-		return err
+	err = d.Try("write", path, func() error { return fill(f) })
+	if err == nil && perm != Writable {
+		err = d.Freeze(f, perm)
 	}
-	if perm != Writable {
-		if err := d.Freeze(f, perm); err != nil {
-			return err
-		}
+	if err != nil {
+		os.Remove(path)
+		return nil, errors.Join(err, f.Close())
 	}
-	if !durable {
-		return nil
-	}
-	return d.Sync(f)
+	return f, nil
 }
 
 // Sync makes the content of an open file last.
@@ -202,7 +212,7 @@ func (d *Dir) Publish(from, to string) error {
 	if err := d.Move(from, to); err != nil {
 		return err
 	}
-	return d.syncDir(filepath.Dir(to))
+	return d.SyncAll(nil, []string{filepath.Dir(to)})
 }
 
 // Rename is os.Rename as a step.

@@ -158,9 +158,9 @@ func TestReadOnly(t *testing.T) {
 	d.Close()
 }
 
-// What lies in a directory of Temp is moved into the store, not copied, and
-// cannot be written any more by mistake. The user's own files are copied.
-func TestImportMoves(t *testing.T) {
+// What lies in a directory of Temp is moved into the store with its batch, not
+// copied, and cannot be written any more by mistake. The user's own files are copied.
+func TestBatchMoves(t *testing.T) {
 	d := openDir(t, filepath.Join(t.TempDir(), "store"))
 	defer d.Close()
 	work, err := d.Temp()
@@ -172,11 +172,16 @@ func TestImportMoves(t *testing.T) {
 		if err := os.WriteFile(path, []byte(dir), 0o666); err != nil {
 			t.Fatal(err)
 		}
-		f, err := d.Import(t.Context(), path)
+		source, err1 := os.Stat(path)
+		b := d.Batch()
+		f, err := b.Import(t.Context(), path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		source, err1 := os.Stat(path)
+		r := testRecord(0, f)
+		if err := b.Commit(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
 		object, err2 := os.Stat(d.objectPath(f.Digest))
 		if err1 != nil || err2 != nil || os.SameFile(source, object) != moved || object.Mode() != disk.Frozen || !object.ModTime().Equal(disk.FrozenTime) {
 			t.Errorf("moved %t: source %v, object %v; %v, %v", moved, source, object, err1, err2)

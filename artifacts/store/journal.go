@@ -29,7 +29,7 @@ func (s *Store) Journal(run string) (io.WriteCloser, error) {
 		return nil, err
 	}
 	path := s.journalPath(run)
-	var j journal
+	j := journal{dir: s.dir}
 	err := s.dir.Try("create", path, func() (err error) {
 		j.File, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o666)
 		return err
@@ -52,10 +52,15 @@ func (s *Store) journalPath(run string) string { return s.dir.Path("runs", run+j
 const journalExt = ".jsonl"
 
 // journal is a file that lasts once it is closed.
-type journal struct{ *os.File }
+type journal struct {
+	*os.File
+	dir *disk.Dir
+}
 
-// Close syncs the file and closes it.
-func (j journal) Close() error { return errors.Join(j.Sync(), j.File.Close()) }
+// Close syncs the file and its name, and closes it.
+func (j journal) Close() error {
+	return errors.Join(j.dir.SyncAll([]*os.File{j.File}, []string{filepath.Dir(j.Name())}), j.File.Close())
+}
 
 // Runs returns the runs that have a journal, in the order of their names, which begin
 // with the time.

@@ -75,7 +75,7 @@ func commit(d *Store, i int, done func()) (err error) {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(work)
+	defer d.Discard(work)
 	for name, content := range committed(i) {
 		path := filepath.Join(work, name)
 		os.MkdirAll(filepath.Dir(path), 0o777)
@@ -83,16 +83,18 @@ func commit(d *Store, i int, done func()) (err error) {
 			return err
 		}
 	}
-	file, err := d.Import(context.Background(), filepath.Join(work, "file"))
+	made := d.Batch()
+	defer made.Close()
+	file, err := made.Import(context.Background(), filepath.Join(work, "file"))
 	if err != nil {
 		return err
 	}
-	tree, err := d.Import(context.Background(), filepath.Join(work, "tree"))
+	tree, err := made.Import(context.Background(), filepath.Join(work, "tree"))
 	if err != nil {
 		return err
 	}
 	r := testRecord(i, file, tree)
-	if err := d.Record(context.Background(), r); err != nil {
+	if err := made.Commit(context.Background(), r); err != nil {
 		return err
 	}
 	done()

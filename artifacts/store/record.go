@@ -28,18 +28,19 @@ type Record struct {
 }
 
 // Record keeps r under r.Action, which must be its preimage's hash; its objects
-// must be in the store. It is all or nothing.
+// must be in the store. It is all or nothing, and outlasts a loss of power.
 func (s *Store) Record(ctx context.Context, r Record) error {
-	b, err := encodeRecord(r)
-	if err != nil {
-		return err
-	}
+	return s.Batch().Commit(ctx, r)
+}
+
+// put puts a record, as it is kept, where its objects are.
+func (s *Store) put(ctx context.Context, r Record, encoded []byte) error {
 	for _, f := range r.Objects {
 		if err := s.push(ctx, f.Digest); err != nil {
 			return fmt.Errorf("record of %s: object %s: %w", r.Step, f.Digest, missing(err))
 		}
 	}
-	if err := s.bucket.Put(ctx, actionKey(r.Action), bytes.NewReader(b)); err != nil {
+	if err := s.bucket.Put(ctx, actionKey(r.Action), bytes.NewReader(encoded)); err != nil {
 		return err
 	}
 	s.flush(10 * time.Second) // for a process that is killed later
@@ -75,24 +76,6 @@ func (s *Store) Holds(ctx context.Context, f artifacts.File) error {
 		return err
 	}
 	return m.EachFile(ctx, func(ctx context.Context, e tree.Entry) error { return s.holds(ctx, e.Digest) })
-}
-
-// Keep makes sure that all of f, which this machine has, is where a record's objects
-// must be. It fails with ErrNotFound or ErrDamaged where that is nowhere.
-func (s *Store) Keep(ctx context.Context, f artifacts.File) error {
-	if err := s.Holds(ctx, f); err != nil || !s.shared() {
-		return err
-	}
-	if f.Tree {
-		m, err := s.manifest(ctx, f.Digest)
-		if err != nil {
-			return err
-		}
-		if err := m.EachFile(ctx, func(ctx context.Context, e tree.Entry) error { return s.push(ctx, e.Digest) }); err != nil {
-			return err
-		}
-	}
-	return s.push(ctx, f.Digest)
 }
 
 // records are buffers of what is read, because a plan looks up thousands and

@@ -173,7 +173,12 @@ func TestKeptSnapshot(t *testing.T) {
 	for info, err := range bucket.List(t.Context(), blob.Object) {
 		t.Errorf("the bucket has %v, %v", info, err)
 	}
-	if err := one.Keep(t.Context(), f); err != nil {
+	kept := one.Batch()
+	if err := kept.Keep(t.Context(), f); err != nil {
+		t.Fatal(err)
+	}
+	preimage := json.RawMessage(`{"a":1}`)
+	if err := kept.Commit(t.Context(), store.Record{Action: artifacts.NewActionID(preimage), Preimage: preimage, Objects: []artifacts.File{f}}); err != nil {
 		t.Fatal(err)
 	}
 	got, err := other.Fetch(t.Context(), f)
@@ -183,7 +188,7 @@ func TestKeptSnapshot(t *testing.T) {
 	if b, err := os.ReadFile(got.Join("file")); err != nil || string(b) != "content" {
 		t.Errorf("%q, %v", b, err)
 	}
-	if err := other.Keep(t.Context(), artifacts.File{Digest: artifacts.Sum([]byte("nowhere"))}); !errors.Is(err, store.ErrNotFound) {
+	if err := other.Batch().Keep(t.Context(), artifacts.File{Digest: artifacts.Sum([]byte("nowhere"))}); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("what nobody has is kept: %v", err)
 	}
 }

@@ -87,5 +87,8 @@ func (s *Store) DropCheckpoint(id artifacts.ActionID) error {
 }
 
 // Temp returns a new empty directory on the store's own file system. The caller
-// removes it; what a killed process left is collected later.
+// discards it; what a killed process left is collected later.
 func (s *Store) Temp() (string, error) { return s.dir.Temp() }
+
+// Discard removes a directory of Temp that is no longer needed.
+func (s *Store) Discard(dir string) { s.dir.Discard(dir) }

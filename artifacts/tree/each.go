@@ -9,7 +9,7 @@ import (
 // EachFile calls f for every file of the tree, from a few goroutines, and returns
 // the first error, after which it starts no more calls.
 func (m Manifest) EachFile(ctx context.Context, f func(ctx context.Context, e Entry) error) error {
-	return each(ctx, len(m), func(ctx context.Context, i int) error {
+	return Each(ctx, len(m), func(ctx context.Context, i int) error {
 		if m[i].Kind == EmptyDir {
 			return nil
 		}
@@ -17,10 +17,10 @@ func (m Manifest) EachFile(ctx context.Context, f func(ctx context.Context, e En
 	})
 }
 
-// each calls f for 0 … n-1 from a few goroutines and returns the first error,
+// Each calls f for 0 … n-1 from a few goroutines and returns the first error,
 // after which it starts no more calls. Hashing needs processors, and storing
 // waits for the disk, which syncs many files together faster than one by one.
-func each(ctx context.Context, n int, f func(ctx context.Context, i int) error) error {
+func Each(ctx context.Context, n int, f func(ctx context.Context, i int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup

@@ -38,7 +38,7 @@ func Scan(ctx context.Context, path string, skip func(dir string, entries []fs.D
 	if err := w.dir(ctx, "", []fs.FileInfo{fi}); err != nil {
 		return artifacts.File{}, nil, err
 	}
-	err = each(ctx, len(w.files), func(ctx context.Context, i int) (err error) {
+	err = Each(ctx, len(w.files), func(ctx context.Context, i int) (err error) {
 		f := &w.files[i]
 		f.Digest, f.Size, err = digest(ctx, filepath.Join(path, filepath.FromSlash(f.Path)), f.info)
 		return err
