@@ -19,7 +19,7 @@ func Parse(src []byte, filename string) (*hcl.File, hcl.Diagnostics) {
 			return &hcl.File{Bytes: src}, hcl.Diagnostics{diag}
 		}
 	}
-	file, diags := hclsyntax.ParseConfig(src, filename, hcl.InitialPos)
+	file, diags := parse(src, filename)
 	return file, withoutCascade(diags, src)
 }
 
