@@ -43,7 +43,7 @@ type Event struct {
 	Steps    int             `json:"steps,omitempty"`    // of RunStarted: how many there are
 	Header   *Header         `json:"header,omitempty"`   // of RunStarted
 	Files    []Text          `json:"files,omitempty"`    // of RunRecipe
-	Outputs  []OutputNote    `json:"outputs,omitempty"`  // of RunOutputs
+	Results  []OutputNote    `json:"results,omitempty"`  // of RunOutputs
 	Step     string          `json:"step,omitempty"`     // the step's ID
 	Stage    string          `json:"stage,omitempty"`    // of StepStarted
 	Pos      string          `json:"pos,omitempty"`      // of StepStarted, StepFailed: in the recipe
@@ -88,6 +88,16 @@ func (e Event) MarshalZerologObject(z *zerolog.Event) {
 			z.RawJSON(name, raw)
 		}
 	}
+}
+
+// line returns the event as a line of a journal.
+func (e Event) line() []byte {
+	b, err := json.Marshal(e)
+	if err != nil {
+		e.Log, e.Error = nil, err.Error()
+		b, _ = json.Marshal(e) // as nothing but Log can fail
+	}
+	return append(b, '\n')
 }
 
 // eventFields are the names of an event's fields, in the struct's order.

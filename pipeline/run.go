@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bufio"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -86,7 +87,8 @@ func Execute(ctx context.Context, p *Plan, store *store.Store, opt RunOptions) (
 		return nil, err
 	}
 	x.dispatch(ctx)
-	err = errors.Join(x.journalErr, x.close())
+	err = x.close()
+	err = errors.Join(x.journalErr, err)
 	if p.AllCached() {
 		x.run.NoJournal, err = err, nil
 	}
@@ -115,7 +117,7 @@ type execution struct {
 
 	messages   chan message
 	journal    io.WriteCloser // nil where it could not be made and need not be
-	log        zerolog.Logger // to the journal
+	lines      *bufio.Writer  // to the journal: written whenever the run waits for a step
 	journalErr error
 }
 
@@ -177,7 +179,7 @@ func newExecution(p *Plan, store *store.Store, opt RunOptions) (*execution, erro
 	if x.journal, x.journalErr = store.Journal(x.run.ID); x.journalErr != nil && !p.AllCached() {
 		return nil, x.journalErr
 	}
-	x.log = zerolog.New(journalWriter{x})
+	x.lines = bufio.NewWriterSize(journalWriter{x}, 1<<16)
 	return x, nil
 }
 
@@ -199,11 +201,15 @@ func (w journalWriter) Write(b []byte) (int, error) {
 }
 
 func (x *execution) close() error {
+	x.flush()
 	if x.journal == nil {
 		return nil
 	}
 	return x.journal.Close()
 }
+
+// flush writes the events so far to the journal. Its error is that of journalErr.
+func (x *execution) flush() { _ = x.lines.Flush() }
 
 // dispatch is the run's only loop.
 func (x *execution) dispatch(ctx context.Context) {
@@ -228,6 +234,9 @@ func (x *execution) dispatch(ctx context.Context) {
 		if x.running+x.waiting == 0 {
 			x.failReady(ctx)
 			break
+		}
+		if len(x.messages) == 0 {
+			x.flush()
 		}
 		switch m := <-x.messages; {
 		case m.committing:
@@ -407,14 +416,14 @@ func (x *execution) values() {
 	for i := range x.run.Values {
 		values[i] = x.run.Values[i].note()
 	}
-	x.note(Event{Type: RunOutputs, Outputs: values})
+	x.note(Event{Type: RunOutputs, Results: values})
 }
 
 // emit completes an event, writes it to the journal and shows it.
 func (x *execution) emit(e Event) {
 	x.complete(&e)
 	if e.Type != StepProgress {
-		x.log.Log().EmbedObject(e).Send()
+		_, _ = x.lines.Write(e.line()) // which keeps the error
 	}
 	if x.opt.Observe != nil {
 		x.opt.Observe(e)
@@ -424,7 +433,7 @@ func (x *execution) emit(e Event) {
 // note writes an event to the journal alone.
 func (x *execution) note(e Event) {
 	x.complete(&e)
-	x.log.Log().EmbedObject(e).Send()
+	_, _ = x.lines.Write(e.line())
 }
 
 func (x *execution) complete(e *Event) {

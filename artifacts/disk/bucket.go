@@ -53,6 +53,14 @@ func (d *Dir) Open(ctx context.Context, key blob.Key) (io.ReadCloser, error) {
 	return f, nil
 }
 
+// Read appends the blob under key, which is small, to b.
+func (d *Dir) Read(ctx context.Context, key blob.Key, b []byte) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return b, err
+	}
+	return ReadSmall(d.File(key), b)
+}
+
 // Put implements blob.Bucket.
 func (d *Dir) Put(ctx context.Context, key blob.Key, content io.ReadSeeker) error {
 	return d.put(ctx, key, content, d.Publish)

@@ -49,6 +49,62 @@ func OpenFile(path string) (*os.File, error) {
 	return nil, err
 }
 
+// Lstat returns the stamp of what is at path, and whether that is a regular file. It does what
+// os.Lstat does without making anything: a plan asks for three files of each step.
+func Lstat(path string) (st Stamp, regular bool, err error) {
+	var raw syscall.Stat_t
+	if err := again(func() error { return syscall.Lstat(path, &raw) }); err != nil {
+		return Stamp{}, false, &fs.PathError{Op: "lstat", Path: path, Err: err}
+	}
+	return stampOf(&raw), raw.Mode&syscall.S_IFMT == syscall.S_IFREG, nil
+}
+
+// again calls f until no signal has interrupted it.
+func again(f func() error) error {
+	for {
+		if err := f(); err != syscall.EINTR {
+			return err
+		}
+	}
+}
+
+// ReadSmall appends the content of the regular file at path to b. It is OpenFile and a read
+// in as few steps as there can be: a plan reads a record for each step.
+func ReadSmall(path string, b []byte) ([]byte, error) {
+	var fd int
+	err := again(func() (err error) {
+		fd, err = syscall.Open(path, syscall.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
+		return err
+	})
+	if InTheWay(err) || errors.Is(err, syscall.ENXIO) {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		return b, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer syscall.Close(fd)
+	var raw syscall.Stat_t
+	if err := syscall.Fstat(fd, &raw); err != nil {
+		return b, &fs.PathError{Op: "fstat", Path: path, Err: err}
+	}
+	if raw.Mode&syscall.S_IFMT != syscall.S_IFREG {
+		return b, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
+	}
+	for left := int(raw.Size); left > 0; { // what is written meanwhile is for another reader
+		b = slices.Grow(b, left)
+		var n int
+		err := again(func() (err error) { n, err = syscall.Read(fd, b[len(b):len(b)+left]); return err })
+		if err != nil {
+			return b, &fs.PathError{Op: "read", Path: path, Err: err}
+		}
+		if n == 0 {
+			break
+		}
+		b, left = b[:len(b)+n], left-n
+	}
+	return b, nil
+}
+
 // InTheWay reports whether an error says that there is something else at a path, or
 // on the way to it: a directory in place of a file, the reverse, a link to itself.
 func InTheWay(err error) bool {

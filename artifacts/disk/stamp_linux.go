@@ -6,8 +6,9 @@ import (
 )
 
 // StampOf returns the stamp of a file from what lstat or fstat said.
-func StampOf(fi fs.FileInfo) Stamp {
-	s := fi.Sys().(*syscall.Stat_t)
+func StampOf(fi fs.FileInfo) Stamp { return stampOf(fi.Sys().(*syscall.Stat_t)) }
+
+func stampOf(s *syscall.Stat_t) Stamp {
 	return Stamp{
 		Dev: uint64(s.Dev), Ino: s.Ino, Size: s.Size,
 		Mtime: s.Mtim.Nano(), Ctime: s.Ctim.Nano(),

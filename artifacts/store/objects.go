@@ -78,6 +78,11 @@ func isMiss(err error) bool { return errors.Is(err, ErrNotFound) || errors.Is(er
 // object as a file, unchanged.
 func (s *Store) check(ctx context.Context, digest artifacts.Digest) error {
 	path := s.objectPath(digest)
+	if stamp, regular, err := disk.Lstat(path); err == nil && regular {
+		if got, ok := s.cache.lookup(s.within(path), stamp); ok && got == digest {
+			return nil
+		}
+	}
 	fi, err := os.Lstat(path)
 	if err != nil {
 		return fmt.Errorf("object %s: %w", digest, missing(err))

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"eyrie/artifacts"
+	"eyrie/artifacts/blob"
 	"eyrie/artifacts/seal"
 	"eyrie/artifacts/tree"
 )
@@ -80,25 +81,35 @@ func (s *Store) Holds(ctx context.Context, f artifacts.File) error {
 
 // records are buffers of what is read, because a plan looks up thousands and
 // decodeRecord keeps none of it.
-var records = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+var records = sync.Pool{New: func() any { return new([]byte) }}
 
 func (s *Store) readRecord(ctx context.Context, id artifacts.ActionID) (Record, error) {
-	f, err := s.bucket.Open(ctx, actionKey(id))
-	if err != nil {
-		return Record{}, missing(err)
-	}
-	defer f.Close()
-	b := records.Get().(*bytes.Buffer)
+	b := records.Get().(*[]byte)
 	defer records.Put(b)
-	b.Reset()
-	if _, err := b.ReadFrom(f); err != nil {
+	var err error
+	if *b, err = s.readBlob(ctx, actionKey(id), (*b)[:0]); err != nil {
 		return Record{}, missing(err)
 	}
-	r, err := decodeRecord(b.Bytes(), id)
+	r, err := decodeRecord(*b, id)
 	if err != nil {
 		return Record{}, fmt.Errorf("%w: the record of %s is damaged", ErrNotFound, id)
 	}
 	return r, nil
+}
+
+// readBlob appends a blob to b.
+func (s *Store) readBlob(ctx context.Context, key blob.Key, b []byte) ([]byte, error) {
+	if !s.shared() {
+		return s.dir.Read(ctx, key, b)
+	}
+	f, err := s.bucket.Open(ctx, key)
+	if err != nil {
+		return b, err
+	}
+	defer f.Close()
+	buf := bytes.NewBuffer(b)
+	_, err = buf.ReadFrom(f)
+	return buf.Bytes(), err
 }
 
 // encodeRecord returns r as it is kept: sealed, and indented for a reader.

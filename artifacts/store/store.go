@@ -51,6 +51,7 @@ var ErrDamaged = errors.New("content does not match its digest")
 type Store struct {
 	bucket blob.Bucket // keeps objects and records
 	dir    *disk.Dir   // bucket itself, or with a copy of each object that was used here
+	root   int       // the length of dir's path, with the separator
 	cache  statCache
 	locks  keyed // of actions
 	trees  keyed // of trees that are laid out
@@ -81,7 +82,7 @@ func Over(bucket blob.Bucket, path string) (*Store, error) {
 }
 
 func over(bucket blob.Bucket, dir *disk.Dir) *Store {
-	return &Store{bucket: bucket, dir: dir, cache: statCache{path: dir.Path("statcache")}}
+	return &Store{bucket: bucket, dir: dir, root: len(dir.Path()) + 1, cache: statCache{path: dir.Path("statcache")}}
 }
 
 // Close writes the stat cache and removes the directories of Temp. A stat
@@ -113,6 +114,9 @@ func actionKey(id artifacts.ActionID) blob.Key { return blob.Key{Kind: blob.Acti
 
 // objectPath returns where this machine has the object, or would have it.
 func (s *Store) objectPath(d artifacts.Digest) string { return s.dir.File(objectKey(d)) }
+
+// within returns the name in the stat cache of a file whose path the store has made.
+func (s *Store) within(path string) string { return path[s.root:] }
 
 // shard returns the path of a thing named by a hash, in one of 256 directories.
 func (s *Store) shard(kind, hex string) string { return s.dir.Path(kind, hex[:2], hex[2:]) }

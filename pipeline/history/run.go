@@ -133,7 +133,7 @@ func (r *Run) add(e pipeline.Event) {
 	case pipeline.RunRecipe:
 		r.Files = e.Files
 	case pipeline.RunOutputs:
-		r.Outputs = e.Outputs
+		r.Outputs = e.Results
 	case pipeline.RunFinished:
 		r.finish(e)
 		return
