@@ -22,7 +22,6 @@ import (
 	"os"
 	"os/exec"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -31,6 +30,7 @@ import (
 
 	"eyrie/artifacts/store"
 	"eyrie/pipeline"
+	"eyrie/pipeline/process"
 )
 
 // Executor performs each job in a child process.
@@ -107,7 +107,7 @@ func (c *child) start() error {
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = stdin, c.log, c.log
 	c.cmd.ExtraFiles = []*os.File{theirs} // descriptor 3
 	c.cmd.Dir = c.job.Dir
-	c.cmd.Env = append(c.cmd.Environ(), visible(c.job.GPUs, os.Getenv)...)
+	c.cmd.Env = append(c.cmd.Environ(), process.Visible(c.job.GPUs, os.Getenv)...)
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // also out of Ctrl-C's reach: the runner passes it on
 	c.cmd.WaitDelay = time.Second                           // for what the stage left behind with our pipes open
 	if err := c.cmd.Start(); err != nil {
@@ -126,24 +126,6 @@ func (c *child) hand() {
 	e.SetEscapeHTML(false) // what is in the job must stay as it is, to the byte
 	_ = e.Encode(c.job)
 	_ = e.Encode(map[string]json.RawMessage(c.job.Secrets))
-}
-
-// visible returns the environment by which CUDA shows a process these GPUs and no
-// others. Where the runner itself is shown some, ours are numbered among those.
-func visible(gpus []int, getenv func(string) string) []string {
-	if len(gpus) == 0 {
-		return nil
-	}
-	var names []string
-	shown := strings.Split(getenv("CUDA_VISIBLE_DEVICES"), ",")
-	for _, i := range gpus {
-		if i < len(shown) && shown[0] != "" {
-			names = append(names, strings.TrimSpace(shown[i]))
-		} else {
-			names = append(names, strconv.Itoa(i))
-		}
-	}
-	return []string{"CUDA_VISIBLE_DEVICES=" + strings.Join(names, ",")}
 }
 
 // wait waits for the end of the process and of its group, and returns why it was

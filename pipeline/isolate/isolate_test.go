@@ -100,24 +100,6 @@ func TestOutput(t *testing.T) {
 	}
 }
 
-// GPUs are numbered among those that the runner is shown.
-func TestVisible(t *testing.T) {
-	tests := []struct {
-		gpus        []int
-		shown, want string
-	}{
-		{nil, "2,3", "[]"},
-		{[]int{0, 1}, "", "[CUDA_VISIBLE_DEVICES=0,1]"},
-		{[]int{1}, "2, 3", "[CUDA_VISIBLE_DEVICES=3]"},
-		{[]int{0}, "GPU-8f", "[CUDA_VISIBLE_DEVICES=GPU-8f]"},
-	}
-	for _, test := range tests {
-		if got := fmt.Sprint(visible(test.gpus, func(string) string { return test.shown })); got != test.want {
-			t.Errorf("%v of %q: %s, want %s", test.gpus, test.shown, got, test.want)
-		}
-	}
-}
-
 // What a Go program says when it crashes becomes one line for the step.
 func TestExplain(t *testing.T) {
 	tests := []struct {

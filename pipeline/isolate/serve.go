@@ -67,6 +67,9 @@ func perform(ctx context.Context, s *store.Store, stages []*pipeline.Stage, job 
 	if err := job.Bind(stages); err != nil {
 		return pipeline.Result{}, err
 	}
+	for i := range job.GPUs {
+		job.GPUs[i] = i // as they are numbered among those that this process is shown
+	}
 	if err := limit(job.Resources["memory"]); err != nil {
 		return pipeline.Result{}, fmt.Errorf("limiting the step's memory: %w", err)
 	}

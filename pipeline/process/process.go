@@ -1,0 +1,206 @@
+// Package process runs other programs so that nothing of them outlives its purpose:
+// neither the program's end, nor the context's, nor the death of this process.
+//
+// A program leads a session of its own, and with that a process group, out of reach of
+// the terminal. When its context ends the group gets SIGTERM and, after a grace, SIGKILL.
+// What the program leaves behind when it ends is killed, too.
+//
+// If this process is killed, nobody is left to do that, so a watchdog does it: this
+// program once more, in a session of its own, started with the first program and connected
+// by a pipe, whose end says that this process is gone. A group does not hold what began a
+// session itself, as daemons do. On Linux those are found by their environment, in which
+// each program gets a [Cookie] that its descendants inherit: what clears its environment
+// and begins a session is the one thing that escapes. Elsewhere only the group is killed.
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Cookie is the environment variable by which a program's descendants are known.
+const Cookie = "EYRIE_JOB"
+
+// Program is a program to run. Its standard input is empty.
+type Program struct {
+	Path string
+	Args []string // with its name as the first
+	Dir  string
+	Env  []string // all of its environment but for [Cookie]
+
+	Line  func(line string) // receives what it writes to standard output and standard error, line by line
+	Extra func(line string) // unless nil, what it writes to descriptor 3
+	Hide  []string          // what no line may contain; "(sensitive)" takes its place
+
+	CPUs  []int         // the processors that it may use, where the system can say so; none for all
+	Grace time.Duration // how long it may go on after SIGTERM; 0 for as long as it likes
+}
+
+// Ended is how a program ended.
+type Ended struct {
+	State  *os.ProcessState
+	Killed bool     // it had not stopped within its grace
+	Left   int      // how many processes it left behind, as far as could be seen; they were killed
+	Tail   []string // the last lines of its output
+}
+
+// Run runs the program and returns when nothing of it is left. An error says that it
+// could not be started: how it ended is not one.
+func (p *Program) Run(ctx context.Context) (*Ended, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	r := &running{program: p, cookie: guard.cookie(), exited: make(chan struct{})}
+	if err := guard.begin(); err != nil {
+		return nil, fmt.Errorf("starting the process that ends programs when this one dies: %w", err)
+	}
+	defer guard.end(r)
+	if err := r.start(); err != nil {
+		return nil, err
+	}
+	guard.group(r)
+	killed := r.watch(ctx)
+	ended := &Ended{Killed: killed, Left: r.clear()}
+	_ = r.cmd.Wait() // the state says how it ended
+	ended.State = r.cmd.ProcessState
+	r.readers.Wait()
+	ended.Tail = r.tail.lines
+	return ended, nil
+}
+
+// running is a program that was started.
+type running struct {
+	program *Program
+	cookie  string
+	cmd     *exec.Cmd
+	exited  chan struct{} // closed when the process has ended; it is not reaped then
+	gone    atomic.Bool   // all that could be found of it has ended
+	pipes   []*os.File    // that are read
+	readers sync.WaitGroup
+	tail    tail
+}
+
+func (r *running) start() (err error) {
+	p := r.program
+	r.cmd = &exec.Cmd{Path: p.Path, Args: p.Args, Dir: p.Dir, SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
+	r.cmd.Env = append(p.Env[:len(p.Env):len(p.Env)], Cookie+"="+r.cookie)
+	var theirs []*os.File
+	defer func() {
+		for _, f := range theirs {
+			f.Close()
+		}
+		if err != nil {
+			r.closePipes()
+		}
+	}()
+	pipe := func(take func(string)) *os.File {
+		read, write, e := os.Pipe()
+		if e != nil {
+			err = errors.Join(err, e)
+			return nil
+		}
+		theirs, r.pipes = append(theirs, write), append(r.pipes, read)
+		r.readers.Go(func() { readLines(&reader{read, &r.gone}, p.Hide, take) })
+		return write
+	}
+	output := pipe(func(line string) {
+		r.tail.add(line)
+		if p.Line != nil {
+			p.Line(line)
+		}
+	})
+	r.cmd.Stdout, r.cmd.Stderr = output, output
+	if p.Extra != nil {
+		r.cmd.ExtraFiles = []*os.File{pipe(p.Extra)}
+	}
+	if err != nil {
+		return err
+	}
+	if err := startOn(r.cmd, p.CPUs); err != nil {
+		return err
+	}
+	go func() { awaitExit(r.cmd); close(r.exited) }()
+	return nil
+}
+
+// startOn starts a command that may use these processors only. A process has those of
+// the thread that starts it, so that there is no time in which it has others.
+func startOn(cmd *exec.Cmd, cpus []int) error {
+	if len(cpus) == 0 {
+		return cmd.Start()
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	restore := confine(cpus)
+	defer restore()
+	return cmd.Start()
+}
+
+// watch waits until the process has ended, and ends it when ctx does. It returns whether
+// it had to be killed.
+func (r *running) watch(ctx context.Context) (killed bool) {
+	select {
+	case <-r.exited:
+		return false
+	case <-ctx.Done():
+	}
+	group := -r.cmd.Process.Pid
+	_ = syscall.Kill(group, syscall.SIGTERM)
+	_ = syscall.Kill(group, syscall.SIGCONT) // a stopped process does not hear SIGTERM
+	var over <-chan time.Time
+	if r.program.Grace > 0 {
+		over = time.After(r.program.Grace)
+	}
+	select {
+	case <-r.exited:
+		return false
+	case <-over:
+	}
+	_ = syscall.Kill(group, syscall.SIGKILL)
+	<-r.exited
+	return true
+}
+
+// patience is how long the pipes of a program that has ended may be held open by what
+// could not be found and killed.
+const patience = time.Second
+
+// clear kills what the program has left behind, and returns how many processes these were.
+func (r *running) clear() (left int) {
+	_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL)
+	left = sweep(r.cookie, r.cmd.Process.Pid)
+	r.gone.Store(true)
+	for _, f := range r.pipes {
+		_ = f.SetReadDeadline(time.Now().Add(patience))
+	}
+	return left
+}
+
+// reader reads a pipe. Once its program is gone, patience begins anew with each read:
+// whoever takes the lines may be slow, and what was written last is still there.
+type reader struct {
+	*os.File
+	gone *atomic.Bool
+}
+
+func (r *reader) Read(b []byte) (int, error) {
+	if r.gone.Load() {
+		_ = r.SetReadDeadline(time.Now().Add(patience))
+	}
+	return r.File.Read(b)
+}
+
+func (r *running) closePipes() {
+	for _, f := range r.pipes {
+		_ = f.SetReadDeadline(time.Now())
+	}
+	r.readers.Wait()
+}

@@ -1,0 +1,15 @@
+//go:build !linux
+
+package process
+
+import "os/exec"
+
+// sweep would find processes by their environment, which only Linux shows.
+func sweep(string, int) int { return 0 }
+
+func awaitExit(cmd *exec.Cmd) { _ = cmd.Wait() }
+
+func confine([]int) (restore func()) { return func() {} }
+
+// CPUs returns nil: programs cannot be confined to some processors here.
+func CPUs() []int { return nil }
