@@ -133,18 +133,32 @@ func (m *module) readStage(s *stage) {
 		case "resources":
 			m.readResources(s, a.Expr, in)
 		default:
+			if s.declares() && a.Name == pipeline.Declaration {
+				m.errorf(a.NameRange, "Not an attribute", "Outputs are declared in a block: %s", exampleDeclaration)
+				continue
+			}
 			m.readAttribute(s, a.Name, a.Expr, a.NameRange, in)
 		}
 	}
+	var declaration *syntax.BlockGroup
 	for _, b := range syntax.GroupBlocks(body.Blocks) {
-		if b.Name == "resources" {
+		switch {
+		case b.Name == "resources":
 			m.readResources(s, b.Object(), in)
-		} else {
+		case b.Name == pipeline.Declaration && s.declares():
+			declaration = b
+		default:
 			m.readBlocks(s, b, in)
 		}
 	}
+	if s.declares() {
+		m.readDeclaration(s, declaration)
+	}
 	m.missingAttributes(s)
 }
+
+// declares reports whether the block declares the outputs of its steps.
+func (s *stage) declares() bool { return s.kind != nil && s.kind.Declares() }
 
 func (m *module) attribute(e hclsyntax.Expression, at hcl.Range, f *pipeline.Field, in place) *attribute {
 	in.typed = true
@@ -182,6 +196,12 @@ func (m *module) missingAttributes(s *stage) {
 	}
 	list := ""
 	for _, f := range missing(s) {
+		if f.Name == pipeline.Declaration && s.declares() {
+			if s.node.Body.Attributes[f.Name] == nil {
+				list += "\n  " + exampleDeclaration
+			}
+			continue
+		}
 		list += "\n  " + f.Name + " = " + value.Expected(f, f.Type) + value.DocOf(f)
 	}
 	if list != "" {

@@ -39,13 +39,13 @@ type preimage struct {
 }
 
 // newAction makes the action of a step from its attributes, all of them known.
-func newAction(ctx context.Context, store *store.Store, s *Step, attrs map[string]Attr) (*action, error) {
+func newAction(ctx context.Context, o *Observations, s *Step, attrs map[string]Attr) (*action, error) {
 	a := &action{inputs: map[string]artifacts.File{}, sensitive: map[string]bool{}}
 	values := make(map[string]any, len(attrs))
 	for _, name := range slices.Sorted(maps.Keys(attrs)) {
 		value := attrs[name].Value
 		err := eachFile(reflect.ValueOf(&value).Elem(), func(f *artifacts.File) error {
-			return a.identify(ctx, store, f)
+			return a.identify(ctx, o.store, f)
 		})
 		if err != nil && attrs[name].Sensitive && ctx.Err() == nil { // it names the file
 			err = errUnread
@@ -63,6 +63,9 @@ func newAction(ctx context.Context, store *store.Store, s *Step, attrs map[strin
 		// as it was decoded when the recipe was read
 	} else if a.config, err = s.Stage.Decode(values); err != nil {
 		return nil, attrErrors(s, attrs, err)
+	}
+	if err := a.observe(ctx, o, s, attrs); err != nil {
+		return nil, err
 	}
 	if a.preimage, err = s.Stage.preimage(a.config, a.sensitive); err != nil {
 		return nil, stepError(s.Pos, s, "", err)
@@ -186,8 +189,13 @@ func attrErrors(s *Step, attrs map[string]Attr, err error) error {
 		}
 	}
 	values, unknown, perhaps := judged(attrs)
+	return placed(s, attrs, s.Stage.Discreet(mistake.Of(err), sensitive, values, unknown, perhaps...))
+}
+
+// placed places mistakes at the attributes that they name.
+func placed(s *Step, attrs map[string]Attr, found []*mistake.Mistake) error {
 	var all []error
-	for _, m := range s.Stage.Discreet(mistake.Of(err), sensitive, values, unknown, perhaps...) {
+	for _, m := range found {
 		all = append(all, attrError(s, attrs, m))
 	}
 	if len(all) == 1 {

@@ -32,13 +32,20 @@ func (p Partial) MarshalJSON() ([]byte, error) {
 // Foresee returns the outputs that follow from attribute values, those at the unknown
 // paths aside: a [Partial] in JSON; nil for nothing. The values must have no mistakes.
 func (s *Stage) Foresee(values map[string]any, unknown []mistake.Path) json.RawMessage {
-	values = without(values, unknown...)
-	texts, bad := encode(values)
-	config, err := s.decode(values, texts)
-	if err != nil || bad != nil {
+	config, ok := s.partial(values, unknown)
+	if !ok {
 		return nil
 	}
 	return foresee(config, mistake.New(unknown...).Knows)
+}
+
+// partial returns the configuration of what is known of attribute values, which must have
+// no mistakes.
+func (s *Stage) partial(values map[string]any, unknown []mistake.Path) (config any, ok bool) {
+	values = without(values, unknown...)
+	texts, bad := encode(values)
+	config, err := s.decode(values, texts)
+	return config, err == nil && bad == nil
 }
 
 func foresee(config any, knows func(paths ...string) bool) json.RawMessage {

@@ -45,6 +45,7 @@ type Job struct {
 
 	Resources map[string]float64 `json:"resources,omitempty"` // what it was granted: "cpus", "gpus", "memory" (bytes)
 	GPUs      []int              `json:"gpus,omitempty"`      // which ones
+	CPUs      []int              `json:"cpu_set,omitempty"`   // which processors, where it was granted whole ones; none for any
 	Timeout   time.Duration      `json:"timeout,omitempty"`   // ns; 0 for none
 
 	Step     string        `json:"step"`

@@ -139,7 +139,7 @@ func TestJobThatIsRefused(t *testing.T) {
 // GPUs are granted by number: whole ones to one step at a time, shares of one
 // together, so that others stay whole.
 func TestWhichGPUs(t *testing.T) {
-	p := newPool(map[string]float64{"gpus": 3})
+	p := newPool(map[string]float64{"gpus": 3}, nil)
 	claim := func(n float64) map[string]float64 { return map[string]float64{"gpus": n} }
 	a, b, c := p.take(claim(0.5)), p.take(claim(1)), p.take(claim(0.5))
 	if got := fmt.Sprint(a.gpus, b.gpus, c.gpus); got != "[0] [1] [0]" {

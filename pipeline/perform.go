@@ -186,7 +186,7 @@ func (p *performer) call(ctx context.Context, config any, in *inputs) (output an
 		output, err := p.guarded(ctx, task, config)
 		result = func() (any, error) { return output, err }
 	}()
-	stuck := !p.await(ctx, returned)
+	stuck := !p.await(ctx, task, returned)
 	switch timedOut := context.Cause(ctx) == timeout; {
 	case stuck && timedOut:
 		return nil, &CrashError{Reason: fmt.Sprintf("%v; it did not stop %s, and was given up", TimeoutError(p.job.Timeout), Within(p.job.Grace)), Stuck: true}
@@ -201,15 +201,18 @@ func (p *performer) call(ctx context.Context, config any, in *inputs) (output an
 
 // await waits until the stage has returned, and reports whether it has before it must
 // be given up.
-func (p *performer) await(ctx context.Context, returned <-chan struct{}) bool {
+func (p *performer) await(ctx context.Context, task *Task, returned <-chan struct{}) bool {
 	select {
 	case <-returned:
 		return true
 	case <-ctx.Done():
 	}
 	var over <-chan time.Time
-	if p.job.Grace > 0 {
-		over = time.After(p.job.Grace)
+	if grace := p.job.Grace; grace > 0 {
+		if task.ends.Load() {
+			grace += reaping
+		}
+		over = time.After(grace)
 	}
 	select {
 	case <-returned:
@@ -218,6 +221,9 @@ func (p *performer) await(ctx context.Context, returned <-chan struct{}) bool {
 		return false
 	}
 }
+
+// reaping is how long a stage is waited for that kills what it started when the grace is over.
+const reaping = 10 * time.Second
 
 // guarded runs the stage's function and turns a panic into an error.
 func (p *performer) guarded(ctx context.Context, task *Task, config any) (output any, err error) {
@@ -241,6 +247,7 @@ func Within(grace time.Duration) string {
 func (p *performer) task(wire *wire) *Task {
 	t := NewTask(Env{
 		Work: p.work, CPUs: int(p.job.Resources["cpus"]), GPUs: p.job.GPUs,
+		CPUSet: p.job.CPUs, Grace: p.job.Grace, Step: p.job.Step,
 		Progress: wire.progress, Log: zerolog.New(wire).Level(p.job.LogLevel),
 		Lineage: func() []Ancestor {
 			if !p.job.stage.lineage {

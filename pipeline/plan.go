@@ -33,6 +33,7 @@ type Plan struct {
 	byID     map[string]*Planned
 	outputs  Outputs // of the steps that are cached
 	supposed Outputs // with what is foreseen of others: for checks
+	observed *Observations
 }
 
 // Planned is a step with its verdict.
@@ -61,7 +62,7 @@ type PlanOptions struct {
 // NewPlan orders the recipe's steps and gives each its verdict. It reads the
 // store and the files that the recipe names, and changes nothing.
 func NewPlan(ctx context.Context, r *Recipe, store *store.Store, opt PlanOptions) (*Plan, error) {
-	p := &Plan{Recipe: r, byID: make(map[string]*Planned, len(r.Steps))}
+	p := &Plan{Recipe: r, byID: make(map[string]*Planned, len(r.Steps)), observed: newObservations(store)}
 	sorted, err := Order(r.Steps)
 	if err != nil {
 		return nil, err
@@ -158,7 +159,7 @@ func (p *Plan) judge(ctx context.Context, kept *store.Store, s *Step, rerun bool
 		j.Verdict = Unknown
 		return j, p.check(j)
 	}
-	if j.action, err = newAction(ctx, kept, s, attrs); err != nil {
+	if j.action, err = newAction(ctx, p.observed, s, attrs); err != nil {
 		return nil, err
 	}
 	j.Action = j.action.id
@@ -178,13 +179,16 @@ func (p *Plan) judge(ctx context.Context, kept *store.Store, s *Step, rerun bool
 	default:
 		return nil, stepError(s.Pos, s, "", err)
 	}
+	if j.Verdict == MustRun {
+		return j, ready(s, attrs, j.action.config, nil)
+	}
 	return j, nil
 }
 
 // foresee notes what is foreseen of the output of a step all of whose attributes are known:
 // nothing where one of them is a secret.
 func (p *Plan) foresee(j *Planned) {
-	if !secret(j.Attrs) {
+	if !secret(j.Stage, j.Attrs) {
 		p.suppose(j, foresee(j.action.config, func(...string) bool { return true }))
 	}
 }
@@ -211,10 +215,11 @@ func (p *Plan) check(j *Planned) error {
 	if err := j.Stage.Check(values, unknown, perhaps...); err != nil {
 		return attrErrors(j.Step, attrs, err)
 	}
-	if !secret(attrs) {
-		p.suppose(j, j.Stage.Foresee(values, unknown))
+	config, ok := j.Stage.partial(values, unknown)
+	if ok && !secret(j.Stage, attrs) {
+		p.suppose(j, foresee(config, mistake.New(unknown...).Knows))
 	}
-	return nil
+	return ready(j.Step, attrs, config, unknown)
 }
 
 // judged returns attributes as [Stage.Check] takes them.

@@ -10,7 +10,7 @@ import (
 func TestSharesComeBackWhole(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	for range 2000 {
-		p := newPool(map[string]float64{"gpus": 1, "cpus": 1})
+		p := newPool(map[string]float64{"gpus": 1, "cpus": 1}, nil)
 		var grants []grant
 		for range 3 {
 			claim := map[string]float64{"gpus": 0.1 * float64(1+rng.IntN(7)), "cpus": 0.1 * float64(1+rng.IntN(7))}

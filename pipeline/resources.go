@@ -12,6 +12,7 @@ import (
 type pool struct {
 	total, free map[string]float64
 	gpus        []float64 // what is left of each: 1 for all of it
+	cpus        []int     // the numbers of the processors that are no step's own
 	granted     int       // how many steps have something
 }
 
@@ -19,10 +20,13 @@ type pool struct {
 type grant struct {
 	amounts map[string]float64
 	gpus    []int // which ones
+	cpus    []int // likewise, of a step that asks for whole processors; none where it may use any
 }
 
-func newPool(total map[string]float64) *pool {
-	p := &pool{total: total, free: maps.Clone(total)}
+// newPool returns a pool of what the machine has, with the numbers of its processors where
+// steps can be confined to some.
+func newPool(total map[string]float64, cpus []int) *pool {
+	p := &pool{total: total, free: maps.Clone(total), cpus: slices.Clone(cpus)}
 	for range int(math.Ceil(total["gpus"])) {
 		p.gpus = append(p.gpus, 1)
 	}
@@ -93,6 +97,9 @@ func (p *pool) take(claim map[string]float64) grant {
 	for name, n := range claim {
 		p.free[name] -= n
 	}
+	if n := int(claim["cpus"]); n > 0 && float64(n) == claim["cpus"] && n <= len(p.cpus) {
+		g.cpus, p.cpus = slices.Clone(p.cpus[:n]), p.cpus[n:]
+	}
 	return g
 }
 
@@ -106,6 +113,8 @@ func (p *pool) release(g grant) {
 	for name, n := range g.amounts {
 		p.free[name] += n
 	}
+	p.cpus = append(p.cpus, g.cpus...)
+	slices.Sort(p.cpus)
 	if p.granted--; p.granted == 0 {
 		p.free = maps.Clone(p.total)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"eyrie/artifacts/store"
+	"eyrie/pipeline/process"
 )
 
 // Status is how a run, or a step in it, ended.
@@ -149,7 +150,7 @@ func newExecution(p *Plan, store *store.Store, opt RunOptions) (*execution, erro
 		total[name] = n
 	}
 	x := &execution{
-		plan: p, store: store, opt: opt, start: time.Now(), pool: newPool(total),
+		plan: p, store: store, opt: opt, start: time.Now(), pool: newPool(total, process.CPUs()),
 		run:        &Run{ID: newRunID(), Steps: make([]*Ended, len(p.Steps)), byID: make(map[string]*Ended, len(p.Steps))},
 		claims:     make([]map[string]float64, len(p.Steps)),
 		grants:     make([]grant, len(p.Steps)),
@@ -309,7 +310,7 @@ func (x *execution) startStep(ctx context.Context, i int) {
 	}
 	x.running++
 	x.grants[i] = x.pool.take(x.claims[i])
-	w := &worker{store: x.store, executor: x.opt.Executor, backoff: x.opt.Backoff, logLevel: x.opt.LogLevel, grace: x.opt.Grace,
+	w := &worker{store: x.store, observed: x.plan.observed, executor: x.opt.Executor, backoff: x.opt.Backoff, logLevel: x.opt.LogLevel, grace: x.opt.Grace,
 		step: i, planned: s, attrs: attrs, granted: x.grants[i], lastName: x.plan.Recipe.lastName(s.ID), run: x.run.ID, send: x.messages}
 	if s.Stage.lineage {
 		w.lineage = x.lineage(i)

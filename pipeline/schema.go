@@ -58,6 +58,7 @@ type Field struct {
 	OneOf    []string   // the strings that are allowed
 	Is       string     // what a file must be, "file" or "dir"; "" for either
 	Key      bool       // part of the action's key; false for what cannot change the result
+	Guarded  bool       // what is sensitive in it, the stage keeps out of all that it says
 	Kind     Provenance // how the numbers in an output came about
 }
 
@@ -187,6 +188,9 @@ func fieldsOf(t reflect.Type, def reflect.Value, where string, kind Provenance) 
 			Max:  limit(sf, "max", at),
 			Is:   fileKind(sf, at),
 			Key:  sf.Tag.Get("key") != "-",
+
+			Guarded: sf.Tag.Get("sensitive") == "guarded",
+
 			Kind: fkind,
 		}
 		if s := sf.Tag.Get("oneof"); s != "" {
@@ -245,7 +249,7 @@ func (t *Type) Holds(kind Kind) bool {
 func knownTags(tag reflect.StructTag, where string) {
 	for _, pair := range tagNames.FindAllStringSubmatch(string(tag), -1) {
 		switch pair[1] {
-		case "json", "doc", "unit", "min", "max", "oneof", "is", "key", "provenance":
+		case "json", "doc", "unit", "min", "max", "oneof", "is", "key", "provenance", "sensitive":
 		default:
 			panic(fmt.Sprintf("pipeline: %s: there is no tag %q", where, pair[1]))
 		}

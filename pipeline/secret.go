@@ -8,11 +8,11 @@ import (
 	"eyrie/pipeline/mistake"
 )
 
-// secret reports whether one of the attributes is sensitive: then what the stage says
-// of its work, in errors, logs and progress, may hold it.
-func secret(attrs map[string]Attr) bool {
-	for _, a := range attrs {
-		if a.Sensitive {
+// secret reports whether one of the attributes is sensitive and not guarded by the stage:
+// then what the stage says of its work, in errors, logs and progress, may hold it.
+func secret(s *Stage, attrs map[string]Attr) bool {
+	for name, a := range attrs {
+		if f := s.Config.Field(name); a.Sensitive && (f == nil || !f.Guarded) {
 			return true
 		}
 	}

@@ -21,7 +21,8 @@ type Stage struct {
 	Config  *Type  // an Object: what a recipe may write in the block
 	Output  *Type  // an Object: what the block's references yield
 
-	lineage bool // see WithLineage
+	lineage  bool // see WithLineage
+	declares bool // see Declarer
 
 	decode  func(values map[string]any, texts map[string]json.RawMessage) (config any, err error)
 	restore func(whole []byte) (config any, err error)
@@ -47,6 +48,8 @@ var reserved = map[string]bool{
 //	                says so itself
 //	is:"file"       what a file must be, this or "dir"; without it, either
 //	key:"-"         cannot change the result, and is not part of the key
+//	sensitive:"guarded"  the stage keeps what is sensitive in it out of its errors, log and
+//	                progress itself, so that these need not be hidden as a whole
 //	provenance:"…"  how an output's numbers came about, inherited inwards
 //
 // A field must be written in the recipe unless defaults holds a value for it,
@@ -58,7 +61,7 @@ var reserved = map[string]bool{
 // know and on defaults beyond their limits: those are mistakes of the stage's author.
 func Define[C, O any](name string, version int, doc string, defaults C, run func(context.Context, *Task, C) (O, error)) *Stage {
 	config := typeOf(reflect.TypeFor[C](), reflect.ValueOf(defaults), name, "")
-	output := typeOf(reflect.TypeFor[O](), reflect.Value{}, name+" output", "")
+	output := outputType(reflect.TypeFor[C](), reflect.TypeFor[O](), name)
 	if config.Kind != Object || output.Kind != Object {
 		panic(fmt.Sprintf("pipeline: %s: configuration and output must be structs", name))
 	}
@@ -74,6 +77,7 @@ func Define[C, O any](name string, version int, doc string, defaults C, run func
 	checkDefaults(name, config, base)
 	return &Stage{
 		Name: name, Version: version, Doc: doc, Config: config, Output: output,
+		declares: reflect.TypeFor[O]() == declaredType,
 		decode: func(values map[string]any, texts map[string]json.RawMessage) (any, error) {
 			return overlay[C](base, values, texts)
 		},

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/rs/zerolog"
 )
@@ -18,6 +20,7 @@ import (
 // CPUs and nothing else.
 type Task struct {
 	env  Env
+	ends atomic.Bool                           // it was asked for the grace
 	open func() (checkpoint string, err error) // makes the checkpoint's directory when a stage asks for it; nil where env names it
 }
 
@@ -27,6 +30,9 @@ type Env struct {
 	Checkpoint string            // a directory that survives a kill; "" for none
 	CPUs       int               // how many threads the stage may keep busy; 0 for all
 	GPUs       []int             // which GPUs are its own
+	CPUSet     []int             // which processors are its own; none for any
+	Grace      time.Duration     // see [Task.Grace]
+	Step       string            // the step's ID
 	Progress   func(Progress)    // receives what is reported; may be nil
 	Log        zerolog.Logger    // the zero Logger drops what is logged
 	Lineage    func() []Ancestor // see [Task.Lineage]; nil for none
@@ -89,6 +95,21 @@ func (t *Task) CPUs() int {
 
 // GPUs returns the numbers of the GPUs that are the stage's own while it runs.
 func (t *Task) GPUs() []int { return t.env.GPUs }
+
+// CPUSet returns the numbers of the processors that are the stage's own while it runs;
+// none where it may use any, as many as CPUs says.
+func (t *Task) CPUSet() []int { return t.env.CPUSet }
+
+// Step returns the ID of the step, for what the stage says.
+func (t *Task) Step() string { return t.env.Step }
+
+// Grace returns how long what the stage has started may go on once the context has ended;
+// 0 for as long as it likes. A stage that asks ends what it started itself when the grace
+// is over, so that nothing is given up: it is waited for a little longer.
+func (t *Task) Grace() time.Duration {
+	t.ends.Store(true)
+	return t.env.Grace
+}
 
 // Each calls f(i) for all i in [0, n), on as many threads as the stage may keep busy,
 // and reports how many of them have begun: p says what is counted. It ends early, with

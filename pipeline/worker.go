@@ -17,6 +17,7 @@ import (
 // says how the step ended.
 type worker struct {
 	store    *store.Store
+	observed *Observations
 	executor Executor
 	backoff  time.Duration
 	logLevel zerolog.Level
@@ -47,7 +48,7 @@ func (w *worker) work(ctx context.Context) {
 		}
 		placed := w.place(err)
 		ended.Err, e.Pos, e.Error = placed, placed.Pos, placed.reason()
-		if !secret(w.attrs) {
+		if !secret(w.planned.Stage, w.attrs) {
 			e.Stack = crashOf(err).Stack
 		}
 	}
@@ -63,12 +64,12 @@ func (w *worker) place(err error) *StepError {
 	}
 	all := mistake.Of(err)
 	if len(all) == 1 && len(all[0].Path) > 0 {
-		if secret(w.attrs) { // what a stage finds out while it runs may follow from it
+		if secret(w.planned.Stage, w.attrs) { // what a stage finds out while it runs may follow from it
 			all[0] = w.planned.Stage.hidden(all[0])
 		}
 		return attrError(w.planned.Step, w.attrs, all[0])
 	}
-	if timeout := TimeoutError(0); secret(w.attrs) && !errors.As(err, &timeout) && !crashOf(err).Stuck {
+	if timeout := TimeoutError(0); secret(w.planned.Stage, w.attrs) && !errors.As(err, &timeout) && !crashOf(err).Stuck {
 		err = errHidden
 	}
 	return stepError("", w.planned.Step, "", err)
@@ -87,7 +88,7 @@ func (w *worker) do(ctx context.Context) (*Ended, error) {
 	a := w.planned.action
 	if a == nil {
 		var err error
-		if a, err = newAction(ctx, w.store, w.planned.Step, w.attrs); err != nil {
+		if a, err = newAction(ctx, w.observed, w.planned.Step, w.attrs); err != nil {
 			return ended, err
 		}
 	}
@@ -102,6 +103,9 @@ func (w *worker) do(ctx context.Context) (*Ended, error) {
 		}
 	}
 	if found != nil {
+		if err := ready(w.planned.Step, w.attrs, a.config, nil); err != nil {
+			return ended, err
+		}
 		result, err := w.attempts(ctx, a, ended)
 		if err != nil {
 			return ended, err
@@ -141,7 +145,7 @@ func (w *worker) job(a *action, n int) (*Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	j.Resources, j.GPUs = maps.Clone(w.granted.amounts), w.granted.gpus
+	j.Resources, j.GPUs, j.CPUs = maps.Clone(w.granted.amounts), w.granted.gpus, w.granted.cpus
 	j.Run, j.Attempt, j.Rerun = w.run, n, w.planned.rerun
 	j.Lineage, j.LogLevel, j.Grace = w.lineage, w.logLevel, w.grace
 	j.Committing = w.commit
@@ -158,7 +162,7 @@ func (w *worker) commit() {
 // reporter returns what an executor reports to: it adds what the plan knows. Only
 // the first of several attempts reports that the step has started.
 func (w *worker) reporter(ctx context.Context, a *action, ended *Ended) func(Event) {
-	started, quiet := false, secret(w.attrs)
+	started, quiet := false, secret(w.planned.Stage, w.attrs)
 	return func(e Event) {
 		if quiet {
 			e = discreet(e)

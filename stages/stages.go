@@ -9,6 +9,7 @@ import (
 	"eyrie/stages/dataset"
 	"eyrie/stages/deploy"
 	"eyrie/stages/evolve"
+	"eyrie/stages/exec"
 	"eyrie/stages/grid"
 	"eyrie/stages/plot"
 	"eyrie/stages/predictor"
@@ -27,6 +28,7 @@ var All = []*pipeline.Stage{
 	predictor.Stage,
 	evolve.Stage,
 	deploy.Stage,
+	exec.Stage,
 	table.Stage,
 	plot.Stage,
 	report.Stage,

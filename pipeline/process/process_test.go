@@ -266,4 +266,3 @@ func BenchmarkRun(b *testing.B) {
 		}
 	}
 }
-

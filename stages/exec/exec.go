@@ -1,0 +1,238 @@
+// Package exec is the stage that runs a program of the user's own: a command in a
+// directory of its own, with inputs that it reads and outputs that its step declares.
+package exec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"eyrie/artifacts"
+	"eyrie/pipeline"
+	"eyrie/pipeline/mistake"
+	"eyrie/pipeline/process"
+)
+
+// Stage is the exec stage.
+var Stage = pipeline.Define("exec", 1,
+	`Runs a program of your own, and takes what it makes as outputs of the types declared.
+
+    stage "exec" "measure" {
+      command = ["python3", "measure.py", "--runs", 10]
+      inputs = {
+        "measure.py" = "${path.recipe}/measure.py"
+        "net.onnx"   = stage.deployed.onnx
+      }
+      tools = { python = "python3 --version" }
+
+      declare {
+        output "latency" {
+          type = number
+          json = "result.json" # that the program writes: {"latency": 12.5}
+          unit = "ms"
+        }
+        output "log" {
+          type = file
+          path = "measure.log"
+        }
+      }
+    }
+
+Others refer to stage.measure.latency, which is in seconds as all times are, and counts as
+measured unless provenance says otherwise.
+
+The program starts in an empty directory, in which its inputs lie by their names; relative
+paths are relative to it. It must not change them. Files of more than 64 MiB are links to
+where they are kept. Whatever else it reads is not known to the runner: if that changes,
+the step does not run again. Name all that matters as inputs, and let tools say the
+versions of programs, because what these commands print is part of the key.
+
+Its environment is PATH, HOME and TMPDIR (empty directories of its own), LANG=C.UTF-8,
+OMP_NUM_THREADS and its like (what resources grants), CUDA_VISIBLE_DEVICES (likewise),
+EYRIE_STEP, and what env and secrets say. With checkpoint, EYRIE_CHECKPOINT names a directory
+that is there again, as it was left, when the same step is tried again after a failure,
+Ctrl-C or a kill.
+
+What it writes to standard output and standard error is the step's log. Lines of JSON on the
+descriptor in EYRIE_PROGRESS_FD show how far it is: {"done": 3, "total": 10, "unit": "runs",
+"note": "warm"}, or {"log": "too hot", "level": "warn"}.
+
+secrets are variables of the environment whose values are in no key, log or store: a token
+with which data are fetched. A new value does not run the step again, and its outputs are not
+sensitive. An output with a secret in it is an error. What belongs to the result is no secret:
+put it in env.
+
+A step that is told to stop (timeout, Ctrl-C) gets SIGTERM, and SIGKILL after --grace. All
+processes that it has started end with it, also when the runner itself is killed.`,
+	Config{}, run)
+
+// Config is what a recipe may write in the block.
+type Config struct {
+	Command    []Argument                `json:"command,omitempty" doc:"the program and its arguments; in place of shell"`
+	Shell      string                    `json:"shell,omitempty" doc:"a script for sh -eu, in which a pipeline fails if any of its commands does, where sh knows that; in place of command"`
+	Inputs     map[string]artifacts.File `json:"inputs,omitempty" doc:"files and directories that the program reads, by their names in its directory"`
+	Env        map[string]string         `json:"env,omitempty" doc:"variables of its environment"`
+	Secrets    map[string]string         `json:"secrets,omitempty" key:"-" sensitive:"guarded" doc:"likewise, whose values are written down nowhere"`
+	Tools      map[string]Tool           `json:"tools,omitempty" doc:"commands that print the version of what is used, such as \"python3 --version\": what they print is part of the key"`
+	Checkpoint bool                      `json:"checkpoint,omitempty" key:"-" doc:"hand it a directory, EYRIE_CHECKPOINT, in which it may keep what it needs to go on after an interruption"`
+	Container  string                    `json:"container,omitempty" doc:"an image with its digest, image@sha256:…, in which the program runs, without network"`
+	Declare    map[string]Output         `json:"declare" doc:"the outputs: a block with one output \"NAME\" { … } for each"`
+}
+
+// Argument is an argument of a command, which may be written as a number.
+type Argument string
+
+// longestScript bounds a shell script in characters.
+const mostArgument = 100 << 10
+
+// Check reports mistakes in the command, the names and the declared outputs.
+func (c Config) Check(r *mistake.Report) {
+	c.checkCommand(r)
+	checkNames(r.At("inputs"), slices.Sorted(maps.Keys(c.Inputs)))
+	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
+		checkVariable(r.At("env", name), name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Secrets)) {
+		checkVariable(r.At("secrets", name), name)
+		if _, both := c.Env[name]; both {
+			r.At("secrets", name).Badf("is in env, too: write it in one of them")
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Tools)) {
+		if t := r.At("tools", name); t.Knows() {
+			t.Add(c.Tools[name].check())
+		}
+	}
+	if r.Knows("container") && c.Container != "" {
+		r.At("container").Add(checkImage(c.Container))
+	}
+	c.checkDeclare(r.At(pipeline.Declaration))
+}
+
+func (c Config) checkCommand(r *mistake.Report) {
+	switch {
+	case r.Absent("command") && r.Absent("shell"):
+		r.Badf("says not what to run: write command = [\"program\", \"argument\"], or shell = \"…\"")
+	case r.Written("command") && r.Written("shell"):
+		r.At("shell").Badf("is a second thing to run beside command: write one of them")
+	case r.Written("command") && r.Knows("command") && (len(c.Command) == 0 || c.Command[0] == ""):
+		r.At("command").Badf("needs the program as its first element")
+	case r.Written("shell") && r.Knows("shell") && strings.TrimSpace(c.Shell) == "":
+		r.At("shell").Badf("is empty: there is nothing to run")
+	}
+	for i, a := range c.Command {
+		if at := r.At("command", i); at.Knows() && (strings.Contains(string(a), "\x00") || len(a) > mostArgument) {
+			at.Badf("cannot be an argument: it must have no zero byte and at most %d bytes; hand it over as an input", mostArgument)
+		}
+	}
+}
+
+// checkNames reports names that would not be within the directory, and those of which one
+// is within another.
+func checkNames(r *mistake.Report, names []string) {
+	for _, name := range names {
+		switch at := r.At(name); {
+		case !isName(name):
+			at.Badf("is no name within the program's directory: write a relative path such as \"data/train.csv\"")
+		default:
+			for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+				if slices.Contains(names, dir) {
+					at.Badf("is within %q, which is an input itself: give one of them another name", dir)
+				}
+			}
+		}
+	}
+}
+
+// isName reports whether a path leads to a place within a directory, and is written in the
+// one way there is.
+func isName(name string) bool {
+	return name != "." && path.Clean(name) == name && !path.IsAbs(name) && name != ".." && !strings.HasPrefix(name, "../") &&
+		!strings.ContainsAny(name, "\x00\\")
+}
+
+// checkVariable reports what cannot be a variable's name, or is one that the runner sets.
+func checkVariable(r *mistake.Report, name string) {
+	switch {
+	case name == "" || strings.ContainsAny(name, "=\x00"):
+		r.Badf("cannot be the name of a variable")
+	case strings.HasPrefix(name, "EYRIE_"):
+		r.Badf("is the runner's: variables that begin with EYRIE_ are set by it")
+	}
+}
+
+func run(ctx context.Context, task *pipeline.Task, c Config) (pipeline.Declared, error) {
+	w, err := newWorkspace(task, c)
+	if err != nil {
+		return nil, err
+	}
+	program, err := c.program(task, w)
+	if err != nil {
+		return nil, err
+	}
+	l := &listener{task: task}
+	program.Line, program.Extra = l.line, l.progress
+	program.CPUs, program.Grace = task.CPUSet(), task.Grace()
+	for _, s := range c.Secrets {
+		program.Hide = append(program.Hide, s)
+	}
+	c.warnOfPaths(task)
+	ended, err := program.Run(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%s cannot be started: %w", c.name(), err)
+	}
+	if ended.Left > 0 {
+		task.Log().Warn().Int("processes", ended.Left).Msg("the program ended and left processes behind: they were killed")
+	}
+	if err := c.verdict(ctx, ended); err != nil {
+		return nil, err
+	}
+	if err := w.unchanged(); err != nil {
+		return nil, err
+	}
+	return c.collect(ctx, w)
+}
+
+// verdict returns why a program that has ended has not succeeded.
+func (c Config) verdict(ctx context.Context, ended *process.Ended) error {
+	how := ended.State.String()
+	switch {
+	case ctx.Err() != nil && ended.Killed:
+		return fmt.Errorf("%s did not stop when it was told to, and was killed: %w", c.name(), context.Cause(ctx))
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case ended.State.Success():
+		return nil
+	case ended.State.Exited():
+		how = fmt.Sprintf("exit code %d", ended.State.ExitCode())
+	}
+	if len(ended.Tail) == 0 {
+		return fmt.Errorf("%s failed: %s; it wrote nothing", c.name(), how)
+	}
+	return fmt.Errorf("%s failed: %s; the end of its log:\n  %s", c.name(), how, strings.Join(ended.Tail, "\n  "))
+}
+
+// name is what the program is called in messages.
+func (c Config) name() string {
+	if c.Shell != "" {
+		return "the script"
+	}
+	return string(c.Command[0])
+}
+
+// warnOfPaths tells of arguments that are files somewhere else: what is in them is not
+// known to the runner.
+func (c Config) warnOfPaths(task *pipeline.Task) {
+	for _, a := range c.Command[min(1, len(c.Command)):] {
+		if info, err := os.Stat(string(a)); err == nil && path.IsAbs(string(a)) && info.Mode().IsRegular() {
+			task.Log().Warn().Str("file", string(a)).Msg("an argument is a file that is no input: if it changes, the step does not run again")
+		}
+	}
+}
+
+var errShell = errors.New("there is no sh in PATH, which runs scripts: write command")

@@ -1,0 +1,154 @@
+package exec
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	osexec "os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"eyrie/pipeline"
+	"eyrie/pipeline/mistake"
+)
+
+// Tool is a command that prints a version, and what it has printed where the recipe was
+// planned.
+type Tool struct {
+	Command string `json:"command"`
+	Version string `json:"version,omitempty"`
+}
+
+// Written says what a recipe may write.
+func (Tool) Written() string { return "string: a command that prints a version" }
+
+// UnmarshalJSON decodes the command alone, as it is written, or all of it.
+func (t *Tool) UnmarshalJSON(b []byte) error {
+	if err := json.Unmarshal(b, &t.Command); err == nil {
+		return nil
+	}
+	type whole Tool
+	if err := json.Unmarshal(b, (*whole)(t)); err != nil {
+		return errors.New("takes a command in quotes, such as \"python3 --version\"")
+	}
+	return nil
+}
+
+func (t Tool) check() error {
+	switch words := strings.Fields(t.Command); {
+	case len(words) == 0:
+		return errors.New("is empty: write a command that prints a version, such as \"python3 --version\"")
+	case strings.ContainsAny(t.Command, "|&;<>$`\"'"):
+		return errors.New("is a program and its arguments by spaces: no shell reads it")
+	}
+	return nil
+}
+
+// Observe implements [pipeline.Observer]: it asks the tools for their versions.
+func (c Config) Observe(ctx context.Context, o *pipeline.Observations) (any, error) {
+	tools := make(map[string]Tool, len(c.Tools))
+	r := mistake.New()
+	for _, name := range slices.Sorted(maps.Keys(c.Tools)) {
+		t := c.Tools[name]
+		var err error
+		if t.Version, err = t.version(ctx, o); err != nil {
+			r.At("tools", name).Add(err)
+		}
+		tools[name] = t
+	}
+	if c.Tools != nil {
+		c.Tools = tools
+	}
+	return c, r.Err()
+}
+
+// patience is how long a tool may take to say its version.
+const patience = 10 * time.Second
+
+// version asks for the tool's version.
+func (t Tool) version(ctx context.Context, o *pipeline.Observations) (string, error) {
+	words := strings.Fields(t.Command)
+	program, err := osexec.LookPath(words[0])
+	if err == nil {
+		program, err = filepath.Abs(program)
+	}
+	if err != nil {
+		return "", fmt.Errorf("there is no program %s in PATH: install it, or remove the tool if the step does not use it", words[0])
+	}
+	return o.Of(ctx, program, t.Command, func() (string, error) {
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		cmd := osexec.CommandContext(ctx, program, words[1:]...)
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "LANG=C.UTF-8"}
+		cmd.WaitDelay = time.Second
+		var said bytes.Buffer // some write it to standard error
+		cmd.Stdout, cmd.Stderr = &said, &said
+		err := cmd.Run()
+		text := strings.TrimSpace(strings.ToValidUTF8(said.String(), "�"))
+		switch {
+		case ctx.Err() != nil:
+			return "", fmt.Errorf("%s did not end within %v", t.Command, patience)
+		case err != nil:
+			return "", fmt.Errorf("%s fails: %w: %.200s", t.Command, err, text)
+		case text == "":
+			return "", fmt.Errorf("%s prints nothing: write a command that prints a version", t.Command)
+		}
+		return text, nil
+	})
+}
+
+// Ready implements [pipeline.Readier]: the program must be there.
+func (c Config) Ready(r *mistake.Report) {
+	switch {
+	case !r.Knows("container"):
+	case c.Container != "":
+		if _, err := findEngine(); err != nil {
+			r.At("container").Add(err)
+		}
+	case c.Shell != "":
+		if _, err := osexec.LookPath("sh"); err != nil {
+			r.At("shell").Add(errShell)
+		}
+	case len(c.Command) > 0 && r.At("command", 0).Knows() && r.Knows("inputs"):
+		if _, err := c.find(""); err != nil {
+			r.At("command", 0).Add(err)
+		}
+	}
+}
+
+// find returns the path of the command's program: one of the inputs, or in one, in the
+// directory given, or one of the system's.
+func (c Config) find(dir string) (path string, err error) {
+	name := string(c.Command[0])
+	if input, _, ok := c.inputOf(name); ok {
+		return filepath.Join(dir, filepath.FromSlash(input)), nil
+	}
+	if strings.Contains(name, "/") && !filepath.IsAbs(name) {
+		return "", fmt.Errorf("there is no input %s: write inputs = { %q = \"${path.recipe}/…\" }", name, filepath.Base(name))
+	}
+	path, err = osexec.LookPath(name)
+	if err != nil && filepath.IsAbs(name) {
+		return "", fmt.Errorf("%s is no program", name)
+	} else if err != nil {
+		return "", fmt.Errorf("there is no program %s in PATH, and no input of that name: install it, or write it as an input", name)
+	}
+	return filepath.Abs(path)
+}
+
+// inputOf returns the path, in the program's directory, of a name that is an input or leads
+// into one, and that input.
+func (c Config) inputOf(name string) (path, input string, ok bool) {
+	path = filepath.ToSlash(filepath.Clean(name))
+	for _, input := range slices.Sorted(maps.Keys(c.Inputs)) {
+		if path == input || strings.HasPrefix(path, input+"/") {
+			return path, input, true
+		}
+	}
+	return path, "", false
+}
