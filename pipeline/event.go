@@ -49,8 +49,8 @@ type Event struct {
 	Pos      string          `json:"pos,omitempty"`      // of StepStarted, StepFailed: in the recipe
 	Action   string          `json:"action,omitempty"`   // the ActionID, once known
 	Reasons  []Reason        `json:"reasons,omitempty"`  // of StepStarted
-	Deps     []string        `json:"deps,omitempty"`     // of StepStarted: the steps that it needs
-	Sources  []Source        `json:"sources,omitempty"`  // of StepStarted: where its attributes came from
+	Deps     []string        `json:"deps,omitempty"`     // of StepStarted, and of StepCached where no run has told: the steps that it needs
+	Sources  []Source        `json:"sources,omitempty"`  // likewise: where its attributes came from
 	Resumed  bool            `json:"resumed,omitempty"`  // of StepStarted: there is a checkpoint to go on from
 	Progress *Progress       `json:"progress,omitempty"` // of StepProgress
 	Log      json.RawMessage `json:"log,omitempty"`      // of StepLog: {"level", "message", …}

@@ -12,6 +12,7 @@ type Header struct {
 	Command   []string   `json:"command,omitempty"`   // the command line
 	Variables []Variable `json:"variables,omitempty"` // of the recipe; Execute fills them in
 	Targets   []string   `json:"targets,omitempty"`   // the steps that were asked for; none for all
+	Reads     []Source   `json:"reads,omitempty"`     // the files that functions of the recipe read, such as file("a.csv")
 	Store     string     `json:"store,omitempty"`     // its directory, as the user calls it
 	Runner    string     `json:"runner,omitempty"`    // the version of this program
 	Go        string     `json:"go,omitempty"`        // that it was built with

@@ -46,11 +46,12 @@ func because(ctx context.Context, store *store.Store, name string, a *action, of
 	if old.Preimage == nil {
 		return []Reason{{Why: "what it did last is no longer in the store"}}
 	}
-	return differences(old.Preimage, a.preimage, of.Config)
+	return Differences(old.Preimage, a.preimage, of.Config)
 }
 
-// differences compares two preimages of a configuration of a type.
-func differences(old, new []byte, of *Type) []Reason {
+// Differences compares two preimages, the second of which is of a configuration of a type;
+// nil where the type is not known.
+func Differences(old, new []byte, of *Type) []Reason {
 	var was, is preimage
 	if json.Unmarshal(old, &was) != nil || json.Unmarshal(new, &is) != nil {
 		return []Reason{{Why: "what it did last is not readable"}}
@@ -161,7 +162,9 @@ func union(a, b map[string]any) map[string]any {
 	return u
 }
 
-// brief is a value as JSON, cut to a length that fits a line.
+// Brief returns a value as JSON, cut to a length that fits a line.
+func Brief(v any) string { return brief(v) }
+
 func brief(v any) string {
 	if m, ok := v.(map[string]any); ok {
 		if object, ok := artifacts.DigestIn(m); ok && len(object) >= 12 {

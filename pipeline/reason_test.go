@@ -34,7 +34,7 @@ func TestDifferences(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			old, _ := json.Marshal(test.old)
 			new, _ := json.Marshal(test.new)
-			if got := fmt.Sprint(differences(old, new, nil)); got != test.want {
+			if got := fmt.Sprint(Differences(old, new, nil)); got != test.want {
 				t.Errorf("got %s, want %s", got, test.want)
 			}
 		})
@@ -54,7 +54,7 @@ func TestBecomesZero(t *testing.T) {
 	old, _ := json.Marshal(preimage{Attributes: map[string]any{"energy": 3, "greedy": true, "scale": 2, "stops": []any{map[string]any{"after": 1}}}})
 	new, _ := json.Marshal(preimage{Attributes: map[string]any{"stops": []any{map[string]any{}}}})
 	want := "[energy: 3 → 0 greedy: true → false scale: 2 → (not set) stops[0].after: 1 → 0]"
-	if got := fmt.Sprint(differences(old, new, of)); got != want {
+	if got := fmt.Sprint(Differences(old, new, of)); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }

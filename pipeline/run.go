@@ -227,7 +227,11 @@ func (x *execution) dispatch(ctx context.Context) {
 	}
 	for i, s := range x.plan.Steps {
 		if s.Verdict == Cached { // which queues what waited for it alone
-			x.end(i, &Ended{Planned: s, Type: StepCached, Record: *s.Record}, Event{Action: s.Action.String()})
+			e := Event{Action: s.Action.String()}
+			if s.Record.Step != s.ID { // the journal of the run that did it tells of another step
+				e.Deps, e.Sources = s.Deps, s.Sources()
+			}
+			x.end(i, &Ended{Planned: s, Type: StepCached, Record: *s.Record}, e)
 		}
 	}
 	for {

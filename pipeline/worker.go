@@ -8,6 +8,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"eyrie/artifacts"
 	"eyrie/artifacts/store"
 	"eyrie/pipeline/mistake"
 )
@@ -29,6 +30,7 @@ type worker struct {
 	lineage  []Ancestor
 	lastName string
 	run      string
+	inputs   map[string]artifacts.File // of the action, once it is known
 	send     chan<- message
 
 	committing bool // what was granted is another step's by now
@@ -51,6 +53,9 @@ func (w *worker) work(ctx context.Context) {
 		if !secret(w.planned.Stage, w.attrs) {
 			e.Stack = crashOf(err).Stack
 		}
+	}
+	if ended.Type == StepCached { // no event told of its start
+		e.Deps, e.Sources = w.planned.Deps, sources(w.attrs, w.inputs)
 	}
 	w.send <- message{step: w.step, event: e, ended: ended}
 }
@@ -92,6 +97,7 @@ func (w *worker) do(ctx context.Context) (*Ended, error) {
 			return ended, err
 		}
 	}
+	w.inputs = a.inputs
 	ended.Record = store.Record{Action: a.id, Preimage: a.preimage, Step: w.planned.ID, Run: w.run}
 	found := errors.New("to be run again")
 	if !w.planned.rerun { // what is there needs no executor

@@ -33,7 +33,7 @@ type Step struct {
 	Action   artifacts.ActionID // zero where it was never known
 	Reasons  []pipeline.Reason  // why it was started
 	Deps     []string           // of one that was started: the steps that it needs
-	Sources  []pipeline.Source  // likewise: where its attributes came from
+	Sources  []pipeline.Source  // likewise: where its attributes came from; see [pipeline.Event]
 	Resumed  bool               // it went on from a checkpoint
 	Started  time.Time          // zero where it was not
 	Ended    time.Time          // zero while it runs
@@ -186,6 +186,9 @@ func (s *Step) add(e pipeline.Event) {
 	case pipeline.StepCached, pipeline.StepDone, pipeline.StepFailed, pipeline.StepStopped, pipeline.StepSkipped:
 		s.Type, s.Ended, s.Elapsed = e.Type, e.Time, time.Duration(e.Elapsed*float64(time.Second))
 		s.Error, s.Stack, s.After, s.Secret = e.Error, e.Stack, e.After, e.Secret
+		if e.Deps != nil || e.Sources != nil {
+			s.Deps, s.Sources = e.Deps, e.Sources
+		}
 		if e.Pos != "" {
 			s.Pos = e.Pos
 		}

@@ -19,7 +19,7 @@ func (r *runner) header(plan *pipeline.Plan, git <-chan *pipeline.Git) *pipeline
 	host, _ := os.Hostname() // without it the journal knows less
 	return &pipeline.Header{
 		Command: discreet(os.Args, plan.Recipe.Variables), Targets: r.plan.Targets, Store: r.storeDir(r.recipe),
-		Runner: strings.TrimSpace(v.Version + " " + v.Revision), Go: v.Go, Platform: v.Platform,
+		Reads: r.reads.named(plan.Recipe, r.varFiles), Runner: strings.TrimSpace(v.Version + " " + v.Revision), Go: v.Go, Platform: v.Platform,
 		Host: host, CPUs: runtime.NumCPU(), Git: <-git,
 	}
 }

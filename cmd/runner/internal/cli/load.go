@@ -38,7 +38,8 @@ func (a *app) load(path string) (*pipeline.Recipe, error) {
 		}
 		vars[name] = value
 	}
-	recipe, diags := hcl.Load(path, hcl.Options{Stages: a.stages, Vars: vars, VarFiles: a.varFiles, Environ: os.Environ()})
+	a.reads = newReads()
+	recipe, diags := hcl.Load(path, hcl.Options{Stages: a.stages, Vars: vars, VarFiles: a.varFiles, Environ: os.Environ(), Files: a.reads})
 	a.diagnose(a.err, a.paper(a.err), diags)
 	if diags.HasErrors() {
 		return nil, reported(exitInvalid)

@@ -1,0 +1,42 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"eyrie/artifacts"
+	"eyrie/artifacts/disk"
+	"eyrie/artifacts/tree"
+)
+
+// Tree returns what is in a tree: the one at its Path, if it has one, else the one that the
+// store holds.
+func (s *Store) Tree(ctx context.Context, f artifacts.File) (tree.Manifest, error) {
+	if f.Path == "" {
+		return s.manifest(ctx, f.Digest)
+	}
+	_, manifest, err := tree.Scan(ctx, f.Path, disk.IsStore, s.digestFile)
+	if err != nil {
+		return nil, err
+	}
+	return tree.Decode(manifest)
+}
+
+// ErrTooLong reports an object that is longer than somebody wants to read.
+var ErrTooLong = errors.New("is too long")
+
+// Content reads an object of up to limit bytes whole.
+func (s *Store) Content(ctx context.Context, digest artifacts.Digest, limit int64) ([]byte, error) {
+	r, err := s.Open(ctx, digest)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	b, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err == nil && int64(len(b)) > limit {
+		err = fmt.Errorf("object %s %w", digest, ErrTooLong)
+	}
+	return b, err
+}

@@ -1,0 +1,139 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"eyrie/artifacts/store"
+	"eyrie/cmd/runner/internal/view"
+	"eyrie/pipeline"
+	"eyrie/pipeline/history"
+)
+
+// past is what the commands that look at old runs stand on: a store, and the name of the
+// recipe whose runs are meant. The recipe itself is not read, so that it may have mistakes.
+type past struct {
+	*store.Store
+	path   string // of the recipe, as it was given
+	recipe string // its name; "" for the runs of all recipes in the store
+}
+
+// runHelp says how commands take runs.
+const runHelp = `A RUN is its ID (runner runs lists them), the beginning of one, last for the recipe's
+newest run, or last~1, last~2, … for those before.`
+
+// past opens the store that goes with the recipe at path; where there is no path, the one
+// in this directory. The caller closes it.
+func (a *app) past(path string) (*past, error) {
+	p := &past{path: path}
+	if path != "" {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return nil, invalidf("there is no recipe %s", path)
+		} else if err != nil {
+			return nil, err
+		}
+		p.recipe = strings.TrimSuffix(filepath.Base(path), ".hcl")
+	} else {
+		path = "."
+	}
+	dir := a.storeDir(path)
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil, invalidf("there is no store %s: nothing has run yet, or name another one with --store", dir)
+	}
+	var err error
+	p.Store, err = store.Open(dir)
+	return p, err
+}
+
+// find returns the run that a name stands for, read whole.
+func (p *past) find(name string) (*history.Run, error) {
+	id, err := history.Find(p.Store, p.recipe, name)
+	if none := (*history.NoRunError)(nil); errors.As(err, &none) {
+		return nil, invalid(err)
+	} else if err != nil {
+		return nil, err
+	}
+	r, err := history.Read(p.Store, id)
+	if err != nil {
+		return nil, fmt.Errorf("the journal of run %s: %w", id, err)
+	}
+	return r, nil
+}
+
+// stepsIn returns the steps of a run that a name stands for.
+func stepsIn(r *history.Run, name string) ([]*history.Step, error) {
+	recipe := &pipeline.Recipe{Name: r.Recipe}
+	for _, s := range r.Steps {
+		recipe.Steps = append(recipe.Steps, &pipeline.Step{ID: s.ID})
+	}
+	ids, err := stepsNamed(recipe, name)
+	if err != nil {
+		return nil, invalidf("run %s: %w", r.ID, err)
+	}
+	steps := make([]*history.Step, len(ids))
+	for i, id := range ids {
+		steps[i] = r.Step(id)
+	}
+	return steps, nil
+}
+
+// table writes rows of cells, each column as wide as its widest cell. The first row is the
+// heading; numeric columns, by their index, are aligned at the right.
+func (a *app) table(rows [][]string, right ...int) {
+	if len(rows) == 0 {
+		return
+	}
+	widths := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], view.Width(200, cell))
+		}
+	}
+	flush := make(map[int]bool, len(right))
+	for _, i := range right {
+		flush[i] = true
+	}
+	y := a.style(a.out)
+	for n, row := range rows {
+		var line strings.Builder
+		for i, cell := range row {
+			space := strings.Repeat(" ", widths[i]-view.Width(200, cell))
+			if n == 0 {
+				cell = y.Bold(cell)
+			}
+			if flush[i] {
+				line.WriteString(space + cell + "  ")
+			} else {
+				line.WriteString(cell + space + "  ")
+			}
+		}
+		say(a.out, "%s", strings.TrimRight(line.String(), " "))
+	}
+}
+
+// when returns a time as people here read it.
+func when(t time.Time) string { return t.Local().Format(time.DateTime) }
+
+// stateOf words what became of a step.
+func stateOf(t pipeline.EventType) string {
+	switch t {
+	case pipeline.StepDone:
+		return "ran"
+	case pipeline.StepCached:
+		return "cached"
+	case pipeline.StepFailed:
+		return "failed"
+	case pipeline.StepStopped:
+		return "stopped"
+	case pipeline.StepSkipped:
+		return "skipped"
+	case pipeline.StepWaiting:
+		return "waiting"
+	}
+	return "running"
+}
