@@ -36,7 +36,7 @@ func Perform(ctx context.Context, s *store.Store, job *Job, report func(Event)) 
 	}
 	defer unlock()
 	if !job.Rerun {
-		if r, err := s.Lookup(ctx, job.Action); err == nil {
+		if r, err := s.Claim(ctx, job.Action); err == nil {
 			return Result{r, true}, nil
 		} else if !errors.Is(err, store.ErrNotFound) {
 			return Result{}, err
@@ -97,8 +97,17 @@ func (p *performer) clean() {
 
 func (p *performer) perform(ctx context.Context, config any) (err error) {
 	defer p.clean()
+	output, err := p.output(ctx, config)
+	if err != nil {
+		return err
+	}
+	release, err := p.store.Hold(ctx) // objects that are there stay until the record needs them
+	if err != nil {
+		return err
+	}
+	defer release()
 	r := &p.record
-	if r.Output, err = p.output(ctx, config); err != nil {
+	if r.Output, err = p.keepAll(ctx, output); err != nil {
 		return err
 	}
 	r.Elapsed = time.Since(r.Started)
@@ -112,14 +121,11 @@ func (p *performer) perform(ctx context.Context, config any) (err error) {
 	return p.store.DropCheckpoint(r.Action)
 }
 
-// output runs the stage and takes the files that it made.
-func (p *performer) output(ctx context.Context, config any) (json.RawMessage, error) {
-	in, err := p.snapshot(ctx)
+// output runs the stage.
+func (p *performer) output(ctx context.Context, config any) (any, error) {
+	config, in, err := p.inputs(ctx, config)
 	if err != nil {
 		return nil, err
-	}
-	if config, err = in.into(ctx, p.store, config); err != nil {
-		return nil, fmt.Errorf("an input could not be read from the store (run again to make it anew): %w", err)
 	}
 	output, err := p.call(ctx, config, in)
 	if checkpoint := filepath.Join(p.links, checkpointName); err != nil && store.Obstructed(checkpoint, err) { // what it holds are files of the stage's own
@@ -132,6 +138,28 @@ func (p *performer) output(ctx context.Context, config any) (json.RawMessage, er
 	if err != nil {
 		return nil, in.named(err)
 	}
+	return output, nil
+}
+
+// inputs makes the files in a configuration readable.
+func (p *performer) inputs(ctx context.Context, config any) (any, *inputs, error) {
+	release, err := p.store.Hold(ctx) // what is in the store stays until there are links to it
+	if err != nil {
+		return nil, nil, err
+	}
+	defer release()
+	in, err := p.snapshot(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if config, err = in.into(ctx, p.store, config); err != nil {
+		return nil, nil, fmt.Errorf("an input could not be read from the store (run again to make it anew): %w", err)
+	}
+	return config, in, nil
+}
+
+// keepAll takes the files that the stage made, and returns its output as it is recorded.
+func (p *performer) keepAll(ctx context.Context, output any) (json.RawMessage, error) {
 	made := settable(output)
 	if err := eachFile(made, func(f *artifacts.File) error { return p.keep(ctx, f) }); err != nil {
 		return nil, fmt.Errorf("storing what the stage made: %w", err)

@@ -174,7 +174,7 @@ func (p *Plan) judge(ctx context.Context, kept *store.Store, s *Step, rerun bool
 		p.supposed.Set(s.ID, record.Output)
 	case errors.Is(err, store.ErrNotFound):
 		p.foresee(j)
-		j.Verdict, j.Reasons = MustRun, because(ctx, kept, p.Recipe.lastName(s.ID), j.action, s.Stage)
+		j.Verdict, j.Reasons = MustRun, because(ctx, kept, p.Recipe.LastName(s.ID), j.action, s.Stage)
 		j.Resumes = kept.HasCheckpoint(j.Action)
 	default:
 		return nil, stepError(s.Pos, s, "", err)
@@ -249,8 +249,8 @@ func waitsFor(attrs map[string]Attr) []string {
 	return slices.Compact(ids)
 }
 
-// lastName is the name under which the store remembers what a step did last.
-func (r *Recipe) lastName(step string) string { return r.Name + "/" + step }
+// LastName is the name under which the store remembers what a step did last.
+func (r *Recipe) LastName(step string) string { return r.Name + "/" + step }
 
 // closure returns the IDs of the targets and of all they need; of all steps
 // when there are no targets. The steps must be in order.

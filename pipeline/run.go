@@ -74,6 +74,7 @@ type RunOptions struct {
 	LogLevel  zerolog.Level      // of the stages' logs
 	Observe   func(Event)        // called by one goroutine, in order; may be nil
 	Executor  Executor           // what performs the steps' jobs; nil for InProcess
+	Noted     func()             // called when the journal says which results the plan has found; may be nil
 	Header    *Header            // what the journal begins with; nil for the variables alone
 }
 
@@ -234,6 +235,10 @@ func (x *execution) dispatch(ctx context.Context) {
 			x.end(i, &Ended{Planned: s, Type: StepCached, Record: *s.Record}, e)
 		}
 	}
+	if x.opt.Noted != nil {
+		x.flush()
+		x.opt.Noted()
+	}
 	for {
 		x.launch(ctx)
 		if x.running+x.waiting == 0 {
@@ -315,7 +320,7 @@ func (x *execution) startStep(ctx context.Context, i int) {
 	x.running++
 	x.grants[i] = x.pool.take(x.claims[i])
 	w := &worker{store: x.store, observed: x.plan.observed, executor: x.opt.Executor, backoff: x.opt.Backoff, logLevel: x.opt.LogLevel, grace: x.opt.Grace,
-		step: i, planned: s, attrs: attrs, granted: x.grants[i], lastName: x.plan.Recipe.lastName(s.ID), run: x.run.ID, send: x.messages}
+		step: i, planned: s, attrs: attrs, granted: x.grants[i], lastName: x.plan.Recipe.LastName(s.ID), run: x.run.ID, send: x.messages}
 	if s.Stage.lineage {
 		w.lineage = x.lineage(i)
 	}

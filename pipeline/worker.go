@@ -102,7 +102,7 @@ func (w *worker) do(ctx context.Context) (*Ended, error) {
 	found := errors.New("to be run again")
 	if !w.planned.rerun { // what is there needs no executor
 		var r store.Record
-		if r, found = w.store.Lookup(ctx, a.id); found == nil {
+		if r, found = w.store.Claim(ctx, a.id); found == nil {
 			ended.Record = r
 		} else if !errors.Is(found, store.ErrNotFound) {
 			return ended, found

@@ -26,6 +26,16 @@ type Record struct {
 	Run      string             `json:"run"`      // the run that did it
 	Started  time.Time          `json:"started"`
 	Elapsed  time.Duration      `json:"elapsed"` // ns
+	Adopted  *Adopted           `json:"adopted,omitempty"`
+}
+
+// Adopted says that a result was not made by its stage: somebody gave files or values for
+// it.
+type Adopted struct {
+	Time   time.Time `json:"time"`
+	Runner string    `json:"runner"`         // the version of the program that took it
+	From   []string  `json:"from,omitempty"` // "weights=/data/w.bin", by output; a value stands for itself
+	Note   string    `json:"note,omitempty"`
 }
 
 // Record keeps r under r.Action, which must be its preimage's hash; its objects

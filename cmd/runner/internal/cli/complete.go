@@ -128,6 +128,11 @@ func completeRecipeOnly(_ *cobra.Command, args []string, _ string) ([]string, co
 	return nil, cobra.ShellCompDirectiveNoFileComp
 }
 
+// completeRecipes completes any number of recipes.
+func completeRecipes(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return []string{"hcl"}, cobra.ShellCompDirectiveFilterFileExt
+}
+
 // completeRecipe completes a recipe, and then a step of it.
 func (a *app) completeRecipe(cmd *cobra.Command, args []string, to string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 1 {

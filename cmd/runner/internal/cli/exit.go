@@ -14,6 +14,7 @@ const (
 	exitNo          = 1
 	exitInvalid     = 2
 	exitTrouble     = 3
+	exitFrozen      = 4
 	exitInterrupted = 130
 )
 
@@ -22,9 +23,11 @@ const exitCodes = `The exit code tells how a command ended:
 
   0    success
   1    no: a step failed, or an output cannot be made of the results; with fmt
-       --check, a file is not formatted; with output, a value is not known yet
+       --check, a file is not formatted; with output, a value is not known yet; with
+       verify, something is damaged or missing, or could not be repaired
   2    the recipe or the command line is wrong; nothing was run or written
   3    trouble outside the recipe: the store or a file cannot be read or written
+  4    with run --frozen: a step has no result; nothing was run
   130  interrupted (Ctrl-C, TERM, or the output's reader has gone)
 `
 

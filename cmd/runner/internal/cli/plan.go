@@ -54,6 +54,25 @@ func writePlan(w io.Writer, y view.Style, p *pipeline.Plan, verbose bool) {
 			shown = append(shown, s)
 		}
 	}
+	writeVerdicts(w, y, shown)
+	if len(shown) > 0 {
+		say(w, "")
+	}
+	say(w, "%s", tally(p))
+}
+
+// writeMissing writes a line for each step without a result.
+func writeMissing(w io.Writer, y view.Style, p *pipeline.Plan) {
+	var missing []*pipeline.Planned
+	for _, s := range p.Steps {
+		if s.Verdict != pipeline.Cached {
+			missing = append(missing, s)
+		}
+	}
+	writeVerdicts(w, y, missing)
+}
+
+func writeVerdicts(w io.Writer, y view.Style, shown []*pipeline.Planned) {
 	var ids, stages []string
 	for _, s := range shown {
 		ids, stages = append(ids, s.ID), append(stages, s.Stage.Name)
@@ -63,10 +82,6 @@ func writePlan(w io.Writer, y view.Style, p *pipeline.Plan, verbose bool) {
 		mark, text := verdict(y, s)
 		say(w, "%s %s  %s  %s", mark, y.Bold(view.Pad(s.ID, idWidth)), view.Pad(s.Stage.Name, stageWidth), text)
 	}
-	if len(shown) > 0 {
-		say(w, "")
-	}
-	say(w, "%s", tally(p))
 }
 
 // verdict words what the plan says of a step.

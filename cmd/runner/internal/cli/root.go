@@ -99,7 +99,7 @@ has no result yet, tells why, and keeps every result in a store beside the recip
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "show cached steps one by one")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return a.checkFlags(cmd) }
 	root.AddCommand(a.runCommand(), a.planCommand(), a.validateCommand(), a.fmtCommand(), a.graphCommand(), a.showCommand(),
-		a.outputCommand(), a.explainCommand(), a.exportCommand(), a.performCommand(), a.stagesCommand(), a.functionsCommand(), a.versionCommand(),
+		a.outputCommand(), a.explainCommand(), a.exportCommand(), a.gcCommand(), a.duCommand(), a.verifyCommand(), a.performCommand(), a.stagesCommand(), a.functionsCommand(), a.versionCommand(),
 		&cobra.Command{Use: "exit-codes", Short: "What the exit codes mean", Long: exitCodes},
 		&cobra.Command{Use: "json", Short: "What --json prints", Long: jsonLines})
 	a.completeFlags(root)

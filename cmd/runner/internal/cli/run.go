@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
+	"eyrie/artifacts/store"
 	"eyrie/cmd/runner/internal/view"
 	"eyrie/pipeline"
 	"eyrie/pipeline/isolate"
@@ -25,9 +26,18 @@ func (a *app) runCommand() *cobra.Command {
 	var resources []string
 	var isolated bool
 	var grace time.Duration
+	var frozen bool
 	cmd := &cobra.Command{
-		Use:               "run RECIPE",
-		Short:             "Run what has no result yet, and print the recipe's outputs",
+		Use:   "run RECIPE",
+		Short: "Run what has no result yet, and print the recipe's outputs",
+		Long: `Run what has no result yet, and print the recipe's outputs.
+
+With --frozen nothing is run: if anything has no result, the command lists what, and
+why, and ends with exit code 4. It reads the store and needs not write to it, so that CI
+can check a recipe against results that were made elsewhere.`,
+		Example: `  runner run paper.hcl
+  runner run paper.hcl --target train -j4
+  runner run paper.hcl --frozen --store /mnt/results`,
 		Args:              exactly("RECIPE"),
 		ValidArgsFunction: completeRecipeOnly,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -38,7 +48,7 @@ func (a *app) runCommand() *cobra.Command {
 			if grace < 0 {
 				return invalidf("--grace %v: want a time that is not negative", grace)
 			}
-			r := &runner{app: a, recipe: args[0], plan: opt, isolated: isolated, opt: pipeline.RunOptions{
+			r := &runner{app: a, recipe: args[0], plan: opt, isolated: isolated, frozen: frozen, opt: pipeline.RunOptions{
 				Grace: max(grace, 1), // 0 is for ever
 				Jobs:  a.jobs, FailFast: failFast, Resources: has, LogLevel: a.level(),
 			}}
@@ -49,6 +59,7 @@ func (a *app) runCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&failFast, "fail-fast", false, "start nothing more after a failure")
 	cmd.Flags().BoolVar(&isolated, "isolate", false, "run each step in a process of its own, so that one that crashes, takes all memory or does not stop fails alone")
 	cmd.Flags().DurationVar(&grace, "grace", 30*time.Second, "how long a step that is told to stop (by its timeout, Ctrl-C, SIGTERM) may take for that, before it is given up; with --isolate it is killed then")
+	cmd.Flags().BoolVar(&frozen, "frozen", false, "run nothing: what has no result is an error, with exit code 4")
 	cmd.Flags().StringArrayVar(&resources, "resource", nil, "what this machine has, as `name=amount`, such as gpus=1; may be repeated")
 	return cmd
 }
@@ -85,6 +96,8 @@ type runner struct {
 	plan     pipeline.PlanOptions
 	opt      pipeline.RunOptions
 	isolated bool
+	frozen   bool // a miss is an error
+	quiet    bool // no outputs are printed
 	style    view.Style
 }
 
@@ -97,11 +110,18 @@ func (r *runner) run(parent context.Context) error {
 	r.out = sig.guard(r.out)
 
 	git := gitOf(sig.ctx, recipeDir(r.recipe), r.storeDir(r.recipe))
-	plan, store, err := r.prepare(sig.ctx, r.recipe, r.plan, r.notice)
+	plan, store, release, err := r.hold(sig.ctx)
 	if err != nil {
 		return err
 	}
 	defer store.Close()
+	defer release()
+	if r.frozen {
+		if err := r.missing(plan); err != nil {
+			return err
+		}
+	}
+	r.opt.Noted = release
 	r.opt.Header = r.header(plan, git)
 	if r.isolated {
 		r.opt.Executor = &isolate.Executor{Store: store, Command: performer(r.storeDir(r.recipe))}
@@ -129,12 +149,50 @@ func (r *runner) run(parent context.Context) error {
 	if run.NoJournal != nil {
 		r.notice("the run leaves no journal, as the store cannot be written: " + run.NoJournal.Error())
 	}
-	sum := &summary{app: r.app, style: r.style, plan: plan, run: run, store: store, files: r.publisher(r.recipe, store), elapsed: time.Since(start)}
+	sum := &summary{app: r.app, style: r.style, plan: plan, run: run, store: store, files: r.publisher(r.recipe, store), quiet: r.quiet, elapsed: time.Since(start)}
 	end := sum.write(sig.ctx)
 	if err = errors.Join(err, store.Close()); err != nil {
 		return fmt.Errorf("the store: %w", err)
 	}
 	return end
+}
+
+// hold prepares the run, and keeps gc from what the plan finds until release is called.
+func (r *runner) hold(ctx context.Context) (plan *pipeline.Plan, kept *store.Store, release func(), err error) {
+	release = func() {}
+	plan, kept, err = r.prepareWith(r.recipe, r.notice, func(recipe *pipeline.Recipe, s *store.Store) (*pipeline.Plan, error) {
+		if release, err = s.Hold(ctx); err != nil {
+			return nil, err
+		}
+		return r.app.plan(ctx, recipe, s, r.plan)
+	})
+	if err != nil {
+		release()
+	}
+	return plan, kept, release, err
+}
+
+// missing reports the steps of a frozen run that have no result.
+func (r *runner) missing(plan *pipeline.Plan) error {
+	n := len(plan.Steps) - plan.Count(pipeline.Cached)
+	if n == 0 {
+		return nil
+	}
+	if r.json {
+		if err := r.print("plan", planDocument(plan)); err != nil {
+			return err
+		}
+	} else {
+		writeMissing(r.out, r.style, plan)
+	}
+	return &exitError{exitFrozen, fmt.Errorf("--frozen: %s of %d %s no result in %s; nothing was run", view.Count(n, "step"), len(plan.Steps), have(n), r.storeDir(r.recipe))}
+}
+
+func have(n int) string {
+	if n == 1 {
+		return "has"
+	}
+	return "have"
 }
 
 // view returns what shows the run.

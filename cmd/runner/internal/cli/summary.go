@@ -20,6 +20,7 @@ type summary struct {
 	run     *pipeline.Run
 	store   *store.Store
 	files   publisher
+	quiet   bool // no outputs are printed
 	elapsed time.Duration
 }
 
@@ -35,6 +36,9 @@ func (s *summary) write(ctx context.Context) error {
 		return reported(exitNo)
 	case pipeline.Interrupted:
 		return reported(exitInterrupted)
+	}
+	if s.quiet {
+		return nil
 	}
 	outputs, err := s.run.Values, s.run.Mistakes
 	s.files.all(ctx, outputs)
