@@ -247,6 +247,19 @@ func TestOriginsOfAttributes(t *testing.T) {
 	}
 }
 
+// A number of a step whose output was adopted is of no other kind, whatever its stage says.
+func TestAdoptedOrigins(t *testing.T) {
+	known := done.known()
+	known.Adopt("chip")
+	a, err := evaluate(t, "one", `stage.chip.residual + stage.net["a"].best.latency`, known)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := origins(a.Value.(pipeline.Traced).Origins), `adopted chip:residual, modelled net["a"]:best.latency`; got != want {
+		t.Errorf("origins %s, want %s", got, want)
+	}
+}
+
 // Many origins that differ only in an index are shown as one.
 func TestManyOrigins(t *testing.T) {
 	rows := strings.Repeat(`{"latency":1,"accuracy":1,"widths":[],"label":""},`, 40)

@@ -65,7 +65,7 @@ func newRecipe(opt Options) *recipe {
 		shapes: make(value.Shapes),
 		files:  make(map[string]*hcl.File),
 		texts:  make(map[string]*text),
-		bare:   &view{known: (*pipeline.Outputs)(nil).Known, guarded: (*pipeline.Outputs)(nil).Guarded, values: make(map[*named]cty.Value)},
+		bare:   &view{known: (*pipeline.Outputs)(nil).Known, guarded: (*pipeline.Outputs)(nil).Guarded, adopted: (*pipeline.Outputs)(nil).Adopted, values: make(map[*named]cty.Value)},
 	}
 	if opt.Files == nil {
 		r.disk = source.Disk

@@ -27,6 +27,7 @@ type scope struct {
 type view struct {
 	known   func(step string) (json.RawMessage, bool)
 	guarded func(step string) bool // its output is known to be sensitive
+	adopted func(step string) bool // its output was not made by its stage
 	memory  *memory                // nil while instances are still being found out
 	values  map[*named]cty.Value   // of the names evaluated so far
 }
@@ -34,7 +35,7 @@ type view struct {
 // newScope makes a scope with the outputs that there are. The caller holds m.mu.
 func (m *module) newScope(known *pipeline.Outputs, each *instance) *scope {
 	m.meter.Restart()
-	return &scope{&view{known: known.Known, guarded: known.Guarded, memory: m.remember(known), values: make(map[*named]cty.Value)}, m, each}
+	return &scope{&view{known: known.Known, guarded: known.Guarded, adopted: known.Adopted, memory: m.remember(known), values: make(map[*named]cty.Value)}, m, each}
 }
 
 // with returns the scope of an instance with the same outputs.

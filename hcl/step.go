@@ -29,6 +29,7 @@ type step struct {
 	mu      sync.Mutex
 	unknown cty.Value       // the output before there is one
 	raw     json.RawMessage // the output last seen, and its value
+	adopted bool            // whether that was adopted
 	value   cty.Value
 }
 
@@ -53,11 +54,12 @@ func (s *scope) bareOutput(st *step) cty.Value {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if ok {
-		if st.raw != nil && bytes.Equal(raw, st.raw) { // at once where they are one and the same
+		adopted := s.adopted(st.id)
+		if st.raw != nil && st.adopted == adopted && bytes.Equal(raw, st.raw) { // at once where they are one and the same
 			return st.value
 		}
-		if v, err := st.m.shapes.Known(raw, st.stage.kind.Output, st.id); err == nil {
-			st.raw, st.value = raw, v
+		if v, err := st.m.shapes.Known(raw, st.stage.kind.Output, st.id, adopted); err == nil {
+			st.raw, st.adopted, st.value = raw, adopted, v
 			return v
 		}
 	}

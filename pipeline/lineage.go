@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"eyrie/artifacts"
+	"eyrie/artifacts/store"
 )
 
 // Ancestor is a step that a running step needs, directly or not, and how it
@@ -25,6 +26,7 @@ type Ancestor struct {
 	Elapsed  time.Duration      `json:"elapsed,omitempty"`  // ns, of making it, whenever that was
 	Attrs    json.RawMessage    `json:"attrs,omitempty"`    // its attributes, as they are in the key
 	Output   json.RawMessage    `json:"output,omitempty"`   // nil where it is sensitive
+	Adopted  *store.Adopted     `json:"adopted,omitempty"`  // its stage did not make the result
 	Finished bool               `json:"finished,omitempty"` // false for what still runs as the step starts: a cached step's own ancestors may be made anew beside it
 }
 
@@ -61,6 +63,7 @@ func ancestor(s *Planned, ended *Ended) Ancestor {
 	}
 	a.Finished, a.Cached, a.Because = true, ended.Type == StepCached, ended.Because
 	a.Action, a.Run, a.Elapsed = ended.Record.Action, ended.Record.Run, ended.Record.Elapsed
+	a.Adopted = ended.Record.Adopted
 	if !s.Secret {
 		a.Output = ended.Record.Output
 	}

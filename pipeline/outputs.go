@@ -3,6 +3,8 @@ package pipeline
 import (
 	"encoding/json"
 	"strings"
+
+	"eyrie/artifacts/store"
 )
 
 // Outputs are the outputs of the steps that have ended so far. The nil Outputs has none.
@@ -14,6 +16,7 @@ type Outputs struct {
 	byStep   map[string]json.RawMessage
 	foreseen map[string]json.RawMessage
 	guarded  map[string]bool
+	adopted  map[string]bool
 	versions map[string]int // by the name of the block
 }
 
@@ -45,6 +48,26 @@ func (o *Outputs) Set(step string, output json.RawMessage) {
 	}
 	o.byStep[step] = output
 	o.changed(step)
+}
+
+// Adopt says that the output of a step was not made by its stage.
+func (o *Outputs) Adopt(step string) {
+	if o.adopted == nil {
+		o.adopted = make(map[string]bool)
+	}
+	o.adopted[step] = true
+	o.changed(step)
+}
+
+// Adopted reports whether the output of a step was not made by its stage.
+func (o *Outputs) Adopted(step string) bool { return o != nil && o.adopted[step] }
+
+// take makes the output in a record known.
+func (o *Outputs) take(step string, r *store.Record) {
+	if r.Adopted != nil {
+		o.Adopt(step)
+	}
+	o.Set(step, r.Output)
 }
 
 // Guard says that the output of a step, known or not, is sensitive.

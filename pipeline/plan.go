@@ -170,8 +170,8 @@ func (p *Plan) judge(ctx context.Context, kept *store.Store, s *Step, rerun bool
 		j.Verdict, j.Reasons = MustRun, []Reason{{Why: "asked for"}}
 	case err == nil:
 		j.Verdict, j.Record = Cached, &record
-		p.outputs.Set(s.ID, record.Output)
-		p.supposed.Set(s.ID, record.Output)
+		p.outputs.take(s.ID, &record)
+		p.supposed.take(s.ID, &record)
 	case errors.Is(err, store.ErrNotFound):
 		p.foresee(j)
 		j.Verdict, j.Reasons = MustRun, because(ctx, kept, p.Recipe.LastName(s.ID), j.action, s.Stage)

@@ -11,13 +11,14 @@ const (
 	Modelled  Provenance = "modelled"  // computed by a model of the hardware
 	Predicted Provenance = "predicted" // estimated by a predictor trained on measurements
 	Published Provenance = "published" // printed in a source, which is named
+	Adopted   Provenance = "adopted"   // from a file or value that somebody gave for a step's output
 	Given     Provenance = "given"     // written in the recipe
 )
 
 // provenance checks what a struct tag says.
 func provenance(s, where string) Provenance {
 	switch p := Provenance(s); p {
-	case Measured, Modelled, Predicted, Published, Given:
+	case Measured, Modelled, Predicted, Published, Given: // a stage adopts nothing
 		return p
 	}
 	panic(fmt.Sprintf("pipeline: %s: %q is no provenance", where, s))

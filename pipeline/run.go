@@ -335,7 +335,7 @@ func (x *execution) end(i int, ended *Ended, e Event) {
 		x.run.outputs.Guard(ended.ID)
 	}
 	if ended.Type == StepDone || ended.Type == StepCached {
-		x.run.outputs.Set(ended.ID, ended.Record.Output)
+		x.run.outputs.take(ended.ID, &ended.Record)
 	}
 	x.stopping = x.stopping || ended.Type == StepFailed && x.opt.FailFast
 	e.Type, e.Step, e.After, e.Err, e.Secret = ended.Type, ended.ID, ended.After, ended.Err, ended.Secret

@@ -26,6 +26,7 @@ type Stage struct {
 
 	decode  func(values map[string]any, texts map[string]json.RawMessage) (config any, err error)
 	restore func(whole []byte) (config any, err error)
+	output  func(whole []byte) (output any, err error)
 	check   func(config any, r *mistake.Report)
 	run     func(ctx context.Context, task *Task, config any) (output any, err error)
 }
@@ -82,6 +83,7 @@ func Define[C, O any](name string, version int, doc string, defaults C, run func
 			return overlay[C](base, values, texts)
 		},
 		restore: restore[C],
+		output:  restore[O],
 		check: func(config any, r *mistake.Report) {
 			c := config.(C)
 			if k, ok := any(&c).(mistake.Checker); ok {

@@ -106,7 +106,7 @@ func (t Traced) String() string {
 }
 
 // Provenances are all kinds, in the order in which they are listed.
-var Provenances = []Provenance{Measured, Modelled, Predicted, Published, Given}
+var Provenances = []Provenance{Measured, Modelled, Predicted, Published, Adopted, Given}
 
 // Kinds returns the kinds of some origins, in the order of Provenances. A
 // number that was computed from given ones and others is of the others' kind, so that

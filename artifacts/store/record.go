@@ -44,6 +44,11 @@ func (s *Store) Record(ctx context.Context, r Record) error {
 	return s.Batch().Commit(ctx, r)
 }
 
+// Forget removes the record of an action. Its objects stay until nothing needs them.
+func (s *Store) Forget(ctx context.Context, id artifacts.ActionID) error {
+	return s.bucket.Delete(ctx, actionKey(id))
+}
+
 // put puts a record, as it is kept, where its objects are.
 func (s *Store) put(ctx context.Context, r Record, encoded []byte) error {
 	for _, f := range r.Objects {

@@ -144,6 +144,8 @@ func verdict(a pipeline.Ancestor) string {
 	switch {
 	case !a.Finished:
 		return "not finished"
+	case a.Adopted != nil:
+		return "adopted"
 	case a.Cached:
 		return "cached"
 	}

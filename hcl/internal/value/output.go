@@ -88,15 +88,16 @@ func (s Shapes) unknown(t *pipeline.Type, step string) cty.Value {
 	return v.Mark(waitMark{step: step})
 }
 
-// Known returns a step's output as a value whose leaves carry their origin.
-func (s Shapes) Known(raw json.RawMessage, t *pipeline.Type, step string) (cty.Value, error) {
+// Known returns a step's output as a value whose leaves carry their origin. Where it was
+// adopted that is all that is known of how its numbers came about.
+func (s Shapes) Known(raw json.RawMessage, t *pipeline.Type, step string, adopted bool) (cty.Value, error) {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
 	var tree any
 	if err := d.Decode(&tree); err != nil {
 		return cty.NilVal, fmt.Errorf("the output of %s: %w", step, err)
 	}
-	return builder{s, step}.value(tree, t, origin{}), nil
+	return builder{s, step, adopted}.value(tree, t, origin{}), nil
 }
 
 // Foreseen returns an output of which only raw is certain, an object without what
@@ -108,7 +109,7 @@ func (s Shapes) Foreseen(raw json.RawMessage, t *pipeline.Type, step string) (ct
 	if err := d.Decode(&tree); err != nil {
 		return cty.NilVal, err
 	}
-	return builder{s, step}.foreseen(tree, t, origin{}), nil
+	return builder{s, step, false}.foreseen(tree, t, origin{}), nil
 }
 
 // foreseen makes a value that is foreseen: see [pipeline.Partial].
@@ -136,8 +137,9 @@ func (b builder) foreseen(tree any, t *pipeline.Type, at origin) cty.Value {
 
 // builder makes values of a step's output.
 type builder struct {
-	shapes Shapes
-	step   string
+	shapes  Shapes
+	step    string
+	adopted bool
 }
 
 // origin is where in an output a value is, and how the numbers there came about.
@@ -314,6 +316,9 @@ func (b builder) leaf(v cty.Value, at origin) cty.Value {
 	o := pipeline.Origin{Step: b.step, Output: at.path}
 	if v.Type() == cty.Number {
 		o.Kind = at.kind
+		if b.adopted {
+			o.Kind = pipeline.Adopted
+		}
 	}
 	return v.Mark(originMark{o})
 }

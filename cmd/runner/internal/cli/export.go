@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -51,7 +50,9 @@ completed. For a server that asks who one is: MLFLOW_TRACKING_USERNAME and
 MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, as for MLflow itself.
 
 What is sensitive is in neither. A step's numbers are those of its record in the store:
-where that is gone, the step is exported without them.`,
+where that is gone, the step is exported without them.
+
+` + runHelp,
 		Example: `  runner export paper.hcl --ro-crate crate --license https://spdx.org/licenses/CC-BY-4.0
   runner export paper.hcl last~1 --mlflow http://127.0.0.1:5000
   runner export sweep.hcl --mlflow mlruns --experiment widths`,
@@ -78,39 +79,35 @@ func (a *app) export(ctx context.Context, args []string, opt exportOptions) erro
 	if err != nil {
 		return err
 	}
-	s, err := store.Open(a.storeDir(args[0]))
+	p, err := a.past(args[0])
 	if err != nil {
 		return err
 	}
-	defer s.Close()
+	defer p.Close()
 	name := "last"
 	if len(args) > 1 {
 		name = args[1]
 	}
-	id, err := runNamed(s, args[0], name)
-	if err != nil {
-		return err
-	}
-	h, err := history.Read(s, id)
+	h, err := p.find(name)
 	if err != nil {
 		return err
 	}
 	if h.Status == history.Running {
-		return &exitError{exitNo, errors.New("run " + id + " has not ended: export it when it has")}
+		return &exitError{exitNo, errors.New("run " + h.ID + " has not ended: export it when it has")}
 	}
-	r := a.exported(ctx, s, h)
+	r := a.exported(ctx, p.Store, h)
 	if opt.noFiles {
 		r.DropFiles()
 	}
 	fetch := func(ctx context.Context, f artifacts.File) (string, error) {
-		f, err := s.Fetch(ctx, f)
+		f, err := p.Fetch(ctx, f)
 		return f.Path, err
 	}
 	if opt.crate != "" {
 		if err := export.Crate(ctx, opt.crate, r, opt.license, fetch); err != nil {
 			return err
 		}
-		return a.exportedTo("crate", map[string]any{"run": id, "directory": opt.crate}, "run %s is in %s", id, opt.crate)
+		return a.exportedTo("crate", map[string]any{"run": h.ID, "directory": opt.crate}, "run %s is in %s", h.ID, opt.crate)
 	}
 	experiment := opt.experiment
 	if experiment == "" {
@@ -121,9 +118,9 @@ func (a *app) export(ctx context.Context, args []string, opt exportOptions) erro
 		return err
 	}
 	if sent.New == 0 {
-		return a.exportedTo("mlflow", sent, "run %s is in experiment %q already, as %s", id, experiment, sent.Run)
+		return a.exportedTo("mlflow", sent, "run %s is in experiment %q already, as %s", h.ID, experiment, sent.Run)
 	}
-	return a.exportedTo("mlflow", sent, "run %s is in experiment %q as %s, with %s below it", id, experiment, sent.Run, view.Count(len(r.Steps), "step"))
+	return a.exportedTo("mlflow", sent, "run %s is in experiment %q as %s, with %s below it", h.ID, experiment, sent.Run, view.Count(len(r.Steps), "step"))
 }
 
 // exportedTo says what was done.
@@ -299,15 +296,3 @@ func filesOf(r store.Record) []artifacts.File {
 	}
 	return filesIn(output)
 }
-
-// runNamed returns the ID of the run of a recipe that a name on the command line stands for.
-func runNamed(s *store.Store, recipe, name string) (string, error) {
-	id, err := history.Find(s, recipeName(recipe), name)
-	if err != nil {
-		return "", invalidf("%w", err)
-	}
-	return id, nil
-}
-
-// recipeName returns the name that runs of the recipe at path have.
-func recipeName(path string) string { return strings.TrimSuffix(filepath.Base(path), ".hcl") }

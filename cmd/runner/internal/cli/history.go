@@ -25,7 +25,7 @@ type past struct {
 
 // runHelp says how commands take runs.
 const runHelp = `A RUN is its ID (runner runs lists them), the beginning of one, last for the recipe's
-newest run, or last~1, last~2, … for those before.`
+newest run, last~1, last~2, … for those before, or the name that it was pinned by.`
 
 // past opens the store that goes with the recipe at path; where there is no path, the one
 // in this directory. The caller closes it.
@@ -50,12 +50,28 @@ func (a *app) past(path string) (*past, error) {
 	return p, err
 }
 
-// find returns the run that a name stands for, read whole.
-func (p *past) find(name string) (*history.Run, error) {
+// named returns the ID of the run that a name stands for.
+func (p *past) named(name string) (string, error) {
+	pins, err := p.Pins()
+	if err != nil {
+		return "", err
+	}
+	for _, pin := range pins {
+		if name != "" && pin.Name == name {
+			return pin.Run, nil
+		}
+	}
 	id, err := history.Find(p.Store, p.recipe, name)
 	if none := (*history.NoRunError)(nil); errors.As(err, &none) {
-		return nil, invalid(err)
-	} else if err != nil {
+		return "", invalid(err)
+	}
+	return id, err
+}
+
+// find returns the run that a name stands for, read whole.
+func (p *past) find(name string) (*history.Run, error) {
+	id, err := p.named(name)
+	if err != nil {
 		return nil, err
 	}
 	r, err := history.Read(p.Store, id)

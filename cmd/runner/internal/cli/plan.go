@@ -3,10 +3,12 @@ package cli
 import (
 	"io"
 	"strings"
+	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
+	"eyrie/artifacts/store"
 	"eyrie/cmd/runner/internal/view"
 	"eyrie/pipeline"
 )
@@ -50,7 +52,7 @@ const many = 50
 func writePlan(w io.Writer, y view.Style, p *pipeline.Plan, verbose bool) {
 	var shown []*pipeline.Planned
 	for _, s := range p.Steps {
-		if s.Verdict != pipeline.Cached || verbose || len(p.Steps) <= many {
+		if s.Verdict != pipeline.Cached || s.Record.Adopted != nil || verbose || len(p.Steps) <= many {
 			shown = append(shown, s)
 		}
 	}
@@ -88,6 +90,9 @@ func writeVerdicts(w io.Writer, y view.Style, shown []*pipeline.Planned) {
 func verdict(y view.Style, s *pipeline.Planned) (mark, text string) {
 	switch s.Verdict {
 	case pipeline.Cached:
+		if s.Record.Adopted != nil {
+			return y.Yellow("="), y.Yellow("adopted") + "  " + adoptedText(s.Record.Adopted)
+		}
 		return y.Dim("="), y.Dim("cached")
 	case pipeline.MustRun:
 		return y.Yellow("+"), y.Yellow("run") + "  " + view.Reasons(s.Reasons, s.Resumes)
@@ -149,6 +154,7 @@ type stepJSON struct {
 	Resumes bool              `json:"resumes,omitempty"` // it goes on from a checkpoint
 	After   []string          `json:"after,omitempty"`
 	Action  string            `json:"action,omitempty"`
+	Adopted *store.Adopted    `json:"adopted,omitempty"` // the stage did not make the result
 }
 
 func planDocument(p *pipeline.Plan) planJSON {
@@ -167,5 +173,20 @@ func planned(s *pipeline.Planned) stepJSON {
 	if !s.Action.IsZero() {
 		j.Action = s.Action.String()
 	}
+	if s.Record != nil {
+		j.Adopted = s.Record.Adopted
+	}
 	return j
+}
+
+// adoptedText says when and from where a result was adopted.
+func adoptedText(a *store.Adopted) string {
+	text := a.Time.Local().Format(time.DateTime)
+	if len(a.From) > 0 {
+		text += " from " + view.Few(a.From, ", ")
+	}
+	if a.Note != "" {
+		text += ": " + a.Note
+	}
+	return text
 }

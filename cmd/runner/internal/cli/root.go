@@ -98,8 +98,23 @@ has no result yet, tells why, and keeps every result in a store beside the recip
 	f.BoolVar(&a.noColor, "no-color", false, "no colours (also: the environment variable NO_COLOR)")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "show cached steps one by one")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return a.checkFlags(cmd) }
-	root.AddCommand(a.runCommand(), a.planCommand(), a.validateCommand(), a.fmtCommand(), a.graphCommand(), a.showCommand(),
-		a.outputCommand(), a.explainCommand(), a.exportCommand(), a.gcCommand(), a.duCommand(), a.verifyCommand(), a.performCommand(), a.stagesCommand(), a.functionsCommand(), a.versionCommand(),
+	groups := []struct {
+		title    string
+		commands []*cobra.Command
+	}{
+		{"Recipes:", []*cobra.Command{a.runCommand(), a.planCommand(), a.validateCommand(), a.fmtCommand(), a.graphCommand(), a.outputCommand()}},
+		{"What happened, and why:", []*cobra.Command{a.showCommand(), a.explainCommand(), a.exportCommand()}},
+		{"The store:", []*cobra.Command{a.duCommand(), a.gcCommand(), a.verifyCommand(), a.adoptCommand(), a.pinCommand(), a.unpinCommand()}},
+		{"Reference:", []*cobra.Command{a.stagesCommand(), a.functionsCommand(), a.versionCommand()}},
+	}
+	for _, g := range groups {
+		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title})
+		for _, c := range g.commands {
+			c.GroupID = g.title
+			root.AddCommand(c)
+		}
+	}
+	root.AddCommand(a.performCommand(),
 		&cobra.Command{Use: "exit-codes", Short: "What the exit codes mean", Long: exitCodes},
 		&cobra.Command{Use: "json", Short: "What --json prints", Long: jsonLines})
 	a.completeFlags(root)

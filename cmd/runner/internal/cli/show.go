@@ -119,7 +119,11 @@ func showDocument(ctx context.Context, store *store.Store, s *pipeline.Planned) 
 			if s.Secret {
 				v = nil
 			}
-			doc.Outputs = append(doc.Outputs, resultJSON{f.Name, v, s.Secret, provenances(f)})
+			kinds := provenances(f)
+			if r.Adopted != nil {
+				kinds = []pipeline.Provenance{pipeline.Adopted}
+			}
+			doc.Outputs = append(doc.Outputs, resultJSON{f.Name, v, s.Secret, kinds})
 		}
 	}
 	return doc, nil
@@ -186,7 +190,9 @@ func (a *app) writeStep(s *pipeline.Planned, doc showJSON) {
 	if !s.Action.IsZero() {
 		say(a.out, "action %s", s.Action)
 	}
-	if doc.Started != nil {
+	if doc.Adopted != nil {
+		say(a.out, "by runner %s; its stage did not run", doc.Adopted.Runner)
+	} else if doc.Started != nil {
 		say(a.out, "run %s, %s, took %s", doc.Run, doc.Started.Local().Format(time.DateTime), view.Seconds(doc.Elapsed))
 	}
 	var rows [][3]string
