@@ -49,6 +49,7 @@ type Planned struct {
 	Secret  bool               // its output is sensitive, as attributes are on which it may depend
 
 	action   *action
+	awaited  bool // it is being looked up
 	rerun    bool
 	foreseen bool // something is, of the output
 }
@@ -80,21 +81,23 @@ func NewPlan(ctx context.Context, r *Recipe, store *store.Store, opt PlanOptions
 			return nil, &NoStepError{Name: s.ID, Steps: sorted, Targets: opt.Targets}
 		}
 	}
-	var mistakes []error
+	lookups := newLookups(ctx, p, store)
 	for _, s := range sorted {
 		if !wanted[s.ID] {
 			continue
 		}
-		if err := ctx.Err(); err != nil {
-			return nil, context.Cause(ctx)
+		if ctx.Err() != nil {
+			break
 		}
-		planned, err := p.judge(ctx, store, s, rerun[s.ID])
-		if err != nil {
-			mistakes = append(mistakes, err)
-			planned = &Planned{Step: s, Verdict: Unknown}
-		}
-		p.Steps = append(p.Steps, planned)
-		p.byID[s.ID] = planned
+		j := &Planned{Step: s, rerun: rerun[s.ID]}
+		p.Steps = append(p.Steps, j)
+		p.byID[s.ID] = j
+		lookups.await(s.Deps)
+		p.judge(lookups, j)
+	}
+	mistakes := lookups.end()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
 	if len(mistakes) == 0 {
 		mistakes = p.checkOutputs()
@@ -140,49 +143,35 @@ func (p *Plan) Known(id string) (json.RawMessage, bool) {
 // Outputs returns the outputs of the steps that are cached.
 func (p *Plan) Outputs() *Outputs { return &p.outputs }
 
-// judge gives a step, whose dependencies have been judged, its verdict.
-func (p *Plan) judge(ctx context.Context, kept *store.Store, s *Step, rerun bool) (*Planned, error) {
-	attrs, err := s.Attrs(&p.outputs)
-	if err != nil {
-		return nil, err
+// judge gives the plan's last step, whose dependencies have been judged, its verdict, or has
+// it looked up.
+func (p *Plan) judge(l *lookups, j *Planned) {
+	last := len(p.Steps) - 1
+	if err := p.evaluate(j); err != nil {
+		l.fail(last, err)
+	} else if j.Verdict == "" {
+		l.begin(last, j)
 	}
-	if err := mayKeep(s, attrs); err != nil {
-		return nil, err
+}
+
+// evaluate evaluates a step's attributes. Where they wait for others, that is the verdict.
+func (p *Plan) evaluate(j *Planned) (err error) {
+	if j.Attrs, err = j.Step.Attrs(&p.outputs); err != nil {
+		return err
 	}
-	j := &Planned{Step: s, Attrs: attrs, rerun: rerun}
-	if revealing(s.Stage, attrs) != "" {
+	if err := mayKeep(j.Step, j.Attrs); err != nil {
+		return err
+	}
+	if revealing(j.Stage, j.Attrs) != "" {
 		j.Secret = true
-		p.outputs.Guard(s.ID)
-		p.supposed.Guard(s.ID)
+		p.outputs.Guard(j.ID)
+		p.supposed.Guard(j.ID)
 	}
-	if j.After = waitsFor(attrs); len(j.After) > 0 {
+	if j.After = waitsFor(j.Attrs); len(j.After) > 0 {
 		j.Verdict = Unknown
-		return j, p.check(j)
+		return p.check(j)
 	}
-	if j.action, err = newAction(ctx, p.observed, s, attrs); err != nil {
-		return nil, err
-	}
-	j.Action = j.action.id
-	record, err := kept.Lookup(ctx, j.Action)
-	switch {
-	case rerun:
-		p.foresee(j)
-		j.Verdict, j.Reasons = MustRun, []Reason{{Why: "asked for"}}
-	case err == nil:
-		j.Verdict, j.Record = Cached, &record
-		p.outputs.take(s.ID, &record)
-		p.supposed.take(s.ID, &record)
-	case errors.Is(err, store.ErrNotFound):
-		p.foresee(j)
-		j.Verdict, j.Reasons = MustRun, because(ctx, kept, p.Recipe.LastName(s.ID), j.action, s.Stage)
-		j.Resumes = kept.HasCheckpoint(j.Action)
-	default:
-		return nil, stepError(s.Pos, s, "", err)
-	}
-	if j.Verdict == MustRun {
-		return j, ready(s, attrs, j.action.config, nil)
-	}
-	return j, nil
+	return nil
 }
 
 // foresee notes what is foreseen of the output of a step all of whose attributes are known:

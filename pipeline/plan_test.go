@@ -2,8 +2,10 @@ package pipeline
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -203,5 +205,47 @@ func BenchmarkPlanCached(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// However many processors look steps up side by side, the plan is the same: its order, its
+// verdicts and reasons, and the order of its mistakes.
+func TestPlanDoesNotDependOnProcessors(t *testing.T) {
+	rng := rand.New(rand.NewPCG(13, 1))
+	kept := storetest.New(t)
+	var steps []*Step
+	for i := range 200 {
+		attrs := map[string]any{"x": float64(i)}
+		for range rng.IntN(3) {
+			if i > 0 {
+				attrs[[]string{"x", "y"}[rng.IntN(2)]] = ref{fmt.Sprintf("s%d", rng.IntN(i)), "sum"}
+			}
+		}
+		steps = append(steps, step(fmt.Sprintf("s%d", i), sum, attrs))
+	}
+	execute(t, kept, recipe(steps[:150]...))
+	for _, i := range []int{7, 40, 90} { // which those behind them follow
+		steps[i] = step(steps[i].ID, sum, map[string]any{"x": -1.0})
+	}
+	for _, i := range []int{120, 60} {
+		steps[i] = step(steps[i].ID, sum, map[string]any{"x": "no number"})
+	}
+	describe := func(processors int) string {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(processors))
+		p, err := NewPlan(t.Context(), recipe(steps...), kept, PlanOptions{})
+		var text strings.Builder
+		for _, s := range p.Steps {
+			fmt.Fprintln(&text, s.ID, s.Verdict, s.Reasons, s.After, s.Action, s.Record != nil)
+		}
+		return fmt.Sprint(text.String(), err)
+	}
+	want := describe(1)
+	if !strings.Contains(want, "step s60: x") || strings.Index(want, "step s60: x") > strings.Index(want, "step s120: x") {
+		t.Fatalf("the mistakes are not in order:\n%s", want)
+	}
+	for _, processors := range []int{2, 8} {
+		if got := describe(processors); got != want {
+			t.Errorf("with %d processors the plan is\n%s\nwant\n%s", processors, got, want)
+		}
 	}
 }

@@ -2,7 +2,6 @@ package disk
 
 import (
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -118,12 +117,11 @@ func InTheWay(err error) bool {
 
 // ReadFile is os.ReadFile by way of OpenFile.
 func ReadFile(path string) ([]byte, error) {
-	f, err := OpenFile(path)
+	b, err := ReadSmall(path, nil)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	return io.ReadAll(f)
+	return b, nil
 }
 
 // readDir is os.ReadDir, and fails at once where there is a pipe.

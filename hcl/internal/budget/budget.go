@@ -16,7 +16,7 @@ const (
 	Kept       = 3_300_000  // parts of all values of a recipe
 	Exponent   = 1 << 16    // binary, of a number
 	Digits     = 20_000     // of a number that is written out
-	Steps      = 50_000     // of a recipe
+	Steps      = 120_000    // of a recipe, and its modules
 )
 
 // Over says which limit was passed. It is what a meter panics with.

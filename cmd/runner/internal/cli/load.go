@@ -103,7 +103,7 @@ func (a *app) prepareWith(path string, tell func(text string), make func(*pipeli
 	defer busy(tell, path+": planning …")()
 	// A plan of thousands of steps makes much that stays: collecting less often
 	// until it stands takes a third less time.
-	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	defer debug.SetGCPercent(debug.SetGCPercent(200))
 	recipe, err := a.load(path)
 	if err != nil {
 		return nil, nil, err
