@@ -41,6 +41,8 @@ type instance struct {
 	of   *block
 	key  string    // of for_each
 	each cty.Value // what for_each holds for the key
+
+	object cty.Value // that each is in expressions, where it is made
 }
 
 // id names what the instance makes: `net["a"]`, `module.net["a"]`.
@@ -157,7 +159,7 @@ func (m *module) instances(b *block) []instance {
 	}
 	all := make([]instance, len(elems))
 	for i, e := range elems {
-		all[i] = instance{b, e.key, e.value}
+		all[i] = instance{of: b, key: e.key, each: e.value}
 	}
 	return all
 }

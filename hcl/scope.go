@@ -355,12 +355,21 @@ func (s *scope) key(e *expr, each *instance) (string, bool) {
 	return cty.NormalizeString(value.TextOf(v)), true
 }
 
-// eachValue makes the object that each is.
+// eachValue makes the object that each is, once where no output can change it.
 func (s *scope) eachValue(withValue bool) (cty.Value, hcl.Diagnostics) {
-	if s.each == nil || s.each.each == cty.NilVal { // of a block whose instances are not known
+	i := s.each
+	if i == nil || i.each == cty.NilVal { // of a block whose instances are not known
 		return value.Broken, nil
 	}
-	each := map[string]cty.Value{"key": cty.StringVal(s.each.key)}
+	if i.object != cty.NilVal {
+		return i.object, nil
+	}
+	each := map[string]cty.Value{"key": cty.StringVal(i.key)}
+	if !i.of.forEach.uses() {
+		each["value"] = i.each
+		i.object = cty.ObjectVal(each)
+		return i.object, nil
+	}
 	var diags hcl.Diagnostics
 	if withValue {
 		each["value"], diags = s.element()

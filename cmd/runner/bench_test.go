@@ -19,6 +19,7 @@ import (
 //	go test -run '^$' -bench Cached -benchtime 3x -count 6 ./cmd/runner
 func BenchmarkCached(b *testing.B) {
 	for _, bench := range []struct{ name, text string }{
+		{"literal/steps=1000", blocks(1000, func(int) string { return `""` })},
 		{"literal/steps=10000", blocks(10_000, func(int) string { return `""` })},
 		{"for_each/steps=10000", instances("s", numbered(10_000), "each.key", "[{ a = each.value }]")},
 		{"chain/steps=10000", blocks(10_000, func(i int) string {
