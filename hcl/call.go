@@ -75,7 +75,7 @@ func (m *module) sourceOf(a *hclsyntax.Attribute) *text {
 		m.errorf(a.Expr.Range(), "No such source", "There is no %s.%s", path, m.dir.Nearby(path))
 		return nil
 	}
-	return m.text.near(m, a, path)
+	return m.textWithin(a, path)
 }
 
 // isLocal reports whether a source is a path from the file that names it.
@@ -87,10 +87,10 @@ func isLocal(source string) bool {
 // recipe of that many texts gets there.
 const mostDeep = 32
 
-// near returns the text at a path that a module within t uses, nil where that is one of those
-// it is within.
-func (t *text) near(m *module, a *hclsyntax.Attribute, path string) *text {
-	inner := m.recipe.textAt(path)
+// textWithin returns the text at a path that a block in m is made of, nil where that is one
+// of those that m itself is within.
+func (m *module) textWithin(a *hclsyntax.Attribute, path string) *text {
+	inner := m.textAt(path)
 	chain, deep := inner.path, 0
 	for outer := m; outer != nil; outer = outer.in {
 		chain = outer.path + " uses " + chain

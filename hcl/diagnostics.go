@@ -60,7 +60,7 @@ func (r *recipe) shown(diags hcl.Diagnostics) Diagnostics {
 	var all hcl.Diagnostics
 	for _, d := range diags {
 		m, _ := d.Extra.(*module)
-		if m == nil || m.each == nil || d.Subject == nil || !m.text.has(d.Subject.Filename) {
+		if m == nil || m.each == nil || d.Subject == nil || !m.has(d.Subject.Filename) {
 			all = append(all, d)
 			continue
 		}
