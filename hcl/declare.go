@@ -9,7 +9,6 @@ import (
 	"eyrie/hcl/internal/syntax"
 	"eyrie/hcl/internal/value"
 	"eyrie/hcl/internal/word"
-	"eyrie/pipeline"
 )
 
 // A step whose stage has no outputs of its own declares them:
@@ -26,7 +25,13 @@ import (
 // these are known before anything else is evaluated, and the value refers to no steps.
 
 // exampleDeclaration is what a block needs that lacks its declaration.
-const exampleDeclaration = pipeline.Declaration + " { output \"NAME\" { type = number, json = \"result.json\" } }"
+const exampleDeclaration = `
+  declare {
+    output "NAME" {
+      type = number
+      json = "result.json"
+    }
+  }`
 
 // readDeclaration reads the declare block of a stage, nil where there is none, and gives the
 // stage its outputs. Where that fails, how the steps look is not known.
@@ -39,10 +44,7 @@ func (m *module) readDeclaration(s *stage, g *syntax.BlockGroup) {
 		m.errorf(g.Blocks[1].TypeRange, "Block written twice", "A stage has one %s block, with all its outputs.", g.Name)
 		return
 	}
-	object, ok := m.declaration(g.Blocks[0])
-	if !ok {
-		return
-	}
+	object, sound := m.declaration(g.Blocks[0])
 	m.readAttribute(s, g.Name, object, g.At(), place{})
 	a := s.attrs[len(s.attrs)-1]
 	if a.failed = true; a.expr.bad {
@@ -66,12 +68,16 @@ func (m *module) readDeclaration(s *stage, g *syntax.BlockGroup) {
 		m.unsuitable(candidate{stage: s}, err, make(map[string]bool))
 		return
 	}
+	if !sound {
+		return
+	}
 	s.kind, s.broken = kind, false
 	a.failed, a.result = false, result
 	m.shapes.Add(kind.Output)
 }
 
-// declaration returns the object that a declare block stands for.
+// declaration returns the object that a declare block stands for, without what is no output,
+// and whether there was nothing of that.
 func (m *module) declaration(b *hclsyntax.Block) (object *hclsyntax.ObjectConsExpr, ok bool) {
 	ok = len(b.Labels) == 0
 	if !ok {
@@ -147,5 +153,5 @@ func (m *module) typeText(e hclsyntax.Expression) (text string, ok bool) {
 	}
 	m.errorf(at, "Not a type", "The types of outputs are any, bool, number, string, list(T), map(T), object({ NAME = T, … }), file and dir.%s",
 		word.DidYouMean(m.source(at), append([]string{"file", "dir"}, typeNames...)))
-	return "", false
+	return "any", false
 }

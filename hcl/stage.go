@@ -26,6 +26,7 @@ type stage struct {
 	timeout   *attribute
 	resources []*attribute
 	reveal    bool
+	tried     bool // its outputs are declared, however well
 
 	checked bool
 	deps    []string // what the instances need, where that is the same for all
@@ -134,7 +135,8 @@ func (m *module) readStage(s *stage) {
 			m.readResources(s, a.Expr, in)
 		default:
 			if s.declares() && a.Name == pipeline.Declaration {
-				m.errorf(a.NameRange, "Not an attribute", "Outputs are declared in a block: %s", exampleDeclaration)
+				m.errorf(a.NameRange, "Not an attribute", "Outputs are declared in a block:%s", exampleDeclaration)
+				s.tried = true
 				continue
 			}
 			m.readAttribute(s, a.Name, a.Expr, a.NameRange, in)
@@ -146,7 +148,7 @@ func (m *module) readStage(s *stage) {
 		case b.Name == "resources":
 			m.readResources(s, b.Object(), in)
 		case b.Name == pipeline.Declaration && s.declares():
-			declaration = b
+			declaration, s.tried = b, true
 		default:
 			m.readBlocks(s, b, in)
 		}
@@ -197,8 +199,8 @@ func (m *module) missingAttributes(s *stage) {
 	list := ""
 	for _, f := range missing(s) {
 		if f.Name == pipeline.Declaration && s.declares() {
-			if s.node.Body.Attributes[f.Name] == nil {
-				list += "\n  " + exampleDeclaration
+			if !s.tried {
+				list += exampleDeclaration
 			}
 			continue
 		}

@@ -40,6 +40,11 @@ type Program struct {
 	Extra func(line string) // unless nil, what it writes to descriptor 3
 	Hide  []string          // what no line may contain; "(sensitive)" takes its place
 
+	// Finally, unless empty, is a command, with its path as the first element, that is run
+	// if the program did not end by itself: it ends what is not the program's descendant,
+	// such as a container. The watchdog runs it, too.
+	Finally []string
+
 	CPUs  []int         // the processors that it may use, where the system can say so; none for all
 	Grace time.Duration // how long it may go on after SIGTERM; 0 for as long as it likes
 }
@@ -59,7 +64,7 @@ func (p *Program) Run(ctx context.Context) (*Ended, error) {
 		return nil, err
 	}
 	r := &running{program: p, cookie: guard.cookie(), exited: make(chan struct{})}
-	if err := guard.begin(); err != nil {
+	if err := guard.begin(r); err != nil {
 		return nil, fmt.Errorf("starting the process that ends programs when this one dies: %w", err)
 	}
 	defer guard.end(r)
@@ -68,12 +73,25 @@ func (p *Program) Run(ctx context.Context) (*Ended, error) {
 	}
 	guard.group(r)
 	killed := r.watch(ctx)
+	if ctx.Err() != nil {
+		finish(p.Finally)
+	}
 	ended := &Ended{Killed: killed, Left: r.clear()}
 	_ = r.cmd.Wait() // the state says how it ended
 	ended.State = r.cmd.ProcessState
 	r.readers.Wait()
 	ended.Tail = r.tail.lines
 	return ended, nil
+}
+
+// finish runs a command that ends something, which must not take long.
+func finish(command []string) {
+	if len(command) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	_ = exec.CommandContext(ctx, command[0], command[1:]...).Run() // most often there is nothing left to end
 }
 
 // running is a program that was started.

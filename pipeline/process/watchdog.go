@@ -1,17 +1,18 @@
 package process
 
 import (
-	"bufio"
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 )
@@ -37,11 +38,10 @@ var guard = &watchdog{live: map[*running]bool{}}
 // watchdog is the watched process's side.
 type watchdog struct {
 	mu     sync.Mutex
-	prefix string   // what cookies begin with
-	count  int      // of cookies so far
-	pipe   *os.File // to it; nil while there is none
-	begun  int      // programs that have begun and not ended
-	live   map[*running]bool
+	prefix string            // what cookies begin with
+	count  int               // of cookies so far
+	pipe   *os.File          // to it; nil while there is none
+	live   map[*running]bool // programs that have begun and not ended
 }
 
 // cookie returns a cookie that nobody has.
@@ -57,15 +57,31 @@ func (w *watchdog) cookie() string {
 	return w.prefix + strconv.Itoa(w.count) + "."
 }
 
+// note is what a watchdog is told of a program, a line of JSON.
+type note struct {
+	Cookie  string   `json:"cookie"`
+	Group   int      `json:"group,omitempty"` // 0 while it is not known
+	Finally []string `json:"finally,omitempty"`
+	Ended   bool     `json:"ended,omitempty"`
+}
+
+func (r *running) note() note {
+	n := note{Cookie: r.cookie, Finally: r.program.Finally}
+	if r.cmd != nil && r.cmd.Process != nil {
+		n.Group = r.cmd.Process.Pid
+	}
+	return n
+}
+
 // begin says that a program is about to begin. It must come before the program does: the
 // watchdog then looks for it by its cookie, even if nobody lives to say which group it is.
-func (w *watchdog) begin() error {
+func (w *watchdog) begin(r *running) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.begun++
-	err := w.say("begin\n")
+	w.live[r] = true
+	err := w.say(r.note())
 	if err != nil {
-		w.begun--
+		delete(w.live, r)
 	}
 	return err
 }
@@ -74,28 +90,22 @@ func (w *watchdog) begin() error {
 func (w *watchdog) group(r *running) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.live[r] = true
-	_ = w.say(fmt.Sprintf("group %d\n", r.cmd.Process.Pid)) // it will still be found by its cookie
+	_ = w.say(r.note()) // it will still be found by its cookie
 }
 
 // end says that nothing of a program is left.
 func (w *watchdog) end(r *running) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.begun--
-	if !w.live[r] {
-		_ = w.say("end 0\n")
-		return
-	}
 	delete(w.live, r)
-	_ = w.say(fmt.Sprintf("end %d\n", r.cmd.Process.Pid))
+	_ = w.say(note{Cookie: r.cookie, Ended: true})
 }
 
 // say tells the watchdog something. Where there is none, or it was killed, a new one is
 // started and told all that there is.
-func (w *watchdog) say(line string) error {
+func (w *watchdog) say(n note) error {
 	if w.pipe != nil {
-		_, err := io.WriteString(w.pipe, line)
+		err := json.NewEncoder(w.pipe).Encode(n)
 		if err == nil {
 			return nil
 		}
@@ -107,12 +117,8 @@ func (w *watchdog) say(line string) error {
 		return err
 	}
 	w.pipe = pipe
-	for range w.begun {
-		_, err = io.WriteString(pipe, "begin\n")
-	}
 	for r := range w.live {
-		_, e := fmt.Fprintf(pipe, "group %d\n", r.cmd.Process.Pid)
-		err = errors.Join(err, e)
+		err = errors.Join(err, json.NewEncoder(pipe).Encode(r.note()))
 	}
 	return err
 }
@@ -129,7 +135,7 @@ func launch(prefix string) (*os.File, error) {
 	if runtime.GOOS == "linux" {
 		self, err = "/proc/self/exe", nil // also if the file was replaced
 	}
-	cmd := &exec.Cmd{Path: self, Args: []string{watchdogName, prefix}, Dir: "/", Env: []string{}, Stdin: read, Stderr: os.Stderr}
+	cmd := &exec.Cmd{Path: self, Args: []string{watchdogName, prefix}, Dir: "/", Env: withoutCookie(os.Environ()), Stdin: read, Stderr: os.Stderr}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err == nil {
 		err = cmd.Start()
@@ -142,30 +148,38 @@ func launch(prefix string) (*os.File, error) {
 	return write, nil
 }
 
-// stand is the watchdog: it listens until the pipe ends and then kills what has not.
+// withoutCookie returns an environment in which another runner, which runs this one, does
+// not find it: the watchdog has to outlive its runner in that case, too.
+func withoutCookie(env []string) []string {
+	return slices.DeleteFunc(env, func(v string) bool { return strings.HasPrefix(v, Cookie+"=") })
+}
+
+// stand is the watchdog: it listens until the pipe ends and then ends what has not.
 // The end of the pipe comes only after every program has begun, because one that is being
 // started holds it, too.
 func stand(pipe io.Reader, prefix string) {
-	begun, groups := 0, map[int]bool{}
-	for lines := bufio.NewScanner(pipe); lines.Scan(); {
-		var what string
-		var pid int
-		_, _ = fmt.Sscan(lines.Text(), &what, &pid)
-		switch what {
-		case "begin":
-			begun++
-		case "group":
-			groups[pid] = true
-		case "end":
-			begun--
-			delete(groups, pid)
+	live := map[string]note{}
+	for d := json.NewDecoder(pipe); ; {
+		var n note
+		if err := d.Decode(&n); err != nil {
+			break
+		}
+		if n.Ended {
+			delete(live, n.Cookie)
+		} else {
+			live[n.Cookie] = n
 		}
 	}
-	if begun <= 0 {
+	if len(live) == 0 {
 		return
 	}
-	for pid := range groups {
-		_ = syscall.Kill(-pid, syscall.SIGKILL)
+	for _, n := range live {
+		if n.Group > 0 {
+			_ = syscall.Kill(-n.Group, syscall.SIGKILL)
+		}
 	}
 	sweep(prefix, 0)
+	for _, n := range live {
+		finish(n.Finally)
+	}
 }

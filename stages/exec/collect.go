@@ -127,7 +127,9 @@ func (w *workspace) written() string {
 	var names []string
 	for _, e := range entries {
 		path := filepath.Join(w.dir, e.Name())
-		isInput := func(f laidFile) bool { return f.path == path || strings.HasPrefix(f.path, path+string(filepath.Separator)) }
+		isInput := func(f laidFile) bool {
+			return f.path == path || strings.HasPrefix(f.path, path+string(filepath.Separator))
+		}
 		if !slices.ContainsFunc(w.laid, isInput) {
 			names = append(names, e.Name())
 		}

@@ -4,6 +4,7 @@ package exec
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -62,6 +63,10 @@ What it writes to standard output and standard error is the step's log. Lines of
 descriptor in EYRIE_PROGRESS_FD show how far it is: {"done": 3, "total": 10, "unit": "runs",
 "note": "warm"}, or {"log": "too hot", "level": "warn"}.
 
+container runs it in an image that is named with its digest, by docker, podman or apptainer,
+whichever is there first. There it has no network and nothing of this machine but its
+directory; PATH is the image's, and docker and podman hand on no descriptor for progress.
+
 secrets are variables of the environment whose values are in no key, log or store: a token
 with which data are fetched. A new value does not run the step again, and its outputs are not
 sensitive. An output with a secret in it is an error. What belongs to the result is no secret:
@@ -87,7 +92,7 @@ type Config struct {
 // Argument is an argument of a command, which may be written as a number.
 type Argument string
 
-// longestScript bounds a shell script in characters.
+// mostArgument bounds an argument, in bytes: systems have a limit of 128 KiB.
 const mostArgument = 100 << 10
 
 // Check reports mistakes in the command, the names and the declared outputs.
@@ -101,6 +106,9 @@ func (c Config) Check(r *mistake.Report) {
 		checkVariable(r.At("secrets", name), name)
 		if _, both := c.Env[name]; both {
 			r.At("secrets", name).Badf("is in env, too: write it in one of them")
+		}
+		if r.Knows("container") && c.Container != "" && engineReads(name) {
+			r.At("secrets", name).Badf("is a variable that container engines read themselves: give it another name")
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Tools)) {
@@ -178,9 +186,7 @@ func run(ctx context.Context, task *pipeline.Task, c Config) (pipeline.Declared,
 	l := &listener{task: task}
 	program.Line, program.Extra = l.line, l.progress
 	program.CPUs, program.Grace = task.CPUSet(), task.Grace()
-	for _, s := range c.Secrets {
-		program.Hide = append(program.Hide, s)
-	}
+	program.Hide = c.hide()
 	c.warnOfPaths(task)
 	ended, err := program.Run(ctx)
 	if err != nil {
@@ -189,6 +195,12 @@ func run(ctx context.Context, task *pipeline.Task, c Config) (pipeline.Declared,
 	if ended.Left > 0 {
 		task.Log().Warn().Int("processes", ended.Left).Msg("the program ended and left processes behind: they were killed")
 	}
+	made, err := c.result(ctx, ended, w)
+	return made, c.discreet(err)
+}
+
+// result returns what a program that has ended has made, or why that is nothing.
+func (c Config) result(ctx context.Context, ended *process.Ended, w *workspace) (pipeline.Declared, error) {
 	if err := c.verdict(ctx, ended); err != nil {
 		return nil, err
 	}
@@ -196,6 +208,32 @@ func run(ctx context.Context, task *pipeline.Task, c Config) (pipeline.Declared,
 		return nil, err
 	}
 	return c.collect(ctx, w)
+}
+
+// hide returns what the program's output must not show: the secrets, also as they are
+// within JSON.
+func (c Config) hide() (all []string) {
+	for _, name := range slices.Sorted(maps.Keys(c.Secrets)) {
+		s := c.Secrets[name]
+		all = append(all, s)
+		if b, err := json.Marshal(s); err == nil && string(b[1:len(b)-1]) != s {
+			all = append(all, string(b[1:len(b)-1]))
+		}
+	}
+	return all
+}
+
+// discreet returns an error without the secrets: it may quote what the program has written.
+func (c Config) discreet(err error) error {
+	if err == nil {
+		return nil
+	}
+	for _, s := range c.hide() {
+		if s != "" && strings.Contains(err.Error(), s) {
+			return errors.New("why the step failed is not shown, as it has the value of a secret in it")
+		}
+	}
+	return err
 }
 
 // verdict returns why a program that has ended has not succeeded.

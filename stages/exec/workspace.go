@@ -21,8 +21,13 @@ import (
 type workspace struct {
 	dir, home, temp string
 	checkpoint      string // "" for none
+	contained       bool   // it is for a container, where links of this machine lead nowhere
 	laid            []laidFile
+	links           []link
 }
+
+// link is a large input, by its name, that is not a file of its own.
+type link struct{ name, from string }
 
 // laidFile is an input as it was laid.
 type laidFile struct {
@@ -38,7 +43,7 @@ const linked = 64 << 20
 
 // newWorkspace makes the directories and lays out the inputs.
 func newWorkspace(task *pipeline.Task, c Config) (*workspace, error) {
-	w := &workspace{dir: task.Path("dir"), home: task.Path("home"), temp: task.Path("tmp")}
+	w := &workspace{dir: task.Path("dir"), home: task.Path("home"), temp: task.Path("tmp"), contained: c.Container != ""}
 	for _, dir := range []string{w.dir, w.home, w.temp} {
 		if err := os.MkdirAll(dir, 0o777); err != nil {
 			return nil, err
@@ -91,9 +96,7 @@ func (w *workspace) layFile(name, from, to string) error {
 		return err
 	}
 	if info.Size() > linked {
-		if from, err = filepath.Abs(from); err == nil {
-			err = os.Symlink(from, to)
-		}
+		err = w.link(name, from, to)
 	} else {
 		err = copyFile(from, to, info.Mode()&0o111)
 	}
@@ -104,6 +107,20 @@ func (w *workspace) layFile(name, from, to string) error {
 		w.laid = append(w.laid, laidFile{name, to, info})
 	}
 	return err
+}
+
+// link makes a link to a large input, or, where the program runs in a container, a place for
+// it to be mounted.
+func (w *workspace) link(name, from, to string) error {
+	from, err := filepath.Abs(from)
+	if err != nil {
+		return err
+	}
+	w.links = append(w.links, link{name, from})
+	if w.contained {
+		return os.WriteFile(to, nil, 0o444)
+	}
+	return os.Symlink(from, to)
 }
 
 // copyFile copies a file, sharing its blocks where the file system can. The copy can be
