@@ -79,6 +79,28 @@ func TestQuickstart(t *testing.T) {
 	}
 }
 
+// A script of the user's own runs between two stages: its numbers are in a table, with where
+// each came from, and what it has made is cached.
+func TestScript(t *testing.T) {
+	if _, err := exec.LookPath("python3"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	run := runner(t)
+	args := []string{"script.hcl", "--store", t.TempDir()}
+	text := run(append([]string{"run"}, args...)...)
+	for _, want := range []string{"compared 4 networks", "1.192ᵇ | modelled", "4ᵇ | modelled", "measured"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the output does not say %q:\n%s", want, text)
+		}
+	}
+	if text := run(append([]string{"run"}, args...)...); !strings.Contains(text, "12 cached") {
+		t.Errorf("the second run is not cached:\n%s", text)
+	}
+}
+
 // The paper's hardware side is reproduced within the errors that the recipe's
 // documentation promises.
 func TestPaperOnTheHardware(t *testing.T) {
