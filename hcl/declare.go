@@ -6,6 +6,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
+	"eyrie/hcl/internal/grammar"
 	"eyrie/hcl/internal/syntax"
 	"eyrie/hcl/internal/value"
 	"eyrie/hcl/internal/word"
@@ -90,12 +91,12 @@ func (m *module) declaration(b *hclsyntax.Block) (object *hclsyntax.ObjectConsEx
 	object = &hclsyntax.ObjectConsExpr{SrcRange: b.Body.SrcRange, OpenRange: b.Body.SrcRange}
 	seen := make(map[string]*hclsyntax.Block)
 	for _, inner := range b.Body.Blocks {
-		if inner.Type != "output" {
+		if inner.Type != grammar.Declared.Type {
 			m.errorf(inner.TypeRange, "Unknown block", "A %s block holds output blocks, and no %q.", b.Type, inner.Type)
 			ok = false
 			continue
 		}
-		if !m.labels(inner, "NAME") {
+		if !m.labels(inner, grammar.Declared.Labels...) {
 			ok = false
 			continue
 		}
@@ -152,6 +153,6 @@ func (m *module) typeText(e hclsyntax.Expression) (text string, ok bool) {
 		at = *d.Subject
 	}
 	m.errorf(at, "Not a type", "The types of outputs are any, bool, number, string, list(T), map(T), object({ NAME = T, … }), file and dir.%s",
-		word.DidYouMean(m.source(at), append([]string{"file", "dir"}, typeNames...)))
+		word.DidYouMean(m.source(at), grammar.DeclaredTypes))
 	return "any", false
 }

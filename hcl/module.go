@@ -203,3 +203,11 @@ func (m *module) results(s *scope, names []string, values map[string]cty.Value) 
 	}
 	return all
 }
+
+// Kind implements [editor.Evaluator].
+func (e evaluator) Kind(name string) *pipeline.Stage {
+	if s := e.m.stages[name]; s != nil {
+		return s.kind
+	}
+	return nil
+}

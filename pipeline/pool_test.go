@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"testing"
 )
@@ -25,5 +26,24 @@ func TestSharesComeBackWhole(t *testing.T) {
 		if !p.fits(map[string]float64{"gpus": 1, "cpus": 1}) {
 			t.Fatalf("after %+v were given back, %v is free, %v of the GPU", grants, p.free, p.gpus)
 		}
+	}
+}
+
+// A step that asks for whole processors gets numbers that no other step has, as long as
+// there are enough; others may use any.
+func TestPoolOfProcessors(t *testing.T) {
+	p := newPool(map[string]float64{"cpus": 4}, []int{2, 3, 6, 7})
+	claim := func(n float64) grant { return p.take(map[string]float64{"cpus": n}) }
+	two, half, one := claim(2), claim(0.5), claim(1)
+	if fmt.Sprint(two.cpus, half.cpus, one.cpus) != "[2 3] [] [6]" {
+		t.Errorf("%v %v %v", two.cpus, half.cpus, one.cpus)
+	}
+	p.release(two)
+	p.release(one)
+	if all := claim(3); fmt.Sprint(all.cpus) != "[2 3 6]" {
+		t.Errorf("%v", all.cpus)
+	}
+	if few := claim(2); few.cpus != nil {
+		t.Errorf("%v of one that is left", few.cpus)
 	}
 }

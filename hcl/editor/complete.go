@@ -67,9 +67,12 @@ type menu struct {
 func (m *menu) fill() {
 	switch c := m.c; c.Kind {
 	case syntax.ItemName:
-		if len(c.Frames) == 1 {
+		switch {
+		case len(c.Frames) == 1:
 			m.blocks()
-		} else {
+		case c.Top().Type == pipeline.Declaration && len(c.Frames) == 3:
+			m.add(Candidate{Label: grammar.Declared.Type, Kind: Block, Doc: grammar.Declared.Doc})
+		default:
 			m.attributes(c.object())
 		}
 	case syntax.KeyName:
@@ -155,6 +158,12 @@ func (m *menu) operands() {
 	f, typ := m.c.field()
 	if f != nil {
 		m.choices(f, `"`)
+	}
+	if c := m.c; len(c.Frames) == 4 && c.Frames[2].Type == pipeline.Declaration && c.Top().Item == "type" {
+		for _, name := range grammar.DeclaredTypes {
+			m.add(Candidate{Label: name, Kind: Choice})
+		}
+		return
 	}
 	if typ != nil && typ.Kind == pipeline.Bool {
 		m.add(Candidate{Label: "true", Kind: Choice})

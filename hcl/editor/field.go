@@ -60,7 +60,7 @@ func (s schema) body(c *cursor, f *syntax.Frame, depth int) schema {
 	if depth == 0 {
 		return schema{}
 	}
-	if ofRecipe(f, depth) {
+	if c.ofRecipe(depth) {
 		return schema{object: c.x.blockType(f)}
 	}
 	field := fieldOf(s.object, f.Type)

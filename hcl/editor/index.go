@@ -47,6 +47,9 @@ type Evaluator interface {
 	Arguments(module string) []pipeline.Field
 	// Result returns the block that declares a module's output, nil where there is none.
 	Result(module, output string) *hclsyntax.Block
+	// Kind returns a stage as the block of this name uses it, with the outputs that it
+	// declares; nil where there is none.
+	Kind(name string) *pipeline.Stage
 }
 
 // Index answers questions about one recipe. Its methods may be called concurrently.
@@ -134,17 +137,18 @@ func (x *Index) lex(file string) *syntax.Tokens {
 // block returns the recipe's block around the cursor, nil where there is none.
 func (c *cursor) block() *syntax.Frame {
 	for i := len(c.Frames) - 1; i > 0; i-- {
-		if f := c.Frames[i]; ofRecipe(f, i) {
+		if f := c.Frames[i]; c.ofRecipe(i) {
 			return f
 		}
 	}
 	return nil
 }
 
-// ofRecipe reports whether a frame, the depth'th, is a block of the recipe rather than
-// one within.
-func ofRecipe(f *syntax.Frame, depth int) bool {
-	return f.Kind == syntax.Body && (depth == 1 || depth > 1 && grammar.Begins(f.Type, f.Labels))
+// ofRecipe reports whether the depth'th frame is a block of the recipe rather than one
+// within.
+func (c *cursor) ofRecipe(depth int) bool {
+	f := c.Frames[depth]
+	return f.Kind == syntax.Body && (depth == 1 || depth > 1 && grammar.Begins(f.Type, f.Labels, c.Frames[depth-1].Type))
 }
 
 // at returns the range of the word at the cursor.

@@ -194,7 +194,7 @@ func (x *Index) find() {
 		begin := len(x.declared)
 		for _, b := range body.Blocks {
 			x.declare(b)
-			x.declareWithin(b.Body)
+			x.declareWithin(b)
 		}
 		slices.SortStableFunc(x.declared[begin:], func(a, b *declaration) int { return inOrder(a.At, b.At) })
 	}
@@ -207,7 +207,7 @@ func (x *Index) find() {
 	for _, file := range x.sortedNames() {
 		if body := syntax.BodyOf(x.files[file]); body != nil {
 			for _, b := range body.Blocks {
-				x.findUses(b, b.Body)
+				x.findUses(b, b)
 			}
 		}
 	}
@@ -216,12 +216,12 @@ func (x *Index) find() {
 
 // declareWithin declares the recipe's blocks that the parser finds in another one, see
 // [grammar.Begins].
-func (x *Index) declareWithin(body *hclsyntax.Body) {
-	for _, b := range body.Blocks {
-		if grammar.Begins(b.Type, b.Labels) {
+func (x *Index) declareWithin(outer *hclsyntax.Block) {
+	for _, b := range outer.Body.Blocks {
+		if grammar.Begins(b.Type, b.Labels, outer.Type) {
 			x.declare(b)
 		}
-		x.declareWithin(b.Body)
+		x.declareWithin(b)
 	}
 }
 
@@ -244,6 +244,9 @@ func (x *Index) declare(b *hclsyntax.Block) {
 	case b.Type == "stage" && n == 2:
 		d := x.block(Stage, b)
 		d.Detail, d.typ = b.Labels[0], x.types[b.Labels[0]]
+		if k := x.eval.Kind(d.Name); k != nil && d.typ != nil && k.Name == d.typ.Name {
+			d.typ = k
+		}
 		x.declareEach(d, b)
 	case b.Type == "module" && n == 1:
 		d := x.block(Module, b)
@@ -300,10 +303,10 @@ func expression(b *hclsyntax.Body, name string) hclsyntax.Expression {
 	return nil
 }
 
-// findUses finds the references in a body within a block of the recipe.
-func (x *Index) findUses(top *hclsyntax.Block, body *hclsyntax.Body) {
+// findUses finds the references in a block that is top, a block of the recipe, or within it.
+func (x *Index) findUses(top, in *hclsyntax.Block) {
 	place := placeOf(top.Type, top.Labels)
-	for _, a := range body.Attributes {
+	for _, a := range in.Body.Attributes {
 		refs, _ := syntax.Scan(a.Expr)
 		for _, r := range refs {
 			if d := x.target(r.Root(), r.Name(), place); d != nil && r.Name() != "" {
@@ -311,11 +314,11 @@ func (x *Index) findUses(top *hclsyntax.Block, body *hclsyntax.Body) {
 			}
 		}
 	}
-	for _, b := range body.Blocks {
-		if grammar.Begins(b.Type, b.Labels) {
-			x.findUses(b, b.Body)
+	for _, b := range in.Body.Blocks {
+		if grammar.Begins(b.Type, b.Labels, in.Type) {
+			x.findUses(b, b)
 		} else {
-			x.findUses(top, b.Body)
+			x.findUses(top, b)
 		}
 	}
 }

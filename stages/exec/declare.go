@@ -58,13 +58,12 @@ func (o Output) field(name string) pipeline.Field {
 
 // checkDeclare reports mistakes in the declared outputs.
 func (c Config) checkDeclare(r *mistake.Report) {
-	if !r.Knows() {
-		return
-	}
 	for _, name := range slices.Sorted(maps.Keys(c.Declare)) {
-		c.Declare[name].check(r.At(name))
+		if at := r.At(name); at.Knows() {
+			c.Declare[name].check(at)
+		}
 	}
-	if len(c.Declare) == 0 {
+	if len(c.Declare) == 0 && r.Knows() {
 		r.Badf("declares no outputs: write output \"NAME\" { type = number, json = \"result.json\" }, or type = file and a path")
 	}
 }

@@ -74,12 +74,19 @@ func Of(kind string) *Block {
 	return nil
 }
 
+// Declared is the kind of block that the block declare of a stage holds. Its attributes are
+// those that the stage's schema has for an element of declare.
+var Declared = Block{Type: "output", Labels: []string{"NAME"}, Doc: "An output of the step: others refer to it as stage.STEP.NAME."}
+
+// DeclaredTypes are the types that a declared output may have, by their first words.
+var DeclaredTypes = []string{"number", "string", "bool", "list", "map", "object", "any", "file", "dir"}
+
 // Begins reports whether a block of this type and with these labels is one of a recipe's
-// own, wherever it stands: while the one before it lacks its closing brace, the parser
-// finds it in there. Blocks within stages have no labels.
-func Begins(kind string, labels []string) bool {
+// own, wherever it stands, other than within a block declare: while the one before it lacks its
+// closing brace, the parser finds it in there. Other blocks within stages have no labels.
+func Begins(kind string, labels []string, within string) bool {
 	b := Of(kind)
-	return b != nil && len(labels) > 0 && len(labels) == len(b.Labels)
+	return b != nil && len(labels) > 0 && len(labels) == len(b.Labels) && !(within == pipeline.Declaration && kind == Declared.Type)
 }
 
 // Attributes returns the names of the attributes of a type, without those that are

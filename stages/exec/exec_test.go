@@ -1,0 +1,282 @@
+package exec
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"eyrie/artifacts"
+	"eyrie/artifacts/store/storetest"
+	"eyrie/pipeline"
+	"eyrie/pipeline/mistake"
+)
+
+// What cannot be run, laid out or declared is a mistake at its attribute.
+func TestCheck(t *testing.T) {
+	good := func() Config {
+		return Config{Command: []Argument{"true"}, Declare: map[string]Output{"x": {Type: "number", JSON: "r.json"}}}
+	}
+	tests := []struct {
+		change func(*Config)
+		want   string
+	}{
+		{func(*Config) {}, "<nil>"},
+		{func(c *Config) { c.Command = nil }, "says not what to run: write command"},
+		{func(c *Config) { c.Shell = "true" }, "shell: is a second thing to run beside command"},
+		{func(c *Config) { c.Command = []Argument{""} }, "command: needs the program as its first element"},
+		{func(c *Config) { c.Command, c.Shell = nil, " " }, "shell: is empty"},
+		{func(c *Config) { c.Command = append(c.Command, "a\x00") }, "command[1]: cannot be an argument"},
+		{func(c *Config) { c.Inputs = map[string]artifacts.File{"../a": {}} }, `inputs["../a"]: is no name within`},
+		{func(c *Config) { c.Inputs = map[string]artifacts.File{"/a": {}} }, `inputs["/a"]: is no name within`},
+		{func(c *Config) { c.Inputs = map[string]artifacts.File{"a//b": {}} }, `inputs["a//b"]: is no name within`},
+		{func(c *Config) { c.Inputs = map[string]artifacts.File{".": {}} }, `inputs["."]: is no name within`},
+		{func(c *Config) { c.Inputs = map[string]artifacts.File{"a/b/c": {}, "a": {}} }, `inputs["a/b/c"]: is within "a"`},
+		{func(c *Config) { c.Env = map[string]string{"A=B": ""} }, `env["A=B"]: cannot be the name`},
+		{func(c *Config) { c.Env = map[string]string{"EYRIE_JOB": ""} }, "env.EYRIE_JOB: is the runner's"},
+		{func(c *Config) {
+			c.Env, c.Secrets = map[string]string{"A": ""}, map[string]string{"A": ""}
+		}, "secrets.A: is in env, too"},
+		{func(c *Config) { c.Tools = map[string]Tool{"t": {}} }, "tools.t: is empty"},
+		{func(c *Config) { c.Tools = map[string]Tool{"t": {Command: "a | b"}} }, "tools.t: is a program and its arguments by spaces"},
+		{func(c *Config) { c.Container = "python:3" }, `container: "python:3" is no image with its digest`},
+		{func(c *Config) {
+			c.Container, c.Secrets = "a@sha256:"+strings.Repeat("0", 64), map[string]string{"DOCKER_HOST": ""}
+		}, "secrets.DOCKER_HOST: is a variable that container engines read"},
+		{func(c *Config) { c.Declare = nil }, "declare: declares no outputs"},
+		{func(c *Config) { c.Declare["x"] = Output{Type: "list(number", JSON: "r"} }, `declare.x.type: "list(number" is not a type: ")" is expected`},
+		{func(c *Config) { c.Declare["x"] = Output{Type: "set(string)", JSON: "r"} }, "JSON has no sets: write list(T)"},
+		{func(c *Config) { c.Declare["x"] = Output{Type: "number"} }, "declare.x.json: is missing"},
+		{func(c *Config) { c.Declare["x"] = Output{Type: "number", Path: "r.json"} }, "declare.x.path: is for files"},
+		{func(c *Config) { c.Declare["x"] = Output{Type: "number", JSON: "../r"} }, "declare.x.json: must be a relative path"},
+		{func(c *Config) { c.Declare["x"] = Output{Type: "number", JSON: "r", At: "a..b"} }, "declare.x.at: \"a..b\" is no path"},
+		{func(c *Config) { c.Declare["x"] = Output{Type: "string", JSON: "r", Unit: "s"} }, "declare.x.unit: is for a number"},
+		{func(c *Config) { c.Declare["x"] = Output{Type: "file"} }, "declare.x.path: is missing"},
+		{func(c *Config) { c.Declare["x"] = Output{Type: "dir", Path: "a", Unit: "s"} }, "declare.x.unit: is for values"},
+		{func(c *Config) { c.Declare["x"] = Output{Type: "file", JSON: "a"} }, "declare.x.json: is for values"},
+	}
+	for _, test := range tests {
+		c := good()
+		test.change(&c)
+		if got := fmt.Sprint(Stage.CheckConfig(c)); !strings.Contains(got, test.want) {
+			t.Errorf("%+v: %s, want %s", c, got, test.want)
+		}
+	}
+}
+
+// A value has the type that was declared, in the unit that recipes use, or the error says
+// where it has another.
+func TestRead(t *testing.T) {
+	const text = `{"n": 12.5, "big": 9007199254740993, "list": [1, 2e3, -0], "text": "a", "yes": true, "null": null,
+		"deep": {"a b": [{"x": 1}]}, "map": {"a": 1024, "b": 0.1}, "object": {"a": 1, "b": ["q"], "more": 2}}`
+	document, err := parseJSON([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name, typ, at, unit, want string
+	}{
+		{"n", "number", "", "", "12.5"},
+		{"n", "number", "", "ms", "0.0125"},
+		{"n", "number", "", "min", "750"},
+		{"n", "number", "", "MHz", "12500000"},
+		{"n", "number", "", "images/s", "12.5"},
+		{"map", "map(number)", "", "KiB", `{"a":1048576,"b":102.4}`},
+		{"list", "list(number)", "", "us", "[0.000001,0.002,0]"},
+		{"x", "number", `deep["a b"][0].x`, "", "1"},
+		{"object", "object({ a = number, b = list(string) })", "", "", `{"a":1,"b":["q"]}`},
+		{"deep", "any", "", "", `{"a b":[{"x":1}]}`},
+		{"yes", "bool", "", "", "true"},
+		{"big", "number", "", "", "r.json: big is 9007199254740993, which is too large to be held exactly"},
+		{"big", "string", "", "", "r.json: big is the number 9007199254740993, and a string was declared"},
+		{"null", "number", "", "", "r.json: null is null, and a number was declared"},
+		{"list", "list(string)", "", "", "r.json: list[0] is the number 1, and a string was declared"},
+		{"object", "object({ c = number })", "", "", `r.json: object lacks "c"; there is a, b, more`},
+		{"object", "object({ b = list(number) })", "", "", `r.json: object.b[0] is the string "q", and a number was declared`},
+		{"none", "number", "", "", `r.json has no none: there is no "none"; there is big, deep`},
+		{"x", "number", "list[7]", "", "r.json has no list[7]: there is no element 7 in a list of 3"},
+		{"x", "number", "n.a", "", `r.json has no n.a: "a" would be in an object, and there is the number 12.5`},
+	}
+	for _, test := range tests {
+		o := Output{Type: test.typ, JSON: "r.json", At: test.at, Unit: test.unit}
+		v, err := o.read(test.name, document)
+		got := fmt.Sprint(err)
+		if err == nil {
+			b, _ := json.Marshal(v)
+			got = string(b)
+		}
+		if got != test.want && (err == nil || !strings.HasPrefix(got, test.want)) {
+			t.Errorf("%+v: %s, want %s", test, got, test.want)
+		}
+	}
+}
+
+// The declared outputs are a type as any stage has, with unit and provenance.
+func TestDeclare(t *testing.T) {
+	s, err := Stage.Declare(map[string]any{
+		"latency": map[string]any{"type": "number", "json": "r.json", "unit": "ms", "doc": "how long"},
+		"rows":    map[string]any{"type": "list(object({ a = number }))", "json": "r.json", "provenance": "predicted"},
+		"tree":    map[string]any{"type": "dir", "path": "out"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	latency, rows, tree := s.Output.Field("latency"), s.Output.Field("rows"), s.Output.Field("tree")
+	if latency.Unit != "s" || latency.Kind != pipeline.Measured || latency.Doc != "how long" || !latency.Required {
+		t.Errorf("%+v", latency)
+	}
+	if a := rows.Type.Elem.Field("a"); a == nil || a.Kind != pipeline.Predicted {
+		t.Errorf("%+v", rows.Type.Elem)
+	}
+	if tree.Type.Kind != pipeline.File || tree.Is != "dir" {
+		t.Errorf("%+v", tree)
+	}
+	if len(Stage.Output.Fields) != 0 {
+		t.Error("the stage itself has outputs now")
+	}
+	_, err = Stage.Declare(map[string]any{"x": map[string]any{"type": "numbr", "json": "r"}, "y": map[string]any{"type": "file", "path": 7.0}})
+	if all := mistake.Of(err); len(all) != 2 {
+		t.Errorf("mistakes: %v", all)
+	}
+}
+
+// A tool is asked once, and by another run only if its program has changed. One that is
+// missing, fails or says nothing is a mistake.
+func TestTools(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	write := func(text string) {
+		if err := os.WriteFile(filepath.Join(dir, "tool"), []byte("#!/bin/sh\necho asked >>"+dir+"/log\n"+text), 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	plan := func() (string, error) {
+		attrs := map[string]any{"command": []any{"true"}, "tools": map[string]any{"t": "tool --version"},
+			"declare": map[string]any{"x": map[string]any{"type": "file", "path": "x"}}}
+		s := func(id string) *pipeline.Step {
+			return &pipeline.Step{ID: id, Stage: Stage, Pos: "r.hcl:1", Attrs: func(*pipeline.Outputs) (map[string]pipeline.Attr, error) {
+				all := map[string]pipeline.Attr{}
+				for name, v := range attrs {
+					all[name] = pipeline.Attr{Value: v}
+				}
+				return all, nil
+			}}
+		}
+		p, err := pipeline.NewPlan(t.Context(), &pipeline.Recipe{Name: "r", Steps: []*pipeline.Step{s("a"), s("b")}}, storetest.New(t), pipeline.PlanOptions{})
+		if err != nil {
+			return "", err
+		}
+		return p.Steps[0].Action.String(), nil
+	}
+	write("echo 1.0")
+	first, err := plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, _ := os.ReadFile(filepath.Join(dir, "log")); string(b) != "asked\n" {
+		t.Errorf("two steps asked %q", b)
+	}
+	write("echo 1.1")
+	if second, err := plan(); err != nil || second == first {
+		t.Errorf("another version gives the same key; %v", err)
+	}
+	for text, want := range map[string]string{"exit 3": "fails: exit status 3", "true": "prints nothing"} {
+		write(text)
+		if _, err := plan(); err == nil || !strings.Contains(err.Error(), "tools.t: tool --version "+want) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+// Lines of progress are read, and those that are none are told and do no harm.
+func TestParseReport(t *testing.T) {
+	for line, want := range map[string]string{
+		`{"done":3,"total":10,"unit":"runs","note":"warm"}`: "<nil>",
+		`{"log":"hot","level":"warn"}`:                      "<nil>",
+		`{"log":"hot"}`:                                     "<nil>",
+		`{"done":0}`:                                        "<nil>",
+		`{}`:                                                "it has neither done nor log, or both",
+		`{"done":1,"log":"x"}`:                              "it has neither done nor log, or both",
+		`{"done":-1}`:                                       "done and total cannot be negative",
+		`{"log":"x","level":"loud"}`:                        `"loud" is no level`,
+		`{"log":"x","level":"panic"}`:                       `"panic" is no level`,
+		`{"done":1} {"done":2}`:                             "something follows the object",
+		`{"dnoe":1}`:                                        `json: unknown field "dnoe"`,
+		`3/10`:                                              "json: cannot unmarshal number",
+	} {
+		if _, err := parseReport(line); !strings.HasPrefix(fmt.Sprint(err), want) {
+			t.Errorf("%s: %v, want %s", line, err, want)
+		}
+	}
+}
+
+// No line of progress, however bad, harms a step.
+func FuzzProgress(f *testing.F) {
+	f.Add(`{"done":3,"total":10,"unit":"runs","note":"warm"}`)
+	f.Add(`{"log":"hot","level":"warn"}`)
+	f.Fuzz(func(t *testing.T, line string) {
+		reported := 0
+		l := &listener{task: pipeline.NewTask(pipeline.Env{Progress: func(p pipeline.Progress) {
+			if reported++; p.Done < 0 || p.Total < 0 {
+				t.Errorf("%+v", p)
+			}
+		}})}
+		l.progress(line)
+		if l.bad+reported > 1 {
+			t.Error("one line is two things")
+		}
+	})
+}
+
+// Whatever a program writes in place of JSON, and whatever path a recipe has, is a value of
+// the declared type or an error.
+func FuzzRead(f *testing.F) {
+	f.Add(`{"a": {"b": [1, 2.5]}}`, "a.b", "list(number)", "ms")
+	f.Add(`{"a": NaN}`, "a", "number", "")
+	f.Add(`{"a b": "x"}`, `["a b"]`, "string", "")
+	f.Add(`[{"a": 1e999}]`, "[0].a", "object({ a = number })", "KiB")
+	f.Fuzz(func(t *testing.T, text, at, typ, unit string) {
+		o := Output{Type: typ, JSON: "r.json", At: at, Unit: unit}
+		r := mistake.New()
+		o.check(r)
+		document, err := parseJSON([]byte(text))
+		if err != nil || r.Err() != nil {
+			return
+		}
+		v, err := o.read("a", document)
+		if err != nil {
+			return
+		}
+		b, err := json.Marshal(v)
+		if err != nil {
+			t.Fatalf("%#v: %v", v, err)
+		}
+		if kind := o.field("a").Type.Kind; kind == pipeline.Number && !json.Valid(b) {
+			t.Errorf("%s is no number", b)
+		}
+	})
+}
+
+// A step without a runner: what it makes is there, and its log says what it said.
+func TestRun(t *testing.T) {
+	in := filepath.Join(t.TempDir(), "in")
+	if err := os.WriteFile(in, []byte("5"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	c := Config{Shell: `echo "{\"n\": $(cat sub/in)}" >r.json; mkdir d; echo x >d/f`,
+		Inputs:  map[string]artifacts.File{"sub/in": artifacts.Local(in)},
+		Declare: map[string]Output{"n": {Type: "number", JSON: "r.json"}, "d": {Type: "dir", Path: "d"}}}
+	if err := Stage.CheckConfig(c); err != nil {
+		t.Fatal(err)
+	}
+	out, err := run(context.Background(), pipeline.NewTask(pipeline.Env{Work: t.TempDir()}), c)
+	if err != nil || out["n"] != 5. {
+		t.Fatal(out, err)
+	}
+	if b, err := os.ReadFile(out["d"].(artifacts.File).Join("f")); err != nil || string(b) != "x\n" {
+		t.Errorf("%q, %v", b, err)
+	}
+}
