@@ -2,7 +2,6 @@ package history
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -97,7 +96,7 @@ func read(f *os.File, id string) (*Run, error) {
 		return nil, err
 	}
 	r := &Run{Summary: Summary{ID: id}, byID: make(map[string]*Step)}
-	if err := Events(f, func(e pipeline.Event) { r.add(e) }); err != nil {
+	if err := Events(f, r.add); err != nil {
 		return nil, err
 	}
 	if r.Started.IsZero() {
@@ -108,20 +107,42 @@ func read(f *os.File, id string) (*Run, error) {
 
 // Events calls f for each event of a journal. What is no event, as a line that was cut
 // short, is passed over.
-func Events(journal io.Reader, f func(pipeline.Event)) error {
-	lines := bufio.NewReaderSize(journal, 64<<10)
+func Events(journal io.Reader, f func(pipeline.Event)) error { return NewTail(journal).Events(f) }
+
+// Tail reads a journal while it grows.
+type Tail struct {
+	lines *bufio.Reader
+	begun []byte // a line that has no end yet
+}
+
+// NewTail returns a reader of a journal from where it stands.
+func NewTail(journal io.Reader) *Tail { return &Tail{lines: bufio.NewReaderSize(journal, 64<<10)} }
+
+// Events calls f for each event that has been written since the last call.
+func (t *Tail) Events(f func(pipeline.Event)) error {
 	for {
-		line, err := lines.ReadBytes('\n')
+		part, err := t.lines.ReadBytes('\n')
+		t.begun = append(t.begun, part...)
 		if errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
 			return err
 		}
 		var e pipeline.Event
-		if json.Unmarshal(bytes.TrimSpace(line), &e) == nil && e.Type != "" {
+		if json.Unmarshal(t.begun, &e) == nil && e.Type != "" {
 			f(e)
 		}
+		t.begun = t.begun[:0]
 	}
+}
+
+// IsEnd reports whether an event is a step's last.
+func IsEnd(t pipeline.EventType) bool {
+	switch t {
+	case pipeline.StepCached, pipeline.StepDone, pipeline.StepFailed, pipeline.StepStopped, pipeline.StepSkipped:
+		return true
+	}
+	return false
 }
 
 // add takes an event.
@@ -173,17 +194,17 @@ func (s *Step) add(e pipeline.Event) {
 	if e.Action != "" {
 		_ = s.Action.UnmarshalText([]byte(e.Action)) // what is none is unknown
 	}
-	switch e.Type {
-	case pipeline.StepWaiting:
+	switch {
+	case e.Type == pipeline.StepWaiting:
 		s.Holder, s.Type = e.Holder, e.Type
-	case pipeline.StepStarted:
+	case e.Type == pipeline.StepStarted:
 		s.Type, s.Started, s.Stage, s.Pos, s.Resumed = e.Type, e.Time, e.Stage, e.Pos, e.Resumed
 		s.Reasons, s.Deps, s.Sources = e.Reasons, e.Deps, e.Sources
-	case pipeline.StepLog:
+	case e.Type == pipeline.StepLog:
 		s.Log = append(s.Log, LogLine{e.Time, e.Log})
-	case pipeline.StepRetry:
+	case e.Type == pipeline.StepRetry:
 		s.Attempts = append(s.Attempts, Attempt{e.Attempt, e.Time, e.Error})
-	case pipeline.StepCached, pipeline.StepDone, pipeline.StepFailed, pipeline.StepStopped, pipeline.StepSkipped:
+	case IsEnd(e.Type):
 		s.Type, s.Ended, s.Elapsed = e.Type, e.Time, time.Duration(e.Elapsed*float64(time.Second))
 		s.Error, s.Stack, s.After, s.Secret = e.Error, e.Stack, e.After, e.Secret
 		if e.Deps != nil || e.Sources != nil {

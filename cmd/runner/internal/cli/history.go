@@ -21,6 +21,7 @@ type past struct {
 	*store.Store
 	path   string // of the recipe, as it was given
 	recipe string // its name; "" for the runs of all recipes in the store
+	stages []*pipeline.Stage
 }
 
 // runHelp says how commands take runs.
@@ -30,7 +31,7 @@ newest run, last~1, last~2, … for those before, or the name that it was pinned
 // past opens the store that goes with the recipe at path; where there is no path, the one
 // in this directory. The caller closes it.
 func (a *app) past(path string) (*past, error) {
-	p := &past{path: path}
+	p := &past{path: path, stages: a.stages}
 	if path != "" {
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 			return nil, invalidf("there is no recipe %s", path)

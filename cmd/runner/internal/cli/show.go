@@ -16,17 +16,29 @@ import (
 )
 
 func (a *app) showCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "show RECIPE STEP",
-		Short: "Show a step: its attributes and outputs, and where each came from",
+	var run string
+	cmd := &cobra.Command{
+		Use:   "show RECIPE [STEP]",
+		Short: "Show a step: its attributes and outputs, and where each came from; or a run",
 		Long: `Show a step as the store has it: each attribute with where it was written and which
 steps' outputs it came from, each output with how its numbers came about. With
 --json, a line for each step, also with the preimage that names its action.
 
-` + namesHelp,
-		Args:              exactly("RECIPE", "STEP"),
+With --run, show the step as it was in a run; without a STEP the run itself: what it was
+started with and where, what became of each step, and the recipe's outputs.
+
+` + namesHelp + "\n\n" + runHelp,
+		Example: `  runner show paper.hcl train
+  runner show paper.hcl --run last`,
+		Args:              exactly("RECIPE", "[STEP]"),
 		ValidArgsFunction: a.completeRecipe,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("run") {
+				return a.showRun(cmd.Context(), args[0], run, args[1:])
+			}
+			if len(args) < 2 {
+				return invalidf("%s: STEP is missing, or --run RUN: %s", cmd.CommandPath(), cmd.UseLine())
+			}
 			var ids []string
 			plan, store, err := a.prepareWith(args[0], a.hint, func(recipe *pipeline.Recipe, store *store.Store) (_ *pipeline.Plan, err error) {
 				if ids, err = stepsNamed(recipe, args[1]); err != nil {
@@ -50,6 +62,8 @@ steps' outputs it came from, each output with how its numbers came about. With
 			return nil
 		},
 	}
+	cmd.Flags().StringVar(&run, "run", "", "show a `RUN`, or the step as it was in it")
+	return cmd
 }
 
 // show prints a step.

@@ -156,7 +156,7 @@ func TestLogLines(t *testing.T) {
 	}
 	var l lines
 	for _, test := range tests {
-		if got := l.log(json.RawMessage(test.raw)); got != test.want {
+		if got := LogLine(l.Style, json.RawMessage(test.raw)); got != test.want {
 			t.Errorf("%s: got %q, want %q", test.raw, got, test.want)
 		}
 	}

@@ -59,7 +59,7 @@ func (l *lines) of(e pipeline.Event) string {
 	case pipeline.StepWaiting:
 		return l.line(" ", e.Step, waits(e))
 	case pipeline.StepLog:
-		return l.line(" ", e.Step, l.log(e.Log))
+		return l.line(" ", e.Step, LogLine(l.Style, e.Log))
 	case pipeline.StepRetry:
 		return l.line(l.Style.Yellow("!"), e.Step, fmt.Sprintf("attempt %d failed, trying again: %s", e.Attempt, firstLine(e.Error)))
 	case pipeline.StepDone:
@@ -87,8 +87,8 @@ func (l *lines) line(mark, step, text string) string {
 	return mark + " " + l.Style.Bold(Pad(step, l.names)) + "  " + text
 }
 
-// log words a line of a stage's log.
-func (l *lines) log(raw json.RawMessage) string {
+// LogLine words a line of a stage's log.
+func LogLine(y Style, raw json.RawMessage) string {
 	var fields map[string]any
 	if json.Unmarshal(raw, &fields) != nil {
 		return strings.TrimSpace(string(raw))
@@ -102,11 +102,11 @@ func (l *lines) log(raw json.RawMessage) string {
 	}
 	switch level {
 	case "warn":
-		return l.Style.Yellow("warning: ") + text
+		return y.Yellow("warning: ") + text
 	case "error":
-		return l.Style.Red("error: ") + text
+		return y.Red("error: ") + text
 	case "debug", "trace":
-		return l.Style.Dim(text)
+		return y.Dim(text)
 	}
 	return text
 }
