@@ -28,10 +28,16 @@ of inputs that took long to read, so that run need not read them again.`,
 				return err
 			}
 			defer store.Close()
+			e := a.expect(plan, store)
 			if a.json {
-				return a.print("plan", planDocument(plan))
+				doc := planDocument(plan)
+				doc.expect(plan, e)
+				return a.print("plan", doc)
 			}
 			writePlan(a.out, a.style(a.out), plan, a.verbose)
+			if text := e.text(); text != "" {
+				say(a.out, "%s", text)
+			}
 			return nil
 		},
 	}
@@ -137,24 +143,26 @@ func resumed(p *pipeline.Plan) (n int) {
 
 // planJSON is a plan for programs.
 type planJSON struct {
-	Recipe  string     `json:"recipe"`
-	Cached  int        `json:"cached"`
-	Run     int        `json:"run"`
-	Unknown int        `json:"unknown"`
-	Steps   []stepJSON `json:"steps"`
+	Recipe   string     `json:"recipe"`
+	Cached   int        `json:"cached"`
+	Run      int        `json:"run"`
+	Unknown  int        `json:"unknown"`
+	Expected float64    `json:"expected,omitempty"` // s: what it is likely to take, by earlier runs
+	Steps    []stepJSON `json:"steps"`
 }
 
 // stepJSON is a step with its verdict.
 type stepJSON struct {
-	Step    string            `json:"step"`
-	Stage   string            `json:"stage"`
-	Pos     string            `json:"pos"`
-	Verdict pipeline.Verdict  `json:"verdict"`
-	Reasons []pipeline.Reason `json:"reasons,omitempty"`
-	Resumes bool              `json:"resumes,omitempty"` // it goes on from a checkpoint
-	After   []string          `json:"after,omitempty"`
-	Action  string            `json:"action,omitempty"`
-	Adopted *store.Adopted    `json:"adopted,omitempty"` // the stage did not make the result
+	Step     string            `json:"step"`
+	Stage    string            `json:"stage"`
+	Pos      string            `json:"pos"`
+	Verdict  pipeline.Verdict  `json:"verdict"`
+	Reasons  []pipeline.Reason `json:"reasons,omitempty"`
+	Resumes  bool              `json:"resumes,omitempty"` // it goes on from a checkpoint
+	After    []string          `json:"after,omitempty"`
+	Action   string            `json:"action,omitempty"`
+	Expected float64           `json:"expected,omitempty"` // s: what it is likely to take, by earlier runs
+	Adopted  *store.Adopted    `json:"adopted,omitempty"`  // the stage did not make the result
 }
 
 func planDocument(p *pipeline.Plan) planJSON {

@@ -27,6 +27,7 @@ func (a *app) runCommand() *cobra.Command {
 	var isolated bool
 	var grace time.Duration
 	var frozen bool
+	var onEnd string
 	cmd := &cobra.Command{
 		Use:   "run RECIPE",
 		Short: "Run what has no result yet, and print the recipe's outputs",
@@ -34,10 +35,17 @@ func (a *app) runCommand() *cobra.Command {
 
 With --frozen nothing is run: if anything has no result, the command lists what, and
 why, and ends with exit code 4. It reads the store and needs not write to it, so that CI
-can check a recipe against results that were made elsewhere.`,
-		Example: `  runner run paper.hcl
+can check a recipe against results that were made elsewhere.
+
+The command of --on-end is run by sh -c, also after a failure or an interruption, with
+these variables in its environment: EYRIE_RUN, EYRIE_STATUS (succeeded, failed or
+interrupted), EYRIE_RECIPE, EYRIE_ELAPSED (in seconds), and the numbers of steps as
+EYRIE_DONE, EYRIE_CACHED, EYRIE_FAILED, EYRIE_STOPPED and EYRIE_SKIPPED. What it prints
+goes to the standard error; that it fails is a warning.`,
+		Example: `  runner run paper.hcl --var epochs=3
   runner run paper.hcl --target train -j4
-  runner run paper.hcl --frozen --store /mnt/results`,
+  runner run paper.hcl --frozen --store /mnt/results
+  runner run paper.hcl --on-end 'notify-send "$EYRIE_RECIPE $EYRIE_STATUS"'`,
 		Args:              exactly("RECIPE"),
 		ValidArgsFunction: completeRecipeOnly,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -48,7 +56,7 @@ can check a recipe against results that were made elsewhere.`,
 			if grace < 0 {
 				return invalidf("--grace %v: want a time that is not negative", grace)
 			}
-			r := &runner{app: a, recipe: args[0], plan: opt, isolated: isolated, frozen: frozen, opt: pipeline.RunOptions{
+			r := &runner{app: a, recipe: args[0], plan: opt, isolated: isolated, frozen: frozen, onEnd: onEnd, opt: pipeline.RunOptions{
 				Grace: max(grace, 1), // 0 is for ever
 				Jobs:  a.jobs, FailFast: failFast, Resources: has, LogLevel: a.level(),
 			}}
@@ -60,6 +68,7 @@ can check a recipe against results that were made elsewhere.`,
 	cmd.Flags().BoolVar(&isolated, "isolate", false, "run each step in a process of its own, so that one that crashes, takes all memory or does not stop fails alone")
 	cmd.Flags().DurationVar(&grace, "grace", 30*time.Second, "how long a step that is told to stop (by its timeout, Ctrl-C, SIGTERM) may take for that, before it is given up; with --isolate it is killed then")
 	cmd.Flags().BoolVar(&frozen, "frozen", false, "run nothing: what has no result is an error, with exit code 4")
+	cmd.Flags().StringVar(&onEnd, "on-end", "", "a `command` for the shell that is run when the run has ended, however it did, unless nothing had to run; see below")
 	cmd.Flags().StringArrayVar(&resources, "resource", nil, "what this machine has, as `name=amount`, such as gpus=1; may be repeated")
 	return cmd
 }
@@ -99,6 +108,8 @@ type runner struct {
 	frozen   bool // a miss is an error
 	quiet    bool // no outputs are printed
 	style    view.Style
+	expected time.Duration // what it is likely to take; 0 where nobody knows
+	onEnd    string        // a command
 }
 
 // run plans, executes and sums up.
@@ -127,7 +138,14 @@ func (r *runner) run(parent context.Context) error {
 		r.opt.Executor = &isolate.Executor{Store: store, Command: performer(r.storeDir(r.recipe))}
 	}
 	if !r.json {
-		say(r.out, "%s: %s", r.recipe, tally(plan))
+		text, e := tally(plan), r.expect(plan, store)
+		if more := e.text(); more != "" {
+			text += "; " + more
+		}
+		if e.unknown == 0 {
+			r.expected = e.total
+		}
+		say(r.out, "%s: %s", r.recipe, text)
 	}
 	start := time.Now()
 	v := r.view(plan, terminal)
@@ -151,6 +169,7 @@ func (r *runner) run(parent context.Context) error {
 	}
 	sum := &summary{app: r.app, style: r.style, plan: plan, run: run, store: store, files: r.publisher(r.recipe, store), quiet: r.quiet, elapsed: time.Since(start)}
 	end := sum.write(sig.ctx)
+	r.notify(plan, run, sum.elapsed)
 	if err = errors.Join(err, store.Close()); err != nil {
 		return fmt.Errorf("the store: %w", err)
 	}
@@ -197,7 +216,7 @@ func have(n int) string {
 
 // view returns what shows the run.
 func (r *runner) view(plan *pipeline.Plan, terminal *os.File) view.View {
-	opt := view.Options{Plan: plan, Style: r.style, Verbose: r.verbose}
+	opt := view.Options{Plan: plan, Style: r.style, Verbose: r.verbose, Expected: r.expected}
 	switch {
 	case r.json:
 		return view.NewStream(r.out)

@@ -26,6 +26,18 @@ func Duration(d time.Duration) string {
 	return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
 }
 
+// Roughly returns a time as it is said of the future, no more exact than it is known: "12 s",
+// "3 min", "2.5 h".
+func Roughly(d time.Duration) string {
+	switch {
+	case d < 90*time.Second:
+		return fmt.Sprintf("%d s", max(1, int(d.Round(time.Second).Seconds())))
+	case d < 90*time.Minute:
+		return fmt.Sprintf("%d min", int(d.Round(time.Minute).Minutes()))
+	}
+	return fmt.Sprintf("%.1f h", d.Hours())
+}
+
 // Seconds is Duration for an event's elapsed time.
 func Seconds(s float64) string { return Duration(time.Duration(s * float64(time.Second))) }
 

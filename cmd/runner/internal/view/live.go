@@ -164,6 +164,10 @@ func (v *Live) draw(width int, t *track) string {
 func (v *Live) status(width int) string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	text := fmt.Sprintf("%d of %s ended, %s", v.ended, Count(len(v.Plan.Steps), "step"), Duration(time.Since(v.start)))
+	elapsed := time.Since(v.start)
+	text := fmt.Sprintf("%d of %s ended, %s", v.ended, Count(len(v.Plan.Steps), "step"), Duration(elapsed))
+	if left := v.Expected - elapsed; left > time.Second {
+		text += ", about " + Roughly(left) + " left"
+	}
 	return v.Style.Dim(Cut(text, width))
 }

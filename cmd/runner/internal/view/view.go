@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/term"
 
@@ -25,6 +26,8 @@ type Options struct {
 	Plan    *pipeline.Plan
 	Style   Style
 	Verbose bool // show cached steps one by one
+
+	Expected time.Duration // what the run is likely to take; 0 where nobody knows
 }
 
 // CanRedraw reports whether f is a terminal that can move its cursor.
