@@ -99,7 +99,7 @@ func (c *adopter) adopt(ctx context.Context, kept *store.Store, plan *pipeline.P
 	} else if all := mistake.Of(err); len(all) > 0 && len(all[0].Path) > 0 {
 		return c.refused(p.Stage, all)
 	} else if err != nil {
-		return err
+		return notWritten(err)
 	}
 	if err := kept.SetLast(plan.Recipe.LastName(p.ID), p.Action); err != nil {
 		return err
@@ -183,7 +183,7 @@ func (c *adopter) forget(ctx context.Context, kept *store.Store, p *pipeline.Pla
 		return &exitError{exitNo, fmt.Errorf("step %s has no adopted result as the recipe has it now", p.ID)}
 	}
 	if err := kept.Forget(ctx, p.Action); err != nil {
-		return err
+		return notWritten(err)
 	}
 	if c.json {
 		return c.print("forgotten", map[string]any{"step": p.ID, "action": p.Action.String()})

@@ -2,6 +2,9 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -79,6 +82,9 @@ func (c *collector) run(ctx context.Context, args []string) error {
 	}
 	if c.yes {
 		gone, err := kept.Collect(ctx, v, needs)
+		if err != nil && len(gone) == 0 {
+			return notWritten(err)
+		}
 		return c.report(v, gone, err)
 	}
 	n, err := needs()
@@ -86,6 +92,14 @@ func (c *collector) run(ctx context.Context, args []string) error {
 		return err
 	}
 	return c.report(v, kept.Garbage(v, n), nil)
+}
+
+// notWritten says that a command could not change the store.
+func notWritten(err error) error {
+	if path := (*fs.PathError)(nil); errors.As(err, &path) {
+		return fmt.Errorf("nothing was changed, as the store cannot be written: %w", err)
+	}
+	return err
 }
 
 // openFor opens the store that goes with the recipes on the command line, or the one here with

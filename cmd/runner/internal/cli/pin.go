@@ -40,7 +40,7 @@ one is given. Without a run, list those that are pinned, of all recipes of the s
 				pin.Name = args[2]
 			}
 			if err := kept.Pin(pin); err != nil {
-				return err
+				return notWritten(err)
 			}
 			if a.json {
 				return a.print("pinned", pin)
@@ -71,7 +71,7 @@ func (a *app) unpinCommand() *cobra.Command {
 			if err := kept.Unpin(run); errors.Is(err, store.ErrNotFound) {
 				return invalidf("run %s is not pinned", run)
 			} else if err != nil {
-				return err
+				return notWritten(err)
 			}
 			if a.json {
 				return a.print("unpinned", store.Pin{Run: run})

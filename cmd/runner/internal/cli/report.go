@@ -28,7 +28,8 @@ and the fields of that event. A run prints run-started, then for each step what
 becomes of it (step-cached, step-started, step-waiting, step-progress, step-log,
 step-retry, step-done, step-failed, step-stopped, step-skipped), run-finished and, if it
 succeeded, outputs. Other commands print what they are asked for: plan, outputs, step,
-graph, stage, function, valid, formatted, version. Any command may print
+graph, stage, function, valid, formatted, version; of the store collected, usage,
+verified, repaired, adopted, forgotten, pinned, unpinned, pins. Any command may print
 
   notice      a message
   diagnostic  a mistake in the recipe, with its place and the text there
