@@ -194,7 +194,7 @@ const patience = time.Second
 // clear kills what the program has left behind, and returns how many processes these were.
 func (r *running) clear() (left int) {
 	_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL)
-	left = sweep(r.cookie, r.cmd.Process.Pid)
+	left = sweep(r.cookie, r.cmd.Process.Pid, r.cmd.Process.Pid, patience/5)
 	r.gone.Store(true)
 	for _, f := range r.pipes {
 		_ = f.SetReadDeadline(time.Now().Add(patience))

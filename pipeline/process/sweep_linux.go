@@ -13,13 +13,17 @@ import (
 // sweep kills all processes whose cookie begins as given, other than the one with this
 // id, and returns how many there were. It looks again until it finds none, as they may be
 // starting others.
-func sweep(prefix string, except int) int {
+//
+// A process that is becoming another program has no environment for a moment. So one that
+// has none, and is no older than the process since, is waited for, for a while.
+func sweep(prefix string, except, since int, wait time.Duration) int {
 	const rounds, pause = 400, 5 * time.Millisecond // 2 s, for those that the system takes long to end
 	mark := []byte("\x00" + Cookie + "=" + prefix)
+	_, youngest := age(since)
 	seen := make(map[int]bool)
 	for range rounds {
-		found := marked(mark, except)
-		if len(found) == 0 {
+		found, blank := marked(mark, except, youngest)
+		if len(found) == 0 && (!blank || wait <= 0) {
 			break
 		}
 		for _, pid := range found {
@@ -27,48 +31,72 @@ func sweep(prefix string, except int) int {
 			kill(pid, mark)
 		}
 		time.Sleep(pause)
+		wait -= pause
 	}
 	return len(seen)
 }
 
-// marked returns the processes whose environment has the mark.
-func marked(mark []byte, except int) (pids []int) {
+// marked returns the processes whose environment has the mark, and whether there is one
+// without any environment that started at the time since or later.
+func marked(mark []byte, except, since int) (pids []int, blank bool) {
 	dir, err := os.Open("/proc")
 	if err != nil {
-		return nil
+		return nil, false
 	}
 	defer dir.Close()
 	names, _ := dir.Readdirnames(-1)
 	buffer := make([]byte, 64<<10)
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
-		if err == nil && pid != except && pid != os.Getpid() && carries(pid, mark, buffer) {
+		if err != nil || pid == except || pid == os.Getpid() {
+			continue
+		}
+		has, empty := carries(pid, mark, buffer)
+		if has {
 			pids = append(pids, pid)
 		}
+		if empty && !blank {
+			alive, started := age(pid)
+			blank = alive && started >= since
+		}
 	}
-	return pids
+	return pids, blank
 }
 
-// carries reports whether a process's environment has the mark. One that is ending has no
-// environment any more.
-func carries(pid int, mark, buffer []byte) bool {
+// age returns when a process started, in ticks since the system did, and whether it has
+// memory: kernel threads and processes that have ended have none.
+func age(pid int) (alive bool, started int) {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return false, 0
+	}
+	const state, start, size = 0, 19, 20 // behind the name, which may have anything in it
+	fields := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
+	if len(fields) <= size {
+		return false, 0
+	}
+	started, _ = strconv.Atoi(string(fields[start]))
+	return string(fields[size]) != "0" && string(fields[state]) != "Z", started
+}
+
+// carries reports whether a process's environment has the mark, or is empty.
+func carries(pid int, mark, buffer []byte) (has, empty bool) {
 	fd, err := unix.Open("/proc/"+strconv.Itoa(pid)+"/environ", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return false
+		return false, false
 	}
 	defer unix.Close(fd)
 	buffer[0] = 0 // the first variable has none before it
 	kept := 1
-	for {
+	for empty = true; ; empty = false {
 		n, err := unix.Read(fd, buffer[kept:])
 		if n <= 0 || err != nil {
-			return false
+			return false, empty && err == nil
 		}
 		if bytes.Contains(buffer[:kept+n], mark) {
-			return true
+			return true, false
 		}
-		tail := buffer[max(kept+n-len(mark), 0) : kept+n]
-		kept = copy(buffer, tail)
+		kept = copy(buffer, buffer[max(kept+n-len(mark), 0):kept+n])
 	}
 }
 
@@ -82,7 +110,7 @@ func kill(pid int, mark []byte) {
 		return
 	}
 	defer unix.Close(fd)
-	if carries(pid, mark, make([]byte, 64<<10)) {
+	if has, _ := carries(pid, mark, make([]byte, 64<<10)); has {
 		_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
 	}
 }

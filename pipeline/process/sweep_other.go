@@ -2,10 +2,13 @@
 
 package process
 
-import "os/exec"
+import (
+	"os/exec"
+	"time"
+)
 
 // sweep would find processes by their environment, which only Linux shows.
-func sweep(string, int) int { return 0 }
+func sweep(string, int, int, time.Duration) int { return 0 }
 
 func awaitExit(cmd *exec.Cmd) { _ = cmd.Wait() }
 

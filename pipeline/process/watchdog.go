@@ -155,8 +155,8 @@ func withoutCookie(env []string) []string {
 }
 
 // stand is the watchdog: it listens until the pipe ends and then ends what has not.
-// The end of the pipe comes only after every program has begun, because one that is being
-// started holds it, too.
+// The end of the pipe comes only when every program has begun, because a process holds it, too,
+// until it becomes the program.
 func stand(pipe io.Reader, prefix string) {
 	live := map[string]note{}
 	for d := json.NewDecoder(pipe); ; {
@@ -178,7 +178,7 @@ func stand(pipe io.Reader, prefix string) {
 			_ = syscall.Kill(-n.Group, syscall.SIGKILL)
 		}
 	}
-	sweep(prefix, 0)
+	sweep(prefix, 0, os.Getpid(), 2*patience) // programs are younger than their watchdog
 	for _, n := range live {
 		finish(n.Finally)
 	}

@@ -103,9 +103,9 @@ func (o Output) checkFile(r *mistake.Report) {
 	case !isName(o.Path):
 		r.At("path").Badf("must be a relative path in the program's directory, not %q", o.Path)
 	}
-	for name, written := range map[string]string{"at": o.At, "unit": o.Unit, "provenance": string(o.Provenance)} {
-		if written != "" {
-			r.At(name).Badf("is for values, and this is a %s", o.Type)
+	for _, other := range []struct{ name, written string }{{"at", o.At}, {"unit", o.Unit}, {"provenance", string(o.Provenance)}} {
+		if other.written != "" {
+			r.At(other.name).Badf("is for values, and this is a %s", o.Type)
 		}
 	}
 }
