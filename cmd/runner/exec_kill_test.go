@@ -93,7 +93,7 @@ func killRounds(t *testing.T, seed uint64, rounds int, flags ...string) {
 	}
 	random := rand.New(rand.NewPCG(1, seed))
 	for round := range rounds {
-		mark := fmt.Sprintf("%s-%d", filepath.Base(dir), round)
+		mark := fmt.Sprintf("%s/%d", dir, round)
 		cmd := command(mark)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
