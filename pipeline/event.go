@@ -43,7 +43,7 @@ type Event struct {
 	Steps    int             `json:"steps,omitempty"`    // of RunStarted: how many there are
 	Header   *Header         `json:"header,omitempty"`   // of RunStarted
 	Files    []Text          `json:"files,omitempty"`    // of RunRecipe
-	Results  []OutputNote    `json:"results,omitempty"`  // of RunOutputs
+	Values   []OutputNote    `json:"values,omitempty"`   // of RunOutputs
 	Step     string          `json:"step,omitempty"`     // the step's ID
 	Stage    string          `json:"stage,omitempty"`    // of StepStarted
 	Pos      string          `json:"pos,omitempty"`      // of StepStarted, StepFailed: in the recipe

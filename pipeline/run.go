@@ -426,7 +426,7 @@ func (x *execution) values() {
 	for i := range x.run.Values {
 		values[i] = x.run.Values[i].note()
 	}
-	x.note(Event{Type: RunOutputs, Results: values})
+	x.note(Event{Type: RunOutputs, Values: values})
 }
 
 // emit completes an event, writes it to the journal and shows it.

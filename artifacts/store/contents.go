@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 
 	"eyrie/artifacts"
+	"eyrie/artifacts/blob"
 	"eyrie/artifacts/disk"
 	"eyrie/artifacts/tree"
 )
@@ -39,4 +41,24 @@ func (s *Store) Content(ctx context.Context, digest artifacts.Digest, limit int6
 		err = fmt.Errorf("object %s %w", digest, ErrTooLong)
 	}
 	return b, err
+}
+
+// Records yields every record, whether its objects are there or not, in any order. Damaged
+// ones are passed over. It ends after an error.
+func (s *Store) Records(ctx context.Context) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		for info, err := range s.bucket.List(ctx, blob.Action) {
+			if err != nil {
+				yield(Record{}, err)
+				return
+			}
+			r, err := s.readRecord(ctx, info.Key.Hash)
+			if errors.Is(err, ErrNotFound) {
+				continue
+			}
+			if !yield(r, err) || err != nil {
+				return
+			}
+		}
+	}
 }

@@ -154,7 +154,7 @@ func (r *Run) add(e pipeline.Event) {
 	case pipeline.RunRecipe:
 		r.Files = e.Files
 	case pipeline.RunOutputs:
-		r.Outputs = e.Results
+		r.Outputs = e.Values
 	case pipeline.RunFinished:
 		r.finish(e)
 		return

@@ -28,7 +28,15 @@ waits for in "after".`,
 		Args:              exactly("RECIPE", "[NAME]"),
 		ValidArgsFunction: a.completeOutputs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			plan, store, err := a.prepare(cmd.Context(), args[0], pipeline.PlanOptions{}, a.hint)
+			plan, store, err := a.prepareWith(args[0], a.hint, func(recipe *pipeline.Recipe, store *store.Store) (_ *pipeline.Plan, err error) {
+				var opt pipeline.PlanOptions
+				if len(args) == 2 {
+					if recipe, opt.Targets, err = only(recipe, args[1]); err != nil {
+						return nil, err
+					}
+				}
+				return a.plan(cmd.Context(), recipe, store, opt)
+			})
 			if err != nil {
 				return err
 			}
@@ -37,27 +45,26 @@ waits for in "after".`,
 			if err != nil {
 				return err
 			}
-			if len(args) == 2 {
-				if outputs, err = pick(outputs, args[1]); err != nil {
-					return err
-				}
-			}
 			a.publisher(args[0], store).all(cmd.Context(), outputs)
 			return a.output(cmd.Context(), store, args, outputs)
 		},
 	}
 }
 
-// pick returns the output of this name alone.
-func pick(outputs []value, name string) ([]value, error) {
+// only returns the recipe with one of its outputs, and the steps that this needs.
+func only(recipe *pipeline.Recipe, name string) (*pipeline.Recipe, []string, error) {
 	var names []string
-	for i, o := range outputs {
-		if o.Name == name {
-			return outputs[i : i+1], nil
+	for _, o := range recipe.Outputs {
+		if names = append(names, o.Name); o.Name != name {
+			continue
 		}
-		names = append(names, o.Name)
+		r := *recipe
+		if r.Outputs = []*pipeline.Output{o}; len(o.Deps) == 0 { // no targets would be all steps
+			r.Steps = nil
+		}
+		return &r, o.Deps, nil
 	}
-	return nil, invalidf("the recipe has no output %q%s", name, whatThereIs(name, names))
+	return nil, nil, invalidf("the recipe has no output %q%s", name, whatThereIs(name, names))
 }
 
 // output prints the outputs, or the one that args name.

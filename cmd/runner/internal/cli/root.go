@@ -103,7 +103,7 @@ has no result yet, tells why, and keeps every result in a store beside the recip
 		commands []*cobra.Command
 	}{
 		{"Recipes:", []*cobra.Command{a.runCommand(), a.planCommand(), a.validateCommand(), a.fmtCommand(), a.graphCommand(), a.outputCommand()}},
-		{"What happened, and why:", []*cobra.Command{a.showCommand(), a.explainCommand(), a.runsCommand(), a.logCommand(), a.diffCommand(), a.compareCommand(), a.exportCommand()}},
+		{"What happened, and why:", []*cobra.Command{a.showCommand(), a.explainCommand(), a.runsCommand(), a.logCommand(), a.diffCommand(), a.compareCommand(), a.lineageCommand(), a.exportCommand()}},
 		{"The store:", []*cobra.Command{a.duCommand(), a.gcCommand(), a.verifyCommand(), a.adoptCommand(), a.pinCommand(), a.unpinCommand()}},
 		{"Reference:", []*cobra.Command{a.stagesCommand(), a.functionsCommand(), a.versionCommand()}},
 	}

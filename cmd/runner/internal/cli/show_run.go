@@ -54,9 +54,9 @@ func (a *app) showRun(ctx context.Context, path, name string, step []string) err
 // runInFull is a run with all that its journal has but logs.
 type runInFull struct {
 	runJSON
-	Files   []pipeline.Text       `json:"files,omitempty"`
-	Outputs []pipeline.OutputNote `json:"outputs,omitempty"`
-	States  []runStepJSON         `json:"states"`
+	Files  []pipeline.Text       `json:"files,omitempty"`
+	Values []pipeline.OutputNote `json:"values,omitempty"` // of the recipe's outputs
+	States []runStepJSON         `json:"states"`
 }
 
 // runStepJSON is a step as it was in a run.
