@@ -127,14 +127,14 @@ func (a *app) hint(text string) {
 	}
 }
 
-// busy tells a text after half a second, and every ten seconds with the time,
+// busy tells a text after a fifth of a second, before anybody wonders, and every ten seconds with the time,
 // until it is told to stop.
 func busy(tell func(string), text string) (stop func()) {
 	stopped := make(chan struct{})
 	var wait sync.WaitGroup
 	wait.Go(func() {
 		select {
-		case <-time.After(500 * time.Millisecond):
+		case <-time.After(200 * time.Millisecond):
 			tell(text)
 		case <-stopped:
 			return

@@ -15,11 +15,16 @@ import (
 
 func (a *app) planCommand() *cobra.Command {
 	var opt pipeline.PlanOptions
+	var out string
 	cmd := &cobra.Command{
 		Use:   "plan RECIPE",
 		Short: "Show what run would do, and why",
 		Long: `Show what run would do, and why. Nothing is run, and nothing written but the digests
-of inputs that took long to read, so that run need not read them again.`,
+of inputs that took long to read, so that run need not read them again.
+
+With --out the plan is saved to a file, which run RECIPE --plan FILE does exactly. It
+refuses where anything has changed since: the recipe's text, a variable, a stage's version,
+an input, or what is in the store. The file has no values of variables, but salted digests.`,
 		Args:              exactly("RECIPE"),
 		ValidArgsFunction: completeRecipeOnly,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -28,6 +33,11 @@ of inputs that took long to read, so that run need not read them again.`,
 				return err
 			}
 			defer store.Close()
+			if out != "" {
+				if err := savePlan(out, plan, opt); err != nil {
+					return err
+				}
+			}
 			e := a.expect(plan, store)
 			if a.json {
 				doc := planDocument(plan)
@@ -42,6 +52,7 @@ of inputs that took long to read, so that run need not read them again.`,
 		},
 	}
 	a.planFlags(cmd, &opt)
+	cmd.Flags().StringVar(&out, "out", "", "save the plan to this `file`, for run --plan")
 	return cmd
 }
 

@@ -27,7 +27,7 @@ func (a *app) runCommand() *cobra.Command {
 	var isolated bool
 	var grace time.Duration
 	var frozen bool
-	var onEnd string
+	var onEnd, planned string
 	cmd := &cobra.Command{
 		Use:   "run RECIPE",
 		Short: "Run what has no result yet, and print the recipe's outputs",
@@ -56,7 +56,17 @@ goes to the standard error; that it fails is a warning.`,
 			if grace < 0 {
 				return invalidf("--grace %v: want a time that is not negative", grace)
 			}
-			r := &runner{app: a, recipe: args[0], plan: opt, isolated: isolated, frozen: frozen, onEnd: onEnd, opt: pipeline.RunOptions{
+			var saved *savedPlan
+			if planned != "" {
+				if len(opt.Targets)+len(opt.Rerun) > 0 {
+					return invalidf("--plan excludes --target and --rerun: the plan has its own")
+				}
+				if saved, err = loadPlan(planned); err != nil {
+					return err
+				}
+				opt.Targets, opt.Rerun = saved.Targets, saved.Rerun
+			}
+			r := &runner{app: a, saved: saved, recipe: args[0], plan: opt, isolated: isolated, frozen: frozen, onEnd: onEnd, opt: pipeline.RunOptions{
 				Grace: max(grace, 1), // 0 is for ever
 				Jobs:  a.jobs, FailFast: failFast, Resources: has, LogLevel: a.level(),
 			}}
@@ -68,6 +78,7 @@ goes to the standard error; that it fails is a warning.`,
 	cmd.Flags().BoolVar(&isolated, "isolate", false, "run each step in a process of its own, so that one that crashes, takes all memory or does not stop fails alone")
 	cmd.Flags().DurationVar(&grace, "grace", 30*time.Second, "how long a step that is told to stop (by its timeout, Ctrl-C, SIGTERM) may take for that, before it is given up; with --isolate it is killed then")
 	cmd.Flags().BoolVar(&frozen, "frozen", false, "run nothing: what has no result is an error, with exit code 4")
+	cmd.Flags().StringVar(&planned, "plan", "", "do exactly what this `file` of plan --out says, or nothing where anything has changed")
 	cmd.Flags().StringVar(&onEnd, "on-end", "", "a `command` for the shell that is run when the run has ended, however it did, unless nothing had to run; see below")
 	cmd.Flags().StringArrayVar(&resources, "resource", nil, "what this machine has, as `name=amount`, such as gpus=1; may be repeated")
 	return cmd
@@ -110,6 +121,7 @@ type runner struct {
 	style    view.Style
 	expected time.Duration // what it is likely to take; 0 where nobody knows
 	onEnd    string        // a command
+	saved    *savedPlan    // that must still hold; nil for none
 }
 
 // run plans, executes and sums up.
@@ -127,6 +139,11 @@ func (r *runner) run(parent context.Context) error {
 	}
 	defer store.Close()
 	defer release()
+	if r.saved != nil {
+		if err := r.saved.check(plan); err != nil {
+			return err
+		}
+	}
 	if r.frozen {
 		if err := r.missing(plan); err != nil {
 			return err
