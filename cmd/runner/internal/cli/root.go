@@ -114,6 +114,8 @@ has no result yet, tells why, and keeps every result in a store beside the recip
 			root.AddCommand(c)
 		}
 	}
+	root.SetHelpCommandGroupID(groups[len(groups)-1].title)
+	root.SetCompletionCommandGroupID(groups[len(groups)-1].title)
 	root.AddCommand(a.performCommand(),
 		&cobra.Command{Use: "exit-codes", Short: "What the exit codes mean", Long: exitCodes},
 		&cobra.Command{Use: "json", Short: "What --json prints", Long: jsonLines})
