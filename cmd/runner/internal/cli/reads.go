@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -47,4 +48,11 @@ func (r *reads) named(recipe *pipeline.Recipe, varFiles []string) []pipeline.Sou
 	}
 	slices.SortFunc(all, func(a, b pipeline.Source) int { return strings.Compare(a.Path, b.Path) })
 	return all
+}
+
+// paths returns what was read, sorted.
+func (r *reads) paths() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Sorted(maps.Keys(r.files))
 }

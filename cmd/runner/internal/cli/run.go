@@ -22,7 +22,7 @@ import (
 
 func (a *app) runCommand() *cobra.Command {
 	var opt pipeline.PlanOptions
-	var failFast bool
+	var failFast, watch bool
 	var resources []string
 	var isolated bool
 	var grace time.Duration
@@ -70,6 +70,12 @@ goes to the standard error; that it fails is a warning.`,
 				Grace: max(grace, 1), // 0 is for ever
 				Jobs:  a.jobs, FailFast: failFast, Resources: has, LogLevel: a.level(),
 			}}
+			if watch && planned != "" {
+				return invalidf("--watch and --plan exclude each other: what was planned once changes")
+			}
+			if watch {
+				return r.watch(cmd.Context())
+			}
 			return r.run(cmd.Context())
 		},
 	}
@@ -78,6 +84,7 @@ goes to the standard error; that it fails is a warning.`,
 	cmd.Flags().BoolVar(&isolated, "isolate", false, "run each step in a process of its own, so that one that crashes, takes all memory or does not stop fails alone")
 	cmd.Flags().DurationVar(&grace, "grace", 30*time.Second, "how long a step that is told to stop (by its timeout, Ctrl-C, SIGTERM) may take for that, before it is given up; with --isolate it is killed then")
 	cmd.Flags().BoolVar(&frozen, "frozen", false, "run nothing: what has no result is an error, with exit code 4")
+	cmd.Flags().BoolVar(&watch, "watch", false, "run again whenever a file changes that the recipe is written in, reads or names, until Ctrl-C")
 	cmd.Flags().StringVar(&planned, "plan", "", "do exactly what this `file` of plan --out says, or nothing where anything has changed")
 	cmd.Flags().StringVar(&onEnd, "on-end", "", "a `command` for the shell that is run when the run has ended, however it did, unless nothing had to run; see below")
 	cmd.Flags().StringArrayVar(&resources, "resource", nil, "what this machine has, as `name=amount`, such as gpus=1; may be repeated")
@@ -121,6 +128,7 @@ type runner struct {
 	style    view.Style
 	expected time.Duration // what it is likely to take; 0 where nobody knows
 	onEnd    string        // a command
+	inputs   []string      // that the steps take, once they are known
 	saved    *savedPlan    // that must still hold; nil for none
 }
 
@@ -139,6 +147,7 @@ func (r *runner) run(parent context.Context) error {
 	}
 	defer store.Close()
 	defer release()
+	r.inputs = inputsOf(plan)
 	if r.saved != nil {
 		if err := r.saved.check(plan); err != nil {
 			return err
