@@ -85,9 +85,9 @@ func diff(path string, old, new any, of *Type) []Reason {
 			nv, is := n[k]
 			switch {
 			case !was:
-				rs = append(rs, Reason{Attr: at, Old: leftOut(of.within(k)), New: brief(nv)})
+				rs = append(rs, Reason{Attr: at, Old: leftOut(of.within(k)), New: Brief(nv)})
 			case !is:
-				rs = append(rs, Reason{Attr: at, Old: brief(ov), New: leftOut(of.within(k))})
+				rs = append(rs, Reason{Attr: at, Old: Brief(ov), New: leftOut(of.within(k))})
 			default:
 				rs = append(rs, diff(at, ov, nv, of.within(k))...)
 			}
@@ -101,7 +101,7 @@ func diff(path string, old, new any, of *Type) []Reason {
 		}
 		return rs
 	}
-	was, is := brief(old), brief(new)
+	was, is := Brief(old), Brief(new)
 	switch { // the other value is likely to be the secret
 	case sensitive(new) && !sensitive(old):
 		was = "(not sensitive)"
@@ -163,9 +163,7 @@ func union(a, b map[string]any) map[string]any {
 }
 
 // Brief returns a value as JSON, cut to a length that fits a line.
-func Brief(v any) string { return brief(v) }
-
-func brief(v any) string {
+func Brief(v any) string {
 	if m, ok := v.(map[string]any); ok {
 		if object, ok := artifacts.DigestIn(m); ok && len(object) >= 12 {
 			return "content " + object[:12]

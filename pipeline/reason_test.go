@@ -61,7 +61,7 @@ func TestBecomesZero(t *testing.T) {
 
 // Long values are cut at a character's border.
 func TestBrief(t *testing.T) {
-	got := brief(strings.Repeat("ü", 100))
+	got := Brief(strings.Repeat("ü", 100))
 	if !strings.HasSuffix(got, "ü…") || len(got) > 70 {
 		t.Errorf("got %q", got)
 	}

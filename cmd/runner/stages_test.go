@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"eyrie/artifacts"
@@ -38,6 +39,8 @@ is up to the test.
 	pipeline.Define("chatter", 1, "Prints.", struct{}{}, runChatter),
 }
 
+var tracing sync.Mutex
+
 // trace adds a line to the file $TRACE, and leaves the process's id beside it.
 func trace(format string, args ...any) {
 	path := os.Getenv("TRACE")
@@ -49,7 +52,10 @@ func trace(format string, args ...any) {
 		panic(err)
 	}
 	defer f.Close()
-	if err := os.WriteFile(path+".pid", fmt.Append(nil, os.Getpid()), 0o666); err != nil {
+	tracing.Lock()
+	defer tracing.Unlock()
+	own := fmt.Sprintf("%s.%d", path, os.Getpid()) // renamed, as a script may read it at any time
+	if err := errors.Join(os.WriteFile(own, fmt.Append(nil, os.Getpid()), 0o666), os.Rename(own, path+".pid")); err != nil {
 		panic(err)
 	}
 	fmt.Fprintf(f, format+"\n", args...)
