@@ -161,13 +161,11 @@ func (d *Dir) lay() error {
 	if err := d.Mkdir(d.root); err != nil {
 		return err
 	}
-	changed := false
-	files := []struct{ name, content string }{
+	for _, f := range []struct{ name, content string }{
 		{"format", string(formatFile(layout))},
 		{".gitignore", "*\n"},
 		{"CACHEDIR.TAG", cacheTag},
-	}
-	for _, f := range files {
+	} {
 		path := filepath.Join(d.root, f.name)
 		if b, err := ReadFile(path); err == nil && bytes.Equal(b, []byte(f.content)) {
 			continue
@@ -177,14 +175,25 @@ func (d *Dir) lay() error {
 				return err
 			}
 		}
-		err := d.Try("create", path, func() error { return os.WriteFile(path, []byte(f.content), 0o666) })
+		if err := d.mark(path, f.content); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mark makes a file that says what the directory is. It lasts before anything else is
+// there: a directory that has other files and not this one belongs to somebody else.
+func (d *Dir) mark(path, content string) error {
+	return d.Try("create", path, func() error {
+		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
 		if err != nil {
 			return err
 		}
-		changed = true
-	}
-	if !changed {
-		return nil
-	}
-	return d.syncDir(d.root)
+		_, err = f.WriteString(content)
+		if err == nil {
+			err = d.SyncAll([]*os.File{f}, []string{d.root})
+		}
+		return errors.Join(err, f.Close())
+	})
 }

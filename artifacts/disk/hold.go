@@ -31,10 +31,15 @@ func (d *Dir) Hold(ctx context.Context) (release func(), err error) {
 	return func() { use.Close() }, nil
 }
 
+// share takes a lock together with others who share it. It returns nil where there is no
+// store yet, whose first file must be another one, or this process may not make the file.
 func (d *Dir) share(ctx context.Context, name string) (*os.File, error) {
-	f, err := os.OpenFile(d.Path(name), os.O_RDONLY|os.O_CREATE|syscall.O_NOFOLLOW, 0o666)
+	if _, err := os.Lstat(d.Path("format")); err != nil {
+		return nil, nil
+	}
+	f, err := d.lockFile(d.Path(name))
 	if errors.Is(err, syscall.EROFS) || errors.Is(err, fs.ErrPermission) {
-		f, err = os.OpenFile(d.Path(name), os.O_RDONLY|syscall.O_NOFOLLOW, 0)
+		f, err = OpenFile(d.Path(name))
 	}
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.EROFS) || errors.Is(err, fs.ErrPermission) {
 		return nil, nil
@@ -57,7 +62,7 @@ func (d *Dir) Alone(ctx context.Context) (release func(), err error) {
 		}
 	}
 	for _, name := range []string{turnLock, useLock} {
-		f, err := os.OpenFile(d.Path(name), os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o666)
+		f, err := d.lockFile(d.Path(name))
 		if err == nil {
 			held = append(held, f)
 			err = lockFor(ctx, f, syscall.LOCK_EX)

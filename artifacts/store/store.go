@@ -51,7 +51,7 @@ var ErrDamaged = errors.New("content does not match its digest")
 type Store struct {
 	bucket blob.Bucket // keeps objects and records
 	dir    *disk.Dir   // bucket itself, or with a copy of each object that was used here
-	root   int       // the length of dir's path, with the separator
+	root   int         // the length of dir's path, with the separator
 	cache  statCache
 	locks  keyed // of actions
 	trees  keyed // of trees that are laid out
