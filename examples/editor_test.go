@@ -9,6 +9,7 @@ import (
 
 	"eyrie/hcl"
 	"eyrie/hcl/editor"
+	"eyrie/hcl/source"
 	"eyrie/stages"
 )
 
@@ -87,5 +88,42 @@ func TestAttributeIsDescribed(t *testing.T) {
 	d, ok := m.Describe("quickstart.hcl", editor.Position{Byte: strings.Index(string(text), "epochs = var.epochs")})
 	if !ok || d.Type != "number" || d.Doc == "" || d.Value != "5" {
 		t.Errorf("epochs: %+v", d)
+	}
+}
+
+// What a step declares is offered as outputs are that a stage has, and within the
+// declaration so are its own blocks, attributes and types.
+func TestEditorKnowsDeclaredOutputs(t *testing.T) {
+	text, err := os.ReadFile("script.hcl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ before, typed, want string }{
+		{"value = stage.compare.", "", "elapsed lines slowest speedup"},
+		{"  declare {\n", "    ", "output"},
+		{"    output \"lines\" {\n", "      ", "json at unit provenance doc"},
+		{"      type = ", "", "number string bool list map object any file dir"},
+		{"value = stage.compare.slowest.", "", "saved width"},
+	} {
+		i := strings.Index(string(text), test.before)
+		if i < 0 {
+			t.Fatalf("script.hcl has no %q", test.before)
+		}
+		i += len(test.before)
+		typed := string(text[:i]) + test.typed + "\n" + string(text[i:])
+		m := hcl.Open("script.hcl", hcl.Options{Stages: stages.All, Files: source.Overlay(source.Disk, map[string][]byte{"script.hcl": []byte(typed)})})
+		var labels []string
+		for _, c := range m.Complete("script.hcl", editor.Position{Byte: i + len(test.typed)}).Candidates {
+			labels = append(labels, c.Label)
+		}
+		if got := strings.Join(labels, " "); got != test.want {
+			t.Errorf("behind %q: %s, want %s", test.before, got, test.want)
+		}
+	}
+	m := hcl.Open("script.hcl", hcl.Options{Stages: stages.All})
+	for _, s := range m.Symbols() {
+		if s.Kind == editor.Output && s.Name != "before" && s.Name != "after" {
+			t.Errorf("%s is taken for an output of the recipe", s.Name)
+		}
 	}
 }
