@@ -86,7 +86,8 @@ var DeclaredTypes = []string{"number", "string", "bool", "list", "map", "object"
 // closing brace, the parser finds it in there. Other blocks within stages have no labels.
 func Begins(kind string, labels []string, within string) bool {
 	b := Of(kind)
-	return b != nil && len(labels) > 0 && len(labels) == len(b.Labels) && !(within == pipeline.Declaration && kind == Declared.Type)
+	declared := within == pipeline.Declaration && kind == Declared.Type
+	return b != nil && len(labels) > 0 && len(labels) == len(b.Labels) && !declared
 }
 
 // Attributes returns the names of the attributes of a type, without those that are
