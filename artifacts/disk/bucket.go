@@ -107,7 +107,7 @@ func (d *Dir) put(ctx context.Context, key blob.Key, content io.ReadSeeker, plac
 // List implements blob.Bucket.
 func (d *Dir) List(ctx context.Context, kind blob.Kind) iter.Seq2[blob.Info, error] {
 	return func(yield func(blob.Info, error) bool) {
-		shards, err := readDir(d.Path(string(kind)))
+		shards, err := ReadDir(d.Path(string(kind)))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			yield(blob.Info{}, err)
 			return
@@ -126,7 +126,7 @@ func (d *Dir) List(ctx context.Context, kind blob.Kind) iter.Seq2[blob.Info, err
 // listShard yields the blobs in one directory and reports whether to go on.
 // It ignores files that are not blobs.
 func (d *Dir) listShard(ctx context.Context, kind blob.Kind, shard string, yield func(blob.Info, error) bool) bool {
-	files, err := readDir(d.Path(string(kind), shard))
+	files, err := ReadDir(d.Path(string(kind), shard))
 	if err == nil {
 		err = ctx.Err()
 	}

@@ -112,7 +112,7 @@ func IsStore(path string, entries []fs.DirEntry) bool {
 // checkLayout fails if the directory is there and not a store, or one of a
 // layout that this program does not know.
 func (d *Dir) checkLayout() error {
-	names, err := readDir(d.root)
+	names, err := ReadDir(d.root)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(names) == 0 {
 		return nil
 	} else if errors.Is(err, syscall.ENOTDIR) {

@@ -124,8 +124,8 @@ func ReadFile(path string) ([]byte, error) {
 	return b, nil
 }
 
-// readDir is os.ReadDir, and fails at once where there is a pipe.
-func readDir(path string) ([]fs.DirEntry, error) {
+// ReadDir is os.ReadDir, and fails at once where there is a pipe.
+func ReadDir(path string) ([]fs.DirEntry, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err

@@ -69,7 +69,7 @@ func (d *Dir) collect() {
 // collectIn removes the locks in a directory that nobody holds, each after what it was
 // of. The lock that goes with a name there is what lockOf says, "" for none.
 func (d *Dir) collectIn(dir string, lockOf func(name string) string, remove func(lock *os.File) error) {
-	files, _ := readDir(d.Path(dir))
+	files, _ := ReadDir(d.Path(dir))
 	for _, f := range files {
 		name := lockOf(f.Name())
 		if name == "" {
@@ -118,7 +118,7 @@ func (d *Dir) Discard(dir string) {
 	if err == nil && d.Rename(dir, other) == nil {
 		dir = other // which whoever still writes to it does not find
 	}
-	if names, err := readDir(dir); err != nil || len(names) > 0 || dir != other || !d.keep(dir) {
+	if names, err := ReadDir(dir); err != nil || len(names) > 0 || dir != other || !d.keep(dir) {
 		_ = d.Remove(dir)
 	}
 }

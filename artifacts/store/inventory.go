@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -229,10 +228,8 @@ func (s *Store) keptInQuarantine() ([]*Kept, error) {
 
 // eachOf gathers what f lists for each entry of a directory, if there is one.
 func (s *Store) eachOf(dir string, f func(name string) ([]*Kept, error)) (all []*Kept, err error) {
-	entries, err := os.ReadDir(s.dir.Path(dir))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	} else if err != nil {
+	entries, err := s.entries(dir)
+	if err != nil {
 		return nil, err
 	}
 	for _, e := range entries {

@@ -4,10 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -65,25 +63,14 @@ func (j journal) Close() error {
 // Runs returns the runs that have a journal, in the order of their names, which begin
 // with the time.
 func (s *Store) Runs() ([]string, error) {
-	dir, err := os.Open(s.dir.Path("runs"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	} else if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	names, err := dir.Readdirnames(-1)
-	if err != nil {
-		return nil, err
-	}
+	entries, err := s.entries("runs")
 	var runs []string
-	for _, name := range names {
-		if run, ok := strings.CutSuffix(name, journalExt); ok && isRun(run) {
+	for _, e := range entries {
+		if run, ok := strings.CutSuffix(e.Name(), journalExt); ok && isRun(run) {
 			runs = append(runs, run)
 		}
 	}
-	slices.Sort(runs)
-	return runs, nil
+	return runs, err
 }
 
 // OpenJournal opens the journal of a run for reading. It takes no lock, and the file may

@@ -2,9 +2,7 @@ package store
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -48,10 +46,8 @@ func (s *Store) Unpin(run string) error {
 
 // Pins returns the pins, by run.
 func (s *Store) Pins() ([]Pin, error) {
-	entries, err := os.ReadDir(s.dir.Path("pins"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	} else if err != nil {
+	entries, err := s.entries("pins")
+	if err != nil {
 		return nil, err
 	}
 	pins := make([]Pin, len(entries))

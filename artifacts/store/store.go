@@ -134,6 +134,16 @@ func (s *Store) key(path string) string {
 	return path
 }
 
+// entries returns what is in one of the store's directories, sorted by name: nothing
+// where it is not there, or something else is.
+func (s *Store) entries(dir string) ([]fs.DirEntry, error) {
+	all, err := disk.ReadDir(s.dir.Path(dir))
+	if err = missing(err); errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	return all, err
+}
+
 // missing turns the error of a blob that is not there, or that is something
 // else, or that the disk cannot read, into ErrNotFound.
 func missing(err error) error {
