@@ -34,8 +34,8 @@ const exampleDeclaration = `
     }
   }`
 
-// readDeclaration reads the declare block of a stage, nil where there is none, and gives the
-// stage its outputs. Where that fails, how the steps look is not known.
+// readDeclaration reads the declare block of a stage, nil where there is none. Until it is
+// evaluated, how the steps look is not known.
 func (m *module) readDeclaration(s *stage, g *syntax.BlockGroup) {
 	s.broken = true
 	if g == nil {
@@ -48,20 +48,24 @@ func (m *module) readDeclaration(s *stage, g *syntax.BlockGroup) {
 	object, sound := m.declaration(g.Blocks[0])
 	m.readAttribute(s, g.Name, object, g.At(), place{})
 	a := s.attrs[len(s.attrs)-1]
-	if a.failed = true; a.expr.bad {
+	a.failed = true
+	s.declaration, s.unsound = a, !sound
+}
+
+// evaluateDeclaration gives a stage its outputs, after the names that its declaration
+// refers to: before them it is not known what these wait for.
+func (s *stage) evaluateDeclaration(path []node) {
+	a, m := s.declaration, s.m
+	if a == nil || a.expr.bad {
+		return
+	}
+	m.settleNames(a.expr, path)
+	for r := range a.expr.refs(nil) {
+		m.errorf(r.whole, "Known too late", "Which outputs a step has must be known before anything runs: it may refer to variables and locals, and not to stages.")
 		return
 	}
 	result, diags := m.bare.attr(a)
-	if m.diags = append(m.diags, diags...); diags.HasErrors() || result == nil {
-		return
-	}
-	if len(result.Parts) > 0 || a.expr.uses() {
-		at := a.expr.syntax
-		if len(result.Parts) > 0 {
-			at = syntax.Inner(at, result.Parts[0], false)
-		}
-		m.errorf(at.Range(), "Known too late",
-			"Which outputs a step has must be known before anything runs: it may refer to variables and locals, and not to what stages yield.")
+	if m.add(diags); diags.HasErrors() || result == nil {
 		return
 	}
 	kind, err := s.kind.Declare(result.Value)
@@ -69,7 +73,7 @@ func (m *module) readDeclaration(s *stage, g *syntax.BlockGroup) {
 		m.unsuitable(candidate{stage: s}, err, make(map[string]bool))
 		return
 	}
-	if !sound {
+	if s.unsound {
 		return
 	}
 	s.kind, s.broken = kind, false

@@ -92,6 +92,9 @@ func (r *recipe) expand(b *block, path []node) {
 			r.expandNames(e, append(path, b))
 		}
 	}
+	if b.stage != nil {
+		b.stage.evaluateDeclaration(append(path, b))
+	}
 	b.state = visited
 	if b.broken {
 		return

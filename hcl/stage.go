@@ -28,6 +28,9 @@ type stage struct {
 	reveal    bool
 	tried     bool // its outputs are declared, however well
 
+	declaration *attribute // of a stage whose outputs are declared, where there is a block for that
+	unsound     bool       // a mistake in that block was reported
+
 	checked bool
 	deps    []string // what the instances need, where that is the same for all
 	linked  bool     // deps is set

@@ -104,6 +104,16 @@ stage "deploy-estimate" "deploy-estimate" {
   network   = { backbone = local.deep, width = 1, resolution = 64 }
 }
 
+stage "exec" "exec" {
+  shell = "while :; do sleep 0.01; done"
+  declare {
+    output "never" {
+      type = file
+      path = "never"
+    }
+  }
+}
+
 stage "table" "table" {
   rows    = local.rows
   columns = [{ key = "a" }, { key = "b" }]
