@@ -58,7 +58,7 @@ func evaluate(t *testing.T, attr, expression string, known *pipeline.Outputs) (p
 	t.Helper()
 	r := load(t, around+"  "+attr+" = "+expression+"\n}\n", hcl.Options{})
 	attrs, err := step(t, r, `t["k"]`).Attrs(known)
-	return attrs[attr], err
+	return *attrs.Of(attr), err
 }
 
 // An expression is unknown exactly as long as it needs an output that is not

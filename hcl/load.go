@@ -31,7 +31,14 @@ type Options struct {
 // names) and looks whether files that stages take exist, all through opt.Files. It
 // does nothing else.
 func Load(path string, opt Options) (*pipeline.Recipe, Diagnostics) {
-	return Open(path, opt).Recipe()
+	r := newRecipe(opt)
+	result := r.load(path)
+	diags := r.diagnostics()
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	r.fold()
+	return result, diags
 }
 
 // recipe is a recipe in the making: what its modules share. The steps' closures go on

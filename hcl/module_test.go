@@ -400,7 +400,7 @@ func evaluated(s *pipeline.Step, known outputs, prefix string) (pipeline.Attr, e
 		all[prefix+id] = output
 	}
 	attrs, err := s.Attrs(all.known())
-	a := attrs["any"]
+	a := *attrs.Of("any")
 	a.Pos = ""
 	for i := range a.Unknown {
 		a.Unknown[i] = strings.TrimPrefix(a.Unknown[i], prefix)

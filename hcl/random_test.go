@@ -119,12 +119,14 @@ func TestRandomMemory(t *testing.T) {
 }
 
 // withoutPos returns attributes without their places, which name a temporary file.
-func withoutPos(attrs map[string]pipeline.Attr) map[string]pipeline.Attr {
+func withoutPos(attrs pipeline.Attrs) pipeline.Attrs {
+	bare := make(pipeline.Attrs, len(attrs))
 	for name, a := range attrs {
-		a.Pos = ""
-		attrs[name] = a
+		copied := *a
+		copied.Pos = ""
+		bare[name] = &copied
 	}
-	return attrs
+	return bare
 }
 
 // expression makes random expressions that are mostly sound.

@@ -189,12 +189,21 @@ func (e *expr) chosenByEach() bool {
 		slices.ContainsFunc(e.modules, func(r moduleRef) bool { return r.key != nil && r.key.each })
 }
 
-// evaluate is the step's [pipeline.Eval].
-func (st *step) evaluate(known *pipeline.Outputs) (map[string]pipeline.Attr, error) {
+// evaluate is the step's [pipeline.Eval]. The attributes of a step that is settled are the same
+// each time, and not copied.
+func (st *step) evaluate(known *pipeline.Outputs) (pipeline.Attrs, error) {
+	attrs := make(pipeline.Attrs, len(st.stage.attrs))
+	if st.config != nil {
+		for i, a := range st.stage.attrs {
+			if st.fixed[i] != &leftOut {
+				attrs[a.field.Name] = st.fixed[i]
+			}
+		}
+		return attrs, nil
+	}
 	st.m.mu.Lock()
 	defer st.m.mu.Unlock()
 	scope := st.m.newScope(known, &st.instance)
-	attrs := make(map[string]pipeline.Attr, len(st.stage.attrs))
 	var all hcl.Diagnostics
 	for i, a := range st.stage.attrs {
 		result := st.fixed[i]
@@ -214,7 +223,7 @@ func (st *step) evaluate(known *pipeline.Outputs) (map[string]pipeline.Attr, err
 			result = &copied
 		}
 		if result != nil && result != &leftOut {
-			attrs[a.field.Name] = *result
+			attrs[a.field.Name] = result
 		}
 	}
 	if all.HasErrors() {

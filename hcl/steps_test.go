@@ -176,7 +176,7 @@ stage "search" "s" {
 	}
 }
 
-func values(attrs map[string]pipeline.Attr) map[string]any {
+func values(attrs pipeline.Attrs) map[string]any {
 	all := make(map[string]any)
 	for name, a := range attrs {
 		all[name] = a.Value
@@ -184,20 +184,23 @@ func values(attrs map[string]pipeline.Attr) map[string]any {
 	return all
 }
 
-// What an evaluation returned may be changed by its caller.
+// What an evaluation returned may be changed by its caller, unless the step is settled: it has
+// a Config.
 func TestAttributesBelongToTheCaller(t *testing.T) {
 	r := load(t, `
+stage "table" "a" {}
 stage "table" "t" {
-  any  = { list = [1, 2] }
-  rows = [{ a = { b = 1 } }]
+  any   = { list = [1, 2] }
+  rows  = [{ a = { b = 1 } }]
+  title = stage.a.text
 }`, hcl.Options{})
-	first, err := r.Steps[0].Attrs(outputs{}.known())
+	first, err := r.Steps[1].Attrs(outputs{}.known())
 	if err != nil {
 		t.Fatal(err)
 	}
 	first["any"].Value.(map[string]any)["list"].([]any)[0] = "changed"
 	first["rows"].Value.([]any)[0].(map[string]any)["a"].(pipeline.Traced).Value.(map[string]any)["b"] = "changed"
-	second, err := r.Steps[0].Attrs(outputs{}.known())
+	second, err := r.Steps[1].Attrs(outputs{}.known())
 	if err != nil {
 		t.Fatal(err)
 	}

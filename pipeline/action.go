@@ -39,8 +39,32 @@ type preimage struct {
 }
 
 // newAction makes the action of a step from its attributes, all of them known.
-func newAction(ctx context.Context, o *Observations, s *Step, attrs map[string]Attr) (*action, error) {
-	a := &action{inputs: map[string]artifacts.File{}, sensitive: map[string]bool{}}
+func newAction(ctx context.Context, o *Observations, s *Step, attrs Attrs) (*action, error) {
+	a := &action{config: s.Config}
+	for name, attr := range attrs {
+		if attr.Sensitive {
+			put(&a.sensitive, name, true)
+		}
+	}
+	if a.config == nil {
+		var err error
+		if a.config, err = a.decode(ctx, o, s, attrs); err != nil {
+			return nil, err
+		}
+	}
+	if err := a.observe(ctx, o, s, attrs); err != nil {
+		return nil, err
+	}
+	var err error
+	if a.preimage, err = s.Stage.preimage(a.config, a.sensitive); err != nil {
+		return nil, stepError(s.Pos, s, "", err)
+	}
+	a.id = artifacts.NewActionID(a.preimage)
+	return a, nil
+}
+
+// decode makes the step's configuration, in which files have their digests.
+func (a *action) decode(ctx context.Context, o *Observations, s *Step, attrs Attrs) (any, error) {
 	values := make(map[string]any, len(attrs))
 	for _, name := range slices.Sorted(maps.Keys(attrs)) {
 		value := attrs[name].Value
@@ -54,24 +78,20 @@ func newAction(ctx context.Context, o *Observations, s *Step, attrs map[string]A
 			return nil, stepError(attrs[name].Pos, s, name, err)
 		}
 		values[name] = value
-		if attrs[name].Sensitive {
-			a.sensitive[name] = true
-		}
 	}
-	var err error
-	if a.config = s.Config; a.config != nil {
-		// as it was decoded when the recipe was read
-	} else if a.config, err = s.Stage.Decode(values); err != nil {
+	config, err := s.Stage.Decode(values)
+	if err != nil {
 		return nil, attrErrors(s, attrs, err)
 	}
-	if err := a.observe(ctx, o, s, attrs); err != nil {
-		return nil, err
+	return config, nil
+}
+
+// put puts a value into a map, which it makes where there is none: most actions need none.
+func put[V any](m *map[string]V, name string, v V) {
+	if *m == nil {
+		*m = make(map[string]V)
 	}
-	if a.preimage, err = s.Stage.preimage(a.config, a.sensitive); err != nil {
-		return nil, stepError(s.Pos, s, "", err)
-	}
-	a.id = artifacts.NewActionID(a.preimage)
-	return a, nil
+	(*m)[name] = v
 }
 
 // identify gives a local file its digest.
@@ -94,7 +114,7 @@ func (a *action) identify(ctx context.Context, store *store.Store, f *artifacts.
 	}
 	*f = hashed
 	f.Path = path
-	a.inputs[path] = hashed
+	put(&a.inputs, path, hashed)
 	return nil
 }
 
@@ -181,7 +201,7 @@ func stepError(pos string, s *Step, attr string, err error) *StepError {
 }
 
 // attrErrors places mistakes at the attributes that they name.
-func attrErrors(s *Step, attrs map[string]Attr, err error) error {
+func attrErrors(s *Step, attrs Attrs, err error) error {
 	var sensitive []string
 	for name, a := range attrs {
 		if a.Sensitive {
@@ -193,7 +213,7 @@ func attrErrors(s *Step, attrs map[string]Attr, err error) error {
 }
 
 // placed places mistakes at the attributes that they name.
-func placed(s *Step, attrs map[string]Attr, found []*mistake.Mistake) error {
+func placed(s *Step, attrs Attrs, found []*mistake.Mistake) error {
 	var all []error
 	for _, m := range found {
 		all = append(all, attrError(s, attrs, m))
@@ -205,9 +225,9 @@ func placed(s *Step, attrs map[string]Attr, found []*mistake.Mistake) error {
 }
 
 // attrError places a mistake at the attribute that it names, if it names one.
-func attrError(s *Step, attrs map[string]Attr, m *mistake.Mistake) *StepError {
+func attrError(s *Step, attrs Attrs, m *mistake.Mistake) *StepError {
 	if len(m.Path) == 0 {
 		return stepError(s.Pos, s, "", m.Err)
 	}
-	return stepError(attrs[m.Path[0].Name].Pos, s, m.Path.String(), m.Err)
+	return stepError(attrs.Of(m.Path[0].Name).Pos, s, m.Path.String(), m.Err)
 }

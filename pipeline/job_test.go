@@ -77,9 +77,9 @@ func TestJobRoundTrip(t *testing.T) {
 	s := step("b", whole, map[string]any{"token": "", "text": "", "steps": 0.0, "log": "<here>", "any": map[string]any{"n": 1.5},
 		"in": artifacts.Local(path), "more": ref{"a", "copy"}})
 	attrs := s.Attrs
-	s.Attrs = func(known *Outputs) (map[string]Attr, error) {
+	s.Attrs = func(known *Outputs) (Attrs, error) {
 		all, err := attrs(known)
-		all["token"] = Attr{Value: "hunter2", Sensitive: true, Pos: "test.hcl:b.token"}
+		all["token"] = &Attr{Value: "hunter2", Sensitive: true, Pos: "test.hcl:b.token"}
 		return all, err
 	}
 	s.Reveal, s.Timeout, s.Resources = true, time.Minute, map[string]float64{"gpus": 1, "memory": 1e9}

@@ -107,7 +107,7 @@ func isScript(path string) bool {
 }
 
 // observe completes an action's configuration by what is observed.
-func (a *action) observe(ctx context.Context, o *Observations, s *Step, attrs map[string]Attr) error {
+func (a *action) observe(ctx context.Context, o *Observations, s *Step, attrs Attrs) error {
 	observer, ok := a.config.(Observer)
 	if !ok {
 		return nil
@@ -122,7 +122,7 @@ func (a *action) observe(ctx context.Context, o *Observations, s *Step, attrs ma
 
 // ready reports what this machine lacks for a step that must run, as far as its
 // attributes are known.
-func ready(s *Step, attrs map[string]Attr, config any, unknown []mistake.Path) error {
+func ready(s *Step, attrs Attrs, config any, unknown []mistake.Path) error {
 	r := mistake.New(unknown...)
 	if c, ok := config.(Readier); ok {
 		c.Ready(r)
@@ -135,13 +135,13 @@ func ready(s *Step, attrs map[string]Attr, config any, unknown []mistake.Path) e
 
 // machineErrors places mistakes about the machine, which follow from no attribute but the
 // one that each is about.
-func machineErrors(s *Step, attrs map[string]Attr, err error) error {
+func machineErrors(s *Step, attrs Attrs, err error) error {
 	all := slices.Clone(mistake.Of(err))
 	if len(all) == 0 {
 		return stepError(s.Pos, s, "", err)
 	}
 	for i, m := range all {
-		if len(m.Path) > 0 && attrs[m.Path[0].Name].Sensitive {
+		if len(m.Path) > 0 && attrs.Of(m.Path[0].Name).Sensitive {
 			all[i] = s.Stage.hidden(m)
 		}
 	}

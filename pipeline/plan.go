@@ -45,7 +45,7 @@ type Planned struct {
 	Action  artifacts.ActionID // zero while unknown
 	Resumes bool               // of MustRun: an interrupted run has left a checkpoint, from which it goes on
 	Record  *store.Record      // of Cached
-	Attrs   map[string]Attr    // evaluated as far as known
+	Attrs   Attrs    // evaluated as far as known
 	Secret  bool               // its output is sensitive, as attributes are on which it may depend
 
 	action   *action
@@ -212,13 +212,13 @@ func (p *Plan) check(j *Planned) error {
 }
 
 // judged returns attributes as [Stage.Check] takes them.
-func judged(attrs map[string]Attr) (values map[string]any, unknown []mistake.Path, perhaps []string) {
+func judged(attrs Attrs) (values map[string]any, unknown []mistake.Path, perhaps []string) {
 	values = make(map[string]any, len(attrs))
 	for _, name := range slices.Sorted(maps.Keys(attrs)) {
 		a := attrs[name]
 		values[name] = a.Value
 		if len(a.Unknown) > 0 && a.Value == nil && len(a.Parts) == 0 {
-			a.Parts = []mistake.Path{{{Name: name}}}
+			unknown = append(unknown, mistake.Path{{Name: name}})
 		}
 		unknown = append(unknown, a.Parts...)
 		if a.MayBeNull {
@@ -229,7 +229,7 @@ func judged(attrs map[string]Attr) (values map[string]any, unknown []mistake.Pat
 }
 
 // waitsFor returns the steps that unknown attributes wait for, in a stable order.
-func waitsFor(attrs map[string]Attr) []string {
+func waitsFor(attrs Attrs) []string {
 	var ids []string
 	for _, a := range attrs {
 		ids = append(ids, a.Unknown...)

@@ -22,9 +22,10 @@ type Step struct {
 	Stage *Stage
 	Pos   string   // "paper.hcl:41": where its block begins
 	Deps  []string // IDs of the steps that it refers to or depends_on, in order, without repeats
-	Attrs Eval[map[string]Attr]
+	Attrs Eval[Attrs]
 	// Config is what the stage's Decode made of the attributes, where that was done already
-	// and nothing can change them: no output, and no file. It is nil otherwise.
+	// and nothing can change them: no output, and no file. It is nil otherwise. The values of
+	// these attributes are shared, and must not be changed.
 	Config any
 	// Reveal says that the step's results, which are kept in clear, may hold what
 	// sensitive attributes say. Its output is then sensitive.
@@ -53,8 +54,21 @@ type Output struct {
 
 // Eval evaluates an expression with the outputs that there are: what refers to a
 // step without one is unknown itself. An error is a mistake in the recipe, with its
-// position, that showed only now. What it returns belongs to the caller.
+// position, that showed only now. What it returns belongs to the caller, but where it says
+// otherwise.
 type Eval[T any] func(known *Outputs) (T, error)
+
+// Attrs are evaluated attributes by their names. Steps share attributes that are the same for
+// all of them: whoever changes one changes a copy.
+type Attrs map[string]*Attr
+
+// Of returns the attribute of a name, a zero one where it is not written.
+func (a Attrs) Of(name string) *Attr {
+	if attr := a[name]; attr != nil {
+		return attr
+	}
+	return new(Attr)
+}
 
 // Attr is an evaluated attribute.
 type Attr struct {

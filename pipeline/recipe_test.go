@@ -25,10 +25,10 @@ func step(id string, stage *Stage, attrs map[string]any) *Step {
 			s.Deps = append(s.Deps, r.step)
 		}
 	}
-	s.Attrs = func(known *Outputs) (map[string]Attr, error) {
-		evaluated := make(map[string]Attr)
+	s.Attrs = func(known *Outputs) (Attrs, error) {
+		evaluated := make(Attrs)
 		for name, v := range attrs {
-			a := Attr{Value: v, Pos: "test.hcl:" + id + "." + name}
+			a := &Attr{Value: v, Pos: "test.hcl:" + id + "." + name}
 			if r, ok := v.(ref); ok {
 				output, ok := known.Known(r.step)
 				if !ok {

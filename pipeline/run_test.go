@@ -87,8 +87,8 @@ func TestRunErrorNamesTheAttribute(t *testing.T) {
 		t.Errorf("the event has %q at %q", e.Error, e.Pos)
 	}
 	s.Reveal = true
-	s.Attrs = func(*Outputs) (map[string]Attr, error) {
-		return map[string]Attr{"x": {Value: 7.0, Sensitive: true}}, nil
+	s.Attrs = func(*Outputs) (Attrs, error) {
+		return Attrs{"x": {Value: 7.0, Sensitive: true}}, nil
 	}
 	run = execute(t, storetest.New(t), recipe(s), opt)
 	if strings.Contains(run.Steps[0].Err.Error()+e.Error, "7") {
@@ -120,7 +120,7 @@ func TestMistakeThatShowsLate(t *testing.T) {
 	a := step("a", sum, map[string]any{"x": 1.0})
 	b, c := step("b", sum, map[string]any{"x": ref{"a", "sum"}}), step("c", sum, map[string]any{"x": ref{"a", "sum"}, "y": 1.0})
 	attrs := b.Attrs
-	b.Attrs = func(known *Outputs) (map[string]Attr, error) {
+	b.Attrs = func(known *Outputs) (Attrs, error) {
 		if _, ok := known.Known("a"); ok {
 			return nil, errors.New("test.hcl:b: mistaken")
 		}

@@ -10,7 +10,7 @@ import (
 
 // secret reports whether one of the attributes is sensitive and not guarded by the stage:
 // then what the stage says of its work, in errors, logs and progress, may hold it.
-func secret(s *Stage, attrs map[string]Attr) bool {
+func secret(s *Stage, attrs Attrs) bool {
 	for name, a := range attrs {
 		if f := s.Config.Field(name); a.Sensitive && (f == nil || !f.Guarded) {
 			return true
@@ -70,7 +70,7 @@ func (t *Type) named(p mistake.Path) mistake.Path {
 // revealing returns the first sensitive attribute on which the stage's output may
 // depend, "" for none: then the output is as sensitive. It does not depend on what is no
 // part of the key, such as the address from which files of known digests are downloaded.
-func revealing(s *Stage, attrs map[string]Attr) string {
+func revealing(s *Stage, attrs Attrs) string {
 	for _, name := range slices.Sorted(maps.Keys(attrs)) {
 		if f := s.Config.Field(name); attrs[name].Sensitive && (f == nil || f.Key) {
 			return name
@@ -81,7 +81,7 @@ func revealing(s *Stage, attrs map[string]Attr) string {
 
 // mayKeep fails where the step's output would hold a sensitive value and its block does
 // not say that it may: results are kept in clear.
-func mayKeep(s *Step, attrs map[string]Attr) error {
+func mayKeep(s *Step, attrs Attrs) error {
 	if name := revealing(s.Stage, attrs); name != "" && !s.Reveal {
 		return stepError(attrs[name].Pos, s, name, ErrReveals)
 	}

@@ -15,8 +15,8 @@ import (
 func guarded(id string, s *Stage, reveal bool) *Step {
 	st := step(id, s, nil)
 	st.Reveal = reveal
-	st.Attrs = func(*Outputs) (map[string]Attr, error) {
-		return map[string]Attr{"x": {Value: 4711.0, Sensitive: true, Pos: "test.hcl:" + id + ".x"}}, nil
+	st.Attrs = func(*Outputs) (Attrs, error) {
+		return Attrs{"x": {Value: 4711.0, Sensitive: true, Pos: "test.hcl:" + id + ".x"}}, nil
 	}
 	return st
 }
@@ -42,7 +42,7 @@ func TestSensitiveWhileItRuns(t *testing.T) {
 	var guardedThen []bool
 	b := step("b", sum, map[string]any{"x": ref{"a", "sum"}})
 	attrs := b.Attrs
-	b.Attrs = func(known *Outputs) (map[string]Attr, error) {
+	b.Attrs = func(known *Outputs) (Attrs, error) {
 		guardedThen = append(guardedThen, known.Guarded("a"))
 		return attrs(known)
 	}
@@ -86,9 +86,9 @@ func TestSecretsAreNotLogged(t *testing.T) {
 		if timeout {
 			s.Timeout = 1
 			attrs := s.Attrs
-			s.Attrs = func(known *Outputs) (map[string]Attr, error) {
+			s.Attrs = func(known *Outputs) (Attrs, error) {
 				all, err := attrs(known)
-				all["y"] = Attr{Value: 1.0}
+				all["y"] = &Attr{Value: 1.0}
 				return all, err
 			}
 		}

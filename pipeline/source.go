@@ -23,7 +23,7 @@ const mostSources = 1000
 
 // sources returns where a step's attributes came from, in the order of their names. Of a
 // sensitive one only the steps are told, as a file's path may be the secret.
-func sources(attrs map[string]Attr, inputs map[string]artifacts.File) []Source {
+func sources(attrs Attrs, inputs map[string]artifacts.File) []Source {
 	var all []Source
 	seen := make(map[Source]bool)
 	add := func(s Source) {

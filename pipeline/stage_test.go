@@ -328,7 +328,7 @@ func TestPreimageIsCanonical(t *testing.T) {
 // An error about a sensitive value, or of a step with one, quotes nothing.
 func TestErrorsHideSensitiveValues(t *testing.T) {
 	s := &Step{ID: "a", Stage: schemaStage, Pos: "r.hcl:1"}
-	attrs := map[string]Attr{"name": {Value: "a"}, "data": {Value: artifacts.File{}}, "limit": {Value: map[string]any{"latency": 1234.5}, Sensitive: true, Pos: "r.hcl:2"}}
+	attrs := Attrs{"name": {Value: "a"}, "data": {Value: artifacts.File{}}, "limit": {Value: map[string]any{"latency": 1234.5}, Sensitive: true, Pos: "r.hcl:2"}}
 	_, err := newAction(t.Context(), newObservations(storetest.New(t)), s, attrs)
 	if err == nil || strings.Contains(err.Error(), "1234") || !strings.HasPrefix(err.Error(), "r.hcl:2: step a: limit.latency: ") {
 		t.Errorf("got %v", err)

@@ -25,7 +25,7 @@ type worker struct {
 	grace    time.Duration
 	step     int // index in the plan
 	planned  *Planned
-	attrs    map[string]Attr
+	attrs    Attrs
 	granted  grant
 	lineage  []Ancestor
 	lastName string

@@ -93,10 +93,10 @@ func step(id, stage string, attrs map[string]any) *pipeline.Step {
 			s.Stage = known
 		}
 	}
-	s.Attrs = func(*pipeline.Outputs) (map[string]pipeline.Attr, error) {
-		all := map[string]pipeline.Attr{}
+	s.Attrs = func(*pipeline.Outputs) (pipeline.Attrs, error) {
+		all := pipeline.Attrs{}
 		for name, v := range attrs {
-			all[name] = pipeline.Attr{Value: v, Pos: s.Pos + "." + name, Sensitive: name == "token"}
+			all[name] = &pipeline.Attr{Value: v, Pos: s.Pos + "." + name, Sensitive: name == "token"}
 		}
 		return all, nil
 	}
@@ -107,11 +107,11 @@ func step(id, stage string, attrs map[string]any) *pipeline.Step {
 func after(s *pipeline.Step, dep, attr, out string) *pipeline.Step {
 	s.Deps = []string{dep}
 	attrs := s.Attrs
-	s.Attrs = func(known *pipeline.Outputs) (map[string]pipeline.Attr, error) {
+	s.Attrs = func(known *pipeline.Outputs) (pipeline.Attrs, error) {
 		all, err := attrs(known)
 		output, ok := known.Known(dep)
 		if err != nil || !ok {
-			all[attr] = pipeline.Attr{Unknown: []string{dep}}
+			all[attr] = &pipeline.Attr{Unknown: []string{dep}}
 			return all, err
 		}
 		var fields map[string]json.RawMessage
@@ -120,7 +120,7 @@ func after(s *pipeline.Step, dep, attr, out string) *pipeline.Step {
 		}
 		var f artifacts.File
 		err = json.Unmarshal(fields[out], &f)
-		all[attr] = pipeline.Attr{Value: f}
+		all[attr] = &pipeline.Attr{Value: f}
 		return all, err
 	}
 	return s

@@ -19,8 +19,8 @@ func TestExpectation(t *testing.T) {
 		deps  []string
 		stage *pipeline.Stage
 	}{{"a", nil, give}, {"b", []string{"a"}, give}, {"c", []string{"b"}, give}, {"d", nil, give}, {"e", nil, stage}} {
-		r.Steps = append(r.Steps, &pipeline.Step{ID: step.id, Stage: step.stage, Deps: step.deps, Attrs: func(*pipeline.Outputs) (map[string]pipeline.Attr, error) {
-			return map[string]pipeline.Attr{"value": {Value: 1.}}, nil
+		r.Steps = append(r.Steps, &pipeline.Step{ID: step.id, Stage: step.stage, Deps: step.deps, Attrs: func(*pipeline.Outputs) (pipeline.Attrs, error) {
+			return pipeline.Attrs{"value": {Value: 1.}}, nil
 		}})
 	}
 	p, err := pipeline.NewPlan(t.Context(), r, s, pipeline.PlanOptions{})

@@ -37,8 +37,8 @@ func recipe(name string, values ...float64) *pipeline.Recipe {
 	}
 	for i, v := range values {
 		r.Steps = append(r.Steps, &pipeline.Step{ID: fmt.Sprintf("s%d", i), Stage: give, Pos: "a.hcl:1",
-			Attrs: func(*pipeline.Outputs) (map[string]pipeline.Attr, error) {
-				return map[string]pipeline.Attr{"value": {Value: v}}, nil
+			Attrs: func(*pipeline.Outputs) (pipeline.Attrs, error) {
+				return pipeline.Attrs{"value": {Value: v}}, nil
 			}})
 	}
 	origin := []pipeline.Origin{{Kind: pipeline.Measured, Step: "s0", Output: "value"}}

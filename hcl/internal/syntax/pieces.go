@@ -91,6 +91,26 @@ func join(bodies []*hclsyntax.Body) *hclsyntax.Body {
 	return &all
 }
 
+// Fold returns a file that was parsed without its tree. Messages name the block around a place
+// all the same: the tree is made again for the first of them.
+func Fold(f *hcl.File, filename string) *hcl.File {
+	src := f.Bytes // and no more of f is kept
+	return &hcl.File{Bytes: src, Nav: folded(sync.OnceValue(func() *hclsyntax.Body {
+		again, _ := parse(src, filename)
+		return BodyOf(again)
+	}))}
+}
+
+type folded func() *hclsyntax.Body
+
+// ContextString returns what that of an [around] does.
+func (f folded) ContextString(offset int) string {
+	if body := f(); body != nil {
+		return around{body}.ContextString(offset)
+	}
+	return ""
+}
+
 // around finds the block around a place, for messages, as the parser's own files do.
 type around struct{ body *hclsyntax.Body }
 

@@ -50,6 +50,9 @@ func TestPieces(t *testing.T) {
 					if g, w := got.Nav.(navigation).ContextString(offset), want.Nav.(navigation).ContextString(offset); g != w {
 						t.Errorf("at byte %d is %s, want %s", offset, g, w)
 					}
+					if g, w := Fold(got, "test.hcl").Nav.(navigation).ContextString(offset), want.Nav.(navigation).ContextString(offset); g != w {
+						t.Errorf("without the tree, at byte %d is %s, want %s", offset, g, w)
+					}
 				}
 			}
 		}

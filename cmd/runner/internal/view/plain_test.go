@@ -21,7 +21,7 @@ func planOf(t *testing.T, ids ...string) *pipeline.Plan {
 	r := &pipeline.Recipe{Name: "test"}
 	for _, id := range ids {
 		r.Steps = append(r.Steps, &pipeline.Step{ID: id, Stage: nothing, Pos: "test.hcl:1",
-			Attrs: func(*pipeline.Outputs) (map[string]pipeline.Attr, error) { return nil, nil }})
+			Attrs: func(*pipeline.Outputs) (pipeline.Attrs, error) { return nil, nil }})
 	}
 	p, err := pipeline.NewPlan(t.Context(), r, storetest.New(t), pipeline.PlanOptions{})
 	if err != nil {
