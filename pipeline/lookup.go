@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"runtime"
@@ -68,6 +69,7 @@ func (l *lookups) look(ctx context.Context, x *lookup) (err error) {
 	case err != nil:
 		return stepError(j.Pos, j.Step, "", err)
 	}
+	x.record.Preimage, x.record.Output = j.action.preimage, bytes.Clone(x.record.Output) // and not the text that it was read of
 	return nil
 }
 

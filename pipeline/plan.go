@@ -45,7 +45,7 @@ type Planned struct {
 	Action  artifacts.ActionID // zero while unknown
 	Resumes bool               // of MustRun: an interrupted run has left a checkpoint, from which it goes on
 	Record  *store.Record      // of Cached
-	Attrs   Attrs    // evaluated as far as known
+	Attrs   Attrs              // evaluated as far as known
 	Secret  bool               // its output is sensitive, as attributes are on which it may depend
 
 	action   *action

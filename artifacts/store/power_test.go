@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"eyrie/artifacts"
 	"eyrie/artifacts/disk"
@@ -218,8 +219,8 @@ func (c *cutting) file(at string, is uint64) {
 // they are now: a machine that lost its power finds the inodes that it had.
 func (c *cutting) restamp(root string) {
 	path := filepath.Join(root, "statcache")
-	cache := statCache{path: path}
-	entries := cache.parseFile()
+	b, _ := disk.ReadFile(path)
+	entries := parseStatCache(b, time.Now())
 	if len(entries) == 0 {
 		return
 	}

@@ -3,6 +3,9 @@ package store
 import (
 	"bytes"
 	"encoding/binary"
+	"hash/maphash"
+	"math"
+	"math/bits"
 	"path/filepath"
 	"sync"
 	"time"
@@ -27,8 +30,9 @@ type statCache struct {
 
 	once    sync.Once
 	mu      sync.Mutex
-	entries map[string]statEntry // as read, and learnt since
-	learnt  map[string]statEntry // what flush must write; a zero entry forgets
+	read    statTable            // as it was when it was first needed
+	since   map[string]statEntry // what was learnt since; a zero entry forgets
+	learnt  map[string]statEntry // what of that flush must write
 	flushed time.Time
 }
 
@@ -45,16 +49,9 @@ const (
 
 func (c *statCache) load() {
 	c.once.Do(func() {
-		c.entries, c.learnt, c.flushed = c.parseFile(), map[string]statEntry{}, time.Now()
+		b, _ := disk.ReadFile(c.path) // nothing, where it cannot be read
+		c.read, c.since, c.learnt, c.flushed = newStatTable(b, time.Now()), map[string]statEntry{}, map[string]statEntry{}, time.Now()
 	})
-}
-
-func (c *statCache) parseFile() map[string]statEntry {
-	b, err := disk.ReadFile(c.path)
-	if err != nil {
-		return map[string]statEntry{}
-	}
-	return parseStatCache(b, time.Now())
 }
 
 // lookup returns the digest of the file whose path in the cache is key, if it
@@ -63,8 +60,16 @@ func (c *statCache) lookup(key string, st disk.Stamp) (artifacts.Digest, bool) {
 	c.load()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e, ok := c.entries[key]
+	e, ok := c.entry(key)
 	return e.digest, ok && e.Stamp == st
+}
+
+// entry returns what is known of a file. The caller holds c.mu.
+func (c *statCache) entry(key string) (e statEntry, ok bool) {
+	if e, ok := c.since[key]; ok {
+		return e, e != statEntry{}
+	}
+	return c.read.find(key)
 }
 
 // learn remembers that a file that had the stamp st before and after it was
@@ -78,7 +83,7 @@ func (c *statCache) learn(key string, st disk.Stamp, d artifacts.Digest, read ti
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := statEntry{st, d, read.UnixNano()}
-	c.entries[key], c.learnt[key] = e, e
+	c.since[key], c.learnt[key] = e, e
 }
 
 // relearn replaces the stamp was of a file by now.
@@ -86,9 +91,9 @@ func (c *statCache) relearn(key string, was, now disk.Stamp) {
 	c.load()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if e, ok := c.entries[key]; ok && e.Stamp == was {
+	if e, ok := c.entry(key); ok && e.Stamp == was {
 		e.Stamp = now
-		c.entries[key], c.learnt[key] = e, e
+		c.since[key], c.learnt[key] = e, e
 	}
 }
 
@@ -97,8 +102,7 @@ func (c *statCache) forget(key string) {
 	c.load()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.entries, key)
-	c.learnt[key] = statEntry{}
+	c.since[key], c.learnt[key] = statEntry{}, statEntry{}
 }
 
 // spares returns how much reading it spares to write what was learnt, in bytes.
@@ -121,7 +125,8 @@ func (c *statCache) flush(interval time.Duration) []byte {
 		return nil
 	}
 	c.flushed = time.Now()
-	entries := c.parseFile()
+	b, _ := disk.ReadFile(c.path)
+	entries := parseStatCache(b, c.flushed)
 	for key, e := range c.learnt {
 		entries[key] = e
 		if e == (statEntry{}) {
@@ -154,35 +159,98 @@ func formatStatCache(entries map[string]statEntry) []byte {
 	return append(b, sum[:]...)
 }
 
+// statTable finds entries in what formatStatCache wrote. A plan in which nothing is to be done
+// asks for each object once: a map of all took a fifth of its memory.
+type statTable struct {
+	content []byte
+	slots   []uint32 // where entries begin, by their keys' hashes; 0 for none
+}
+
+var statSeed = maphash.MakeSeed()
+
+// newStatTable returns a table of the entries that parseStatCache would return.
+func newStatTable(b []byte, now time.Time) statTable {
+	t := statTable{content: b}
+	if len(b) > math.MaxUint32 {
+		return statTable{}
+	}
+	t.slots = make([]uint32, 1<<bits.Len(uint(2*len(b)/fixedEntry)))
+	if !eachStatEntry(b, now, func(at int, key []byte, _ statEntry) { *t.slot(key) = uint32(at) }) {
+		return statTable{}
+	}
+	return t
+}
+
+// slot returns the slot of a key: with where its entry begins, or with 0.
+func (t *statTable) slot(key []byte) *uint32 {
+	for h := maphash.Bytes(statSeed, key); ; h++ {
+		s := &t.slots[h&uint64(len(t.slots)-1)]
+		if *s == 0 {
+			return s
+		}
+		if _, k, _ := statEntryAt(t.content, int(*s)); bytes.Equal(k, key) {
+			return s
+		}
+	}
+}
+
+func (t *statTable) find(key string) (e statEntry, ok bool) {
+	if len(t.slots) == 0 {
+		return e, false
+	}
+	at := *t.slot([]byte(key))
+	if at == 0 {
+		return e, false
+	}
+	e, _, _ = statEntryAt(t.content, int(at))
+	return e, true
+}
+
 // parseStatCache decodes what formatStatCache wrote, without the entries that
 // are too old at the time now. Anything that is not whole is an empty cache.
 func parseStatCache(b []byte, now time.Time) map[string]statEntry {
-	entries := map[string]statEntry{}
-	end := len(b) - len(artifacts.Digest{})
-	if end < len(statCacheHeader) || !bytes.HasPrefix(b, []byte(statCacheHeader)) || artifacts.Sum(b[:end]) != artifacts.Digest(b[end:]) {
-		return entries
-	}
-	entries = make(map[string]statEntry, end/(fixedEntry+60))
-	oldest := now.Add(-maxAge).UnixNano()
-	text := string(b[:end]) // keys are parts of it: one allocation for all
-	for at := len(statCacheHeader); at < end; {
-		if end-at < fixedEntry {
-			return map[string]statEntry{}
-		}
-		next := func() uint64 { at += 8; return binary.LittleEndian.Uint64(b[at-8:]) }
-		var e statEntry
-		e.Dev, e.Ino, e.Size = next(), next(), int64(next())
-		e.Mtime, e.Ctime, e.read = int64(next()), int64(next()), int64(next())
-		at += copy(e.digest[:], b[at:])
-		n := int(binary.LittleEndian.Uint32(b[at:]))
-		at += 4
-		if n > end-at {
-			return map[string]statEntry{}
-		}
-		if e.read > oldest && e.read <= now.UnixNano() {
-			entries[text[at:at+n]] = e
-		}
-		at += n
+	entries := make(map[string]statEntry, len(b)/(fixedEntry+60))
+	if !eachStatEntry(b, now, func(_ int, key []byte, e statEntry) { entries[string(key)] = e }) {
+		return map[string]statEntry{}
 	}
 	return entries
+}
+
+// eachStatEntry calls yield for each entry that is not too old, with where it begins, and
+// reports whether the content is whole.
+func eachStatEntry(b []byte, now time.Time, yield func(at int, key []byte, e statEntry)) bool {
+	end := len(b) - len(artifacts.Digest{})
+	if end < len(statCacheHeader) || !bytes.HasPrefix(b, []byte(statCacheHeader)) || artifacts.Sum(b[:end]) != artifacts.Digest(b[end:]) {
+		return false
+	}
+	oldest := now.Add(-maxAge).UnixNano()
+	for at := len(statCacheHeader); at < end; {
+		e, key, next := statEntryAt(b[:end], at)
+		if next == 0 {
+			return false
+		}
+		if e.read > oldest && e.read <= now.UnixNano() {
+			yield(at, key, e)
+		}
+		at = next
+	}
+	return true
+}
+
+// statEntryAt decodes the entry that begins at a place, and returns where the next one does: 0
+// where this one is not whole.
+func statEntryAt(b []byte, at int) (e statEntry, key []byte, next int) {
+	if len(b)-at < fixedEntry {
+		return e, nil, 0
+	}
+	b = b[at:]
+	number := func(i int) uint64 { return binary.LittleEndian.Uint64(b[8*i:]) }
+	e.Dev, e.Ino, e.Size = number(0), number(1), int64(number(2))
+	e.Mtime, e.Ctime, e.read = int64(number(3)), int64(number(4)), int64(number(5))
+	copy(e.digest[:], b[6*8:])
+	n := int(binary.LittleEndian.Uint32(b[fixedEntry-4:]))
+	if n > len(b)-fixedEntry {
+		return e, nil, 0
+	}
+	return e, b[fixedEntry : fixedEntry+n], at + fixedEntry + n
 }

@@ -186,6 +186,7 @@ func FuzzStatCache(f *testing.F) {
 		parseStatCache(b, now)
 		sum := artifacts.Sum(b) // whole, whatever it holds
 		entries := parseStatCache(append(bytes.Clone(b), sum[:]...), now)
+		table := newStatTable(append(bytes.Clone(b), sum[:]...), now)
 		again := parseStatCache(formatStatCache(entries), now)
 		if len(again) != len(entries) {
 			t.Fatalf("%d entries, then %d", len(entries), len(again))
@@ -193,6 +194,9 @@ func FuzzStatCache(f *testing.F) {
 		for key, e := range entries {
 			if again[key] != e {
 				t.Fatalf("entry %q: %+v, then %+v", key, e, again[key])
+			}
+			if found, ok := table.find(key); found != e || !ok {
+				t.Fatalf("entry %q: %+v, found as %+v", key, e, found)
 			}
 		}
 	})
