@@ -105,9 +105,14 @@ func (m *module) check(st *step, a *attribute) *pipeline.Attr {
 	if a.result != nil {
 		return a.result
 	}
+	if a.twin != nil && a.twin.sound {
+		a.result = a.like(a.twin.result)
+		return a.result
+	}
 	result, diags := m.bare.with(&st.instance).attr(a)
 	m.add(diags)
 	a.failed = diags.HasErrors()
+	a.sound = result != nil && len(diags) == 0
 	if result != nil && !a.expr.each {
 		a.result = result
 	}

@@ -17,6 +17,7 @@ func (r *recipe) fold() {
 		t.bodies = nil
 	}
 	for _, m := range r.root.all(nil) {
+		m.twins = nil
 		for _, s := range m.ordered {
 			s.fold()
 		}

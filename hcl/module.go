@@ -28,6 +28,7 @@ type module struct {
 	blocks    []*block // stages and calls in the order of the text
 	ordered   []*stage // the stages alone
 	outputs   []*output
+	twins     twins
 
 	root *hcl.EvalContext // functions, path and, where they are known from the start, variables
 	bare *scope           // in which no step has an output yet
@@ -41,6 +42,7 @@ func newModule(r *recipe, t *text) *module {
 		locals:    make(map[string]*local),
 		stages:    make(map[string]*stage),
 		calls:     make(map[string]*call),
+		twins:     make(twins),
 		root:      t.context,
 	}
 	m.bare = &scope{m: m, view: r.bare}

@@ -44,6 +44,8 @@ type attribute struct {
 	pos    string         // "paper.hcl:43"
 	result *pipeline.Attr // where it is the same for all instances and times
 	failed bool           // a mistake was reported
+	sound  bool           // there is a result, and nothing to say of it
+	twin   *attribute     // the first of several that are written in the same way, nil of one alone
 }
 
 func (m *module) declareStage(b *hclsyntax.Block) {
@@ -142,7 +144,9 @@ func (m *module) readStage(s *stage) {
 				s.tried = true
 				continue
 			}
-			m.readAttribute(s, a.Name, a.Expr, a.NameRange, in)
+			if read := m.readAttribute(s, a.Name, a.Expr, a.NameRange, in); read != nil {
+				m.pair(read, a)
+			}
 		}
 	}
 	var declaration *syntax.BlockGroup
@@ -173,25 +177,29 @@ func (m *module) attribute(e hclsyntax.Expression, at hcl.Range, f *pipeline.Fie
 // commonAttributes are those of every stage.
 var commonAttributes = value.FieldNames(grammar.Of("stage").Body)
 
-func (m *module) readAttribute(s *stage, name string, e hclsyntax.Expression, at hcl.Range, in place) {
+// readAttribute reads what is written for an attribute, and returns nil where the stage does not
+// have it.
+func (m *module) readAttribute(s *stage, name string, e hclsyntax.Expression, at hcl.Range, in place) *attribute {
 	if s.kind == nil {
 		m.compile(e, in)
-		return
+		return nil
 	}
 	f := s.kind.Config.Field(name)
 	if f == nil {
 		names := slices.Concat(value.FieldNames(s.kind.Config), commonAttributes)
 		m.errorf(at, "Unknown attribute", "A stage %q has no attribute %q.%s", s.kind.Name, name, word.DidYouMean(name, names))
 		m.compile(e, in)
-		return
+		return nil
 	}
 	for _, a := range s.attrs {
 		if a.field == f {
 			m.errorf(at, "Attribute written twice", "%s was already written at %s.", name, a.pos)
-			return
+			return nil
 		}
 	}
-	s.attrs = append(s.attrs, m.attribute(e, at, f, in))
+	a := m.attribute(e, at, f, in)
+	s.attrs = append(s.attrs, a)
+	return a
 }
 
 // missingAttributes reports the attributes that a stage needs and the block lacks.

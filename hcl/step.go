@@ -210,10 +210,14 @@ func (st *step) evaluate(known *pipeline.Outputs) (pipeline.Attrs, error) {
 		shared := result != nil
 		if !shared {
 			var diags hcl.Diagnostics
-			if shared = st.stage.many && !a.expr.each; shared {
+			switch shared = true; {
+			case a.twin != nil:
+				result, diags = scope.pairedAttr(a)
+			case st.stage.many && !a.expr.each:
 				result, diags = scope.sharedAttr(a)
-			} else {
+			default:
 				result, diags = scope.attr(a)
+				shared = false
 			}
 			all = append(all, diags...)
 		}
