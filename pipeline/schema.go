@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"reflect"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -247,17 +246,26 @@ func (t *Type) Holds(kind Kind) bool {
 
 // knownTags panics if a field has a tag that the schema does not know.
 func knownTags(tag reflect.StructTag, where string) {
-	for _, pair := range tagNames.FindAllStringSubmatch(string(tag), -1) {
-		switch pair[1] {
+	for rest := string(tag); ; {
+		name, after, ok := strings.Cut(rest, `:"`)
+		if !ok {
+			return
+		}
+		switch name = strings.TrimSpace(name); name {
 		case "json", "doc", "unit", "min", "max", "oneof", "is", "key", "provenance", "sensitive":
 		default:
-			panic(fmt.Sprintf("pipeline: %s: there is no tag %q", where, pair[1]))
+			panic(fmt.Sprintf("pipeline: %s: there is no tag %q", where, name))
 		}
+		end := 0
+		for end < len(after) && after[end] != '"' {
+			if after[end] == '\\' {
+				end++
+			}
+			end++
+		}
+		rest = after[min(end+1, len(after)):]
 	}
 }
-
-// tagNames finds the names in a struct tag: name:"value".
-var tagNames = regexp.MustCompile(`(\w+):"(?:[^"\\]|\\.)*"`)
 
 func jsonName(sf reflect.StructField) string {
 	name, _, _ := strings.Cut(sf.Tag.Get("json"), ",")

@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"syscall"
 )
 
 // Limit is the most bytes that are read of one file: 64 MiB. A recipe of 10,000
@@ -49,7 +50,8 @@ func (disk) ReadFile(path string) ([]byte, error) {
 	} else if err := readable(path, info); err != nil {
 		return nil, err
 	}
-	f, err := os.Open(path)
+	// Without O_NONBLOCK the file would be prepared for waiting, by as many calls as reading takes.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
