@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"encoding/json"
+	"strconv"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -92,12 +93,32 @@ func (e Event) MarshalZerologObject(z *zerolog.Event) {
 
 // line returns the event as a line of a journal.
 func (e Event) line() []byte {
+	if e.isPlain() {
+		return e.plainLine()
+	}
 	b, err := json.Marshal(e)
 	if err != nil {
 		e.Log, e.Error = nil, err.Error()
 		b, _ = json.Marshal(e) // as nothing but Log can fail
 	}
 	return append(b, '\n')
+}
+
+// isPlain reports whether the event says only which step was cached, as most do.
+func (e Event) isPlain() bool {
+	return e.Type == StepCached && e.Deps == nil && e.Sources == nil && !e.Secret && e.Elapsed == 0
+}
+
+// plainLine is line for an event that is plain: in a tenth of the time.
+func (e Event) plainLine() []byte {
+	step, _ := json.Marshal(e.Step) // no string fails
+	b := make([]byte, 0, 256)
+	b = strconv.AppendInt(append(b, `{"v":`...), int64(e.Version), 10)
+	b = e.Time.AppendFormat(append(b, `,"time":"`...), time.RFC3339Nano)
+	b = append(append(b, `","run":"`...), e.Run...)
+	b = append(append(b, `","event":"step-cached","step":`...), step...)
+	b = append(append(b, `,"action":"`...), e.Action...)
+	return append(b, "\"}\n"...)
 }
 
 // eventFields are the names of an event's fields, in the struct's order.

@@ -118,7 +118,6 @@ func (l *lookups) note(x *lookup) {
 	default:
 		j.Verdict, j.Record = Cached, &x.record
 		p.outputs.take(j.ID, &x.record)
-		p.supposed.take(j.ID, &x.record)
 	}
 }
 

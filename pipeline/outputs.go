@@ -13,6 +13,7 @@ import (
 // outputs, once for each step. Version is what lets it keep what it evaluated: it
 // says in constant time whether one more of the outputs of a block is there.
 type Outputs struct {
+	base     *Outputs // what is known besides; nil for nothing
 	byStep   map[string]json.RawMessage
 	foreseen map[string]json.RawMessage
 	guarded  map[string]bool
@@ -29,7 +30,13 @@ func (o *Outputs) Known(step string) (output json.RawMessage, ok bool) {
 	if output, ok = o.byStep[step]; ok {
 		return output, true
 	}
-	return o.foreseen[step], false
+	if output, ok = o.base.Known(step); ok {
+		return output, true
+	}
+	if foreseen := o.foreseen[step]; foreseen != nil {
+		return foreseen, false
+	}
+	return output, false
 }
 
 // Suppose makes known what is foreseen of a step's output, for checks.
@@ -60,7 +67,9 @@ func (o *Outputs) Adopt(step string) {
 }
 
 // Adopted reports whether the output of a step was not made by its stage.
-func (o *Outputs) Adopted(step string) bool { return o != nil && o.adopted[step] }
+func (o *Outputs) Adopted(step string) bool {
+	return o != nil && (o.adopted[step] || o.base.Adopted(step))
+}
 
 // take makes the output in a record known.
 func (o *Outputs) take(step string, r *store.Record) {
@@ -72,7 +81,7 @@ func (o *Outputs) take(step string, r *store.Record) {
 
 // Guard says that the output of a step, known or not, is sensitive.
 func (o *Outputs) Guard(step string) {
-	if o.guarded[step] {
+	if o.Guarded(step) {
 		return
 	}
 	if o.guarded == nil {
@@ -83,7 +92,9 @@ func (o *Outputs) Guard(step string) {
 }
 
 // Guarded reports whether the output of a step is sensitive.
-func (o *Outputs) Guarded(step string) bool { return o != nil && o.guarded[step] }
+func (o *Outputs) Guarded(step string) bool {
+	return o != nil && (o.guarded[step] || o.base.Guarded(step))
+}
 
 func (o *Outputs) changed(step string) {
 	if o.versions == nil {
@@ -99,7 +110,7 @@ func (o *Outputs) Version(block string) int {
 	if o == nil {
 		return 0
 	}
-	return o.versions[block]
+	return o.versions[block] + o.base.Version(block)
 }
 
 // blockOf returns the name of a step's block: its ID without an instance's key. No key has

@@ -32,7 +32,7 @@ type Plan struct {
 
 	byID     map[string]*Planned
 	outputs  Outputs // of the steps that are cached
-	supposed Outputs // with what is foreseen of others: for checks
+	supposed Outputs // these, with what is foreseen of others: for checks
 	observed *Observations
 }
 
@@ -64,6 +64,7 @@ type PlanOptions struct {
 // store and the files that the recipe names, and changes nothing.
 func NewPlan(ctx context.Context, r *Recipe, store *store.Store, opt PlanOptions) (*Plan, error) {
 	p := &Plan{Recipe: r, byID: make(map[string]*Planned, len(r.Steps)), observed: newObservations(store)}
+	p.supposed.base = &p.outputs
 	sorted, err := Order(r.Steps)
 	if err != nil {
 		return nil, err
@@ -165,7 +166,6 @@ func (p *Plan) evaluate(j *Planned) (err error) {
 	if revealing(j.Stage, j.Attrs) != "" {
 		j.Secret = true
 		p.outputs.Guard(j.ID)
-		p.supposed.Guard(j.ID)
 	}
 	if j.After = waitsFor(j.Attrs); len(j.After) > 0 {
 		j.Verdict = Unknown

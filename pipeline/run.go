@@ -160,6 +160,7 @@ func newExecution(p *Plan, store *store.Store, opt RunOptions) (*execution, erro
 		dependents: make([][]int, len(p.Steps)),
 		messages:   make(chan message, 64),
 	}
+	x.run.outputs.base = &p.outputs // which no run changes
 	index := make(map[string]int, len(p.Steps))
 	var refused []error
 	for i, s := range p.Steps {
@@ -334,7 +335,7 @@ func (x *execution) end(i int, ended *Ended, e Event) {
 	if ended.Secret {
 		x.run.outputs.Guard(ended.ID)
 	}
-	if ended.Type == StepDone || ended.Type == StepCached {
+	if ended.Verdict != Cached && (ended.Type == StepDone || ended.Type == StepCached) {
 		x.run.outputs.take(ended.ID, &ended.Record)
 	}
 	x.stopping = x.stopping || ended.Type == StepFailed && x.opt.FailFast

@@ -41,6 +41,9 @@ var Broken = cty.DynamicVal.Mark(brokenMark{})
 
 // IsBroken reports whether v depends on what was already reported.
 func IsBroken(v cty.Value) bool {
+	if v.Type().IsSetType() { // it has the marks of its elements, and is sorted for whoever walks it
+		v = cty.DynamicVal.WithSameMarks(v)
+	}
 	for range cty.ValueMarksOfTypeDeep[brokenMark](v) {
 		return true
 	}
