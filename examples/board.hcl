@@ -61,7 +61,7 @@ stage "exec" "measure" {
   for_each = local.networks
   command  = [var.python, "measure.py", tostring(var.seconds)]
   inputs   = { "measure.py" = "board/measure.py", "model.onnx" = stage.probe[each.key].onnx }
-  tools    = { python = "${var.python} --version" }
+  tools    = { onnxruntime = "${var.python} -c 'import onnxruntime; print(onnxruntime.__version__)'" }
   resources { board = 1 }
 
   declare {

@@ -50,10 +50,10 @@ func newObservations(s *store.Store) *Observations {
 }
 
 // Of returns what look finds out about a program, a file, or what it found out before: in
-// this run about any program, in another one about one of the same content. A script's
-// content says little, because it may start another program, as those of version managers
-// do: it is asked in each run.
-func (o *Observations) Of(ctx context.Context, program, question string, look func() (string, error)) (string, error) {
+// this run always, in another one if the answer follows from the program's content alone,
+// as the caller says, and that is the same. A script's content says little, because it may
+// start another program, as those of version managers do: it is asked in each run.
+func (o *Observations) Of(ctx context.Context, program, question string, alone bool, look func() (string, error)) (string, error) {
 	o.mu.Lock()
 	key := observation{program, question}
 	a := o.memory[key]
@@ -62,15 +62,18 @@ func (o *Observations) Of(ctx context.Context, program, question string, look fu
 		o.memory[key] = a
 	}
 	o.mu.Unlock()
-	a.once.Do(func() { a.text, a.err = o.kept(ctx, key, look) })
+	a.once.Do(func() {
+		if alone && !isScript(program) {
+			a.text, a.err = o.kept(ctx, key, look)
+		} else {
+			a.text, a.err = look()
+		}
+	})
 	return a.text, a.err
 }
 
 // kept looks for the answer in the store, and keeps it there.
 func (o *Observations) kept(ctx context.Context, q observation, look func() (string, error)) (string, error) {
-	if isScript(q.program) {
-		return look()
-	}
 	program, err := o.store.Hash(ctx, q.program)
 	if err != nil {
 		return "", err

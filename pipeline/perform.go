@@ -275,7 +275,7 @@ func Within(grace time.Duration) string {
 func (p *performer) task(wire *wire) *Task {
 	t := NewTask(Env{
 		Work: p.work, CPUs: int(p.job.Resources["cpus"]), GPUs: p.job.GPUs,
-		CPUSet: p.job.CPUs, Grace: p.job.Grace, Step: p.job.Step,
+		CPUSet: p.job.CPUs, Grace: p.job.Grace,
 		Progress: wire.progress, Log: zerolog.New(wire).Level(p.job.LogLevel),
 		Lineage: func() []Ancestor {
 			if !p.job.stage.lineage {

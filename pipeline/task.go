@@ -32,7 +32,6 @@ type Env struct {
 	GPUs       []int             // which GPUs are its own
 	CPUSet     []int             // which processors are its own; none for any
 	Grace      time.Duration     // see [Task.Grace]
-	Step       string            // the step's ID
 	Progress   func(Progress)    // receives what is reported; may be nil
 	Log        zerolog.Logger    // the zero Logger drops what is logged
 	Lineage    func() []Ancestor // see [Task.Lineage]; nil for none
@@ -99,9 +98,6 @@ func (t *Task) GPUs() []int { return t.env.GPUs }
 // CPUSet returns the numbers of the processors that are the stage's own while it runs;
 // none where it may use any, as many as CPUs says.
 func (t *Task) CPUSet() []int { return t.env.CPUSet }
-
-// Step returns the ID of the step, for what the stage says.
-func (t *Task) Step() string { return t.env.Step }
 
 // Grace returns how long what the stage has started may go on once the context has ended;
 // 0 for as long as it likes. A stage that asks ends what it started itself when the grace

@@ -55,7 +55,7 @@ versions of programs, because what these commands print is part of the key.
 
 Its environment is PATH, HOME and TMPDIR (empty directories of its own), LANG=C.UTF-8,
 OMP_NUM_THREADS and its like (what resources grants), CUDA_VISIBLE_DEVICES (likewise),
-EYRIE_STEP, and what env and secrets say. With checkpoint, EYRIE_CHECKPOINT names a directory
+and what env and secrets say. With checkpoint, EYRIE_CHECKPOINT names a directory
 that is there again, as it was left, when the same step is tried again after a failure,
 Ctrl-C or a kill.
 

@@ -41,7 +41,7 @@ func TestCheck(t *testing.T) {
 			c.Env, c.Secrets = map[string]string{"A": ""}, map[string]string{"A": ""}
 		}, "secrets.A: is in env, too"},
 		{func(c *Config) { c.Tools = map[string]Tool{"t": {}} }, "tools.t: is empty"},
-		{func(c *Config) { c.Tools = map[string]Tool{"t": {Command: "a | b"}} }, "tools.t: is a program and its arguments by spaces"},
+		{func(c *Config) { c.Tools = map[string]Tool{"t": {Command: "a | b"}} }, "tools.t: has '|': no shell reads it"},
 		{func(c *Config) { c.Container = "python:3" }, `container: "python:3" is no image with its digest`},
 		{func(c *Config) {
 			c.Container, c.Secrets = "a@sha256:"+strings.Repeat("0", 64), map[string]string{"DOCKER_HOST": ""}
@@ -187,6 +187,32 @@ func TestTools(t *testing.T) {
 		write(text)
 		if _, err := plan(); err == nil || !strings.Contains(err.Error(), "tools.t: tool --version "+want) {
 			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+// A command's arguments may be in quotes, and what only a shell would understand is a mistake.
+func TestToolWords(t *testing.T) {
+	for command, want := range map[string]string{
+		"python3 --version":                     `["python3" "--version"] true`,
+		"tool version":                          `["tool" "version"] true`,
+		" tool\t-V ":                            `["tool" "-V"] true`,
+		"tool":                                  `["tool"] false`,
+		"tool show version":                     `["tool" "show" "version"] false`,
+		`p -c 'import x; print(x.__version__)'`: `["p" "-c" "import x; print(x.__version__)"] false`,
+		`"a b"c '' "it's"`:                      `["a bc" "" "it's"] false`,
+		"a | b":                                 "has '|': no shell reads it",
+		"a $HOME":                               "has '$': no shell reads it",
+		"a 'b":                                  "lacks a closing '",
+		"":                                      `[] false`,
+	} {
+		words, err := Tool{Command: command}.words()
+		got := fmt.Sprintf("%q %v", words, alone(words))
+		if err != nil {
+			got = err.Error()
+		}
+		if !strings.HasPrefix(got, want) {
+			t.Errorf("%q: %s, want %s", command, got, want)
 		}
 	}
 }

@@ -41,13 +41,54 @@ func (t *Tool) UnmarshalJSON(b []byte) error {
 }
 
 func (t Tool) check() error {
-	switch words := strings.Fields(t.Command); {
+	words, err := t.words()
+	switch {
+	case err != nil:
+		return err
 	case len(words) == 0:
 		return errors.New("is empty: write a command that prints a version, such as \"python3 --version\"")
-	case strings.ContainsAny(t.Command, "|&;<>$`\"'"):
-		return errors.New("is a program and its arguments by spaces: no shell reads it")
 	}
 	return nil
+}
+
+// words takes the command apart: by spaces, except between quotes of a kind. No shell reads
+// it, so what only a shell understands is a mistake outside of quotes.
+func (t Tool) words() (words []string, err error) {
+	var word []rune
+	var quote rune
+	begun := false
+	for _, c := range t.Command {
+		switch {
+		case quote != 0 && c == quote:
+			quote = 0
+		case quote != 0:
+			word = append(word, c)
+		case c == '\'' || c == '"':
+			quote, begun = c, true
+		case strings.ContainsRune("|&;<>$`", c):
+			return nil, fmt.Errorf("has %q: no shell reads it. Write a program and its arguments by spaces, in quotes where they have any", c)
+		case c == ' ' || c == '\t' || c == '\n':
+			if begun {
+				words = append(words, string(word))
+			}
+			word, begun = nil, false
+		default:
+			word, begun = append(word, c), true
+		}
+	}
+	if quote != 0 {
+		return nil, fmt.Errorf("lacks a closing %c", quote)
+	}
+	if begun {
+		words = append(words, string(word))
+	}
+	return words, nil
+}
+
+// alone reports whether what a command prints follows from its program alone: one that is
+// asked for its version, and is told to read nothing else, such as a module.
+func alone(words []string) bool {
+	return len(words) == 2 && (words[1] == "version" || strings.HasPrefix(words[1], "-"))
 }
 
 // Observe implements [pipeline.Observer]: it asks the tools for their versions.
@@ -73,7 +114,10 @@ const patience = 10 * time.Second
 
 // version asks for the tool's version.
 func (t Tool) version(ctx context.Context, o *pipeline.Observations) (string, error) {
-	words := strings.Fields(t.Command)
+	words, err := t.words()
+	if err != nil {
+		return "", err
+	}
 	program, err := osexec.LookPath(words[0])
 	if err == nil {
 		program, err = filepath.Abs(program)
@@ -81,7 +125,7 @@ func (t Tool) version(ctx context.Context, o *pipeline.Observations) (string, er
 	if err != nil {
 		return "", fmt.Errorf("there is no program %s in PATH: install it, or remove the tool if the step does not use it", words[0])
 	}
-	return o.Of(ctx, program, t.Command, func() (string, error) {
+	return o.Of(ctx, program, t.Command, alone(words), func() (string, error) {
 		ctx, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
 		cmd := osexec.CommandContext(ctx, program, words[1:]...)

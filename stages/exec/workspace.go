@@ -176,7 +176,7 @@ var threads = []string{"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREA
 // variables returns the program's environment, other than PATH and what tells of the
 // machine's paths.
 func (c Config) variables(task *pipeline.Task) []string {
-	env := []string{"LANG=C.UTF-8", "EYRIE_PROGRESS_FD=3", "EYRIE_STEP=" + task.Step()}
+	env := []string{"LANG=C.UTF-8", "EYRIE_PROGRESS_FD=3"}
 	for _, name := range threads {
 		env = append(env, name+"="+strconv.Itoa(task.CPUs()))
 	}
