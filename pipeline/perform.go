@@ -302,7 +302,12 @@ type wire struct {
 	mu     sync.Mutex
 	down   bool
 	last   time.Time
+	lines  int // of the log, so far
 }
+
+// mostLines is how many lines of a stage's log are kept. A program that prints without end
+// would fill the disk with its journal, and the run would do nothing but write it.
+const mostLines = 50_000
 
 func (l *wire) progress(p Progress) {
 	const interval = 100 * time.Millisecond
@@ -320,7 +325,7 @@ func (l *wire) progress(p Progress) {
 func (l *wire) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.down {
+	if l.lines++; !l.down && l.lines <= mostLines {
 		l.report(Event{Type: StepLog, Log: json.RawMessage(l.names.Replace(string(b)))})
 	}
 	return len(b), nil
@@ -329,5 +334,8 @@ func (l *wire) Write(b []byte) (int, error) {
 func (l *wire) cut() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if n := l.lines - mostLines; n > 0 && !l.down {
+		l.report(Event{Type: StepLog, Log: json.RawMessage(fmt.Sprintf(`{"level":"warn","message":"%d more lines of the log are left out"}`, n))})
+	}
 	l.down = true
 }

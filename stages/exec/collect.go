@@ -57,6 +57,10 @@ func (c Config) file(ctx context.Context, w *workspace, o Output) (artifacts.Fil
 		if err == nil {
 			err = ctx.Err()
 		}
+		if err == nil && d.Type()&^(fs.ModeDir|fs.ModeSymlink) != 0 {
+			name, _ := filepath.Rel(w.dir, path)
+			return fmt.Errorf("%s is a pipe, a socket or a device: only files and directories can be kept", name)
+		}
 		if err == nil && d.Type()&fs.ModeSymlink != 0 {
 			_, err = w.within(path)
 		}

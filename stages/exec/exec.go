@@ -101,6 +101,9 @@ func (c Config) Check(r *mistake.Report) {
 	checkNames(r.At("inputs"), slices.Sorted(maps.Keys(c.Inputs)))
 	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
 		checkVariable(r.At("env", name), name)
+		if at := r.At("env", name); at.Knows() && strings.Contains(string(c.Env[name]), "\x00") {
+			at.Badf("cannot be the value of a variable: it has a zero byte")
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Secrets)) {
 		checkVariable(r.At("secrets", name), name)

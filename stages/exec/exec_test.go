@@ -143,6 +143,28 @@ func TestDeclare(t *testing.T) {
 	}
 }
 
+// A document is read as it is meant, or the line says what cannot be meant.
+func TestParseJSON(t *testing.T) {
+	for text, want := range map[string]string{
+		"\ufeff{\"a\": 1}": "map[a:1]",
+		`{"a": [{"x": 1, "y": "x"}, {"x": "y"}], "x": 2}`: "map[a:[map[x:1 y:x] map[x:y]] x:2]",
+		"{\"a\": 1,\n\"a\": 2}":                           `line 2: an object has "a" twice`,
+		`{"b": [[{"a": {}, "c": [], "a": 2}]]}`:           `line 1: an object has "a" twice`,
+		"{\n\"a\": NaN}":                                  "line 2: NaN is no number that JSON has",
+		`{"a": 1} {}`:                                     "line 1: it is no JSON: something follows",
+		`{"a": `:                                          "it ends in the midst of its value",
+	} {
+		v, err := parseJSON([]byte(text))
+		got := fmt.Sprint(v)
+		if err != nil {
+			got = err.Error()
+		}
+		if !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+}
+
 // A tool is asked once, and by another run only if its program has changed. One that is
 // missing, fails or says nothing is a mistake.
 func TestTools(t *testing.T) {

@@ -85,6 +85,7 @@ func readJSON(path string) (any, error) {
 }
 
 func parseJSON(b []byte) (document any, err error) {
+	b = bytes.TrimPrefix(b, []byte("\ufeff")) // a byte order mark, as Windows' programs write it
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber()
 	if err = d.Decode(&document); err == nil {
@@ -93,7 +94,7 @@ func parseJSON(b []byte) (document any, err error) {
 		}
 	}
 	if err == nil {
-		return document, nil
+		return document, repeated(b)
 	}
 	line := 1 + bytes.Count(b[:min(int(d.InputOffset()), len(b))], []byte("\n"))
 	if syntax := (*json.SyntaxError)(nil); errors.As(err, &syntax) {
@@ -108,6 +109,42 @@ func parseJSON(b []byte) (document any, err error) {
 		return nil, errors.New("it ends in the midst of its value")
 	}
 	return nil, fmt.Errorf("line %d: it is no JSON: %w", line, err)
+}
+
+// repeated fails if an object in valid JSON has a name twice: which of the values counts
+// would be a guess.
+func repeated(b []byte) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	var open []map[string]bool // of each value that is open: the names so far, nil for a list
+	name := false              // the next token is a name
+	for {
+		token, err := d.Token()
+		if err != nil {
+			return nil // its end
+		}
+		switch t := token.(type) {
+		case json.Delim:
+			switch t {
+			case '{':
+				open = append(open, map[string]bool{})
+			case '[':
+				open = append(open, nil)
+			default:
+				open = open[:len(open)-1]
+			}
+		case string:
+			if name {
+				names := open[len(open)-1]
+				if names[t] {
+					return fmt.Errorf("line %d: an object has %q twice", 1+bytes.Count(b[:min(int(d.InputOffset()), len(b))], []byte("\n")), t)
+				}
+				names[t], name = true, false
+				continue
+			}
+		}
+		name = len(open) > 0 && open[len(open)-1] != nil
+	}
 }
 
 // parsePath reads a path into a document: names with dots between them, and indexes in
