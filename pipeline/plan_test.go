@@ -144,8 +144,8 @@ func TestFilesAreKeyedByContent(t *testing.T) {
 
 // All mistakes come at once.
 func TestPlanJoinsMistakes(t *testing.T) {
-	bad := map[string]any{"limit": map[string]any{"latency": 2.0}}
-	_, err := NewPlan(t.Context(), recipe(step("a", schemaStage, bad), step("b", schemaStage, bad)), storetest.New(t), PlanOptions{})
+	bad := func() map[string]any { return map[string]any{"limit": map[string]any{"latency": 2.0}} }
+	_, err := NewPlan(t.Context(), recipe(step("a", schemaStage, bad()), step("b", schemaStage, bad())), storetest.New(t), PlanOptions{})
 	if err == nil || strings.Count(err.Error(), "write at most 1 s") != 2 {
 		t.Errorf("got %v", err)
 	}
