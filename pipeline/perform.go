@@ -64,13 +64,39 @@ type performer struct {
 	record store.Record
 	made   *store.Batch // what the record refers to
 	work   string       // where the stage makes files; "" before it runs
-	links  string       // to the checkpoint and the inputs; "" before there is one
+
+	mu    sync.Mutex // a stage that was given up may still ask for its checkpoint
+	links string     // to the checkpoint and the inputs; "" before there is one
+	over  bool       // the attempt has ended
 }
 
 // Names in an attempt's directory of links. It and the work directory are gone when the
 // attempt ends: a stage that was given up and runs on finds neither, so that it cannot
 // write beside the next attempt.
 const checkpointName, inputsName = "checkpoint", "inputs"
+
+var errOver = errors.New("the attempt has ended")
+
+// checkpoint makes the action's checkpoint directory, and returns a link to it.
+func (p *performer) checkpoint() (string, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.over {
+		return "", errOver
+	}
+	dir, err := p.store.Checkpoint(p.job.Action)
+	if err != nil {
+		return "", err
+	}
+	return p.link(dir, checkpointName)
+}
+
+// checkpointLink returns where the link to the checkpoint is, if there is one.
+func (p *performer) checkpointLink() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return filepath.Join(p.links, checkpointName)
+}
 
 // link makes a link to what is at the path to, under a name of the attempt's own.
 func (p *performer) link(to string, name ...string) (link string, err error) {
@@ -88,6 +114,9 @@ func (p *performer) link(to string, name ...string) (link string, err error) {
 
 // clean removes the attempt's directories.
 func (p *performer) clean() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.over = true
 	for _, dir := range []string{p.work, p.links} {
 		if dir != "" {
 			p.store.Discard(dir)
@@ -128,7 +157,7 @@ func (p *performer) output(ctx context.Context, config any) (any, error) {
 		return nil, err
 	}
 	output, err := p.call(ctx, config, in)
-	if checkpoint := filepath.Join(p.links, checkpointName); err != nil && store.Obstructed(checkpoint, err) { // what it holds are files of the stage's own
+	if checkpoint := p.checkpointLink(); err != nil && store.Obstructed(checkpoint, err) { // what it holds are files of the stage's own
 		p.store.Discard(p.work)
 		if err := errors.Join(p.store.DropCheckpoint(p.job.Action), os.Remove(checkpoint)); err != nil {
 			return nil, err
@@ -284,13 +313,7 @@ func (p *performer) task(wire *wire) *Task {
 			return p.job.Lineage
 		},
 	})
-	t.open = sync.OnceValues(func() (string, error) {
-		dir, err := p.store.Checkpoint(p.job.Action)
-		if err != nil {
-			return "", err
-		}
-		return p.link(dir, checkpointName)
-	})
+	t.open = sync.OnceValues(p.checkpoint)
 	return t
 }
 
