@@ -19,6 +19,7 @@ type Why struct {
 	Step    string            `json:"step"`
 	Same    bool              `json:"same,omitempty"`    // it does not
 	Again   bool              `json:"again,omitempty"`   // it is explained elsewhere in the tree
+	Further bool              `json:"further,omitempty"` // it is not explained: so many others are
 	Changes []Change          `json:"changes,omitempty"` // what differs in its key
 	Reasons []pipeline.Reason `json:"reasons,omitempty"` // where there is nothing to compare: why it runs
 	Waits   []Wait            `json:"waits,omitempty"`   // what is known only after other steps have run
@@ -30,6 +31,7 @@ type Change struct {
 	Pos   string       `json:"pos,omitempty"` // where it is written now
 	Files []FileChange `json:"files,omitempty"`
 	From  []Edge       `json:"from,omitempty"`
+	As    string       `json:"as,omitempty"` // an attribute told before that came from the same outputs, in place of From
 }
 
 // Edge is an output of another step that an attribute came from, and that differs.
@@ -40,6 +42,8 @@ type Edge struct {
 	New     string `json:"new,omitempty"`
 	Perhaps bool   `json:"perhaps,omitempty"` // it may have decided on the value; nothing says so
 	Why     *Why   `json:"why"`
+
+	old, new any // nil where it is no part of an output, or sensitive
 }
 
 // Wait is an attribute that is not known yet.
@@ -53,23 +57,59 @@ const mostSteps = 200
 
 // Steps explains a step: how its state now came from what changed since then.
 func Steps(ctx context.Context, s *store.Store, then, now Moment, id string) *Why {
-	return (&walk{ctx: ctx, store: s, then: then, now: now, seen: map[string]bool{}}).why(id)
+	return (&walk{ctx: ctx, store: s, then: newRecall(then), now: newRecall(now), seen: map[string]bool{}}).why(id)
 }
 
 type walk struct {
 	ctx       context.Context
 	store     *store.Store
-	then, now Moment
+	then, now *recall
 	seen      map[string]bool
+}
+
+// recall asks a moment for each step once, as that may read a record: a table of a
+// thousand rows compares the outputs of a thousand steps, again for each row.
+type recall struct {
+	moment  Moment
+	states  map[string]*State
+	outputs map[string]any
+}
+
+func newRecall(m Moment) *recall {
+	return &recall{m, make(map[string]*State), make(map[string]any)}
+}
+
+func (r *recall) state(id string) *State {
+	s, ok := r.states[id]
+	if !ok {
+		s = r.moment(id)
+		r.states[id] = s
+	}
+	return s
+}
+
+// output returns a part of what a step yielded, which must have an output.
+func (r *recall) output(id, path string) any {
+	v, ok := r.outputs[id]
+	if !ok {
+		v = decode(r.states[id].Output)
+		r.outputs[id] = v
+	}
+	return find(v, path)
 }
 
 func (w *walk) why(id string) *Why {
 	y := &Why{Step: id}
-	if y.Again = w.seen[id] || len(w.seen) >= mostSteps; y.Again {
+	switch {
+	case w.seen[id]:
+		y.Again = true
+		return y
+	case len(w.seen) >= mostSteps:
+		y.Further = true
 		return y
 	}
 	w.seen[id] = true
-	is, was := w.now(id), w.then(id)
+	is, was := w.now.state(id), w.then.state(id)
 	switch {
 	case is == nil:
 	case len(is.Waits) > 0:
@@ -101,19 +141,55 @@ func (w *walk) waits(is *State) []Wait {
 func (w *walk) changes(was, is *State) []Change {
 	var all []Change
 	before, after := attributes(was.Preimage), attributes(is.Preimage)
+	origins := make(map[string]*origin)
 	for _, r := range pipeline.Differences(was.Preimage, is.Preimage, is.Config) {
 		c := Change{Reason: r}
 		if r.Attr != "" {
 			name := root(r.Attr)
+			old, new := find(before, r.Attr), find(after, r.Attr)
 			c.Pos = is.Pos[name]
-			c.Files = w.files(r.Attr, is, find(before, r.Attr), find(after, r.Attr))
-			if len(c.Files) == 0 {
-				c.From = w.edges(name, is)
+			if c.Files = w.files(r.Attr, is, old, new); len(c.Files) == 0 {
+				if origins[name] == nil {
+					origins[name] = &origin{edges: w.edges(name, is)}
+				}
+				c.From, c.As = origins[name].of(r.Attr, old, new)
+				w.follow(c.From)
 			}
 		}
 		all = append(all, c)
 	}
 	return all
+}
+
+// origin is where an attribute came from: outputs that differ.
+type origin struct {
+	edges []Edge
+	told  string // the part of the attribute of which all were told
+}
+
+// of returns the outputs that a part of the attribute came from: those that changed just
+// as it did, or else all of them. Of many, all are told once.
+func (o *origin) of(attr string, old, new any) (from []Edge, as string) {
+	for _, e := range o.edges {
+		if e.old != nil && same(e.old, old) && same(e.new, new) {
+			from = append(from, e)
+		}
+	}
+	switch {
+	case len(from) > 0:
+		return from, ""
+	case o.told != "" && len(o.edges) > 1:
+		return nil, o.told
+	}
+	o.told = attr
+	return slices.Clone(o.edges), ""
+}
+
+// follow explains the steps that outputs came from.
+func (w *walk) follow(edges []Edge) {
+	for i := range edges {
+		edges[i].Why = w.why(edges[i].Step)
+	}
 }
 
 // edges returns the outputs that an attribute came from and that differ. Where none does,
@@ -136,16 +212,13 @@ func (w *walk) edges(attr string, is *State) []Edge {
 			}
 		}
 	}
-	for i := range all { // after all are found: who is explained where depends on their order alone
-		all[i].Why = w.why(all[i].Step)
-	}
 	return all
 }
 
 // edge compares an output of a step then and now.
 func (w *walk) edge(step, output string) (Edge, bool) {
 	e := Edge{Step: step, Output: output}
-	was, is := w.then(step), w.now(step)
+	was, is := w.then.state(step), w.now.state(step)
 	if was == nil || is == nil || was.Output == nil || is.Output == nil {
 		return e, was == nil || is == nil || was.Action != is.Action
 	}
@@ -153,12 +226,12 @@ func (w *walk) edge(step, output string) (Edge, bool) {
 		return e, false
 	}
 	path, _, _ := strings.Cut(output, "[*]")
-	old, new := find(decode(was.Output), path), find(decode(is.Output), path)
-	if e.Old, e.New = pipeline.Brief(old), pipeline.Brief(new); output == "" {
-		e.Old, e.New = "", ""
-	}
-	if was.Secret || is.Secret {
+	old, new := w.then.output(step, path), w.now.output(step, path)
+	switch {
+	case was.Secret || is.Secret:
 		e.Old, e.New = "(sensitive)", "(sensitive)"
+	case output != "":
+		e.Old, e.New, e.old, e.new = pipeline.Brief(old), pipeline.Brief(new), old, new
 	}
 	return e, !equal(old, new)
 }
@@ -206,6 +279,16 @@ func equal(a, b any) bool {
 	x, errX := json.Marshal(a)
 	y, errY := json.Marshal(b)
 	return errX == nil && errY == nil && bytes.Equal(x, y)
+}
+
+// same reports whether two values are equal, or files of the same content.
+func same(a, b any) bool {
+	x, isFile := handle(a)
+	y, areFiles := handle(b)
+	if isFile && areFiles {
+		return x.Digest == y.Digest
+	}
+	return isFile == areFiles && equal(a, b)
 }
 
 // root returns the attribute that a path such as "front[2].network" begins with.

@@ -71,6 +71,8 @@ type maker struct {
 	Step    string    `json:"step"`
 	Started time.Time `json:"started"`
 	Elapsed float64   `json:"elapsed"` // s
+
+	Adopted *store.Adopted `json:"adopted,omitempty"` // no run made it
 }
 
 // explainPlan explains steps as they are planned.
@@ -188,7 +190,7 @@ func (e *explainer) compare(doc *explained, run *history.Run, id string) {
 }
 
 func (doc *explained) made(r store.Record) {
-	doc.Made = &maker{r.Run, r.Step, r.Started, r.Elapsed.Seconds()}
+	doc.Made = &maker{r.Run, r.Step, r.Started, r.Elapsed.Seconds(), r.Adopted}
 	var key struct {
 		Attributes json.RawMessage `json:"attributes"`
 	}
@@ -276,6 +278,8 @@ func (a *app) explained(doc explained) {
 	y := a.style(a.out)
 	say(a.out, "%s", strings.TrimRight(y.Bold(doc.Step)+"  "+doc.Stage+"  "+doc.Pos, " "))
 	switch {
+	case doc.Made != nil && doc.Made.Adopted != nil:
+		say(a.out, "adopted  %s", adoptedText(doc.Made.Adopted))
 	case doc.Made != nil:
 		by := ""
 		if doc.Made.Step != doc.Step {
@@ -380,7 +384,7 @@ func (w *whyWriter) body(depth int, y *explain.Why) {
 // change prints an attribute that differs, and where that came from.
 func (w *whyWriter) change(depth int, c explain.Change) {
 	pos := ""
-	if c.Pos != "" && len(c.From) == 0 {
+	if c.Pos != "" && len(c.From) == 0 && c.As == "" {
 		pos = "  " + w.style(w.out).Dim(c.Pos)
 	}
 	w.line(depth, "%s%s", c.Reason, pos)
@@ -392,6 +396,9 @@ func (w *whyWriter) change(depth int, c explain.Change) {
 		if f.More > 0 {
 			w.line(depth+2, "and %s more", view.Count(f.More, "difference"))
 		}
+	}
+	if c.As != "" {
+		w.line(depth+1, "from the same as %s", c.As)
 	}
 	for _, e := range c.From {
 		name := e.Step
@@ -425,6 +432,8 @@ func (w *whyWriter) step(depth int, y *explain.Why, text string) {
 	case y == nil:
 	case y.Again:
 		text += " (see above)"
+	case y.Further:
+		text += " (explain it by itself: this is long)"
 	case y.Same && len(y.Reasons) == 0:
 		text += " (the same action as before)"
 	case y.Same:
