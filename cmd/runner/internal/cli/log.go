@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"slices"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 	"eyrie/artifacts/store"
 	"eyrie/cmd/runner/internal/view"
 	"eyrie/pipeline"
+	"eyrie/pipeline/explain"
 	"eyrie/pipeline/history"
 )
 
@@ -98,64 +98,90 @@ func (p *past) logged(step, run string) (*history.Run, []*history.Step, error) {
 	return nil, nil, first
 }
 
-// logs prints the steps' logs.
+// logs prints the steps' logs. Of several, those that wrote nothing are left out.
 func (a *app) logs(ctx context.Context, p *past, r *history.Run, steps []*history.Step) error {
-	for i, s := range steps {
-		in, did, err := p.maker(ctx, r, s)
+	journals := explain.NewJournals(ctx, p.Store)
+	logs := make(map[string]map[string][]pipeline.Event) // by run and step: a journal is read once
+	said := false
+	for _, s := range steps {
+		in, did, err := p.maker(ctx, journals, r, s)
 		if err != nil {
 			return err
 		}
-		if len(steps) > 1 && !a.json {
-			if i > 0 {
+		if in == nil {
+			say(a.err, "%s was adopted: its stage did not run", s.ID)
+			said = true
+			continue
+		}
+		if logs[in.ID] == nil {
+			if logs[in.ID], err = p.logsIn(in); err != nil {
+				return err
+			}
+		}
+		events := logs[in.ID][did.ID]
+		if len(events) > 0 && len(steps) > 1 && !a.json {
+			if said {
 				say(a.out, "")
 			}
 			say(a.out, "%s", a.style(a.out).Bold(s.ID))
 		}
-		f, err := p.OpenJournal(in.ID)
-		if err != nil {
-			return err
+		said = said || len(events) > 0
+		for _, e := range events {
+			a.logEvent(e)
 		}
-		err = history.Events(f, func(e pipeline.Event) {
-			if e.Step == did.ID {
-				a.logEvent(e)
-			}
-		})
-		f.Close()
-		if err != nil {
-			return err
-		}
+	}
+	if !said && !a.json {
+		say(a.err, "nothing was written to the log")
 	}
 	return nil
 }
 
+// logsIn returns the events of a run that logs consist of, by step.
+func (p *past) logsIn(r *history.Run) (map[string][]pipeline.Event, error) {
+	f, err := p.OpenJournal(r.ID)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	logs := make(map[string][]pipeline.Event)
+	return logs, history.Events(f, func(e pipeline.Event) {
+		if isLog(e.Type) {
+			logs[e.Step] = append(logs[e.Step], e)
+		}
+	})
+}
+
+// isLog reports whether an event is a part of its step's log.
+func isLog(t pipeline.EventType) bool {
+	return t == pipeline.StepLog || t == pipeline.StepRetry || t == pipeline.StepFailed
+}
+
 // maker returns the run that has a step's log, and the step there: those given, or, of one
-// that was cached, those that made its result.
-func (p *past) maker(ctx context.Context, r *history.Run, s *history.Step) (*history.Run, *history.Step, error) {
+// that was cached, those that made its result; nil where that was adopted.
+func (p *past) maker(ctx context.Context, journals *explain.Journals, r *history.Run, s *history.Step) (*history.Run, *history.Step, error) {
 	if s.Type != pipeline.StepCached {
 		return r, s, nil
 	}
 	record, _ := p.Lookup(ctx, s.Action)
-	if record.Run == "" {
+	if record.Adopted != nil {
+		return nil, nil, nil
+	} else if record.Run == "" {
 		return nil, nil, invalidf("step %s was cached in run %s, and its record, which would say which run made it, is no longer in the store", s.ID, r.ID)
 	}
-	in, err := history.Read(p.Store, record.Run)
-	if errors.Is(err, store.ErrNotFound) || err == nil && in.Step(record.Step) == nil {
+	in := journals.Run(record.Run)
+	if in == nil || in.Step(record.Step) == nil {
 		return nil, nil, invalidf("step %s was cached in run %s: run %s made it as step %s, of which there is no journal any more", s.ID, r.ID, record.Run, record.Step)
-	} else if err != nil {
-		return nil, nil, err
 	}
 	return in, in.Step(record.Step), nil
 }
 
 // logEvent prints what an event adds to its step's log.
 func (a *app) logEvent(e pipeline.Event) {
-	y := a.style(a.out)
-	at := y.Dim(e.Time.Local().Format("15:04:05.000"))
-	switch e.Type {
-	case pipeline.StepLog, pipeline.StepRetry, pipeline.StepFailed:
-	default:
+	if !isLog(e.Type) {
 		return
 	}
+	y := a.style(a.out)
+	at := y.Dim(e.Time.Local().Format("15:04:05.000"))
 	switch {
 	case a.json:
 		_ = a.print("log", logJSON{e.Run, e.Step, e.Time, e.Log, e.Attempt, e.Error})
