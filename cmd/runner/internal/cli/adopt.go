@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -140,7 +141,9 @@ func (c *adopter) values(ctx context.Context, kept *store.Store, stage *pipeline
 			return nil, nil, invalidf("output %s is given twice", name)
 		case f.Type.Kind == pipeline.File:
 			file, err := kept.Hash(ctx, text)
-			if err != nil {
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil, nil, invalidf("output %s: there is no file %s", name, text)
+			} else if err != nil {
 				return nil, nil, fmt.Errorf("output %s: %w", name, err)
 			}
 			file.Name = filepath.Base(text)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -32,7 +33,8 @@ func (a *app) compareCommand() *cobra.Command {
 against the numbers among the recipe's outputs. With --step, compare steps of one run (or
 of several): a row for each instance of a for_each, its attributes against its outputs.
 
-Columns in which all rows are equal are left out, unless --all. Each metric says how its
+Columns in which all rows are equal are left out, unless --all, and of lists of one length,
+such as the command of exec, the elements that are equal. Each metric says how its
 numbers came about (measured, modelled, predicted, published or given); where a column
 has several kinds, each cell does. --min and --max name the metrics of which the least or
 the greatest is best: it is bold, or where there is no bold, has a star before it.
@@ -142,6 +144,9 @@ func (p *past) comparison(ctx context.Context, names []string, opt comparing) (*
 			c.Rows = append(c.Rows, p.rowOfStep(ctx, r, s))
 		}
 	}
+	if !opt.all {
+		c.unfold()
+	}
 	c.columns(opt.all)
 	return c, errors.Join(c.judge(opt.min, "min"), c.judge(opt.max, "max"))
 }
@@ -174,11 +179,12 @@ func (p *past) compared(names []string, opt comparing) ([]*history.Run, error) {
 		if s.Status != pipeline.Succeeded {
 			continue // it has no outputs, or not all
 		}
+		if len(runs) == mostCompared {
+			p.note(fmt.Sprintf("the last %d runs are compared; name others", mostCompared))
+			break
+		}
 		if r, err := history.Read(p.Store, s.ID); err == nil {
 			runs = append(runs, r)
-		}
-		if len(runs) == mostCompared {
-			break
 		}
 	}
 	slices.Reverse(runs)
@@ -217,8 +223,6 @@ func (p *past) rowOfStep(ctx context.Context, r *history.Run, s *history.Step) *
 	row := &row{Run: r.ID, Step: s.ID, State: stateOf(s.Type), Cells: make(map[string]*cell)}
 	record, _ := p.Lookup(ctx, s.Action) // the record will do, also if its objects are gone
 	var key struct {
-		Stage      string                     `json:"stage"`
-		Version    int                        `json:"version"`
 		Attributes map[string]json.RawMessage `json:"attributes"`
 	}
 	if json.Unmarshal(record.Preimage, &key) != nil {
@@ -231,12 +235,7 @@ func (p *past) rowOfStep(ctx context.Context, r *history.Run, s *history.Step) *
 	if explain.Secret(record.Preimage) {
 		return row
 	}
-	var output *pipeline.Type
-	for _, stage := range p.stages {
-		if stage.Name == key.Stage {
-			output = stage.Output
-		}
-	}
+	output := resultType(p.stages, record)
 	for _, l := range leavesOf(record.Output) {
 		if isMetric(l) {
 			row.set(l.path, true, &cell{Value: l.value, Kinds: kindsAt(output, l.path)})
@@ -325,6 +324,61 @@ func (c *comparison) columns(all bool) {
 			}
 		}
 	}
+}
+
+// mostElements is in how many elements lists may differ that are compared by element.
+const mostElements = 6
+
+// unfold compares lists of the same length by the elements that differ, if those are few:
+// the arguments of a command, of which a sweep changes two.
+func (c *comparison) unfold() {
+	for _, key := range slices.Clone(c.Rows[0].keys) {
+		name, is := strings.CutPrefix(key, keyOf("", false))
+		at := c.elements(key)
+		if !is || len(at) == 0 || len(at) > mostElements {
+			continue
+		}
+		for _, r := range c.Rows {
+			list := r.Cells[key].Value.([]any)
+			var keys []string
+			for _, i := range at {
+				element := keyOf(fmt.Sprintf("%s[%d]", name, i), false)
+				keys = append(keys, element)
+				r.Cells[element] = &cell{Value: list[i]}
+			}
+			delete(r.Cells, key)
+			place := slices.Index(r.keys, key)
+			r.keys = slices.Replace(r.keys, place, place+1, keys...)
+		}
+	}
+}
+
+// elements returns in which elements a column of lists differs; none where one of its cells
+// is no list, or one of another length.
+func (c *comparison) elements(key string) (at []int) {
+	if c.Rows[0].Cells[key] == nil {
+		return nil
+	}
+	first, _ := c.Rows[0].Cells[key].Value.([]any)
+	differ := make([]bool, len(first))
+	for _, r := range c.Rows {
+		if r.Cells[key] == nil {
+			return nil
+		}
+		list, ok := r.Cells[key].Value.([]any)
+		if !ok || len(list) != len(first) {
+			return nil
+		}
+		for i := range list {
+			differ[i] = differ[i] || cellText(&cell{Value: list[i]}) != cellText(&cell{Value: first[i]})
+		}
+	}
+	for i, d := range differ {
+		if d {
+			at = append(at, i)
+		}
+	}
+	return at
 }
 
 func (c *comparison) differs(key string) bool {

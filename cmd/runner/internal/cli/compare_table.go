@@ -160,8 +160,8 @@ func csvText(c *cell) string {
 	if c == nil {
 		return ""
 	}
-	if x, ok := c.Value.(float64); ok {
-		return sheet.Number(x)
+	if _, number := c.Value.(float64); number {
+		return cellText(c) // in full: a table's twelve digits are for people
 	}
 	return sheet.Text(cellText(c))
 }

@@ -94,6 +94,7 @@ func runDiff(ctx context.Context, p *past, old, new *history.Run) diffJSON {
 		}
 	}
 	doc.Outputs = changesOf(outputsOf(old), outputsOf(new))
+	cameAbout(doc.Outputs, outputKinds(old), outputKinds(new))
 	return doc
 }
 
@@ -111,6 +112,18 @@ func outputsOf(r *history.Run) []byte {
 	}
 	b, _ := json.Marshal(all)
 	return b
+}
+
+// outputKinds tells how the numbers among the recipe's outputs came about in a run.
+func outputKinds(r *history.Run) func(path string) []pipeline.Provenance {
+	return func(path string) []pipeline.Provenance {
+		for _, o := range r.Outputs {
+			if rest, is := strings.CutPrefix(path, o.Name); is && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+				return pipeline.Kinds(originsAt(o.Origins, strings.TrimPrefix(rest, ".")))
+			}
+		}
+		return nil
+	}
 }
 
 // textDiff returns a unified diff of the recipe's files, and the runs that have no text.
@@ -193,14 +206,15 @@ func diffStep(ctx context.Context, p *past, oldRun, newRun *history.Run, old, ne
 	if was.Preimage == nil || is.Preimage == nil {
 		return d, true
 	}
-	d.compare(was, is)
+	d.compare(p, was, is)
 	return d, true
 }
 
-func (d *stepDiff) compare(was, is store.Record) {
+func (d *stepDiff) compare(p *past, was, is store.Record) {
 	d.Attributes = pipeline.Differences(was.Preimage, is.Preimage, nil)
 	if d.Sensitive = explain.Secret(was.Preimage) || explain.Secret(is.Preimage); !d.Sensitive {
 		d.Outputs = changesOf(was.Output, is.Output)
+		cameAbout(d.Outputs, kindsIn(resultType(p.stages, was)), kindsIn(resultType(p.stages, is)))
 	}
 	elapsed := newChange("", was.Elapsed.Seconds(), is.Elapsed.Seconds())
 	d.Elapsed = &elapsed

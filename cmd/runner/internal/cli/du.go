@@ -23,11 +23,7 @@ was made first; files laid out in a tree are its objects and do not count again.
 		ValidArgsFunction: completeRecipeOnly,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			defer busy(a.hint, "looking through the store …")()
-			dir := a.storeDir(".")
-			if len(args) > 0 {
-				dir = a.storeDir(args[0])
-			}
-			kept, err := store.Open(dir)
+			kept, err := a.past(strings.Join(args, ""))
 			if err != nil {
 				return err
 			}
@@ -36,7 +32,7 @@ was made first; files laid out in a tree are its objects and do not count again.
 			if err != nil {
 				return err
 			}
-			doc, err := usageOf(kept, dir, v)
+			doc, err := usageOf(kept.Store, kept.dir, v)
 			if err != nil {
 				return err
 			}

@@ -236,6 +236,7 @@ func (a *app) exportedStep(ctx context.Context, s *store.Store, h *history.Step)
 		step.Stage, step.Version, step.Attributes = key.Stage, key.Version, key.Attributes
 		step.Reads = withNames(filesIn(key.Attributes), h.Sources)
 	}
+	step.Type = resultType(a.stages, record)
 	if !h.Secret {
 		step.Output, step.Makes = record.Output, filesOf(record)
 	}
@@ -250,8 +251,8 @@ func (a *app) described(step export.Step) export.Step {
 			if step.Version == 0 {
 				step.Version = s.Version
 			}
-			if step.Version == s.Version {
-				step.Type = s.Output
+			if step.Version != s.Version {
+				step.Type = nil
 			}
 		}
 	}

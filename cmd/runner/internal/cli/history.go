@@ -20,8 +20,10 @@ import (
 type past struct {
 	*store.Store
 	path   string // of the recipe, as it was given
+	dir    string // where the store is
 	recipe string // its name; "" for the runs of all recipes in the store
 	stages []*pipeline.Stage
+	note   func(string) // tells people something that is no result
 }
 
 // runHelp says how commands take runs.
@@ -31,11 +33,11 @@ newest run, last~1, last~2, … for those before, or the name that it was pinned
 // past opens the store that goes with the recipe at path; where there is no path, the one
 // in this directory. The caller closes it.
 func (a *app) past(path string) (*past, error) {
-	p := &past{path: path, stages: a.stages}
+	p := &past{path: path, stages: a.stages, note: a.hint}
+	gone := false
 	if path != "" {
-		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-			return nil, invalidf("there is no recipe %s", path)
-		} else if err != nil {
+		_, err := os.Stat(path)
+		if gone = errors.Is(err, fs.ErrNotExist); err != nil && !gone {
 			return nil, err
 		}
 		p.recipe = strings.TrimSuffix(filepath.Base(path), ".hcl")
@@ -43,12 +45,31 @@ func (a *app) past(path string) (*past, error) {
 		path = "."
 	}
 	dir := a.storeDir(path)
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+	p.dir = dir
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) && gone {
+		return nil, invalidf("there is no recipe %s", path)
+	} else if errors.Is(err, fs.ErrNotExist) {
 		return nil, invalidf("there is no store %s: nothing has run yet, or name another one with --store", dir)
 	}
 	var err error
-	p.Store, err = store.Open(dir)
+	if p.Store, err = store.Open(dir); err == nil && gone && !p.ran() {
+		p.Close()
+		return nil, invalidf("there is no recipe %s, and no run of one that had this name", path)
+	}
 	return p, err
+}
+
+// ran reports whether the store has a run of the recipe: one that was moved away, or
+// renamed, has its past all the same.
+func (p *past) ran() bool {
+	runs, err := history.List(p.Store, p.recipe)
+	if err != nil {
+		return false
+	}
+	for range runs {
+		return true
+	}
+	return false
 }
 
 // named returns the ID of the run that a name stands for.

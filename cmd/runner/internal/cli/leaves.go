@@ -7,6 +7,8 @@ import (
 	"math"
 	"slices"
 	"strconv"
+
+	"eyrie/pipeline"
 )
 
 // leaf is a value in a tree that is neither a list nor an object, or the handle of a file.
@@ -74,6 +76,22 @@ type leafChange struct {
 	New      any      `json:"new"`
 	Change   *float64 `json:"change,omitempty"`   // of numbers: how much more the new one is
 	Relative *float64 `json:"relative,omitempty"` // likewise, as a part of the old one
+
+	// How the numbers came about.
+	OldKinds []pipeline.Provenance `json:"old_provenance,omitempty"`
+	NewKinds []pipeline.Provenance `json:"new_provenance,omitempty"`
+}
+
+// cameAbout notes how the numbers among the changes came about, by their path.
+func cameAbout(all []leafChange, old, new func(path string) []pipeline.Provenance) {
+	for i, c := range all {
+		if _, number := c.Old.(float64); number {
+			all[i].OldKinds = old(c.Path)
+		}
+		if _, number := c.New.(float64); number {
+			all[i].NewKinds = new(c.Path)
+		}
+	}
 }
 
 // changesOf compares the leaves of two JSON values.
@@ -131,5 +149,20 @@ func (c leafChange) String() string {
 	case c.Change != nil:
 		s += fmt.Sprintf("  (%+.4g)", *c.Change)
 	}
+	if kinds := c.kinds(); kinds != "" {
+		s += "  " + kinds
+	}
 	return s
+}
+
+// kinds words how the numbers came about: "measured", or "predicted → measured".
+func (c leafChange) kinds() string {
+	old, new := pipeline.JoinKinds(c.OldKinds), pipeline.JoinKinds(c.NewKinds)
+	switch {
+	case old == "" || old == new:
+		return new
+	case new == "":
+		return old
+	}
+	return old + " → " + new
 }

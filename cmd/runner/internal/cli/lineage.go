@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"eyrie/artifacts"
+	"eyrie/artifacts/store"
 	"eyrie/pipeline/history"
 )
 
@@ -140,11 +141,14 @@ type familyJSON struct {
 
 // relative is an action, or a file that a recipe named, with what is behind it.
 type relative struct {
-	Attr   string     `json:"attr,omitempty"` // of the action that it is an input of
-	Path   string     `json:"path,omitempty"`
-	Object string     `json:"object,omitempty"`
-	Step   string     `json:"step,omitempty"`
-	Run    string     `json:"run,omitempty"`
+	Attr   string `json:"attr,omitempty"` // of the action that it is an input of
+	Path   string `json:"path,omitempty"`
+	Object string `json:"object,omitempty"`
+	Step   string `json:"step,omitempty"`
+	Run    string `json:"run,omitempty"` // of one that was adopted there is none
+
+	Adopted *store.Adopted `json:"adopted,omitempty"`
+
 	Output string     `json:"output,omitempty"`
 	Action string     `json:"action,omitempty"`
 	Again  bool       `json:"again,omitempty"` // what is behind it is shown elsewhere, or is too much
@@ -172,7 +176,7 @@ func (t *family) of(name string, digest *artifacts.Digest, action artifacts.Acti
 // action describes an action, and what is behind it the first time that it is met.
 func (t *family) action(id artifacts.ActionID, behind func(artifacts.ActionID) []relative) relative {
 	r, ok := t.lineage.Record(id)
-	rel := relative{Action: id.String(), Step: r.Step, Run: r.Run}
+	rel := relative{Action: id.String(), Step: r.Step, Run: r.Run, Adopted: r.Adopted}
 	if rel.Again = !ok || t.seen[id] || t.left == 0; rel.Again {
 		return rel
 	}
@@ -242,7 +246,11 @@ func (a *app) writeRelatives(depth int, all []relative) {
 			parts = append(parts, "file "+nearby(r.Path))
 		case r.Step != "":
 			parts = append(parts, strings.TrimSuffix(r.Step+"."+r.Output, "."))
-			parts = append(parts, "(run "+r.Run+")")
+			if r.Adopted != nil {
+				parts = append(parts, "(adopted "+adoptedText(r.Adopted)+")")
+			} else {
+				parts = append(parts, "(run "+r.Run+")")
+			}
 		case r.Action != "":
 			parts = append(parts, "action "+r.Action[:12]+", whose record is gone")
 		}

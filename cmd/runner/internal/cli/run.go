@@ -86,7 +86,7 @@ goes to the standard error; that it fails is a warning.`,
 	cmd.Flags().BoolVar(&frozen, "frozen", false, "run nothing: what has no result is an error, with exit code 4")
 	cmd.Flags().BoolVar(&watch, "watch", false, "run again whenever a file changes that the recipe is written in, reads or names, until Ctrl-C")
 	cmd.Flags().StringVar(&planned, "plan", "", "do exactly what this `file` of plan --out says, or nothing where anything has changed")
-	cmd.Flags().StringVar(&onEnd, "on-end", "", "a `command` for the shell that is run when the run has ended, however it did, unless nothing had to run; see below")
+	cmd.Flags().StringVar(&onEnd, "on-end", "", "a `command` for the shell that is run when the run has ended, however it did, unless nothing had to run; see above")
 	cmd.Flags().StringArrayVar(&resources, "resource", nil, "what this machine has, as `name=amount`, such as gpus=1; may be repeated")
 	return cmd
 }

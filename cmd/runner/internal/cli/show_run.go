@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -80,6 +82,8 @@ type runStepJSON struct {
 	Gone       bool              `json:"gone,omitempty"` // its record is no longer in the store
 	Attributes json.RawMessage   `json:"attributes,omitempty"`
 	Output     json.RawMessage   `json:"output,omitempty"` // not of one that is sensitive
+
+	Provenance map[string][]pipeline.Provenance `json:"provenance,omitempty"` // of the numbers in each output
 }
 
 func newRunInFull(r *history.Run) runInFull {
@@ -125,6 +129,7 @@ func runStep(ctx context.Context, p *past, r *history.Run, s *history.Step) runS
 	}
 	if !explain.Secret(record.Preimage) {
 		doc.Output = record.Output
+		doc.Provenance = fieldKinds(resultType(p.stages, record))
 	}
 	return doc
 }
@@ -314,7 +319,7 @@ func (a *app) writeRunStep(doc runStepJSON) {
 		if doc.Output == nil {
 			say(a.out, "\n%s\n  (sensitive)", y.Bold("Outputs"))
 		} else {
-			a.writeObject("Outputs", doc.Output)
+			a.writeResult(doc)
 		}
 	}
 }
@@ -325,4 +330,17 @@ func (a *app) writeObject(title string, object json.RawMessage) {
 		say(a.out, "\n%s", a.style(a.out).Bold(title))
 		a.writeKey(object)
 	}
+}
+
+// writeResult prints a step's outputs, each with how its numbers came about.
+func (a *app) writeResult(doc runStepJSON) {
+	var outputs map[string]any
+	if json.Unmarshal(doc.Output, &outputs) != nil {
+		return
+	}
+	var rows [][3]string
+	for _, name := range slices.Sorted(maps.Keys(outputs)) {
+		rows = append(rows, [3]string{name, brief(outputs[name], 60), pipeline.JoinKinds(doc.Provenance[name])})
+	}
+	a.writeRows("Outputs", rows)
 }

@@ -49,26 +49,22 @@ The exit code is 0 if everything is whole, or was repaired, and 1 otherwise.`,
 }
 
 func (a *app) verify(ctx context.Context, args []string, repair bool) error {
-	dir := a.storeDir(".")
-	if len(args) > 0 {
-		dir = a.storeDir(args[0])
-	}
-	kept, err := store.Open(dir)
+	kept, err := a.past(strings.Join(args, ""))
 	if err != nil {
 		return err
 	}
 	defer kept.Close()
-	flaws, checked, err := a.examine(ctx, kept)
+	flaws, checked, err := a.examine(ctx, kept.Store)
 	if err != nil {
 		return err
 	}
-	if err := a.reportFlaws(dir, flaws, checked); err != nil || len(flaws) == 0 {
+	if err := a.reportFlaws(kept.dir, flaws, checked); err != nil || len(flaws) == 0 {
 		return err
 	}
 	if !repair {
 		return reported(exitNo)
 	}
-	return a.repair(ctx, args[0], kept, flaws)
+	return a.repair(ctx, args[0], kept.Store, flaws)
 }
 
 // examine verifies the store, and tells how far it is where that takes long.
