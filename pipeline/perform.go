@@ -326,11 +326,14 @@ type wire struct {
 	down   bool
 	last   time.Time
 	lines  int // of the log, so far
+	left   int // of them that were left out
+	size   int // of the log, in bytes
 }
 
-// mostLines is how many lines of a stage's log are kept. A program that prints without end
-// would fill the disk with its journal, and the run would do nothing but write it.
-const mostLines = 50_000
+// mostLines is how many lines of a stage's log are kept, and mostLogged how many bytes. A
+// program that prints without end would fill the disk with its journal, and the run would do
+// nothing but write it.
+const mostLines, mostLogged = 50_000, 16 << 20
 
 func (l *wire) progress(p Progress) {
 	const interval = 100 * time.Millisecond
@@ -348,7 +351,11 @@ func (l *wire) progress(p Progress) {
 func (l *wire) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.lines++; !l.down && l.lines <= mostLines {
+	l.lines++
+	l.size += len(b)
+	if l.lines > mostLines || l.size > mostLogged {
+		l.left++
+	} else if !l.down {
 		l.report(Event{Type: StepLog, Log: json.RawMessage(l.names.Replace(string(b)))})
 	}
 	return len(b), nil
@@ -357,8 +364,8 @@ func (l *wire) Write(b []byte) (int, error) {
 func (l *wire) cut() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if n := l.lines - mostLines; n > 0 && !l.down {
-		l.report(Event{Type: StepLog, Log: json.RawMessage(fmt.Sprintf(`{"level":"warn","message":"%d more lines of the log are left out"}`, n))})
+	if l.left > 0 && !l.down {
+		l.report(Event{Type: StepLog, Log: json.RawMessage(fmt.Sprintf(`{"level":"warn","message":"%d more lines of the log are left out"}`, l.left))})
 	}
 	l.down = true
 }

@@ -2,7 +2,9 @@ package process
 
 import (
 	"bytes"
+	"cmp"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -22,7 +24,7 @@ func readLines(r io.ReadCloser, hide []string, take func(line string)) {
 	l := &splitter{most: longestLine + overlap, take: func(line []byte, whole bool) {
 		text := hidden(string(line), hide)
 		if !whole {
-			text = text[:min(len(text), longestLine)] + " … (cut)"
+			text = text[:max(min(len(text)-overlap, longestLine), 0)] + " … (cut)"
 		}
 		take(strings.ToValidUTF8(text, "�"))
 	}}
@@ -37,19 +39,49 @@ func readLines(r io.ReadCloser, hide []string, take func(line string)) {
 	l.end()
 }
 
-// hidden returns text without what must not be shown.
+// Hidden returns text without the secrets, as a program's lines are shown.
+func Hidden(text string, secrets []string) string { return hidden(text, parts(secrets)) }
+
+// hidden returns text without what must not be shown. All that is found is found in the
+// text as it was, because secrets may overlap, or be within each other.
 func hidden(text string, hide []string) string {
+	type span struct{ from, to int }
+	var found []span
 	for _, s := range hide {
-		text = strings.ReplaceAll(text, s, "(sensitive)")
+		for from := 0; ; from++ {
+			i := strings.Index(text[from:], s)
+			if i < 0 {
+				break
+			}
+			from += i
+			found = append(found, span{from, from + len(s)})
+		}
 	}
-	return text
+	slices.SortFunc(found, func(a, b span) int { return cmp.Or(a.from-b.from, b.to-a.to) })
+	var b strings.Builder
+	shown := 0
+	for _, f := range found {
+		if f.from >= shown {
+			b.WriteString(text[shown:f.from] + "(sensitive)")
+		}
+		shown = max(shown, f.to)
+	}
+	return b.String() + text[shown:]
 }
+
+// leastPart is how long a line of a secret of several lines is that is hidden by itself, in
+// bytes: a brace of a JSON document is in all other lines, too.
+const leastPart = 4
 
 // parts returns what of the texts can be within a line: the lines of one that has several.
 func parts(texts []string) (all []string) {
 	for _, t := range texts {
+		least := 1
+		if strings.ContainsAny(strings.TrimSpace(t), "\r\n") {
+			least = leastPart
+		}
 		for line := range strings.FieldsFuncSeq(t, func(r rune) bool { return r == '\n' || r == '\r' }) {
-			if strings.TrimSpace(line) != "" {
+			if line = strings.TrimSpace(line); len(line) >= least {
 				all = append(all, line)
 			}
 		}

@@ -17,6 +17,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"runtime"
@@ -126,7 +127,7 @@ func (r *running) start() (err error) {
 			return nil
 		}
 		theirs, r.pipes = append(theirs, write), append(r.pipes, read)
-		r.readers.Go(func() { readLines(&reader{read, &r.gone}, p.Hide, take) })
+		r.readers.Go(func() { readLines(newReader(read, &r.gone), p.Hide, take) })
 		return write
 	}
 	output := pipe(func(line string) {
@@ -193,7 +194,6 @@ const patience = time.Second
 
 // clear kills what the program has left behind, and returns how many processes these were.
 func (r *running) clear() (left int) {
-	_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL)
 	left = sweep(r.cookie, r.cmd.Process.Pid, r.cmd.Process.Pid, patience/5)
 	r.gone.Store(true)
 	for _, f := range r.pipes {
@@ -202,18 +202,37 @@ func (r *running) clear() (left int) {
 	return left
 }
 
-// reader reads a pipe. Once its program is gone, patience begins anew with each read:
-// whoever takes the lines may be slow, and what was written last is still there.
+// mostLeft is how much is read of a pipe once its program is gone, in bytes. A pipe holds
+// no more, unless root has said otherwise.
+const mostLeft = 1 << 20
+
+// reader reads a pipe. Once its program is gone, what it has written is still read, and
+// nothing that comes later: a process that could not be found may write for ever. Only the
+// time for which there is nothing counts, because whoever takes the lines may be slow.
 type reader struct {
 	*os.File
 	gone *atomic.Bool
+	wait time.Duration // how long it may still wait once the program is gone
+	most int           // how much it may still read then, in bytes
+}
+
+func newReader(f *os.File, gone *atomic.Bool) *reader {
+	return &reader{File: f, gone: gone, wait: patience, most: mostLeft}
 }
 
 func (r *reader) Read(b []byte) (int, error) {
-	if r.gone.Load() {
-		_ = r.SetReadDeadline(time.Now().Add(patience))
+	if !r.gone.Load() {
+		return r.File.Read(b)
 	}
-	return r.File.Read(b)
+	if r.most <= 0 {
+		return 0, io.EOF
+	}
+	began := time.Now()
+	_ = r.SetReadDeadline(began.Add(r.wait))
+	n, err := r.File.Read(b[:min(len(b), r.most)])
+	r.wait -= time.Since(began)
+	r.most -= n
+	return n, err
 }
 
 func (r *running) closePipes() {

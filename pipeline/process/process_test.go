@@ -87,6 +87,57 @@ func TestHidesAcrossCuts(t *testing.T) {
 	}
 }
 
+// Of secrets that overlap, or are within each other, nothing is shown. A brace that is a
+// line of a secret hides no other.
+func TestHidesOverlaps(t *testing.T) {
+	tests := []struct {
+		text    string
+		secrets []string
+		want    string
+	}{
+		{"a abcdef b", []string{"abc", "abcdef"}, "a (sensitive) b"},
+		{"xabcy", []string{"xab", "bcy"}, "(sensitive)"},
+		{"aaaa", []string{"aa"}, "(sensitive)"},
+		{"s=ss", []string{"s"}, "(sensitive)=(sensitive)(sensitive)"},
+		{"abab", []string{"ab"}, "(sensitive)(sensitive)"},
+		{"{ \"key\": 1 } \"key\": \"v\"", []string{"{\n  \"key\": \"v\"\n}\n"}, "{ \"key\": 1 } (sensitive)"},
+		{"nothing", []string{"", "\n"}, "nothing"},
+	}
+	for _, test := range tests {
+		if got := Hidden(test.text, test.secrets); got != test.want {
+			t.Errorf("%q: %q, want %q", test.text, got, test.want)
+		}
+	}
+}
+
+// The part of a secret at which a line is cut is not shown either where others before it
+// have made the line shorter.
+func TestHidesBehindOthers(t *testing.T) {
+	long := strings.Repeat("topsecret", longestLine/4)
+	readLines(io.NopCloser(strings.NewReader(long+long)), []string{long}, func(line string) {
+		if strings.Contains(line, "top") {
+			t.Fatalf("%.300q", line)
+		}
+	})
+	secret := strings.Repeat("topsecret", 20)
+	for n := range len(secret) {
+		text := strings.Repeat(secret, 20) + strings.Repeat("x", longestLine-20*len(secret)+n) + secret
+		readLines(io.NopCloser(strings.NewReader(text)), []string{secret}, func(line string) {
+			if strings.Contains(line, "top") {
+				t.Fatalf("%d: %q", n, line[len(line)-300:])
+			}
+		})
+	}
+}
+
+// A process that cannot be found, and writes for ever, does not keep its program waiting.
+func TestEscaped(t *testing.T) {
+	needsLinux(t)
+	p := shell(`env -i setsid sh -c 'echo $$ >pids; exec yes' & while [ ! -e pids ]; do sleep 0.01; done`)
+	p.Dir = t.TempDir()
+	run(t, p) // returns; whoever writes then gets SIGPIPE
+}
+
 // Only the last lines are kept, and a line of any length takes little memory.
 func TestTail(t *testing.T) {
 	ended, _ := run(t, shell(`i=0; while [ $i -lt 50 ]; do echo $i; i=$((i+1)); done; head -c 3000000 /dev/zero | tr '\0' x`))
@@ -133,6 +184,16 @@ func TestLeftovers(t *testing.T) {
 	ended, _ := run(t, p)
 	if left := alive(t, p.Dir); len(left) > 0 || ended.Left < 2 || !ended.State.Success() {
 		t.Errorf("%v are alive; %+v", left, ended)
+	}
+}
+
+// What is in the program's own group is counted before it is killed.
+func TestLeftInGroup(t *testing.T) {
+	needsLinux(t)
+	for range 20 {
+		if ended, _ := run(t, shell(`sleep 1000 & sleep 1000 & true`)); ended.Left != 2 {
+			t.Fatalf("%d left, want 2", ended.Left)
+		}
 	}
 }
 

@@ -10,35 +10,39 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sweep kills all processes whose cookie begins as given, other than the one with this
-// id, and returns how many there were. It looks again until it finds none, as they may be
-// starting others.
+// sweep kills all processes whose cookie begins as given, and the group of leader, unless that
+// is 0, but not leader itself. It returns how many processes there were, and looks again until
+// it finds none, as they may be starting others.
 //
 // A process that is becoming another program has no environment for a moment. So one that
 // has none, and is no older than the process since, is waited for, for a while.
-func sweep(prefix string, except, since int, wait time.Duration) int {
+func sweep(prefix string, leader, since int, wait time.Duration) int {
 	const rounds, pause = 400, 5 * time.Millisecond // 2 s, for those that the system takes long to end
 	mark := []byte("\x00" + Cookie + "=" + prefix)
-	_, youngest := age(since)
-	seen := make(map[int]bool)
+	youngest := look(since).started
+	all := make(map[int]bool)
 	for range rounds {
-		found, blank := marked(mark, except, youngest)
+		found, blank := marked(mark, leader, youngest)
+		if leader > 0 { // now that its processes are counted
+			_ = unix.Kill(-leader, unix.SIGKILL)
+		}
 		if len(found) == 0 && (!blank || wait <= 0) {
 			break
 		}
 		for _, pid := range found {
-			seen[pid] = true
+			all[pid] = true
 			kill(pid, mark)
 		}
 		time.Sleep(pause)
 		wait -= pause
 	}
-	return len(seen)
+	return len(all)
 }
 
-// marked returns the processes whose environment has the mark, and whether there is one
+// marked returns the processes, other than leader, whose environment has the mark, and those
+// of leader's group that are becoming another program, and whether there is one
 // without any environment that started at the time since or later.
-func marked(mark []byte, except, since int) (pids []int, blank bool) {
+func marked(mark []byte, leader, since int) (pids []int, blank bool) {
 	dir, err := os.Open("/proc")
 	if err != nil {
 		return nil, false
@@ -48,35 +52,43 @@ func marked(mark []byte, except, since int) (pids []int, blank bool) {
 	buffer := make([]byte, 64<<10)
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
-		if err != nil || pid == except || pid == os.Getpid() {
+		if err != nil || pid == leader || pid == os.Getpid() {
 			continue
 		}
 		has, empty := carries(pid, mark, buffer)
+		if empty {
+			p := look(pid)
+			has = p.alive && leader > 0 && p.group == leader
+			blank = blank || p.alive && p.started >= since
+		}
 		if has {
 			pids = append(pids, pid)
-		}
-		if empty && !blank {
-			alive, started := age(pid)
-			blank = alive && started >= since
 		}
 	}
 	return pids, blank
 }
 
-// age returns when a process started, in ticks since the system did, and whether it has
-// memory: kernel threads and processes that have ended have none.
-func age(pid int) (alive bool, started int) {
+// seen is what the system shows of a process.
+type seen struct {
+	alive   bool // it has memory: kernel threads and processes that have ended have none
+	group   int
+	started int // in ticks since the system did
+}
+
+func look(pid int) (p seen) {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
-		return false, 0
+		return p
 	}
-	const state, start, size = 0, 19, 20 // behind the name, which may have anything in it
+	const state, group, start, size = 0, 2, 19, 20 // behind the name, which may have anything in it
 	fields := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
 	if len(fields) <= size {
-		return false, 0
+		return p
 	}
-	started, _ = strconv.Atoi(string(fields[start]))
-	return string(fields[size]) != "0" && string(fields[state]) != "Z", started
+	p.alive = string(fields[size]) != "0" && string(fields[state]) != "Z"
+	p.group, _ = strconv.Atoi(string(fields[group]))
+	p.started, _ = strconv.Atoi(string(fields[start]))
+	return p
 }
 
 // carries reports whether a process's environment has the mark, or is empty.

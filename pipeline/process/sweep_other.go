@@ -4,11 +4,18 @@ package process
 
 import (
 	"os/exec"
+	"syscall"
 	"time"
 )
 
-// sweep would find processes by their environment, which only Linux shows.
-func sweep(string, int, int, time.Duration) int { return 0 }
+// sweep kills a group alone: it would find other processes by their environment, which only
+// Linux shows.
+func sweep(_ string, leader, _ int, _ time.Duration) int {
+	if leader > 0 {
+		_ = syscall.Kill(-leader, syscall.SIGKILL)
+	}
+	return 0
+}
 
 func awaitExit(cmd *exec.Cmd) { _ = cmd.Wait() }
 

@@ -1,7 +1,7 @@
 package exec
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,28 +48,63 @@ func (c Config) file(ctx context.Context, w *workspace, o Output) (artifacts.Fil
 		return artifacts.File{}, err
 	}
 	switch {
+	case !info.IsDir() && !info.Mode().IsRegular():
+		return artifacts.File{}, errKind(o.Path, info)
 	case o.Type == "dir" && !info.IsDir():
 		return artifacts.File{}, fmt.Errorf("%s is a file, and a directory was declared: write type = file", o.Path)
 	case o.Type == "file" && info.IsDir():
 		return artifacts.File{}, fmt.Errorf("%s is a directory, and a file was declared: write type = dir", o.Path)
 	}
-	err = filepath.WalkDir(at, func(path string, d fs.DirEntry, err error) error {
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err == nil && d.Type()&^(fs.ModeDir|fs.ModeSymlink) != 0 {
-			name, _ := filepath.Rel(w.dir, path)
-			return fmt.Errorf("%s is a pipe, a socket or a device: only files and directories can be kept", name)
-		}
-		if err == nil && d.Type()&fs.ModeSymlink != 0 {
-			_, err = w.within(path)
-		}
-		if err == nil && len(c.Secrets) > 0 && !d.IsDir() {
-			err = c.free(path)
-		}
+	return artifacts.Local(at), c.sound(ctx, w, at, o.Path, nil)
+}
+
+// sound fails where a file or directory that is called name has something in it that cannot
+// be kept: links that lead elsewhere, what is neither file nor directory, secrets. It
+// follows links, as whoever reads the output does; above are the directories that it is in.
+func (c Config) sound(ctx context.Context, w *workspace, at, name string, above []string) error {
+	if err := ctx.Err(); err != nil {
 		return err
-	})
-	return artifacts.Local(at), err
+	}
+	info, err := os.Lstat(at)
+	if err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		if at, err = w.within(at); err == nil {
+			info, err = os.Stat(at)
+		}
+	}
+	switch {
+	case err != nil:
+		return err
+	case !info.IsDir() && !info.Mode().IsRegular():
+		return errKind(name, info)
+	case c.secretIn(name) != "":
+		return fmt.Errorf("the name of a file has the value of the secret %s in it, and results are kept in clear", c.secretIn(name))
+	case !info.IsDir():
+		return c.free(at, name)
+	case slices.Contains(above, at):
+		return fmt.Errorf("%s links to a directory that it is in: remove the link", name)
+	}
+	entries, err := os.ReadDir(at)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := c.sound(ctx, w, filepath.Join(at, e.Name()), name+"/"+e.Name(), append(above, at)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// errKind says that something is neither a file nor a directory.
+func errKind(name string, info fs.FileInfo) error {
+	kind := "a device"
+	switch mode := info.Mode(); {
+	case mode&fs.ModeNamedPipe != 0:
+		kind = "a named pipe"
+	case mode&fs.ModeSocket != 0:
+		kind = "a socket"
+	}
+	return fmt.Errorf("%s is %s, and only files and directories are kept", name, kind)
 }
 
 // find returns where an output is that the program was to write.
@@ -94,6 +129,9 @@ func (w *workspace) within(path string) (string, error) {
 	dir, err := filepath.EvalSymlinks(w.dir)
 	if err != nil {
 		return "", err
+	}
+	if slices.ContainsFunc(w.links, func(l link) bool { return l.from == real }) {
+		return real, nil // a large input, which smaller ones would be themselves
 	}
 	if below, err := filepath.Rel(dir, real); err != nil || !filepath.IsLocal(below) {
 		return "", fmt.Errorf("%s is a link that leads out of the program's directory, to %s: write the content itself", name, real)
@@ -147,23 +185,27 @@ func (w *workspace) written() string {
 	return "; what it has written is " + strings.Join(names, ", ")
 }
 
-// free fails where a file has one of the secrets in it: results are kept in clear.
-func (c Config) free(path string) error {
+// free fails where a file that is called name has one of the secrets in it: results are
+// kept in clear.
+func (c Config) free(path, name string) error {
+	overlap := 0
+	for _, s := range c.hide() {
+		overlap = max(overlap, len(s))
+	}
+	if overlap < leastSecret {
+		return nil
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	overlap := 0
-	for _, s := range c.Secrets {
-		overlap = max(overlap, len(s))
-	}
 	buffer := make([]byte, 1<<20+overlap)
 	kept := 0
 	for {
 		n, err := f.Read(buffer[kept:])
-		if name := c.secretIn(buffer[:kept+n]); name != "" {
-			return fmt.Errorf("%s has the value of the secret %s in it, and results are kept in clear", filepath.Base(path), name)
+		if secret := c.secretIn(string(buffer[:kept+n])); secret != "" {
+			return fmt.Errorf("%s has the value of the secret %s in it, and results are kept in clear", name, secret)
 		}
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -178,12 +220,33 @@ func (c Config) free(path string) error {
 // ones are in them by chance.
 const leastSecret = 6
 
-// secretIn returns the name of a secret that is in b, "" where none is.
-func (c Config) secretIn(b []byte) string {
+// secretIn returns the name of a secret that is in a text, "" where none is.
+func (c Config) secretIn(text string) string {
 	for _, name := range slices.Sorted(maps.Keys(c.Secrets)) {
-		if s := c.Secrets[name]; len(s) >= leastSecret && bytes.Contains(b, []byte(s)) {
+		s := c.Secrets[name]
+		if len(s) >= leastSecret && slices.ContainsFunc(spellings(s), func(s string) bool { return strings.Contains(text, s) }) {
 			return name
 		}
 	}
 	return ""
+}
+
+// secretWithin returns the name of a secret that is in a document, "" where none is. In its
+// text it may be escaped in ways of which there is no end.
+func (c Config) secretWithin(document any) (found string) {
+	switch v := document.(type) {
+	case string:
+		return c.secretIn(v)
+	case []any:
+		for i := 0; i < len(v) && found == ""; i++ {
+			found = c.secretWithin(v[i])
+		}
+	case map[string]any:
+		for key, value := range v {
+			if found = cmp.Or(c.secretIn(key), c.secretWithin(value)); found != "" {
+				break
+			}
+		}
+	}
+	return found
 }

@@ -2,6 +2,7 @@ package exec
 
 import (
 	"crypto/rand"
+	"encoding/csv"
 	"encoding/hex"
 	"fmt"
 	"os"
@@ -103,6 +104,9 @@ func (k *container) inside() (command []string) {
 	for _, a := range k.Command {
 		command = append(command, string(a))
 	}
+	if path, _, ok := k.inputOf(command[0]); ok {
+		command[0] = insideWork + "/" + path
+	}
 	return command
 }
 
@@ -124,11 +128,11 @@ func (k *container) docker() *process.Program {
 		args = append(args, "--user", strconv.Itoa(os.Getuid())+":"+strconv.Itoa(os.Getgid()))
 	}
 	for _, m := range k.w.mounts() {
-		text := "type=bind,src=" + m.from + ",dst=" + m.to
+		fields := []string{"type=bind", "src=" + m.from, "dst=" + m.to}
 		if m.readonly {
-			text += ",readonly"
+			fields = append(fields, "readonly")
 		}
-		args = append(args, "--mount", text)
+		args = append(args, "--mount", inCSV(fields))
 	}
 	if cpus := k.task.CPUSet(); len(cpus) > 0 {
 		args = append(args, "--cpuset-cpus", numbers(cpus))
@@ -144,6 +148,15 @@ func (k *container) docker() *process.Program {
 	names, env := k.environment()
 	args = append(append(append(args, names...), k.Container), k.inside()...)
 	return &process.Program{Path: k.engine, Args: args, Dir: k.w.dir, Env: env, Finally: []string{k.engine, "rm", "--force", k.name}}
+}
+
+// inCSV writes a line of CSV, as which engines read a mount: there may be commas in a path.
+func inCSV(fields []string) string {
+	var b strings.Builder
+	w := csv.NewWriter(&b)
+	_ = w.Write(fields) // a builder takes all
+	w.Flush()
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // environment returns the options that hand over the program's environment, and that of the

@@ -12,6 +12,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"eyrie/artifacts"
 	"eyrie/pipeline"
@@ -51,13 +53,14 @@ The program starts in an empty directory, in which its inputs lie by their names
 paths are relative to it. It must not change them. Files of more than 64 MiB are links to
 where they are kept. Whatever else it reads is not known to the runner: if that changes,
 the step does not run again. Name all that matters as inputs, and let tools say the
-versions of programs, because what these commands print is part of the key.
+versions of programs, because what these commands print is part of the key: no shell reads
+them, and arguments may be in quotes.
 
 Its environment is PATH, HOME and TMPDIR (empty directories of its own), LANG=C.UTF-8,
 OMP_NUM_THREADS and its like (what resources grants), CUDA_VISIBLE_DEVICES (likewise),
-and what env and secrets say. With checkpoint, EYRIE_CHECKPOINT names a directory
-that is there again, as it was left, when the same step is tried again after a failure,
-Ctrl-C or a kill.
+and what env and secrets say. With checkpoint, EYRIE_CHECKPOINT names a directory that is
+there again, as it was left, when the same step is tried again after a failure, Ctrl-C or a
+kill.
 
 What it writes to standard output and standard error is the step's log. Lines of JSON on the
 descriptor in EYRIE_PROGRESS_FD show how far it is: {"done": 3, "total": 10, "unit": "runs",
@@ -100,13 +103,10 @@ func (c Config) Check(r *mistake.Report) {
 	c.checkCommand(r)
 	checkNames(r.At("inputs"), slices.Sorted(maps.Keys(c.Inputs)))
 	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
-		checkVariable(r.At("env", name), name)
-		if at := r.At("env", name); at.Knows() && strings.Contains(string(c.Env[name]), "\x00") {
-			at.Badf("cannot be the value of a variable: it has a zero byte")
-		}
+		checkVariable(r.At("env", name), name, c.Env[name])
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Secrets)) {
-		checkVariable(r.At("secrets", name), name)
+		checkVariable(r.At("secrets", name), name, c.Secrets[name])
 		if _, both := c.Env[name]; both {
 			r.At("secrets", name).Badf("is in env, too: write it in one of them")
 		}
@@ -118,6 +118,9 @@ func (c Config) Check(r *mistake.Report) {
 		if t := r.At("tools", name); t.Knows() {
 			t.Add(c.Tools[name].check())
 		}
+	}
+	if r.Knows("container") && c.Container != "" && len(c.Tools) > 0 {
+		r.At("tools").Badf("are this machine's, and the program runs in a container, whose digest says which it has: remove them")
 	}
 	if r.Knows("container") && c.Container != "" {
 		r.At("container").Add(checkImage(c.Container))
@@ -150,6 +153,8 @@ func checkNames(r *mistake.Report, names []string) {
 		switch at := r.At(name); {
 		case !isName(name):
 			at.Badf("is no name within the program's directory: write a relative path such as \"data/train.csv\"")
+		case slices.ContainsFunc(strings.Split(name, "/"), func(part string) bool { return len(part) > longestName }):
+			at.Badf("has a name of more than %d bytes in it, which systems do not take", longestName)
 		default:
 			for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
 				if slices.Contains(names, dir) {
@@ -160,6 +165,9 @@ func checkNames(r *mistake.Report, names []string) {
 	}
 }
 
+// longestName is how long the name of a file may be, in bytes.
+const longestName = 255
+
 // isName reports whether a path leads to a place within a directory, and is written in the
 // one way there is.
 func isName(name string) bool {
@@ -167,9 +175,12 @@ func isName(name string) bool {
 		!strings.ContainsAny(name, "\x00\\")
 }
 
-// checkVariable reports what cannot be a variable's name, or is one that the runner sets.
-func checkVariable(r *mistake.Report, name string) {
+// checkVariable reports what cannot be a variable's name or value, or is one that the runner
+// sets.
+func checkVariable(r *mistake.Report, name, value string) {
 	switch {
+	case strings.Contains(value, "\x00") || len(value) > mostArgument:
+		r.Badf("cannot be the value of a variable: it must have no zero byte and at most %d bytes; hand it over as an input", mostArgument)
 	case name == "" || strings.ContainsAny(name, "=\x00"):
 		r.Badf("cannot be the name of a variable")
 	case strings.HasPrefix(name, "EYRIE_"):
@@ -186,7 +197,7 @@ func run(ctx context.Context, task *pipeline.Task, c Config) (pipeline.Declared,
 	if err != nil {
 		return nil, err
 	}
-	l := &listener{task: task}
+	l := &listener{task: task, hide: c.hide()}
 	program.Line, program.Extra = l.line, l.progress
 	program.CPUs, program.Grace = task.CPUSet(), task.Grace()
 	program.Hide = c.hide()
@@ -213,17 +224,36 @@ func (c Config) result(ctx context.Context, ended *process.Ended, w *workspace) 
 	return c.collect(ctx, w)
 }
 
-// hide returns what the program's output must not show: the secrets, also as they are
-// within JSON.
+// hide returns what the program's output must not show: the secrets, as programs may write
+// them.
 func (c Config) hide() (all []string) {
 	for _, name := range slices.Sorted(maps.Keys(c.Secrets)) {
-		s := c.Secrets[name]
-		all = append(all, s)
-		if b, err := json.Marshal(s); err == nil && string(b[1:len(b)-1]) != s {
-			all = append(all, string(b[1:len(b)-1]))
-		}
+		all = append(all, spellings(c.Secrets[name])...)
 	}
 	return all
+}
+
+// spellings returns a text as it is, and as it is within JSON, also in ASCII alone, which is
+// how Python writes it.
+func spellings(text string) (all []string) {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(text) // no string fails
+	quoted := b.String()
+	quoted = quoted[1 : len(quoted)-2]
+	var ascii strings.Builder
+	for _, r := range quoted {
+		switch high, low := utf16.EncodeRune(r); {
+		case r < utf8.RuneSelf:
+			ascii.WriteRune(r)
+		case high != utf8.RuneError:
+			fmt.Fprintf(&ascii, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&ascii, `\u%04x`, r)
+		}
+	}
+	return slices.Compact([]string{text, quoted, ascii.String()})
 }
 
 // discreet returns an error without the secrets: it may quote what the program has written.
@@ -231,10 +261,8 @@ func (c Config) discreet(err error) error {
 	if err == nil {
 		return nil
 	}
-	for _, s := range c.hide() {
-		if s != "" && strings.Contains(err.Error(), s) {
-			return errors.New("why the step failed is not shown, as it has the value of a secret in it")
-		}
+	if text := process.Hidden(err.Error(), c.hide()); text != err.Error() {
+		return errors.New(text)
 	}
 	return err
 }

@@ -1,18 +1,24 @@
 package exec
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
+	osexec "os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/rs/zerolog"
 
 	"eyrie/artifacts"
 	"eyrie/artifacts/store/storetest"
 	"eyrie/pipeline"
 	"eyrie/pipeline/mistake"
+	"eyrie/pipeline/process"
 )
 
 // What cannot be run, laid out or declared is a mistake at its attribute.
@@ -34,6 +40,7 @@ func TestCheck(t *testing.T) {
 		{func(c *Config) { c.Inputs = map[string]artifacts.File{"/a": {}} }, `inputs["/a"]: is no name within`},
 		{func(c *Config) { c.Inputs = map[string]artifacts.File{"a//b": {}} }, `inputs["a//b"]: is no name within`},
 		{func(c *Config) { c.Inputs = map[string]artifacts.File{".": {}} }, `inputs["."]: is no name within`},
+		{func(c *Config) { c.Inputs = map[string]artifacts.File{"a/" + strings.Repeat("b", 256): {}} }, "has a name of more than 255 bytes"},
 		{func(c *Config) { c.Inputs = map[string]artifacts.File{"a/b/c": {}, "a": {}} }, `inputs["a/b/c"]: is within "a"`},
 		{func(c *Config) { c.Env = map[string]string{"A=B": ""} }, `env["A=B"]: cannot be the name`},
 		{func(c *Config) { c.Env = map[string]string{"EYRIE_JOB": ""} }, "env.EYRIE_JOB: is the runner's"},
@@ -42,6 +49,12 @@ func TestCheck(t *testing.T) {
 		}, "secrets.A: is in env, too"},
 		{func(c *Config) { c.Tools = map[string]Tool{"t": {}} }, "tools.t: is empty"},
 		{func(c *Config) { c.Tools = map[string]Tool{"t": {Command: "a | b"}} }, "tools.t: has '|': no shell reads it"},
+		{func(c *Config) { c.Tools = map[string]Tool{"t": {Command: "bin/a -v"}} }, "tools.t: bin/a is no program in PATH: write where it is"},
+		{func(c *Config) {
+			c.Container, c.Tools = "a@sha256:"+strings.Repeat("0", 64), map[string]Tool{"t": {Command: "a -v"}}
+		}, "tools: are this machine's, and the program runs in a container"},
+		{func(c *Config) { c.Env = map[string]string{"A": "a\x00"} }, "env.A: cannot be the value of a variable"},
+		{func(c *Config) { c.Secrets = map[string]string{"A": strings.Repeat("a", mostArgument+1)} }, "secrets.A: cannot be the value"},
 		{func(c *Config) { c.Container = "python:3" }, `container: "python:3" is no image with its digest`},
 		{func(c *Config) {
 			c.Container, c.Secrets = "a@sha256:"+strings.Repeat("0", 64), map[string]string{"DOCKER_HOST": ""}
@@ -70,7 +83,7 @@ func TestCheck(t *testing.T) {
 // A value has the type that was declared, in the unit that recipes use, or the error says
 // where it has another.
 func TestRead(t *testing.T) {
-	const text = `{"n": 12.5, "big": 9007199254740993, "list": [1, 2e3, -0], "text": "a", "yes": true, "null": null,
+	text := `{"digits": ` + strings.Repeat("1", 5000) + `, "huge": {"a": [1e999]}, "n": 12.5, "big": 9007199254740993, "list": [1, 2e3, -0], "text": "a", "yes": true, "null": null,
 		"deep": {"a b": [{"x": 1}]}, "map": {"a": 1024, "b": 0.1}, "object": {"a": 1, "b": ["q"], "more": 2}}`
 	document, err := parseJSON([]byte(text))
 	if err != nil {
@@ -90,6 +103,10 @@ func TestRead(t *testing.T) {
 		{"object", "object({ a = number, b = list(string) })", "", "", `{"a":1,"b":["q"]}`},
 		{"deep", "any", "", "", `{"a b":[{"x":1}]}`},
 		{"yes", "bool", "", "", "true"},
+		{"list", "any", "", "", "[1,2000,0]"},
+		{"big", "any", "", "", "r.json: big is 9007199254740993, which is too large to be held exactly"},
+		{"huge", "any", "", "", "r.json: huge.a[0] is 1e999, which is beyond what can be held"},
+		{"digits", "number", "", "", "r.json: digits is 11111111111111111111…, a number of more than 1100 digits"},
 		{"big", "number", "", "", "r.json: big is 9007199254740993, which is too large to be held exactly"},
 		{"big", "string", "", "", "r.json: big is the number 9007199254740993, and a string was declared"},
 		{"null", "number", "", "", "r.json: null is null, and a number was declared"},
@@ -220,6 +237,7 @@ func TestToolWords(t *testing.T) {
 		"tool version":                          `["tool" "version"] true`,
 		" tool\t-V ":                            `["tool" "-V"] true`,
 		"tool":                                  `["tool"] false`,
+		"tool -cprint":                          `["tool" "-cprint"] false`,
 		"tool show version":                     `["tool" "show" "version"] false`,
 		`p -c 'import x; print(x.__version__)'`: `["p" "-c" "import x; print(x.__version__)"] false`,
 		`"a b"c '' "it's"`:                      `["a bc" "" "it's"] false`,
@@ -235,6 +253,123 @@ func TestToolWords(t *testing.T) {
 		}
 		if !strings.HasPrefix(got, want) {
 			t.Errorf("%q: %s, want %s", command, got, want)
+		}
+	}
+}
+
+// What a program prints is taken from the last run only where that follows from its
+// content: other commands read more than that.
+func TestToolsAskedEachTime(t *testing.T) {
+	store := storetest.New(t)
+	log := filepath.Join(t.TempDir(), "log")
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("HOME", log) // a variable that a tool gets
+	asked := func(command string) int {
+		before, _ := os.ReadFile(log)
+		attrs := pipeline.Attrs{"command": {Value: []any{"true"}}, "tools": {Value: map[string]any{"t": self + " " + command}},
+			"declare": {Value: map[string]any{"x": map[string]any{"type": "file", "path": "x"}}}}
+		for range 2 {
+			s := &pipeline.Step{ID: "a", Stage: Stage, Pos: "r.hcl:1", Attrs: func(*pipeline.Outputs) (pipeline.Attrs, error) { return attrs, nil }}
+			if _, err := pipeline.NewPlan(t.Context(), &pipeline.Recipe{Name: "r", Steps: []*pipeline.Step{s}}, store, pipeline.PlanOptions{}); err != nil {
+				t.Fatal(command, err)
+			}
+		}
+		after, _ := os.ReadFile(log)
+		return len(after) - len(before)
+	}
+	for command, want := range map[string]int{"--version": 1, "version": 1, "-V": 1, "-version": 1,
+		"-m pip": 2, "-cprint": 2, "-c 'import x; print(x.__version__)'": 2, "--version all": 2, "": 2} {
+		if got := asked(command); got != want {
+			t.Errorf("%s: asked %d times in two runs, want %d", command, got, want)
+		}
+	}
+}
+
+// TestMain makes the test's binary a tool, too, which counts how often it is asked.
+func TestMain(m *testing.M) {
+	if os.Getenv(process.Cookie) == "" || len(os.Args) > 1 && strings.HasPrefix(os.Args[1], "-test.") {
+		os.Exit(m.Run())
+	}
+	f, err := os.OpenFile(os.Getenv("HOME"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o666)
+	if err == nil {
+		_, err = f.WriteString(".")
+	}
+	fmt.Println("1.0", err)
+}
+
+// A tool that prints without end is stopped, and what a tool leaves behind is, too.
+func TestToolIsBounded(t *testing.T) {
+	sh, err := osexec.LookPath("sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Tool{Command: "sh"}.ask(t.Context(), sh, []string{"sh", "-c", "while :; do echo aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa; done"})
+	if err == nil || !strings.Contains(err.Error(), "prints more than 16 KiB") {
+		t.Error(err)
+	}
+}
+
+// A secret in an output is an error, however it is escaped there, and what says so does not
+// show it.
+func TestSecretInOutput(t *testing.T) {
+	const secret = `pässwörd "<1>"`
+	value := map[string]Output{"x": {Type: "any", JSON: "r.json"}}
+	tree := map[string]Output{"x": {Type: "dir", Path: "d"}}
+	tests := []struct {
+		script  string
+		declare map[string]Output
+	}{
+		{`import json; json.dump({"x": os.environ["S"]}, open("r.json", "w"))`, value},
+		{`import json; json.dump({"x": [{os.environ["S"]: 1}]}, open("r.json", "w"))`, value},
+		{`import json; json.dump({"x": os.environ["S"]}, open("r.json", "w"), ensure_ascii=False)`, value},
+		{`open("r.json", "w").write('{"x": "%s"}' % "".join("\\u%04X" % ord(c) for c in os.environ["S"]))`, value},
+		{`os.mkdir("d"); open("d/f", "w").write("x" * 2000000 + os.environ["S"])`, tree},
+		{`os.mkdir("d"); os.mkdir("e"); open("e/f", "w").write(os.environ["S"]); os.symlink("../e", "d/e")`, tree},
+		{`os.mkdir("d"); open("d/" + os.environ["S"], "w")`, tree},
+	}
+	for _, test := range tests {
+		c := Config{Command: []Argument{"python3", "-c", Argument("import os; " + test.script)}, Secrets: map[string]string{"S": secret}, Declare: test.declare}
+		_, err := run(t.Context(), pipeline.NewTask(pipeline.Env{Work: t.TempDir()}), c)
+		if err == nil || !strings.Contains(err.Error(), "has the value of the secret S in it") || strings.Contains(err.Error(), "pässwörd") {
+			t.Errorf("%s: %v", test.script, err)
+		}
+	}
+}
+
+// What a program says of its progress does not show a secret either, escaped or not.
+func TestSecretInProgress(t *testing.T) {
+	var log bytes.Buffer
+	var said pipeline.Progress
+	task := pipeline.NewTask(pipeline.Env{Log: zerolog.New(&log), Progress: func(p pipeline.Progress) { said = p }})
+	l := &listener{task: task, hide: Config{Secrets: map[string]string{"S": "hunter2"}}.hide()}
+	l.progress(`{"log": "it is h\u0075nter2"}`)
+	l.progress(`{"done": 1, "note": "h\u0075nter2", "unit": "\u0068unter2"}`)
+	if strings.Contains(log.String(), "hunter2") || said.Note != "(sensitive)" || said.Unit != "(sensitive)" {
+		t.Errorf("%s, %+v", log.String(), said)
+	}
+}
+
+// What is neither a file nor a directory cannot be an output, wherever it is, and nothing
+// waits for it.
+func TestKinds(t *testing.T) {
+	for script, want := range map[string]string{
+		"mkfifo o":                                     "o is a named pipe",
+		"mkdir o; mkfifo o/f":                          "o/f is a named pipe",
+		"mkdir o; ln -s .. o/up":                       "o/up/o links to a directory that it is in",
+		"mkdir o; ln -s nowhere o/a":                   "o/a is a link that leads nowhere",
+		"mkdir o; ln -s /etc/passwd o/a":               "o/a is a link that leads out of the program's directory",
+		"ln -s o o":                                    "o is a link that leads nowhere",
+		"ln -s /dev/null o":                            "o is a link that leads out",
+		"mkdir o p; ln -s ../p o/a; echo a >p/b; true": "<nil>",
+	} {
+		for _, secrets := range []map[string]string{nil, {"S": "hunter2"}} {
+			c := Config{Shell: script, Secrets: secrets, Declare: map[string]Output{"o": {Type: "dir", Path: "o"}}}
+			if _, err := run(t.Context(), pipeline.NewTask(pipeline.Env{Work: t.TempDir()}), c); !strings.Contains(fmt.Sprint(err), want) {
+				t.Errorf("%s: %v, want %s", script, err, want)
+			}
 		}
 	}
 }
@@ -306,6 +441,23 @@ func FuzzRead(f *testing.F) {
 			t.Errorf("%s is no number", b)
 		}
 	})
+}
+
+// A large input, which is a link, may be an output as a small one may.
+func TestLargeInputIsOutput(t *testing.T) {
+	in := filepath.Join(t.TempDir(), "in")
+	f, err := os.Create(in)
+	if err == nil {
+		err = errors.Join(f.Truncate(linked+1), f.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := Config{Shell: `mkdir d; cp -P in d/x`, Inputs: map[string]artifacts.File{"in": artifacts.Local(in)},
+		Declare: map[string]Output{"in": {Type: "file", Path: "in"}, "d": {Type: "dir", Path: "d"}}}
+	if _, err := run(t.Context(), pipeline.NewTask(pipeline.Env{Work: t.TempDir()}), c); err != nil {
+		t.Error(err)
+	}
 }
 
 // A step without a runner: what it makes is there, and its log says what it said.

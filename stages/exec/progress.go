@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"eyrie/pipeline"
+	"eyrie/pipeline/process"
 )
 
 // report is a line of a program's progress.
@@ -50,10 +51,14 @@ func parseReport(line string) (r report, err error) {
 // listener passes on what a program says.
 type listener struct {
 	task *pipeline.Task
+	hide []string
 	bad  int // lines of progress that were none
 }
 
 func (l *listener) line(text string) { l.task.Log().Info().Msg(text) }
+
+// shown returns a text of a report without the secrets, which may have been escaped in it.
+func (l *listener) shown(text string) string { return process.Hidden(text, l.hide) }
 
 // mostBad is how many bad lines of progress are told.
 const mostBad = 5
@@ -70,8 +75,8 @@ func (l *listener) progress(line string) {
 		if r.Level == "" {
 			level = zerolog.InfoLevel
 		}
-		l.task.Log().WithLevel(level).Msg(r.Log)
+		l.task.Log().WithLevel(level).Msg(l.shown(r.Log))
 	default:
-		l.task.Report(pipeline.Progress{Done: *r.Done, Total: r.Total, Unit: r.Unit, Note: r.Note})
+		l.task.Report(pipeline.Progress{Done: *r.Done, Total: r.Total, Unit: l.shown(r.Unit), Note: l.shown(r.Note)})
 	}
 }

@@ -1,7 +1,6 @@
 package exec
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,12 +9,14 @@ import (
 	"os"
 	osexec "os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"eyrie/pipeline"
 	"eyrie/pipeline/mistake"
+	"eyrie/pipeline/process"
 )
 
 // Tool is a command that prints a version, and what it has printed where the recipe was
@@ -45,8 +46,12 @@ func (t Tool) check() error {
 	switch {
 	case err != nil:
 		return err
-	case len(words) == 0:
+	case len(words) == 0 || words[0] == "":
 		return errors.New("is empty: write a command that prints a version, such as \"python3 --version\"")
+	case strings.Contains(t.Command, "\x00"):
+		return errors.New("cannot have a zero byte in it")
+	case strings.Contains(words[0], "/") && !filepath.IsAbs(words[0]):
+		return fmt.Errorf("%s is no program in PATH: write where it is, as \"${path.recipe}/%s\"", words[0], words[0])
 	}
 	return nil
 }
@@ -85,11 +90,12 @@ func (t Tool) words() (words []string, err error) {
 	return words, nil
 }
 
-// alone reports whether what a command prints follows from its program alone: one that is
-// asked for its version, and is told to read nothing else, such as a module.
-func alone(words []string) bool {
-	return len(words) == 2 && (words[1] == "version" || strings.HasPrefix(words[1], "-"))
-}
+// lasting is an argument to which a program answers with its version, and reads nothing for
+// that. With any other it may: python3 -m pip --version, and even python3 -cCODE.
+var lasting = regexp.MustCompile(`^(-{0,2}version|-[vV]+)$`)
+
+// alone reports whether what a command prints follows from its program alone.
+func alone(words []string) bool { return len(words) == 2 && lasting.MatchString(words[1]) }
 
 // Observe implements [pipeline.Observer]: it asks the tools for their versions.
 func (c Config) Observe(ctx context.Context, o *pipeline.Observations) (any, error) {
@@ -125,26 +131,43 @@ func (t Tool) version(ctx context.Context, o *pipeline.Observations) (string, er
 	if err != nil {
 		return "", fmt.Errorf("there is no program %s in PATH: install it, or remove the tool if the step does not use it", words[0])
 	}
-	return o.Of(ctx, program, t.Command, alone(words), func() (string, error) {
-		ctx, cancel := context.WithTimeout(ctx, patience)
-		defer cancel()
-		cmd := osexec.CommandContext(ctx, program, words[1:]...)
-		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "LANG=C.UTF-8"}
-		cmd.WaitDelay = time.Second
-		var said bytes.Buffer // some write it to standard error
-		cmd.Stdout, cmd.Stderr = &said, &said
-		err := cmd.Run()
-		text := strings.TrimSpace(strings.ToValidUTF8(said.String(), "�"))
-		switch {
-		case ctx.Err() != nil:
-			return "", fmt.Errorf("%s did not end within %v", t.Command, patience)
-		case err != nil:
-			return "", fmt.Errorf("%s fails: %w: %.200s", t.Command, err, text)
-		case text == "":
-			return "", fmt.Errorf("%s prints nothing: write a command that prints a version", t.Command)
-		}
-		return text, nil
-	})
+	return o.Of(ctx, program, t.Command, alone(words), func() (string, error) { return t.ask(ctx, program, words) })
+}
+
+// longestVersion bounds what a tool prints, in bytes: it is part of the keys and records of
+// all steps that use it.
+const longestVersion = 16 << 10
+
+// ask runs the tool's command in an empty environment, so that no variable that the step
+// does not have decides what it says.
+func (t Tool) ask(ctx context.Context, program string, words []string) (string, error) {
+	asked, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	var said strings.Builder
+	p := &process.Program{Path: program, Args: words, Dir: string(filepath.Separator), Grace: time.Second,
+		Env: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "LANG=C.UTF-8"},
+		Line: func(line string) { // some write it to standard error
+			if said.WriteString(line + "\n"); said.Len() > longestVersion {
+				cancel()
+			}
+		}}
+	ended, err := p.Run(asked)
+	text := strings.TrimSpace(said.String())
+	switch {
+	case ctx.Err() != nil:
+		return "", context.Cause(ctx)
+	case err != nil:
+		return "", fmt.Errorf("%s cannot be started: %w", t.Command, err)
+	case len(text) > longestVersion:
+		return "", fmt.Errorf("%s prints more than %d KiB: write a command that prints a version", t.Command, longestVersion>>10)
+	case asked.Err() != nil:
+		return "", fmt.Errorf("%s did not end within %v", t.Command, patience)
+	case !ended.State.Success():
+		return "", fmt.Errorf("%s fails: %s: %.200s", t.Command, ended.State, text)
+	case text == "":
+		return "", fmt.Errorf("%s prints nothing: write a command that prints a version", t.Command)
+	}
+	return text, nil
 }
 
 // Ready implements [pipeline.Readier]: the program must be there.

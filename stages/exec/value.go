@@ -29,13 +29,14 @@ func (c Config) value(w *workspace, name string, o Output, documents map[string]
 		if err != nil {
 			return nil, err
 		}
-		if len(c.Secrets) > 0 {
-			if err := c.free(at); err != nil {
-				return nil, err
-			}
-		}
 		if document, err = readJSON(at); err != nil {
 			return nil, fmt.Errorf("%s: %w", o.JSON, err)
+		}
+		if err := c.free(at, o.JSON); err != nil {
+			return nil, err
+		}
+		if secret := c.secretWithin(document); secret != "" {
+			return nil, fmt.Errorf("%s has the value of the secret %s in it, and results are kept in clear", o.JSON, secret)
 		}
 		documents[o.JSON] = document
 	}
@@ -241,7 +242,7 @@ func describe(v any) string {
 func typed(v any, t *pipeline.Type, by scale) (any, error) {
 	switch t.Kind {
 	case pipeline.Any:
-		return v, nil
+		return untyped(v, by)
 	case pipeline.Bool:
 		if v, ok := v.(bool); ok {
 			return v, nil
@@ -268,6 +269,20 @@ func typed(v any, t *pipeline.Type, by scale) (any, error) {
 		}
 	}
 	return nil, fmt.Errorf(" is %s, and a %s was declared", describe(v), t)
+}
+
+// untyped returns a value of any type: its numbers must be such as can be held, too.
+func untyped(v any, by scale) (any, error) {
+	t := &pipeline.Type{Kind: pipeline.Any}
+	switch v := v.(type) {
+	case json.Number:
+		return number(v, by)
+	case []any:
+		return typedList(v, t, by)
+	case map[string]any:
+		return typedMap(v, by, func(string) *pipeline.Type { return t })
+	}
+	return v, nil
 }
 
 func typedList(v []any, elem *pipeline.Type, by scale) (any, error) {
@@ -304,13 +319,17 @@ func typedObject(v map[string]any, t *pipeline.Type, by scale) (any, error) {
 	return typedMap(declared, by, func(name string) *pipeline.Type { return t.Field(name).Type })
 }
 
-// mostDigits bounds the exponent of a number: what is beyond is beyond float64 by far.
-const mostExponent = 400
+// mostExponent bounds the exponent of a number: what is beyond is beyond float64 by far.
+// mostDigits bounds how it is written: that of a float64 in full has 1,077 digits.
+const mostExponent, mostDigits = 400, 1100
 
 // number returns a number times a scale, as exactly as a float64 is: 12.5 ms are the number
 // 0.0125. An integer that a float64 does not hold is an error.
 func number(v json.Number, by scale) (any, error) {
 	text := v.String()
+	if len(text) > mostDigits {
+		return nil, fmt.Errorf(" is %.20s…, a number of more than %d digits: declare a string, and write one", text, mostDigits)
+	}
 	mantissa, exponent := text, 0
 	if i := strings.IndexAny(text, "eE"); i >= 0 {
 		n, err := strconv.Atoi(text[i+1:])

@@ -57,7 +57,7 @@ func newWorkspace(task *pipeline.Task, c Config) (*workspace, error) {
 			return nil, fmt.Errorf("laying out the input %s: %w", name, err)
 		}
 	}
-	if len(c.Command) > 0 && c.Container == "" {
+	if len(c.Command) > 0 {
 		return w, w.makeExecutable(c)
 	}
 	return w, nil
