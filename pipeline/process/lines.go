@@ -74,6 +74,8 @@ func hidden(text string, hide []string) string {
 const leastPart = 4
 
 // parts returns what of the texts can be within a line: the lines of one that has several.
+// The longest come first, because one may be within another, and what is left of the longer
+// one would be shown.
 func parts(texts []string) (all []string) {
 	for _, t := range texts {
 		least := 1
@@ -86,6 +88,7 @@ func parts(texts []string) (all []string) {
 			}
 		}
 	}
+	slices.SortStableFunc(all, func(a, b string) int { return len(b) - len(a) })
 	return all
 }
 

@@ -100,6 +100,7 @@ type running struct {
 	program *Program
 	cookie  string
 	cmd     *exec.Cmd
+	group   int           // for the watchdog, whose mu guards it; 0 until it is known
 	exited  chan struct{} // closed when the process has ended; it is not reaped then
 	gone    atomic.Bool   // all that could be found of it has ended
 	pipes   []*os.File    // that are read

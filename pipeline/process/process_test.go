@@ -138,6 +138,15 @@ func TestEscaped(t *testing.T) {
 	run(t, p) // returns; whoever writes then gets SIGPIPE
 }
 
+// Nothing is left of a secret that begins as another one does.
+func TestHidesSecretsWithinOthers(t *testing.T) {
+	var got string
+	readLines(io.NopCloser(strings.NewReader("a tokenlonger b token")), []string{"token", "tokenlonger"}, func(line string) { got = line })
+	if got != "a (sensitive) b (sensitive)" {
+		t.Error(got)
+	}
+}
+
 // Only the last lines are kept, and a line of any length takes little memory.
 func TestTail(t *testing.T) {
 	ended, _ := run(t, shell(`i=0; while [ $i -lt 50 ]; do echo $i; i=$((i+1)); done; head -c 3000000 /dev/zero | tr '\0' x`))

@@ -65,12 +65,9 @@ type note struct {
 	Ended   bool     `json:"ended,omitempty"`
 }
 
+// note returns what is known of the program. The caller holds the watchdog's mu.
 func (r *running) note() note {
-	n := note{Cookie: r.cookie, Finally: r.program.Finally}
-	if r.cmd != nil && r.cmd.Process != nil {
-		n.Group = r.cmd.Process.Pid
-	}
-	return n
+	return note{Cookie: r.cookie, Group: r.group, Finally: r.program.Finally}
 }
 
 // begin says that a program is about to begin. It must come before the program does: the
@@ -90,6 +87,7 @@ func (w *watchdog) begin(r *running) error {
 func (w *watchdog) group(r *running) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	r.group = r.cmd.Process.Pid
 	_ = w.say(r.note()) // it will still be found by its cookie
 }
 
