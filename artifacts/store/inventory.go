@@ -51,9 +51,16 @@ type Kept struct {
 	uses []artifacts.Digest // of a record: all objects that it needs
 }
 
-// Inventory lists what is in the store.
+// Inventory lists what is in the store. The records come first: what is committed meanwhile
+// may add an object of no record, but no record whose objects are not listed.
 func (s *Store) Inventory(ctx context.Context) (*Inventory, error) {
 	v := &Inventory{Records: map[artifacts.ActionID]*Kept{}, Objects: map[artifacts.Digest]*Kept{}}
+	for info, err := range s.dir.List(ctx, blob.Action) {
+		if err != nil {
+			return nil, err
+		}
+		v.Records[info.Key.Hash] = s.keptRecord(ctx, info.Key)
+	}
 	for info, err := range s.dir.List(ctx, blob.Object) {
 		if err != nil {
 			return nil, err
@@ -61,12 +68,6 @@ func (s *Store) Inventory(ctx context.Context) (*Inventory, error) {
 		k := s.kept(Objects, info.Key.String())
 		k.Digest = info.Key.Hash
 		v.Objects[info.Key.Hash] = k
-	}
-	for info, err := range s.dir.List(ctx, blob.Action) {
-		if err != nil {
-			return nil, err
-		}
-		v.Records[info.Key.Hash] = s.keptRecord(ctx, info.Key)
 	}
 	v.own()
 	for _, list := range []func() ([]*Kept, error){s.keptTrees, s.keptCheckpoints, s.keptOutputs, s.keptJournals, s.keptInQuarantine} {

@@ -43,7 +43,12 @@ type Checked struct {
 // something and is no file, is moved into quarantine/, so that it is missing from then on.
 // progress, unless nil, is called now and then with what was read so far of all.
 func (s *Store) Verify(ctx context.Context, progress func(done, all Checked)) ([]*Flaw, Checked, error) {
+	release, err := s.Hold(ctx) // a collection would take objects after their records were listed
+	if err != nil {
+		return nil, Checked{}, err
+	}
 	v, err := s.Inventory(ctx)
+	release()
 	if err != nil {
 		return nil, Checked{}, err
 	}
