@@ -37,22 +37,26 @@ func (d *Dir) SyncAll(files []*os.File, dirs []string) error {
 	}
 	wg.Wait()
 	err := errors.Join(failed...)
-	for _, dir := range dirs {
-		if err == nil {
+	for _, dir := range all {
+		if err == nil && d.holds(dir) {
 			d.lasting.Store(dir, true)
 		}
 	}
 	return err
 }
 
-// withParents returns directories, each once, and those that they are in: another
-// process may have made one a moment ago, and not have synced its name yet. Once that
-// was done here it need not be done again.
+// withParents returns directories, each once, and those above them: another process may
+// have made one a moment ago, and not have synced its name yet. Once that was done here
+// it need not be done again.
 func (d *Dir) withParents(dirs []string) []string {
 	all := slices.Clone(dirs)
 	for _, dir := range dirs {
-		if _, ok := d.lasting.Load(dir); !ok && d.holds(dir) {
-			all = append(all, filepath.Dir(dir))
+		for d.holds(dir) {
+			if _, ok := d.lasting.Load(dir); ok {
+				break
+			}
+			dir = filepath.Dir(dir)
+			all = append(all, dir)
 		}
 	}
 	slices.Sort(all)
