@@ -233,8 +233,8 @@ func (c Config) hide() (all []string) {
 	return all
 }
 
-// spellings returns a text as it is, and as it is within JSON, also in ASCII alone, which is
-// how Python writes it.
+// spellings returns a text as it is, as Python shows it, and as it is within JSON, also in
+// ASCII alone, which is how Python writes that.
 func spellings(text string) (all []string) {
 	var b strings.Builder
 	e := json.NewEncoder(&b)
@@ -253,7 +253,7 @@ func spellings(text string) (all []string) {
 			fmt.Fprintf(&ascii, `\u%04x`, r)
 		}
 	}
-	return slices.Compact([]string{text, quoted, ascii.String()})
+	return slices.Compact([]string{text, strings.ReplaceAll(text, `\`, `\\`), quoted, ascii.String()})
 }
 
 // discreet returns an error without the secrets: it may quote what the program has written.
