@@ -10,7 +10,9 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -26,9 +28,26 @@ func TestMain(m *testing.M) {
 	}
 	p := shell(script)
 	p.Line = func(line string) { fmt.Println(line) }
+	go tellReplaced()
 	if _, err := p.Run(context.Background()); err != nil {
 		fmt.Println(err)
 		os.Exit(1)
+	}
+}
+
+// tellReplaced prints a line when there is a second watchdog, which then knows everything.
+func tellReplaced() {
+	var first *os.File
+	for {
+		guard.mu.Lock()
+		if first == nil {
+			first = guard.pipe
+		} else if guard.pipe != nil && guard.pipe != first {
+			fmt.Println("replaced")
+			first = guard.pipe
+		}
+		guard.mu.Unlock()
+		time.Sleep(time.Millisecond)
 	}
 }
 
@@ -199,7 +218,7 @@ func TestLeftovers(t *testing.T) {
 // What is in the program's own group is counted before it is killed.
 func TestLeftInGroup(t *testing.T) {
 	needsLinux(t)
-	for range 20 {
+	for range 8 {
 		if ended, _ := run(t, shell(`sleep 1000 & sleep 1000 & true`)); ended.Left != 2 {
 			t.Fatalf("%d left, want 2", ended.Left)
 		}
@@ -242,7 +261,7 @@ func TestStop(t *testing.T) {
 
 // Nothing outlives this process when it is killed, whatever the program has started, and
 // whoever waits for its standard error waits until nothing is left. The watchdog itself
-// may have been killed before, if a program has begun since.
+// may have been killed before.
 func TestKilled(t *testing.T) {
 	needsLinux(t)
 	dir := t.TempDir()
@@ -279,6 +298,58 @@ func TestWatchdogIsReplaced(t *testing.T) {
 	if len(guard.live) != 0 {
 		t.Errorf("%d live", len(guard.live))
 	}
+}
+
+// A watchdog that was killed is replaced while a program is still running, and the new one
+// knows of it.
+func TestWatchdogIsReplacedAtOnce(t *testing.T) {
+	needsLinux(t)
+	dir := t.TempDir()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), scriptVariable+"="+daemons+`echo all; while :; do sleep 0.1; done`)
+	cmd.Dir = dir
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(out)
+	if line, _ := lines.ReadString('\n'); line != "all\n" {
+		t.Fatalf("%q", line)
+	}
+	_ = syscall.Kill(watchdogOf(t, cmd.Process.Pid), syscall.SIGKILL)
+	if line, _ := lines.ReadString('\n'); line != "replaced\n" {
+		t.Fatalf("%q", line)
+	}
+	_ = cmd.Process.Kill()
+	_, _ = io.Copy(io.Discard, stderr)
+	_ = cmd.Wait()
+	if left := alive(t, dir); len(left) > 0 {
+		t.Errorf("%v are alive", left)
+	}
+}
+
+// watchdogOf returns the ID of a process's watchdog.
+func watchdogOf(t *testing.T, pid int) int {
+	t.Helper()
+	all, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, path := range all {
+		b, _ := os.ReadFile(path)
+		for _, child := range strings.Fields(string(b)) {
+			if name, _ := os.ReadFile("/proc/" + child + "/cmdline"); strings.HasPrefix(string(name), watchdogName) {
+				id, _ := strconv.Atoi(child)
+				return id
+			}
+		}
+	}
+	t.Fatal("there is no watchdog")
+	return 0
 }
 
 // A program may use the processors that it was given, and the thread that started it has

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // watchdogName is what a watchdog's first argument is. Its second one is what the cookies
@@ -110,23 +111,49 @@ func (w *watchdog) say(n note) error {
 		w.pipe.Close()
 		w.pipe = nil
 	}
-	pipe, err := launch(w.prefix)
+	return w.replace()
+}
+
+// replace starts a watchdog and tells it all that there is.
+func (w *watchdog) replace() error {
+	pipe, ended, err := launch(w.prefix)
 	if err != nil {
 		return err
 	}
 	w.pipe = pipe
+	began := time.Now()
+	go func() { <-ended; w.lost(pipe, time.Since(began)) }()
 	for r := range w.live {
 		err = errors.Join(err, json.NewEncoder(pipe).Encode(r.note()))
 	}
 	return err
 }
 
-// launch starts a watchdog and returns the pipe to it. It keeps this process's standard
-// error open, so that whoever reads that to its end waits until nothing is left.
-func launch(prefix string) (*os.File, error) {
+// lost replaces a watchdog that has ended, which it does only if somebody kills it. One that
+// ended at once is not replaced before the next program begins: its heir would do no better.
+func (w *watchdog) lost(pipe *os.File, after time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.pipe != pipe {
+		return
+	}
+	w.pipe.Close()
+	w.pipe = nil
+	if len(w.live) > 0 && after > leastWatch {
+		_ = w.replace() // the next program tries again, and tells
+	}
+}
+
+// leastWatch is how long a watchdog lives that is replaced at once.
+const leastWatch = 10 * time.Millisecond
+
+// launch starts a watchdog and returns the pipe to it, and what is closed when it ends. It
+// keeps this process's standard error open, so that whoever reads that to its end waits until
+// nothing is left.
+func launch(prefix string) (pipe *os.File, ended <-chan struct{}, err error) {
 	read, write, err := os.Pipe()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer read.Close()
 	self, err := os.Executable()
@@ -140,10 +167,11 @@ func launch(prefix string) (*os.File, error) {
 	}
 	if err != nil {
 		write.Close()
-		return nil, err
+		return nil, nil, err
 	}
-	go func() { _ = cmd.Wait() }() // so that it is no zombie if it is killed
-	return write, nil
+	gone := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(gone) }()
+	return write, gone, nil
 }
 
 // withoutCookie returns an environment in which another runner, which runs this one, does

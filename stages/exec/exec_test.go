@@ -193,12 +193,14 @@ func TestTools(t *testing.T) {
 		}
 	}
 	plan := func() (string, error) {
-		attrs := map[string]any{"command": []any{"true"}, "tools": map[string]any{"t": "tool --version"},
-			"declare": map[string]any{"x": map[string]any{"type": "file", "path": "x"}}}
+		attrs := func() map[string]any { // a step's own
+			return map[string]any{"command": []any{"true"}, "tools": map[string]any{"t": "tool --version"},
+				"declare": map[string]any{"x": map[string]any{"type": "file", "path": "x"}}}
+		}
 		s := func(id string) *pipeline.Step {
 			return &pipeline.Step{ID: id, Stage: Stage, Pos: "r.hcl:1", Attrs: func(*pipeline.Outputs) (pipeline.Attrs, error) {
 				all := pipeline.Attrs{}
-				for name, v := range attrs {
+				for name, v := range attrs() {
 					all[name] = &pipeline.Attr{Value: v}
 				}
 				return all, nil
