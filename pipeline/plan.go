@@ -61,7 +61,8 @@ type PlanOptions struct {
 }
 
 // NewPlan orders the recipe's steps and gives each its verdict. It reads the
-// store and the files that the recipe names, and changes nothing.
+// store and the files that the recipe names, and changes nothing, except that the
+// store keeps what tools said of their versions (see [Observations]).
 func NewPlan(ctx context.Context, r *Recipe, store *store.Store, opt PlanOptions) (*Plan, error) {
 	p := &Plan{Recipe: r, byID: make(map[string]*Planned, len(r.Steps)), observed: newObservations(store)}
 	p.supposed.base = &p.outputs

@@ -50,7 +50,8 @@ var reserved = map[string]bool{
 //	is:"file"       what a file must be, this or "dir"; without it, either
 //	key:"-"         cannot change the result, and is not part of the key
 //	sensitive:"guarded"  the stage keeps what is sensitive in it out of its errors, log and
-//	                progress itself, so that these need not be hidden as a whole
+//	                progress itself, so that these need not be hidden as a whole; it is for
+//	                secrets, and what is not sensitive is refused
 //	provenance:"…"  how an output's numbers came about, inherited inwards
 //
 // A field must be written in the recipe unless defaults holds a value for it,

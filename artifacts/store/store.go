@@ -40,10 +40,12 @@ var ErrDamaged = errors.New("content does not match its digest")
 //	checkpoints/        a directory for each action that is unfinished
 //	runs/               the journal of each run; JSON lines
 //	outputs/            what was published for people
+//	pins/               runs whose results stay
+//	quarantine/         what Verify found damaged
 //	statcache           what spares rehashing
 //
 // An action's record comes after its objects, and any file may be removed while
-// no run is in progress. A store that is only read makes nothing.
+// no run is in progress; [Store.Collect] does it beside runs. A store that is only read makes nothing.
 //
 // Locks are flock's. On NFS they work between machines if the server's lock
 // service does, and a machine may see another's results late; what it sees is

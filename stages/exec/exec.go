@@ -71,7 +71,7 @@ whichever is there first. There it has no network and nothing of this machine bu
 directory; PATH is the image's, and docker and podman hand on no descriptor for progress.
 
 secrets are variables of the environment whose values are in no key, log or store: a token
-with which data are fetched. A new value does not run the step again, and its outputs are not
+with which data are fetched. They come from variables of the recipe with sensitive = true. A new value does not run the step again, and its outputs are not
 sensitive. An output with a secret in it is an error. What belongs to the result is no secret:
 put it in env.
 

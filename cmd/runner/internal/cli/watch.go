@@ -74,7 +74,11 @@ func (r *runner) await(ctx context.Context, started time.Time) (string, error) {
 			continue
 		}
 		for rest := now; ; rest = now {
-			time.Sleep(watchRest)
+			select {
+			case <-ctx.Done(): // also where something never comes to rest
+				return "", ctx.Err()
+			case <-time.After(watchRest):
+			}
 			if now = r.stamps(); maps.Equal(rest, now) {
 				return nearby(path), nil
 			}
