@@ -5,8 +5,10 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // File is a handle to a file or directory tree: what a stage takes and returns
@@ -63,6 +65,34 @@ func (f File) MarshalJSON() ([]byte, error) {
 func DigestIn(object map[string]any) (digest string, ok bool) {
 	digest, ok = object["$object"].(string)
 	return digest, ok
+}
+
+// FileIn returns the file whose handle a value in a JSON tree is, if it is one.
+func FileIn(v any) (f File, ok bool) {
+	object, _ := v.(map[string]any)
+	if _, ok := DigestIn(object); !ok {
+		return f, false
+	}
+	b, err := json.Marshal(object)
+	return f, err == nil && json.Unmarshal(b, &f) == nil
+}
+
+// FilesIn returns the files whose handles are in a JSON tree, in the order of their names.
+func FilesIn(v any) (files []File) {
+	if f, ok := FileIn(v); ok {
+		return []File{f}
+	}
+	switch v := v.(type) {
+	case []any:
+		for _, e := range v {
+			files = append(files, FilesIn(e)...)
+		}
+	case map[string]any:
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			files = append(files, FilesIn(v[k])...)
+		}
+	}
+	return files
 }
 
 type foreseen struct {

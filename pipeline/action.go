@@ -30,14 +30,6 @@ type action struct {
 	sensitive map[string]bool           // attributes that must not be written down
 }
 
-// preimage is what an ActionID is the hash of.
-type preimage struct {
-	Format     int            `json:"format"`
-	Stage      string         `json:"stage"`
-	Version    int            `json:"version"`
-	Attributes map[string]any `json:"attributes"`
-}
-
 // newAction makes the action of a step from its attributes, all of them known.
 func newAction(ctx context.Context, o *Observations, s *Step, attrs Attrs) (*action, error) {
 	a := &action{config: s.Config}

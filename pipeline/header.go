@@ -70,6 +70,9 @@ type Text struct {
 	Text   string           `json:"text,omitempty"` // "" where it is too long for a journal
 }
 
+// Left reports whether the text was left out, as it is too long for a journal.
+func (t Text) Left() bool { return t.Text == "" && t.Digest != artifacts.Sum(nil) }
+
 // What a journal keeps of values and texts, in bytes. Longer ones are there as digests.
 const (
 	mostValue = 4 << 10

@@ -57,8 +57,7 @@ func ancestor(s *Planned, ended *Ended) Ancestor {
 	if ended == nil {
 		return a
 	}
-	var key preimage
-	if err := json.Unmarshal(ended.Record.Preimage, &key); err == nil {
+	if key, err := ReadKey(ended.Record.Preimage); err == nil {
 		a.Attrs, _ = canonical(key.Attributes)
 	}
 	a.Finished, a.Cached, a.Because = true, ended.Type == StepCached, ended.Because

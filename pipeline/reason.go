@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"reflect"
@@ -52,8 +51,9 @@ func because(ctx context.Context, store *store.Store, name string, a *action, of
 // Differences compares two preimages, the second of which is of a configuration of a type;
 // nil where the type is not known.
 func Differences(old, new []byte, of *Type) []Reason {
-	var was, is preimage
-	if json.Unmarshal(old, &was) != nil || json.Unmarshal(new, &is) != nil {
+	was, errWas := ReadKey(old)
+	is, errIs := ReadKey(new)
+	if errWas != nil || errIs != nil {
 		return []Reason{{Why: "what it did last is not readable"}}
 	}
 	var rs []Reason
@@ -103,9 +103,9 @@ func diff(path string, old, new any, of *Type) []Reason {
 	}
 	was, is := Brief(old), Brief(new)
 	switch { // the other value is likely to be the secret
-	case sensitive(new) && !sensitive(old):
+	case IsSensitive(new) && !IsSensitive(old):
 		was = "(not sensitive)"
-	case sensitive(old) && !sensitive(new):
+	case IsSensitive(old) && !IsSensitive(new):
 		is = "(not sensitive)"
 	}
 	return []Reason{{Attr: path, Old: was, New: is}}
@@ -115,13 +115,7 @@ func diff(path string, old, new any, of *Type) []Reason {
 // are shown as a whole.
 func special(m map[string]any) bool {
 	_, file := artifacts.DigestIn(m)
-	return file || sensitive(m)
-}
-
-// sensitive reports whether a value in a key is the digest of a sensitive one.
-func sensitive(v any) bool {
-	m, _ := v.(map[string]any)
-	return m["$sensitive"] != nil
+	return file || IsSensitive(m)
 }
 
 // within returns the type of an element, or of what has a name, nil where that is not known.
@@ -168,7 +162,7 @@ func Brief(v any) string {
 		if object, ok := artifacts.DigestIn(m); ok && len(object) >= 12 {
 			return "content " + object[:12]
 		}
-		if sensitive(m) {
+		if IsSensitive(m) {
 			return "(sensitive)"
 		}
 	}

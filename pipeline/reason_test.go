@@ -15,7 +15,7 @@ func TestDifferences(t *testing.T) {
 	long := make([]any, 41)
 	tests := []struct {
 		name     string
-		old, new preimage
+		old, new Key
 		want     string
 	}{
 		{"number", attrs("epochs", 2), attrs("epochs", 3), "[epochs: 2 → 3]"},
@@ -24,10 +24,10 @@ func TestDifferences(t *testing.T) {
 		{"length", attrs("w", []any{1}), attrs("w", []any{1, 4}), "[w: [1] → [1,4]]"},
 		{"long lists", attrs("w", long[:40]), attrs("w", long), "[w: 40 elements → 41 elements]"},
 		{"content", attrs("data", object("a")), attrs("data", object("b")), "[data: content aaaaaaaaaaaa → content bbbbbbbbbbbb]"},
-		{"new", attrs("a", 1), preimage{Attributes: map[string]any{"a": 1, "b": "x"}}, `[b: (not set) → "x"]`},
-		{"gone", preimage{Attributes: map[string]any{"a": 1, "b": "x"}}, attrs("a", 1), `[b: "x" → (not set)]`},
-		{"version", preimage{Stage: "s", Version: 1}, preimage{Stage: "s", Version: 2}, "[version of stage s: 1 → 2]"},
-		{"stage", preimage{Stage: "s"}, preimage{Stage: "t", Version: 2}, "[stage: s → t]"},
+		{"new", attrs("a", 1), Key{Attributes: map[string]any{"a": 1, "b": "x"}}, `[b: (not set) → "x"]`},
+		{"gone", Key{Attributes: map[string]any{"a": 1, "b": "x"}}, attrs("a", 1), `[b: "x" → (not set)]`},
+		{"version", Key{Stage: "s", Version: 1}, Key{Stage: "s", Version: 2}, "[version of stage s: 1 → 2]"},
+		{"stage", Key{Stage: "s"}, Key{Stage: "t", Version: 2}, "[stage: s → t]"},
 		{"secret", attrs("k", map[string]any{"$sensitive": "a"}), attrs("k", map[string]any{"$sensitive": "b"}), "[k: (sensitive) → (sensitive)]"},
 	}
 	for _, test := range tests {
@@ -41,7 +41,7 @@ func TestDifferences(t *testing.T) {
 	}
 }
 
-func attrs(name string, v any) preimage { return preimage{Attributes: map[string]any{name: v}} }
+func attrs(name string, v any) Key { return Key{Attributes: map[string]any{name: v}} }
 
 // A value that becomes zero is told as zero, though JSON leaves it out; one that is no longer
 // there is not set.
@@ -51,8 +51,8 @@ func TestBecomesZero(t *testing.T) {
 		{Name: "energy", Type: number}, {Name: "greedy", Type: flag}, {Name: "scale", Type: &Type{Kind: Number, Nullable: true}},
 		{Name: "stops", Type: &Type{Kind: List, Elem: &Type{Kind: Object, Fields: []Field{{Name: "after", Type: number}}}}},
 	}}
-	old, _ := json.Marshal(preimage{Attributes: map[string]any{"energy": 3, "greedy": true, "scale": 2, "stops": []any{map[string]any{"after": 1}}}})
-	new, _ := json.Marshal(preimage{Attributes: map[string]any{"stops": []any{map[string]any{}}}})
+	old, _ := json.Marshal(Key{Attributes: map[string]any{"energy": 3, "greedy": true, "scale": 2, "stops": []any{map[string]any{"after": 1}}}})
+	new, _ := json.Marshal(Key{Attributes: map[string]any{"stops": []any{map[string]any{}}}})
 	want := "[energy: 3 → 0 greedy: true → false scale: 2 → (not set) stops[0].after: 1 → 0]"
 	if got := fmt.Sprint(Differences(old, new, of)); got != want {
 		t.Errorf("got %s, want %s", got, want)

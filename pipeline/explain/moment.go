@@ -8,7 +8,6 @@
 package explain
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 
@@ -120,7 +119,8 @@ func (j *Journals) Moment(r *history.Run) Moment {
 			return nil
 		}
 		record, _ := j.store.Lookup(j.ctx, s.Action) // the record will do, also if its objects are gone
-		st := &State{Stage: s.Stage, Action: s.Action, Preimage: record.Preimage, Output: record.Output, Reasons: s.Reasons, Secret: Secret(record.Preimage)}
+		key, _ := pipeline.ReadKey(record.Preimage)
+		st := &State{Stage: s.Stage, Action: s.Action, Preimage: record.Preimage, Output: record.Output, Reasons: s.Reasons, Secret: key.Secret()}
 		origin := s
 		if s.Type == pipeline.StepCached && s.Deps == nil && s.Sources == nil {
 			if origin = j.did(record); origin == nil || origin.ID != id {
@@ -140,20 +140,4 @@ func (j *Journals) did(record store.Record) *history.Step {
 		}
 	}
 	return nil
-}
-
-// Secret reports whether a key has sensitive attributes: then so is what came of it.
-func Secret(preimage []byte) bool {
-	var key struct {
-		Attributes map[string]json.RawMessage `json:"attributes"`
-	}
-	if json.Unmarshal(preimage, &key) != nil {
-		return false
-	}
-	for _, value := range key.Attributes {
-		if bytes.HasPrefix(value, []byte(`{"$sensitive"`)) { // it is canonical
-			return true
-		}
-	}
-	return false
 }

@@ -140,13 +140,14 @@ func (w *walk) waits(is *State) []Wait {
 // changes compares two keys of a step, and follows what differs.
 func (w *walk) changes(was, is *State) []Change {
 	var all []Change
-	before, after := attributes(was.Preimage), attributes(is.Preimage)
+	before, _ := pipeline.ReadKey(was.Preimage) // what cannot be read is a difference
+	after, _ := pipeline.ReadKey(is.Preimage)
 	origins := make(map[string]*origin)
 	for _, r := range pipeline.Differences(was.Preimage, is.Preimage, is.Config) {
 		c := Change{Reason: r}
 		if r.Attr != "" {
 			name := root(r.Attr)
-			old, new := find(before, r.Attr), find(after, r.Attr)
+			old, new := find(before.Attributes, r.Attr), find(after.Attributes, r.Attr)
 			c.Pos = is.Pos[name]
 			if c.Files = w.files(r.Attr, is, old, new); len(c.Files) == 0 {
 				if origins[name] == nil {
@@ -238,8 +239,8 @@ func (w *walk) edge(step, output string) (Edge, bool) {
 
 // files explains a file that the recipe names, and whose content differs.
 func (w *walk) files(attr string, is *State, old, new any) []FileChange {
-	before, wasFile := handle(old)
-	after, isFile := handle(new)
+	before, wasFile := artifacts.FileIn(old)
+	after, isFile := artifacts.FileIn(new)
 	if !wasFile || !isFile {
 		return nil
 	}
@@ -250,22 +251,6 @@ func (w *walk) files(attr string, is *State, old, new any) []FileChange {
 		}
 	}
 	return nil
-}
-
-// handle returns the file that a value in a key stands for.
-func handle(v any) (f artifacts.File, ok bool) {
-	m, _ := v.(map[string]any)
-	if _, ok := artifacts.DigestIn(m); !ok {
-		return f, false
-	}
-	b, err := json.Marshal(m)
-	return f, err == nil && json.Unmarshal(b, &f) == nil
-}
-
-// attributes returns the attributes in a key.
-func attributes(preimage []byte) any {
-	m, _ := decode(preimage).(map[string]any)
-	return m["attributes"]
 }
 
 func decode(b []byte) (v any) {
@@ -283,8 +268,8 @@ func equal(a, b any) bool {
 
 // same reports whether two values are equal, or files of the same content.
 func same(a, b any) bool {
-	x, isFile := handle(a)
-	y, areFiles := handle(b)
+	x, isFile := artifacts.FileIn(a)
+	y, areFiles := artifacts.FileIn(b)
 	if isFile && areFiles {
 		return x.Digest == y.Digest
 	}

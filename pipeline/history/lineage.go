@@ -7,6 +7,7 @@ import (
 
 	"eyrie/artifacts"
 	"eyrie/artifacts/store"
+	"eyrie/pipeline"
 )
 
 // Lineage is who made and who read which content, by all records of a store.
@@ -125,40 +126,25 @@ func (l *Lineage) told(run *Run, s *Step) (all []Input) {
 
 // fileAt returns the content of a file that is a member of an output.
 func fileAt(output []byte, name string) *artifacts.Digest {
-	var members map[string]json.RawMessage
-	var h struct {
-		Object *artifacts.Digest `json:"$object"`
-	}
-	if json.Unmarshal(output, &members) != nil || json.Unmarshal(members[name], &h) != nil {
+	var members map[string]any
+	if json.Unmarshal(output, &members) != nil {
 		return nil
 	}
-	return h.Object
+	if f, ok := artifacts.FileIn(members[name]); ok {
+		return &f.Digest
+	}
+	return nil
 }
 
 // contentIn returns the content that handles in a key name, without repeats.
-func contentIn(b []byte) (all []artifacts.Digest) {
-	var v any
-	if json.Unmarshal(b, &v) != nil {
+func contentIn(preimage []byte) (all []artifacts.Digest) {
+	key, err := pipeline.ReadKey(preimage)
+	if err != nil {
 		return nil
 	}
-	var look func(v any)
-	look = func(v any) {
-		switch v := v.(type) {
-		case []any:
-			for _, e := range v {
-				look(e)
-			}
-		case map[string]any:
-			var d artifacts.Digest
-			if text, ok := artifacts.DigestIn(v); ok && d.UnmarshalText([]byte(text)) == nil && !slices.Contains(all, d) {
-				all = append(all, d)
-			}
-			for _, e := range v {
-				look(e)
-			}
-		}
+	for _, f := range artifacts.FilesIn(key.Attributes) {
+		all = append(all, f.Digest)
 	}
-	look(v)
 	slices.SortFunc(all, func(a, b artifacts.Digest) int { return slices.Compare(a[:], b[:]) })
-	return all
+	return slices.Compact(all)
 }

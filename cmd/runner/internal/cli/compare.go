@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"eyrie/artifacts"
 	"eyrie/pipeline"
-	"eyrie/pipeline/explain"
 	"eyrie/pipeline/history"
 )
 
@@ -204,7 +204,10 @@ func rowOfRun(r *history.Run) *row {
 			case v.Digest != nil:
 				row.set(v.Name, false, &cell{Value: variableText(v)})
 			default:
-				row.parameters(v.Name, v.Value)
+				var value any
+				if json.Unmarshal(v.Value, &value) == nil {
+					row.parameters(v.Name, value)
+				}
 			}
 		}
 	}
@@ -222,17 +225,15 @@ func rowOfRun(r *history.Run) *row {
 func (p *past) rowOfStep(ctx context.Context, r *history.Run, s *history.Step) *row {
 	row := &row{Run: r.ID, Step: s.ID, State: stateOf(s.Type), Cells: make(map[string]*cell)}
 	record, _ := p.Lookup(ctx, s.Action) // the record will do, also if its objects are gone
-	var key struct {
-		Attributes map[string]json.RawMessage `json:"attributes"`
-	}
-	if json.Unmarshal(record.Preimage, &key) != nil {
+	key, err := pipeline.ReadKey(record.Preimage)
+	if err != nil {
 		row.State += ", gone"
 		return row
 	}
 	for _, name := range slices.Sorted(maps.Keys(key.Attributes)) {
 		row.parameters(name, key.Attributes[name])
 	}
-	if explain.Secret(record.Preimage) {
+	if key.Secret() {
 		return row
 	}
 	output := resultType(p.stages, record)
@@ -245,22 +246,14 @@ func (p *past) rowOfStep(ctx context.Context, r *history.Run, s *history.Step) *
 }
 
 // parameters gives the row the leaves of a value. A list is a value of its own.
-func (r *row) parameters(name string, b []byte) {
-	var v any
-	if json.Unmarshal(b, &v) != nil {
-		return
-	}
-	r.parameter(name, v)
-}
-
-func (r *row) parameter(name string, v any) {
+func (r *row) parameters(name string, v any) {
 	m, ok := v.(map[string]any)
-	if _, file := handle(m); !ok || file || m["$sensitive"] != nil {
+	if _, file := artifacts.FileIn(m); !ok || file || pipeline.IsSensitive(m) {
 		r.set(name, false, &cell{Value: v})
 		return
 	}
 	for _, k := range slices.Sorted(maps.Keys(m)) {
-		r.parameter(joined(name, k), m[k])
+		r.parameters(joined(name, k), m[k])
 	}
 }
 

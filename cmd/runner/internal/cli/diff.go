@@ -13,7 +13,6 @@ import (
 	"eyrie/artifacts/store"
 	"eyrie/cmd/runner/internal/view"
 	"eyrie/pipeline"
-	"eyrie/pipeline/explain"
 	"eyrie/pipeline/history"
 )
 
@@ -129,7 +128,7 @@ func outputKinds(r *history.Run) func(path string) []pipeline.Provenance {
 // textDiff returns a unified diff of the recipe's files, and the runs that have no text.
 func textDiff(old, new *history.Run) (text string, without []string) {
 	for _, r := range []*history.Run{old, new} {
-		if len(r.Files) == 0 || slices.ContainsFunc(r.Files, func(t pipeline.Text) bool { return t.Text == "" && !t.Digest.IsZero() }) {
+		if len(r.Files) == 0 || slices.ContainsFunc(r.Files, pipeline.Text.Left) {
 			without = append(without, r.ID)
 		}
 	}
@@ -212,7 +211,9 @@ func diffStep(ctx context.Context, p *past, oldRun, newRun *history.Run, old, ne
 
 func (d *stepDiff) compare(p *past, was, is store.Record) {
 	d.Attributes = pipeline.Differences(was.Preimage, is.Preimage, nil)
-	if d.Sensitive = explain.Secret(was.Preimage) || explain.Secret(is.Preimage); !d.Sensitive {
+	before, _ := pipeline.ReadKey(was.Preimage) // which Lookup has verified
+	after, _ := pipeline.ReadKey(is.Preimage)
+	if d.Sensitive = before.Secret() || after.Secret(); !d.Sensitive {
 		d.Outputs = changesOf(was.Output, is.Output)
 		cameAbout(d.Outputs, kindsIn(resultType(p.stages, was)), kindsIn(resultType(p.stages, is)))
 	}

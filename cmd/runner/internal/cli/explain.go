@@ -191,12 +191,7 @@ func (e *explainer) compare(doc *explained, run *history.Run, id string) {
 
 func (doc *explained) made(r store.Record) {
 	doc.Made = &maker{r.Run, r.Step, r.Started, r.Elapsed.Seconds(), r.Adopted}
-	var key struct {
-		Attributes json.RawMessage `json:"attributes"`
-	}
-	if json.Unmarshal(r.Preimage, &key) == nil {
-		doc.Key = key.Attributes
-	}
+	doc.Key = attributesOf(r)
 }
 
 // variableChange is a variable with another value than before.
@@ -317,7 +312,7 @@ func (a *app) writeKey(key json.RawMessage) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(attrs)) {
 		text := brief(attrs[name], 80)
-		if m, ok := attrs[name].(map[string]any); ok && m["$sensitive"] != nil {
+		if pipeline.IsSensitive(attrs[name]) {
 			text = "(sensitive)"
 		}
 		say(a.out, "  %s = %s", name, text)

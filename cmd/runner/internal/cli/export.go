@@ -4,10 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"maps"
 	"net/url"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -95,7 +93,7 @@ func (a *app) export(ctx context.Context, args []string, opt exportOptions) erro
 	if h.Status == history.Running {
 		return &exitError{exitNo, errors.New("run " + h.ID + " has not ended: export it when it has")}
 	}
-	r := a.exported(ctx, p.Store, h)
+	r := p.exported(ctx, h)
 	if opt.noFiles {
 		r.DropFiles()
 	}
@@ -152,7 +150,7 @@ func trackerOf(where string, getenv func(string) string) (export.Tracker, error)
 }
 
 // exported returns what is told of a run, with what the store still has of its steps.
-func (a *app) exported(ctx context.Context, s *store.Store, h *history.Run) *export.Run {
+func (p *past) exported(ctx context.Context, h *history.Run) *export.Run {
 	r := &export.Run{ID: h.ID, Recipe: h.Recipe, Status: h.Status, Started: h.Started, Ended: h.Ended, Variables: map[string]any{}}
 	if h := h.Header; h != nil {
 		r.Command, r.Runner, r.Host = h.Command, h.Runner, h.Host
@@ -166,15 +164,19 @@ func (a *app) exported(ctx context.Context, s *store.Store, h *history.Run) *exp
 		}
 	}
 	for _, t := range h.Files {
+		if t.Left() {
+			r.Sources = nil // a recipe of which a part is missing is none
+			break
+		}
 		r.Sources = append(r.Sources, export.Source{Name: t.Name, Text: []byte(t.Text)})
 	}
 	for _, o := range h.Outputs {
 		if value, ok := treeOf(o.Value); ok {
-			r.Outputs = append(r.Outputs, export.Value{Name: o.Name, Value: value, Kinds: kindsOf(o.Origins)})
+			r.Outputs = append(r.Outputs, export.Value{Name: o.Name, Value: value, Kinds: pipeline.Kinds(o.Origins)})
 		}
 	}
 	for _, step := range h.Steps {
-		r.Steps = append(r.Steps, a.exportedStep(ctx, s, step))
+		r.Steps = append(r.Steps, p.exportedStep(ctx, step))
 	}
 	return r
 }
@@ -195,7 +197,7 @@ func withFiles(v any) any {
 			v[i] = withFiles(v[i])
 		}
 	case map[string]any:
-		if f, ok := handle(v); ok {
+		if f, ok := artifacts.FileIn(v); ok {
 			return f
 		}
 		for k := range v {
@@ -205,76 +207,37 @@ func withFiles(v any) any {
 	return v
 }
 
-// kindsOf returns how the numbers in a value came about, sorted.
-func kindsOf(origins []pipeline.Origin) []pipeline.Provenance {
-	var kinds []pipeline.Provenance
-	for _, o := range origins {
-		if o.Kind != "" {
-			kinds = append(kinds, o.Kind)
-		}
-	}
-	slices.Sort(kinds)
-	return slices.Compact(kinds)
-}
-
 // exportedStep returns what is told of a step. What its journal does not have is in the
 // record of its action, as long as that is there.
-func (a *app) exportedStep(ctx context.Context, s *store.Store, h *history.Step) export.Step {
+func (p *past) exportedStep(ctx context.Context, h *history.Step) export.Step {
 	block, _, _ := strings.Cut(h.ID, "[")
 	step := export.Step{ID: h.ID, Block: block, Stage: h.Stage, Status: h.Type, Error: h.Error, Action: h.Action, Started: h.Started, Elapsed: h.Elapsed}
-	record, err := s.Lookup(ctx, h.Action)
-	if err != nil && record.Preimage == nil { // of one whose objects are gone there is the record
-		return a.described(step)
-	}
-	step.Started, step.Elapsed, step.MadeBy = record.Started, record.Elapsed.Round(time.Microsecond), record.Run
-	var key struct {
-		Stage      string         `json:"stage"`
-		Version    int            `json:"version"`
-		Attributes map[string]any `json:"attributes"`
-	}
-	if json.Unmarshal(record.Preimage, &key) == nil {
+	record, _ := p.Lookup(ctx, h.Action) // the record will do, also if its objects are gone
+	if key, err := pipeline.ReadKey(record.Preimage); err == nil {
+		step.Started, step.Elapsed, step.MadeBy = record.Started, record.Elapsed.Round(time.Microsecond), record.Run
 		step.Stage, step.Version, step.Attributes = key.Stage, key.Version, key.Attributes
-		step.Reads = withNames(filesIn(key.Attributes), h.Sources)
+		step.Reads = withNames(artifacts.FilesIn(key.Attributes), h.Sources)
+		if record.Adopted != nil {
+			step.Adopted = adoptedText(record.Adopted)
+		}
+		if !key.Secret() {
+			step.Output, step.Makes, step.Type = record.Output, filesOf(record), resultType(p.stages, record)
+		}
 	}
-	step.Type = resultType(a.stages, record)
-	if !h.Secret {
-		step.Output, step.Makes = record.Output, filesOf(record)
-	}
-	return a.described(step)
+	return p.described(step)
 }
 
-// described adds what its stage says of itself, in so far as that is still the same.
-func (a *app) described(step export.Step) export.Step {
-	for _, s := range a.stages {
+// described adds what its stage says of itself now.
+func (p *past) described(step export.Step) export.Step {
+	for _, s := range p.stages {
 		if s.Name == step.Stage {
 			step.Doc = s.Doc
 			if step.Version == 0 {
 				step.Version = s.Version
 			}
-			if step.Version != s.Version {
-				step.Type = nil
-			}
 		}
 	}
 	return step
-}
-
-// filesIn returns the files that a value in JSON names, in a stable order.
-func filesIn(v any) (files []artifacts.File) {
-	switch v := v.(type) {
-	case []any:
-		for _, e := range v {
-			files = append(files, filesIn(e)...)
-		}
-	case map[string]any:
-		if f, ok := handle(v); ok {
-			return []artifacts.File{f}
-		}
-		for _, k := range slices.Sorted(maps.Keys(v)) {
-			files = append(files, filesIn(v[k])...)
-		}
-	}
-	return files
 }
 
 // withNames gives files that the recipe names the names that it has for them.
@@ -295,5 +258,5 @@ func filesOf(r store.Record) []artifacts.File {
 	if json.Unmarshal(r.Output, &output) != nil {
 		return r.Objects
 	}
-	return filesIn(output)
+	return artifacts.FilesIn(output)
 }

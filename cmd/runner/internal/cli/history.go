@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -118,6 +119,17 @@ func stepsIn(r *history.Run, name string) ([]*history.Step, error) {
 		steps[i] = r.Step(id)
 	}
 	return steps, nil
+}
+
+// attributesOf returns the attributes in a record's key, nil where the record is gone.
+func attributesOf(r store.Record) json.RawMessage {
+	var key struct {
+		Attributes json.RawMessage `json:"attributes"`
+	}
+	if json.Unmarshal(r.Preimage, &key) != nil {
+		return nil
+	}
+	return key.Attributes
 }
 
 // table writes rows of cells, each column as wide as its widest cell. The first row is the

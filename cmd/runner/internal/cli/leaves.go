@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 
+	"eyrie/artifacts"
 	"eyrie/pipeline"
 )
 
@@ -42,7 +43,7 @@ func addLeaves(all *[]leaf, path string, v any) {
 		}
 		return
 	case map[string]any:
-		if _, ok := handle(v); ok || v["$sensitive"] != nil {
+		if _, ok := artifacts.FileIn(v); ok || pipeline.IsSensitive(v) {
 			break
 		}
 		for _, k := range slices.Sorted(maps.Keys(v)) {
@@ -63,7 +64,7 @@ func joined(path, name string) string {
 
 // leafText returns a leaf's value on a line.
 func leafText(v any) string {
-	if m, ok := v.(map[string]any); ok && m["$sensitive"] != nil {
+	if pipeline.IsSensitive(v) {
 		return "(sensitive)"
 	}
 	return brief(v, 60)

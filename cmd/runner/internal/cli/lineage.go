@@ -104,10 +104,8 @@ func outputOf(output []byte, name string) (*artifacts.Digest, error) {
 		if names = append(names, first); l.path != name {
 			continue
 		}
-		if m, ok := l.value.(map[string]any); ok {
-			if f, ok := handle(m); ok {
-				return &f.Digest, nil
-			}
+		if f, ok := artifacts.FileIn(l.value); ok {
+			return &f.Digest, nil
 		}
 	}
 	if !slices.Contains(names, name) {

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"slices"
 
 	"eyrie/artifacts/store"
@@ -12,11 +11,8 @@ import (
 // about: of what a step declared, as it did then, and of what somebody adopted, that. It is
 // nil where there is no such stage any more.
 func resultType(stages []*pipeline.Stage, r store.Record) *pipeline.Type {
-	var key struct {
-		Stage      string         `json:"stage"`
-		Attributes map[string]any `json:"attributes"`
-	}
-	if json.Unmarshal(r.Preimage, &key) != nil {
+	key, err := pipeline.ReadKey(r.Preimage)
+	if err != nil {
 		return nil
 	}
 	i := slices.IndexFunc(stages, func(s *pipeline.Stage) bool { return s.Name == key.Stage })
@@ -25,7 +21,6 @@ func resultType(stages []*pipeline.Stage, r store.Record) *pipeline.Type {
 	}
 	stage := stages[i]
 	if stage.Declares() {
-		var err error
 		if stage, err = stage.Declare(key.Attributes[pipeline.Declaration]); err != nil {
 			return nil // an earlier version took it
 		}

@@ -11,7 +11,6 @@ import (
 
 	"eyrie/cmd/runner/internal/view"
 	"eyrie/pipeline"
-	"eyrie/pipeline/explain"
 	"eyrie/pipeline/history"
 )
 
@@ -116,18 +115,15 @@ func runStep(ctx context.Context, p *past, r *history.Run, s *history.Step) runS
 		return doc
 	}
 	record, _ := p.Lookup(ctx, s.Action) // the record will do, also if its objects are gone
-	var key struct {
-		Attributes json.RawMessage `json:"attributes"`
-		Stage      string          `json:"stage"`
-	}
-	if doc.Gone = json.Unmarshal(record.Preimage, &key) != nil; doc.Gone {
+	key, err := pipeline.ReadKey(record.Preimage)
+	if doc.Gone = err != nil; doc.Gone {
 		return doc
 	}
-	doc.Attributes, doc.Stage = key.Attributes, key.Stage
+	doc.Attributes, doc.Stage = attributesOf(record), key.Stage
 	if s.Type == pipeline.StepCached {
 		doc.Made = record.Run
 	}
-	if !explain.Secret(record.Preimage) {
+	if !key.Secret() {
 		doc.Output = record.Output
 		doc.Provenance = fieldKinds(resultType(p.stages, record))
 	}

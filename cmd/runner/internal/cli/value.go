@@ -32,7 +32,7 @@ func plain(ctx context.Context, store *store.Store, v any) any {
 		if v.Digest.IsZero() { // named in the recipe: only its path is known
 			return v.Path
 		}
-		h := map[string]any{"$object": v.Digest, "size": v.Size}
+		h := map[string]any{"$object": v.Digest.String(), "size": v.Size}
 		if v.Tree {
 			h["tree"] = true
 		}
@@ -91,7 +91,7 @@ func writeBrief(b *strings.Builder, v any, limit int) {
 		}
 		b.WriteByte(']')
 	case map[string]any:
-		if f, ok := handle(v); ok {
+		if f, ok := artifacts.FileIn(v); ok {
 			b.WriteString(fileText(f))
 			return
 		}
@@ -180,20 +180,6 @@ func fileText(f artifacts.File) string {
 		return fmt.Sprintf("%s (%s)", f.Path, size)
 	}
 	return fmt.Sprintf("%s %s %s", kind, size, f.Digest.String()[:12])
-}
-
-// handle returns the file that a JSON object stands for, if it does.
-func handle(m map[string]any) (f artifacts.File, ok bool) {
-	switch m["$object"].(type) {
-	case string, artifacts.Digest:
-	default:
-		return f, false
-	}
-	b, err := json.Marshal(m)
-	if err != nil || json.Unmarshal(b, &f) != nil {
-		return artifacts.File{}, false
-	}
-	return f, true
 }
 
 // indented returns v as JSON on as many lines as it takes.

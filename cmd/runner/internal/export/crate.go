@@ -124,7 +124,7 @@ func (c *crate) write(ctx context.Context) error {
 // recipe writes the recipe's files, and returns the id of the first, which stands for it.
 func (c *crate) recipe() (string, error) {
 	if len(c.run.Sources) == 0 {
-		return "", errors.New("the run's journal does not have the text of the recipe, as it was made by an older runner: run the recipe again")
+		return "", errors.New("the run's journal does not have the text of the recipe: an older runner wrote it, or the text is too long for a journal")
 	}
 	for _, s := range c.run.Sources {
 		name := path.Join("recipe", path.Clean("/"+s.Name))
@@ -204,7 +204,7 @@ func (c *crate) outputs(ctx context.Context) (p parameters, err error) {
 			id := "#output-value-" + fragment(v.Name)
 			e := entity{"@id": id, "@type": "PropertyValue", "name": v.Name, "value": inJSON(v.Value), "exampleOfWork": ref(formal)}
 			if len(v.Kinds) > 0 {
-				e["measurementTechnique"] = kinds(v.Kinds)
+				e["measurementTechnique"] = pipeline.JoinKinds(v.Kinds)
 			}
 			c.add(e)
 			ids = []string{id}
@@ -232,14 +232,6 @@ func distinct(all []string) []string {
 		}
 	}
 	return kept
-}
-
-func kinds(all []pipeline.Provenance) string {
-	words := make([]string, len(all))
-	for i, k := range all {
-		words[i] = string(k)
-	}
-	return strings.Join(words, ", ")
 }
 
 // exemplify says of a file that it is a value of a parameter.
@@ -392,6 +384,9 @@ func (c *crate) step(i int) string {
 	}
 	if s.MadeBy != "" && s.MadeBy != c.run.ID {
 		e["description"] = "The result was made by run " + s.MadeBy + ", and found in the store."
+	}
+	if s.Adopted != "" {
+		e["description"] = "The stage did not run: its result was adopted " + s.Adopted + "."
 	}
 	if !s.Action.IsZero() {
 		e["identifier"] = "eyrie-action:" + s.Action.String()

@@ -55,6 +55,7 @@ type Step struct {
 	Started time.Time          // when the result was made, which may be before the run
 	Elapsed time.Duration
 	MadeBy  string // the run that made the result
+	Adopted string // of a result that the stage did not make: where it is from
 
 	Attributes map[string]any  // as they are in the key
 	Output     json.RawMessage // nil where there is none, or where it is sensitive

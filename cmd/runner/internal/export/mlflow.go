@@ -183,7 +183,7 @@ func trackedRun(r *Run) *tracked {
 		t.param(l)
 	}
 	for _, v := range r.Outputs {
-		kind := pipeline.Provenance(kinds(v.Kinds))
+		kind := pipeline.Provenance(pipeline.JoinKinds(v.Kinds))
 		for _, l := range leaves(plainTree(v.Value), nil, v.Name, kind) {
 			t.metric(l, r.Ended)
 		}
@@ -216,6 +216,7 @@ func trackedStep(r *Run, s *Step, parent string) *tracked {
 	t.tag("eyrie.stage", s.Stage+" "+strconv.Itoa(s.Version))
 	t.tag("eyrie.status", strings.TrimPrefix(string(s.Status), "step-"))
 	t.tag("eyrie.made_by", s.MadeBy)
+	t.tag("eyrie.adopted", s.Adopted)
 	t.tag("eyrie.error", s.Error)
 	if !s.Action.IsZero() {
 		t.tag("eyrie.action", s.Action.String())
@@ -233,7 +234,7 @@ func settings(v any, path string) []leaf {
 	if digest, file := artifacts.DigestIn(m); file {
 		return []leaf{{path: path, value: "content " + digest}}
 	}
-	if m["$sensitive"] != nil {
+	if pipeline.IsSensitive(m) {
 		return []leaf{{path: path, value: "(sensitive)"}}
 	}
 	var all []leaf
