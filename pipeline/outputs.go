@@ -100,7 +100,7 @@ func (o *Outputs) changed(step string) {
 	if o.versions == nil {
 		o.versions = make(map[string]int)
 	}
-	o.versions[blockOf(step)]++
+	o.versions[BlockOf(step)]++
 }
 
 // Version returns a number that grows whenever the output of a step of a block,
@@ -113,9 +113,9 @@ func (o *Outputs) Version(block string) int {
 	return o.versions[block] + o.base.Version(block)
 }
 
-// blockOf returns the name of a step's block: its ID without an instance's key. No key has
+// BlockOf returns the name of a step's block: its ID without an instance's key. No key has
 // the two characters that it begins with in it, as a quote in a key is written \".
-func blockOf(step string) string {
+func BlockOf(step string) string {
 	if i := strings.LastIndex(step, `["`); i > 0 && strings.HasSuffix(step, `"]`) {
 		return step[:i]
 	}

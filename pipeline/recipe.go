@@ -34,7 +34,7 @@ type Step struct {
 }
 
 // Name returns the name of the step's block: the ID without an instance's key.
-func (s *Step) Name() string { return blockOf(s.ID) }
+func (s *Step) Name() string { return BlockOf(s.ID) }
 
 // Policy says how a step is run; it never changes the result.
 type Policy struct {

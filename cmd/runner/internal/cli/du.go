@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"eyrie/artifacts/store"
+	"eyrie/pipeline"
 	"eyrie/pipeline/history"
 )
 
@@ -75,7 +76,7 @@ func usageOf(kept *store.Store, dir string, v *store.Inventory) (usageJSON, erro
 		}
 		return recipes[k.Run]
 	})
-	doc.Steps = totalsBy(all, func(k *store.Kept) string { return stepName(k.Step) })
+	doc.Steps = totalsBy(all, func(k *store.Kept) string { return pipeline.BlockOf(k.Step) })
 	return doc, nil
 }
 
@@ -98,34 +99,4 @@ func (a *app) writeUsage(doc usageJSON) {
 		say(a.out, "")
 	}
 	say(a.out, "%s: %s", doc.Store, bytesText(doc.Size))
-}
-
-// stepName is a step's ID without an instance's key.
-func stepName(id string) string {
-	name, _, _ := strings.Cut(id, "[")
-	return name
-}
-
-// countOf counts things: "1 file", "3 directories laid out", "2 things in quarantine".
-func countOf(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	first, rest, _ := strings.Cut(noun, " ")
-	switch first {
-	case "directory":
-		first = "directories"
-	case "earlier":
-		rest += "s"
-	default:
-		first += "s"
-	}
-	return humanize.Comma(int64(n)) + " " + strings.TrimSpace(first+" "+rest)
-}
-
-func joinOr(parts []string, none string) string {
-	if len(parts) == 0 {
-		return none
-	}
-	return strings.Join(parts, ", ")
 }

@@ -210,8 +210,7 @@ func withFiles(v any) any {
 // exportedStep returns what is told of a step. What its journal does not have is in the
 // record of its action, as long as that is there.
 func (p *past) exportedStep(ctx context.Context, h *history.Step) export.Step {
-	block, _, _ := strings.Cut(h.ID, "[")
-	step := export.Step{ID: h.ID, Block: block, Stage: h.Stage, Status: h.Type, Error: h.Error, Action: h.Action, Started: h.Started, Elapsed: h.Elapsed}
+	step := export.Step{ID: h.ID, Block: pipeline.BlockOf(h.ID), Stage: h.Stage, Status: h.Type, Error: h.Error, Action: h.Action, Started: h.Started, Elapsed: h.Elapsed}
 	record, _ := p.Lookup(ctx, h.Action) // the record will do, also if its objects are gone
 	if key, err := pipeline.ReadKey(record.Preimage); err == nil {
 		step.Started, step.Elapsed, step.MadeBy = record.Started, record.Elapsed.Round(time.Microsecond), record.Run

@@ -15,6 +15,7 @@ import (
 
 	"eyrie/artifacts"
 	"eyrie/artifacts/store"
+	"eyrie/nas/unit"
 	"eyrie/pipeline"
 	"eyrie/pipeline/history"
 )
@@ -255,7 +256,7 @@ func (c *collector) list(all []*store.Kept) {
 	}
 	say(c.out, "")
 	rows = [][]string{{"SIZE", "THINGS", "STEP"}}
-	totals := totalsBy(all, func(k *store.Kept) string { return stepName(k.Step) })
+	totals := totalsBy(all, func(k *store.Kept) string { return pipeline.BlockOf(k.Step) })
 	for _, t := range totals[:min(len(totals), mostListed)] {
 		rows = append(rows, []string{bytesText(t.Size), humanize.Comma(int64(t.Things)), t.Name})
 	}
@@ -295,29 +296,31 @@ func totalsBy(all []*store.Kept, name func(*store.Kept) string) []total {
 	return totals
 }
 
-// bytesText says how much is so many bytes.
-func bytesText(n int64) string { return humanize.IBytes(uint64(max(0, n))) }
+// bytesText writes what things take on the disk.
+func bytesText(n int64) string { return unit.Bytes(max(0, n)) }
 
 // kindsText counts things by their kind: "3 results, 12 files".
 func kindsText(all []*store.Kept) string {
-	nouns := []struct {
-		kind store.Kind
-		noun string
-	}{
-		{store.Records, "result"}, {store.Objects, "file"}, {store.Trees, "directory laid out"}, {store.Checkpoints, "checkpoint"},
-		{store.Outputs, "earlier output"}, {store.Journals, "journal"}, {store.Quarantined, "thing in quarantine"},
+	count := make(map[store.Kind]int)
+	for _, k := range all {
+		count[k.Kind]++
 	}
 	var parts []string
-	for _, n := range nouns {
-		count := 0
-		for _, k := range all {
-			if k.Kind == n.kind {
-				count++
-			}
-		}
-		if count > 0 {
-			parts = append(parts, countOf(count, n.noun))
+	for _, noun := range []struct {
+		kind      store.Kind
+		one, many string
+	}{
+		{store.Records, "result", "results"}, {store.Objects, "file", "files"}, {store.Trees, "directory laid out", "directories laid out"},
+		{store.Checkpoints, "checkpoint", "checkpoints"}, {store.Outputs, "earlier output", "earlier outputs"},
+		{store.Quarantined, "thing in quarantine", "things in quarantine"},
+	} {
+		switch n := count[noun.kind]; n {
+		case 0:
+		case 1:
+			parts = append(parts, "1 "+noun.one)
+		default:
+			parts = append(parts, humanize.Comma(int64(n))+" "+noun.many)
 		}
 	}
-	return joinOr(parts, "nothing")
+	return strings.Join(parts, ", ")
 }
