@@ -275,7 +275,11 @@ func (m *module) notKnown(in *scope, e *expr, v cty.Value, what string) {
 	for r := range e.refs(in.each) {
 		if slices.ContainsFunc(in.targets(r), func(st *step) bool { return len(waits) == 0 || waits[st.id] }) {
 			blamed = true
-			m.errorf(r.whole, "Known too late", rule+"But %s is an output, known only after %s has run.", what, m.source(r.whole), r.to.name)
+			at := r.whole
+			if at.Filename != e.syntax.Range().Filename { // an output of a module, which has done nothing wrong
+				at = e.syntax.Range()
+			}
+			m.errorf(at, "Known too late", rule+"But %s is an output, known only after %s has run.", what, m.source(r.whole), r.to.name)
 		}
 	}
 	if !blamed {

@@ -483,3 +483,23 @@ output "latency" { value = var.latency }
 		t.Errorf("an argument is described as %+v", d)
 	}
 }
+
+// Where a module's output is referred to too early, the reference is what is wrong, and not
+// the module.
+func TestModuleOutputTooEarly(t *testing.T) {
+	path := files(t, map[string]string{
+		"m/m.hcl": "stage \"table\" \"t\" { title = \"x\" }\noutput \"rows\" { value = stage.t.rows }\n",
+		"main.hcl": `
+module "m" { source = "./m" }
+stage "table" "late" {
+  for_each = { for r in module.m.rows : r.name => r }
+  title    = "x"
+}`,
+	})
+	_, diags := hcl.Load(path, hcl.Options{Stages: testStages})
+	var b strings.Builder
+	_ = diags.Write(&b, 0, false)
+	if text := b.String(); strings.Count(text, "Known too late") != 1 || !strings.Contains(text, `main.hcl line 4, in stage "table" "late"`) {
+		t.Error(text)
+	}
+}
