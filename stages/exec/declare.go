@@ -3,10 +3,10 @@ package exec
 import (
 	"maps"
 	"slices"
-	"strings"
 
 	"eyrie/pipeline"
 	"eyrie/pipeline/mistake"
+	"eyrie/pipeline/quantity"
 )
 
 // Output is one output that a step declares.
@@ -118,39 +118,16 @@ func ofNumbers(t *pipeline.Type) bool {
 	return t.Kind == pipeline.Number
 }
 
-// scale is what a unit multiplies numbers by: a factor and a power of ten, which keep it exact.
-type scale struct{ factor, exponent int }
-
-// units are what recipes count in, and how programs may write that.
-var units = []struct{ unit, symbol string }{{"s", "s"}, {"bytes", "B"}, {"Hz", "Hz"}, {"J", "J"}, {"W", "W"}, {"cycles", "cycles"}}
-
-var (
-	prefixes = map[string]scale{"p": {1, -12}, "n": {1, -9}, "u": {1, -6}, "µ": {1, -6}, "μ": {1, -6}, "m": {1, -3}, "": {1, 0},
-		"k": {1, 3}, "M": {1, 6}, "G": {1, 9}, "T": {1, 12}}
-	binary = map[string]scale{"Ki": {1 << 10, 0}, "Mi": {1 << 20, 0}, "Gi": {1 << 30, 0}, "Ti": {1 << 40, 0}}
-	times  = map[string]scale{"min": {60, 0}, "h": {3600, 0}, "d": {86400, 0}}
-)
+// units are what recipes count in.
+var units = []string{"s", "bytes", "Hz", "J", "W", "cycles"}
 
 // scaleOf returns the unit that recipes use for a quantity, and by what a number in the
 // program's unit is multiplied. Units that recipes do not know are left as they are.
-func scaleOf(unit string) (to string, by scale) {
-	if s, ok := times[unit]; ok {
-		return "s", s
-	}
+func scaleOf(unit string) (to string, by quantity.Scale) {
 	for _, u := range units {
-		if unit == u.unit {
-			return u.unit, scale{1, 0}
-		}
-		prefix, ok := strings.CutSuffix(unit, u.symbol)
-		if !ok {
-			continue
-		}
-		if s, ok := prefixes[prefix]; ok {
-			return u.unit, s
-		}
-		if s, ok := binary[prefix]; ok && u.unit == "bytes" {
-			return u.unit, s
+		if s, ok := quantity.Of(unit, u); ok {
+			return u, s
 		}
 	}
-	return unit, scale{1, 0}
+	return unit, quantity.One
 }

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"eyrie/pipeline"
+	"eyrie/pipeline/quantity"
 )
 
 // mostJSON is how large a JSON file may be, in bytes: what is larger belongs into a file.
@@ -239,7 +240,7 @@ func describe(v any) string {
 }
 
 // typed returns a value as the type that was declared, or where in it is something else.
-func typed(v any, t *pipeline.Type, by scale) (any, error) {
+func typed(v any, t *pipeline.Type, by quantity.Scale) (any, error) {
 	switch t.Kind {
 	case pipeline.Any:
 		return untyped(v, by)
@@ -272,7 +273,7 @@ func typed(v any, t *pipeline.Type, by scale) (any, error) {
 }
 
 // untyped returns a value of any type: its numbers must be such as can be held, too.
-func untyped(v any, by scale) (any, error) {
+func untyped(v any, by quantity.Scale) (any, error) {
 	t := &pipeline.Type{Kind: pipeline.Any}
 	switch v := v.(type) {
 	case json.Number:
@@ -285,7 +286,7 @@ func untyped(v any, by scale) (any, error) {
 	return v, nil
 }
 
-func typedList(v []any, elem *pipeline.Type, by scale) (any, error) {
+func typedList(v []any, elem *pipeline.Type, by quantity.Scale) (any, error) {
 	all := make([]any, len(v))
 	for i := range v {
 		var err error
@@ -296,7 +297,7 @@ func typedList(v []any, elem *pipeline.Type, by scale) (any, error) {
 	return all, nil
 }
 
-func typedMap(v map[string]any, by scale, of func(name string) *pipeline.Type) (any, error) {
+func typedMap(v map[string]any, by quantity.Scale, of func(name string) *pipeline.Type) (any, error) {
 	all := make(map[string]any, len(v))
 	for _, name := range slices.Sorted(maps.Keys(v)) {
 		var err error
@@ -307,7 +308,7 @@ func typedMap(v map[string]any, by scale, of func(name string) *pipeline.Type) (
 	return all, nil
 }
 
-func typedObject(v map[string]any, t *pipeline.Type, by scale) (any, error) {
+func typedObject(v map[string]any, t *pipeline.Type, by quantity.Scale) (any, error) {
 	declared := make(map[string]any, len(t.Fields)) // others are not asked for
 	for _, f := range t.Fields {
 		value, ok := v[f.Name]
@@ -319,37 +320,28 @@ func typedObject(v map[string]any, t *pipeline.Type, by scale) (any, error) {
 	return typedMap(declared, by, func(name string) *pipeline.Type { return t.Field(name).Type })
 }
 
-// mostExponent bounds the exponent of a number: what is beyond is beyond float64 by far.
-// mostDigits bounds how it is written: that of a float64 in full has 1,077 digits.
-const mostExponent, mostDigits = 400, 1100
+// mostDigits bounds how a number is written: a float64 in full has 1,077 digits.
+const mostDigits = 1100
 
 // number returns a number times a scale, as exactly as a float64 is: 12.5 ms are the number
 // 0.0125. An integer that a float64 does not hold is an error.
-func number(v json.Number, by scale) (any, error) {
+func number(v json.Number, by quantity.Scale) (any, error) {
 	text := v.String()
 	if len(text) > mostDigits {
 		return nil, fmt.Errorf(" is %.20s…, a number of more than %d digits: declare a string, and write one", text, mostDigits)
 	}
-	mantissa, exponent := text, 0
-	if i := strings.IndexAny(text, "eE"); i >= 0 {
-		n, err := strconv.Atoi(text[i+1:])
-		if err != nil || n < -mostExponent || n > mostExponent {
-			return nil, fmt.Errorf(" is %s, which is beyond what can be held", text)
-		}
-		mantissa, exponent = text[:i], n
-	}
-	whole, fraction, _ := strings.Cut(mantissa, ".")
-	digits, ok := new(big.Int).SetString(whole+fraction, 10)
-	if !ok {
+	scaled, err := by.Times(text)
+	if errors.Is(err, quantity.ErrExponent) {
+		return nil, fmt.Errorf(" is %s, which is beyond what can be held", text)
+	} else if err != nil {
 		return nil, fmt.Errorf(" is %s, which is no number", text)
 	}
-	digits.Mul(digits, big.NewInt(int64(by.factor)))
-	f, err := strconv.ParseFloat(fmt.Sprintf("%de%d", digits, exponent-len(fraction)+by.exponent), 64)
+	f, err := strconv.ParseFloat(scaled, 64)
 	if err != nil || math.IsInf(f, 0) {
 		return nil, fmt.Errorf(" is %s, which is beyond what can be held", text)
 	}
-	if mantissa == text && fraction == "" && by == (scale{1, 0}) {
-		if exact, _ := new(big.Float).SetInt(digits).Float64(); new(big.Float).SetFloat64(exact).Cmp(new(big.Float).SetInt(digits)) != 0 {
+	if whole, ok := new(big.Int).SetString(text, 10); ok && by == quantity.One {
+		if exact := new(big.Float).SetInt(whole); new(big.Float).SetFloat64(f).Cmp(exact) != 0 {
 			return nil, fmt.Errorf(" is %s, which is too large to be held exactly: declare a string, and write one", text)
 		}
 	}

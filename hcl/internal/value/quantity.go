@@ -1,35 +1,15 @@
 package value
 
 import (
+	"errors"
 	"fmt"
-	"math/big"
 	"slices"
 	"strings"
 
 	"github.com/zclconf/go-cty/cty"
+
+	"eyrie/pipeline/quantity"
 )
-
-// scale is what a unit's prefix or name multiplies by: factor · 10^exp. Two
-// integers keep it exact.
-type scale struct {
-	factor int64
-	exp    int
-}
-
-var (
-	small  = map[string]scale{"p": {1, -12}, "n": {1, -9}, "u": {1, -6}, "µ": {1, -6}, "μ": {1, -6}, "m": {1, -3}}
-	large  = map[string]scale{"k": {1, 3}, "M": {1, 6}, "G": {1, 9}, "T": {1, 12}}
-	binary = map[string]scale{"Ki": {1 << 10, 0}, "Mi": {1 << 20, 0}, "Gi": {1 << 30, 0}, "Ti": {1 << 40, 0}}
-	times  = map[string]scale{"min": {60, 0}, "m": {60, 0}, "h": {3600, 0}, "d": {86400, 0}}
-)
-
-// symbol is how a unit of the schema is written in a quantity.
-func symbol(unit string) string {
-	if rest, ok := strings.CutPrefix(unit, "bytes"); ok {
-		return "B" + rest
-	}
-	return unit
-}
 
 // exampleOf returns two ways to write a quantity, for messages.
 func exampleOf(unit string) string {
@@ -45,39 +25,20 @@ func exampleOf(unit string) string {
 	case "W":
 		return `0.01022 or "10.22mW"`
 	}
-	return fmt.Sprintf("5000 or %q", "5k"+symbol(unit))
+	return fmt.Sprintf("5000 or %q", "5k"+quantity.Symbol(unit))
 }
 
-// unitScale returns what a suffix such as "ms" means where the schema's unit
-// is "s".
-func unitScale(suffix, unit string) (scale, bool) {
-	base := symbol(unit)
-	if suffix == base || suffix == unit {
-		return scale{1, 0}, true
+// scaleOf returns what a suffix such as "ms" means where the schema's unit is "s". There,
+// "m" can only be minutes.
+func scaleOf(suffix, unit string) (quantity.Scale, bool) {
+	if suffix == "m" && unit == "s" {
+		suffix = "min"
 	}
-	if unit == "s" {
-		if s, ok := times[suffix]; ok {
-			return s, true
-		}
-	}
-	prefix, ok := strings.CutSuffix(suffix, base)
-	if !ok {
-		return scale{}, false
-	}
-	if s, ok := large[prefix]; ok {
-		return s, true
-	}
-	if strings.HasPrefix(unit, "bytes") {
-		s, ok := binary[prefix]
-		return s, ok
-	}
-	s, ok := small[prefix]
-	return s, ok
+	return quantity.Of(suffix, unit)
 }
 
 // parseQuantity reads a number followed by a unit, such as "87ms", as a number
-// of the schema's unit. It is exact: the decimal digits are scaled as
-// integers, so that "87ms" is the number that 0.087 is.
+// of the schema's unit.
 func parseQuantity(text, unit string) (cty.Value, error) {
 	text = strings.TrimSpace(text)
 	end := numberEnd(text)
@@ -85,27 +46,20 @@ func parseQuantity(text, unit string) (cty.Value, error) {
 	if digits == "" {
 		return cty.NilVal, fmt.Errorf("%q does not begin with a number", text)
 	}
-	by := scale{1, 0}
+	by := quantity.One
 	if suffix != "" {
 		var ok bool
-		if by, ok = unitScale(suffix, unit); !ok {
+		if by, ok = scaleOf(suffix, unit); !ok {
 			return cty.NilVal, fmt.Errorf("%q is not a unit of %s; use one of %s", suffix, unit, strings.Join(unitsOf(unit), ", "))
 		}
 	}
-	mantissa, exp := digits, 0
-	if i := strings.IndexAny(digits, "eE"); i >= 0 {
-		mantissa = digits[:i]
-		if _, err := fmt.Sscanf(digits[i+1:], "%d", &exp); err != nil || exp > 400 || exp < -400 {
-			return cty.NilVal, fmt.Errorf("%q has too large an exponent", digits)
-		}
-	}
-	whole, fraction, _ := strings.Cut(mantissa, ".")
-	n, ok := new(big.Int).SetString(whole+fraction, 10)
-	if !ok {
+	scaled, err := by.Times(digits)
+	if errors.Is(err, quantity.ErrExponent) {
+		return cty.NilVal, fmt.Errorf("%q has too large an exponent", digits)
+	} else if err != nil {
 		return cty.NilVal, fmt.Errorf("%q is not a number", digits)
 	}
-	n.Mul(n, big.NewInt(by.factor))
-	v, err := cty.ParseNumberVal(fmt.Sprintf("%se%d", n, exp-len(fraction)+by.exp))
+	v, err := cty.ParseNumberVal(scaled)
 	if err != nil {
 		return cty.NilVal, fmt.Errorf("%q is not a number", text)
 	}
@@ -149,7 +103,7 @@ func numberEnd(text string) int {
 
 // unitsOf lists how the schema's unit can be written, from small to large.
 func unitsOf(unit string) []string {
-	base := symbol(unit)
+	base := quantity.Symbol(unit)
 	switch {
 	case unit == "s":
 		return []string{"ns", "us", "ms", "s", "min", "h", "d"}
