@@ -79,29 +79,14 @@ func revealing(s *Stage, attrs Attrs) string {
 	return ""
 }
 
-// mayKeep fails where something secret would be kept in clear: in the step's output, unless
-// its block says that it may be, or because it does not say that it is secret.
+// mayKeep fails where the step's output would hold a sensitive value and its block does
+// not say that it may: results are kept in clear.
 func mayKeep(s *Step, attrs Attrs) error {
 	if name := revealing(s.Stage, attrs); name != "" && !s.Reveal {
 		return stepError(attrs[name].Pos, s, name, ErrReveals)
 	}
-	for _, name := range slices.Sorted(maps.Keys(attrs)) {
-		a, f := attrs[name], s.Stage.Config.Field(name)
-		if f != nil && f.Guarded && !a.Sensitive && len(a.Unknown) == 0 && !isEmpty(a.Value) {
-			return stepError(a.Pos, s, name, ErrInClear)
-		}
-	}
 	return nil
 }
-
-func isEmpty(tree any) bool {
-	m, ok := tree.(map[string]any)
-	return tree == nil || ok && len(m) == 0
-}
-
-// ErrInClear reports a value in an attribute for secrets that is none: the text that it is
-// written in is part of the journal, as are the variables of a run.
-var ErrInClear = errors.New("is for secrets, and holds nothing that is sensitive: take the values from variables with sensitive = true, as journals keep what others have and what is written in a recipe")
 
 // ErrReveals reports a sensitive attribute of a step whose block does not say that its
 // results, which are kept in clear, may hold it.

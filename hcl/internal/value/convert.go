@@ -89,6 +89,7 @@ type inherited struct {
 	waits   []string
 	origins []pipeline.Origin
 	promise string // of an unknown file
+	secret  bool
 }
 
 // unmark takes the marks off v and notes what they say.
@@ -102,7 +103,7 @@ func (c *converter) unmark(v cty.Value, in inherited) (cty.Value, inherited) {
 	} else {
 		v, marks = v.UnmarkDeep()
 	}
-	in = inherited{slices.Clip(in.waits), slices.Clip(in.origins), in.promise}
+	in = inherited{slices.Clip(in.waits), slices.Clip(in.origins), in.promise, in.secret}
 	for m := range marks {
 		switch m := m.(type) {
 		case originMark:
@@ -112,7 +113,7 @@ func (c *converter) unmark(v cty.Value, in inherited) (cty.Value, inherited) {
 		case promiseMark:
 			in.promise = m.promise
 		case SensitiveMark:
-			c.sensitive = true
+			c.sensitive, in.secret = true, true
 			if c.hidden == 0 || len(c.at) < c.hidden {
 				c.hidden = len(c.at)
 			}
@@ -207,6 +208,9 @@ func (c *converter) tree(v cty.Value, f *pipeline.Field, t *pipeline.Type, in in
 			return c.object(v, f, t, in)
 		}
 	default:
+		if f.Guarded && !in.secret {
+			return c.fault("Secret in clear", " is for a secret, and this value is not sensitive: take it from a variable with sensitive = true, as journals keep the text of a recipe.")
+		}
 		c.note(in)
 		return c.scalar(v, f, t)
 	}
