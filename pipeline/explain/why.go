@@ -19,7 +19,7 @@ type Why struct {
 	Step    string            `json:"step"`
 	Same    bool              `json:"same,omitempty"`    // it does not
 	Again   bool              `json:"again,omitempty"`   // it is explained elsewhere in the tree
-	Further bool              `json:"further,omitempty"` // it is not explained: so many others are
+	Further bool              `json:"further,omitempty"` // it is not explained, because the explanation is long enough (mostSteps)
 	Changes []Change          `json:"changes,omitempty"` // what differs in its key
 	Reasons []pipeline.Reason `json:"reasons,omitempty"` // where there is nothing to compare: why it runs
 	Waits   []Wait            `json:"waits,omitempty"`   // what is known only after other steps have run

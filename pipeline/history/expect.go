@@ -69,9 +69,10 @@ func (e *Expectation) Step(id, stage string) (d time.Duration, ok bool) {
 	return 0, false
 }
 
-// Plan returns how long what a plan has to run is likely to take on so many jobs: the longest
-// chain of steps that need one another, or all of them one after the other on each job,
-// whichever is longer. Steps of which nothing is known count as nothing, and are counted.
+// Plan estimates how long the steps that a plan has to run will take with this number of
+// jobs: the length of the longest chain of steps, or the sum of all steps divided by the
+// jobs, whichever is greater. Unknown is the number of steps that have no history; the total
+// leaves them out.
 func (e *Expectation) Plan(p *pipeline.Plan, jobs int) (total time.Duration, unknown int) {
 	ends := make(map[string]time.Duration, len(p.Steps))
 	var sum, longest time.Duration

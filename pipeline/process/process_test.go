@@ -263,29 +263,58 @@ func TestStop(t *testing.T) {
 // whoever waits for its standard error waits until nothing is left. The watchdog itself
 // may have been killed before.
 func TestKilled(t *testing.T) {
+	v := newVictim(t)
+	if n := len(alive(t, v.dir)); n != 2 {
+		t.Fatalf("%d are alive", n)
+	}
+	v.kill(t)
+}
+
+// victim is a process that runs a program with daemons, and is killed.
+type victim struct {
+	cmd    *exec.Cmd
+	dir    string // of the program
+	out    *bufio.Reader
+	stderr io.Reader
+}
+
+// newVictim starts one, and waits until all of its program is alive.
+func newVictim(t *testing.T) *victim {
+	t.Helper()
 	needsLinux(t)
-	dir := t.TempDir()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), scriptVariable+"="+daemons+`echo all; while :; do sleep 0.1; done`)
-	cmd.Dir = dir
-	out, err := cmd.StdoutPipe()
+	v := &victim{cmd: exec.Command(os.Args[0]), dir: t.TempDir()}
+	v.cmd.Env = append(os.Environ(), scriptVariable+"="+daemons+`echo all; while :; do sleep 0.1; done`)
+	v.cmd.Dir = v.dir
+	out, err := v.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
+	if v.stderr, err = v.cmd.StderrPipe(); err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	if err := v.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if line, _ := bufio.NewReader(out).ReadString('\n'); line != "all\n" || len(alive(t, dir)) != 2 {
-		t.Fatalf("%q, %v alive", line, alive(t, dir))
+	v.out = bufio.NewReader(out)
+	v.expect(t, "all")
+	return v
+}
+
+// expect reads the next line of the standard output.
+func (v *victim) expect(t *testing.T, want string) {
+	t.Helper()
+	if line, _ := v.out.ReadString('\n'); line != want+"\n" {
+		t.Fatalf("%q, want %q", line, want)
 	}
-	_ = cmd.Process.Kill()
-	_, _ = io.Copy(io.Discard, stderr)
-	_ = cmd.Wait()
-	if left := alive(t, dir); len(left) > 0 {
+}
+
+// kill kills the process, waits until its standard error ends, and looks for what is left.
+func (v *victim) kill(t *testing.T) {
+	t.Helper()
+	_ = v.cmd.Process.Kill()
+	_, _ = io.Copy(io.Discard, v.stderr)
+	_ = v.cmd.Wait()
+	if left := alive(t, v.dir); len(left) > 0 {
 		t.Errorf("%v are alive", left)
 	}
 }
@@ -303,36 +332,10 @@ func TestWatchdogIsReplaced(t *testing.T) {
 // A watchdog that was killed is replaced while a program is still running, and the new one
 // knows of it.
 func TestWatchdogIsReplacedAtOnce(t *testing.T) {
-	needsLinux(t)
-	dir := t.TempDir()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), scriptVariable+"="+daemons+`echo all; while :; do sleep 0.1; done`)
-	cmd.Dir = dir
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewReader(out)
-	if line, _ := lines.ReadString('\n'); line != "all\n" {
-		t.Fatalf("%q", line)
-	}
-	_ = syscall.Kill(watchdogOf(t, cmd.Process.Pid), syscall.SIGKILL)
-	if line, _ := lines.ReadString('\n'); line != "replaced\n" {
-		t.Fatalf("%q", line)
-	}
-	_ = cmd.Process.Kill()
-	_, _ = io.Copy(io.Discard, stderr)
-	_ = cmd.Wait()
-	if left := alive(t, dir); len(left) > 0 {
-		t.Errorf("%v are alive", left)
-	}
+	v := newVictim(t)
+	_ = syscall.Kill(watchdogOf(t, v.cmd.Process.Pid), syscall.SIGKILL)
+	v.expect(t, "replaced")
+	v.kill(t)
 }
 
 // watchdogOf returns the ID of a process's watchdog.

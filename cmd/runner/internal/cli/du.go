@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"eyrie/artifacts/store"
+	"eyrie/nas/unit"
 	"eyrie/pipeline"
 	"eyrie/pipeline/history"
 )
@@ -90,7 +91,7 @@ func (a *app) writeUsage(doc usageJSON) {
 			if t.Name == "" {
 				t.Name = part.none
 			}
-			rows = append(rows, []string{bytesText(t.Size), humanize.Comma(int64(t.Things)), t.Name})
+			rows = append(rows, []string{unit.Bytes(t.Size), humanize.Comma(int64(t.Things)), t.Name})
 		}
 		a.table(rows, 0)
 		if n := len(part.totals) - mostListed; n > 0 {
@@ -98,5 +99,5 @@ func (a *app) writeUsage(doc usageJSON) {
 		}
 		say(a.out, "")
 	}
-	say(a.out, "%s: %s", doc.Store, bytesText(doc.Size))
+	say(a.out, "%s: %s", doc.Store, unit.Bytes(doc.Size))
 }

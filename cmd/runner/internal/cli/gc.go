@@ -60,7 +60,7 @@ after it was removed it makes again.`,
 		},
 	}
 	cmd.Flags().BoolVar(&c.yes, "yes", false, "remove it")
-	cmd.Flags().IntVar(&c.days, "days", 7, "keep what the runs of so many days need")
+	cmd.Flags().IntVar(&c.days, "days", 7, "keep what the runs of the last `n` days need")
 	cmd.Flags().DurationVar(&c.grace, "grace", time.Hour, "keep what was made or used so short ago, whatever made it")
 	return cmd
 }
@@ -228,11 +228,11 @@ func (c *collector) report(v *store.Inventory, all []*store.Kept, failed error) 
 	c.list(all)
 	switch {
 	case len(all) == 0:
-		say(c.out, "nothing to free: all of %s is needed", bytesText(total))
+		say(c.out, "nothing to free: all of %s is needed", unit.Bytes(total))
 	case c.yes:
-		say(c.out, "freed %s of %s: %s", bytesText(size), bytesText(total), kindsText(all))
+		say(c.out, "freed %s of %s: %s", unit.Bytes(size), unit.Bytes(total), kindsText(all))
 	default:
-		say(c.out, "%s of %s could be freed: %s\nnothing was removed: gc --yes removes it", bytesText(size), bytesText(total), kindsText(all))
+		say(c.out, "%s of %s could be freed: %s\nnothing was removed: gc --yes removes it", unit.Bytes(size), unit.Bytes(total), kindsText(all))
 	}
 	return failed
 }
@@ -244,7 +244,7 @@ func (c *collector) list(all []*store.Kept) {
 	}
 	rows := [][]string{{"SIZE", "STEP", "RUN", "PATH"}}
 	for _, k := range all[:min(len(all), mostListed)] {
-		rows = append(rows, []string{bytesText(k.Size), k.Step, k.Run, k.Path})
+		rows = append(rows, []string{unit.Bytes(k.Size), k.Step, k.Run, k.Path})
 	}
 	c.table(rows, 0)
 	if rest := all[min(len(all), mostListed):]; len(rest) > 0 {
@@ -252,13 +252,13 @@ func (c *collector) list(all []*store.Kept) {
 		for _, k := range rest {
 			size += k.Size
 		}
-		say(c.out, "and %s more, %s", humanize.Comma(int64(len(rest))), bytesText(size))
+		say(c.out, "and %s more, %s", humanize.Comma(int64(len(rest))), unit.Bytes(size))
 	}
 	say(c.out, "")
 	rows = [][]string{{"SIZE", "THINGS", "STEP"}}
 	totals := totalsBy(all, func(k *store.Kept) string { return pipeline.BlockOf(k.Step) })
 	for _, t := range totals[:min(len(totals), mostListed)] {
-		rows = append(rows, []string{bytesText(t.Size), humanize.Comma(int64(t.Things)), t.Name})
+		rows = append(rows, []string{unit.Bytes(t.Size), humanize.Comma(int64(t.Things)), t.Name})
 	}
 	c.table(rows, 0)
 	say(c.out, "")
@@ -295,9 +295,6 @@ func totalsBy(all []*store.Kept, name func(*store.Kept) string) []total {
 	})
 	return totals
 }
-
-// bytesText writes what things take on the disk.
-func bytesText(n int64) string { return unit.Bytes(max(0, n)) }
 
 // kindsText counts things by their kind: "3 results, 12 files".
 func kindsText(all []*store.Kept) string {

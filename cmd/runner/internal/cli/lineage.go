@@ -11,6 +11,7 @@ import (
 
 	"eyrie/artifacts"
 	"eyrie/artifacts/store"
+	"eyrie/cmd/runner/internal/view"
 	"eyrie/pipeline/history"
 )
 
@@ -234,7 +235,8 @@ func (a *app) writeLineage(doc familyJSON) {
 }
 
 func (a *app) writeRelatives(depth int, all []relative) {
-	for _, r := range all {
+	for len(all) > 0 {
+		r := all[0]
 		var parts []string
 		if r.Attr != "" {
 			parts = append(parts, r.Attr+" ←")
@@ -260,5 +262,22 @@ func (a *app) writeRelatives(depth int, all []relative) {
 		}
 		say(a.out, "%s%s", strings.Repeat("  ", depth), strings.Join(parts, " "))
 		a.writeRelatives(depth+1, r.Behind)
+		n := r.alike(all[1:])
+		if n > 0 { // the cells of a table, for one
+			say(a.out, "%s%s ← and %s of %s", strings.Repeat("  ", depth), r.Attr, view.Count(n, "other output"), r.Step)
+		}
+		all = all[1+n:]
 	}
+}
+
+// alike returns how many of those that follow came into the same attribute from the same
+// step, whose own lineage has been told.
+func (r *relative) alike(next []relative) int {
+	n := slices.IndexFunc(next, func(o relative) bool {
+		return !o.Again || o.Step == "" || o.Attr != r.Attr || o.Step != r.Step || o.Run != r.Run
+	})
+	if n < 0 {
+		return len(next)
+	}
+	return n
 }

@@ -45,7 +45,7 @@ again to go on from its checkpoints.`,
 		},
 	}
 	cmd.Flags().StringVar(&status, "status", "", "only runs with this status: "+statusNames())
-	cmd.Flags().IntVarP(&most, "number", "n", 20, "at most so many runs; 0 for all")
+	cmd.Flags().IntVarP(&most, "number", "n", 20, "list at most `n` runs; 0 for all")
 	return cmd
 }
 

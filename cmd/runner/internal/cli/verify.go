@@ -15,6 +15,7 @@ import (
 	"eyrie/artifacts"
 	"eyrie/artifacts/store"
 	"eyrie/cmd/runner/internal/view"
+	"eyrie/nas/unit"
 	"eyrie/pipeline"
 )
 
@@ -87,7 +88,7 @@ func (a *app) examine(ctx context.Context, kept *store.Store) ([]*store.Flaw, st
 	}()
 	return kept.Verify(ctx, func(done, all store.Checked) {
 		if done.Objects%64 == 0 {
-			text.Store(fmt.Sprintf("read %s of %s, %s", bytesText(done.Bytes), bytesText(all.Bytes), view.Count(done.Objects, "object")))
+			text.Store(fmt.Sprintf("read %s of %s, %s", unit.Bytes(done.Bytes), unit.Bytes(all.Bytes), view.Count(done.Objects, "object")))
 		}
 	})
 }
@@ -145,7 +146,7 @@ func (a *app) reportFlaws(dir string, flaws []*store.Flaw, checked store.Checked
 	if len(flaws) > 0 {
 		text = view.Count(len(flaws), "thing") + " damaged or missing"
 	}
-	say(a.out, "%s: %s, %s, %s read: %s", dir, view.Count(checked.Records, "result"), view.Count(checked.Objects, "object"), bytesText(checked.Bytes), text)
+	say(a.out, "%s: %s, %s, %s read: %s", dir, view.Count(checked.Records, "result"), view.Count(checked.Objects, "object"), unit.Bytes(checked.Bytes), text)
 	return nil
 }
 

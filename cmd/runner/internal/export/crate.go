@@ -259,8 +259,6 @@ func eachFile(v any, name string, f func(name string, file artifacts.File) error
 	switch v := v.(type) {
 	case artifacts.File:
 		return f(name, v)
-	case pipeline.Traced:
-		return eachFile(v.Value, name, f)
 	case []any:
 		for i, e := range v {
 			if err := eachFile(e, name+"/"+strconv.Itoa(i), f); err != nil {

@@ -184,7 +184,7 @@ func trackedRun(r *Run) *tracked {
 	}
 	for _, v := range r.Outputs {
 		kind := pipeline.Provenance(pipeline.JoinKinds(v.Kinds))
-		for _, l := range leaves(plainTree(v.Value), nil, v.Name, kind) {
+		for _, l := range leaves(v.Value, nil, v.Name, kind) {
 			t.metric(l, r.Ended)
 		}
 	}
@@ -242,29 +242,6 @@ func settings(v any, path string) []leaf {
 		all = append(all, settings(m[name], join(path, name))...)
 	}
 	return all
-}
-
-// plainTree returns a value without its origins, and its files as handles.
-func plainTree(v any) any {
-	switch v := v.(type) {
-	case pipeline.Traced:
-		return plainTree(v.Value)
-	case artifacts.File:
-		return map[string]any{"$object": v.Digest.String()}
-	case []any:
-		all := make([]any, len(v))
-		for i, e := range v {
-			all[i] = plainTree(e)
-		}
-		return all
-	case map[string]any:
-		all := make(map[string]any, len(v))
-		for k, e := range v {
-			all[k] = plainTree(e)
-		}
-		return all
-	}
-	return v
 }
 
 func (t *tracked) param(l leaf) {
