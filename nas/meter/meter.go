@@ -18,26 +18,49 @@ import (
 	"eyrie/pipeline/mistake"
 )
 
+// Evaluator measures subnets of one supernet. For each it estimates the statistics of
+// batch normalisation anew, as Once-for-All does: the mean, over batches of the images for
+// that, of each batch's mean and variance, the last batch being what is left. What it returns
+// depends on the weights and the images alone, not on which subnets were measured before.
+type Evaluator interface {
+	// Accuracies calls done with the index of each subnet and the part of the images that it
+	// classifies correctly, in an order of its own. Subnets that share blocks may be run
+	// together. An output that is no finite number is an error that wraps [nn.ErrNotFinite].
+	Accuracies(ctx context.Context, ns []arch.Subnet, on On, done func(i int, top1 float64) error) error
+	// Folded returns the layers of a subnet that have weights, in order, with the statistics
+	// of on in them.
+	Folded(ctx context.Context, n arch.Subnet, on On) ([]nn.Folded, error)
+	Close()
+}
+
+// On is on which images subnets are measured.
+type On struct {
+	Statistics data.Selection // for batch normalisation
+	Images     data.Selection
+	Batch      int // how many images run together: see Evaluator
+}
+
 // Options say what is measured, and on which images.
 type Options struct {
 	Supernet    *nn.Supernet
 	Set         data.Set
-	Holdout     int // training images that the supernet did not see: see data.Split.Holdout
-	Calibration int // other training images, for the statistics of batch normalisation
-	Arithmetic  nn.Arithmetic
-	Threads     int    // 0 for all; changes no result
+	Holdout     int    // training images that the supernet did not see: see data.Split.Holdout
+	Calibration int    // other training images, for the statistics of batch normalisation
 	Dir         string // where to remember measurements; "" for nowhere
+
+	// Open opens what measures the supernet's subnets, once the other options are known to be
+	// sound. Close closes it.
+	Open func() (Evaluator, error)
 }
 
 // Meter measures subnets. It is not safe for concurrent use.
 type Meter struct {
-	engine      *nn.Engine
-	train, test *data.Split
-	statistics  *data.Split // for batch normalisation
-	heldOut     *nn.Evaluator
-	tested      *nn.Evaluator
-	known       map[measurement]float64
-	log         *os.File // nil where nothing is kept
+	evaluator       Evaluator
+	train, test     *data.Split
+	statistics      *data.Split // some of train
+	heldOut, tested On
+	known           map[measurement]float64
+	log             *os.File // nil where nothing is kept
 }
 
 // measurement is what was measured: a subnet (as a string), on which images.
@@ -54,17 +77,6 @@ type record struct {
 
 // batch is how many images run together.
 const batch = 200
-
-// OptionError reports options that do not fit each other.
-type OptionError struct {
-	Option string // the one to change, as stages call it: dataset or holdout
-	Err    error
-}
-
-func (e *OptionError) Error() string { return e.Err.Error() }
-
-// Unwrap returns Err.
-func (e *OptionError) Unwrap() error { return e.Err }
 
 // CheckHoldout reports to a configuration's report a holdout that does not suit the
 // attributes supernet, if that is not trained yet, and dataset: all that [New] refuses
@@ -91,8 +103,8 @@ func remains(images, holdout int) error {
 func New(o Options) (*Meter, error) {
 	b := o.Supernet.Space().Backbone
 	if o.Set.Channels != b.Input || o.Set.Classes != b.Classes {
-		return nil, &OptionError{"dataset", fmt.Errorf("%q has %d channels and %d classes; the supernet takes %d channels and has %d classes",
-			o.Set.Name, o.Set.Channels, o.Set.Classes, b.Input, b.Classes)}
+		return nil, mistake.At("dataset", "%q has %d channels and %d classes; the supernet takes %d channels and has %d classes",
+			o.Set.Name, o.Set.Channels, o.Set.Classes, b.Input, b.Classes)
 	}
 	m := &Meter{known: map[measurement]float64{}}
 	if err := m.open(o); err != nil {
@@ -103,25 +115,26 @@ func New(o Options) (*Meter, error) {
 }
 
 func (m *Meter) open(o Options) (err error) {
-	if m.engine, err = nn.NewEngine(o.Threads, o.Arithmetic); err != nil {
-		return err
-	}
 	if m.train, m.test, err = data.Open(o.Set); err != nil {
 		return err
 	}
 	if err := remains(m.train.Len(), o.Holdout); err != nil {
-		return &OptionError{"holdout", err}
+		return mistake.At("holdout", "%w", err)
 	}
 	if o.Holdout > o.Supernet.HeldOut {
-		return &OptionError{"holdout", fmt.Errorf("the supernet was trained on all but %d images, not all but %d: write the holdout of train-supernet", o.Supernet.HeldOut, o.Holdout)}
+		return mistake.At("holdout", "the supernet was trained on all but %d images, not all but %d: write the holdout of train-supernet", o.Supernet.HeldOut, o.Holdout)
 	}
-	rest, held := m.train.Holdout(o.Holdout)
-	some := data.Order(rest.Len(), 1, 0)
-	m.statistics = rest.Subset(some[:min(o.Calibration, len(some))])
-	m.heldOut = nn.NewEvaluator(m.engine, o.Supernet, m.statistics, held, batch)
-	m.tested = nn.NewEvaluator(m.engine, o.Supernet, m.statistics, m.test, batch)
-	if o.Dir == "" {
-		return nil
+	seen := data.Selection{Part: data.TrainPart, Holdout: o.Holdout, Mixed: true}
+	held := seen
+	held.Held = true
+	on := On{Statistics: seen.Drawn(data.Draw{Count: o.Calibration, Seed: 1}), Batch: batch}
+	m.heldOut, m.tested = on, on
+	m.heldOut.Images, m.tested.Images = held, data.Selection{Part: data.TestPart}
+	if m.statistics, err = on.Statistics.Of(m.train, m.test); err != nil {
+		return err
+	}
+	if m.evaluator, err = o.Open(); err != nil || o.Dir == "" {
+		return err
 	}
 	return m.resume(filepath.Join(o.Dir, "measured.jsonl"))
 }
@@ -177,9 +190,9 @@ func (m *Meter) TestAll(ctx context.Context, ns []arch.Subnet, each func(top1 fl
 }
 
 func (m *Meter) measure(ctx context.Context, test bool, ns []arch.Subnet, each func(top1 float64)) error {
-	v := m.heldOut
+	on := m.heldOut
 	if test {
-		v = m.tested
+		on = m.tested
 	}
 	var unknown []arch.Subnet
 	asked := map[string]bool{}
@@ -192,7 +205,7 @@ func (m *Meter) measure(ctx context.Context, test bool, ns []arch.Subnet, each f
 			asked[key] = true
 		}
 	}
-	err := v.Accuracies(ctx, unknown, func(i int, top1 float64) error {
+	err := m.evaluator.Accuracies(ctx, unknown, on, func(i int, top1 float64) error {
 		if err := m.keep(record{measurement{unknown[i].String(), test}, top1}); err != nil {
 			return err
 		}
@@ -221,7 +234,7 @@ func (m *Meter) keep(r record) error {
 
 // Folded returns the layers of a subnet as Test measures it.
 func (m *Meter) Folded(ctx context.Context, n arch.Subnet) ([]nn.Folded, error) {
-	return m.tested.Folded(ctx, n)
+	return m.evaluator.Folded(ctx, n, m.tested)
 }
 
 // Images returns the images that Test measures on, and the training images from
@@ -232,10 +245,10 @@ func (m *Meter) Images() (test, statistics *data.Split) { return m.test, m.stati
 // among them.
 func (m *Meter) Count() int { return len(m.known) }
 
-// Close releases threads and files.
+// Close closes the evaluator and the files.
 func (m *Meter) Close() {
-	if m.engine != nil {
-		m.engine.Close()
+	if m.evaluator != nil {
+		m.evaluator.Close()
 	}
 	for _, s := range []*data.Split{m.train, m.test} {
 		if s != nil {

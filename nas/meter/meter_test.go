@@ -1,7 +1,8 @@
-package meter
+package meter_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,11 +11,14 @@ import (
 	"eyrie/nas/arch"
 	"eyrie/nas/data"
 	"eyrie/nas/data/datatest"
+	"eyrie/nas/meter"
+	"eyrie/nas/native"
 	"eyrie/nas/nn"
+	"eyrie/nas/train"
 )
 
 // options are of a supernet with random weights and few images.
-func options(t *testing.T) Options {
+func options(t *testing.T) meter.Options {
 	t.Helper()
 	space := arch.Space{
 		Backbone: arch.Backbone{
@@ -26,24 +30,30 @@ func options(t *testing.T) Options {
 	}
 	supernet := nn.New(space, 1)
 	supernet.HeldOut = 60
-	return Options{
-		Supernet: supernet, Set: datatest.Shapes(t, 16, 100, 40), Holdout: 60, Calibration: 20, Arithmetic: "go", Dir: t.TempDir(),
+	set := datatest.Shapes(t, 16, 100, 40)
+	return meter.Options{
+		Supernet: supernet, Set: set, Holdout: 60, Calibration: 20, Dir: t.TempDir(),
+		Open: func() (meter.Evaluator, error) {
+			return native.Open(train.Job{Supernet: supernet, Set: set, Holdout: 60}, native.Options{Arithmetic: "go"})
+		},
 	}
 }
 
 // A meter that cannot be opened says why.
 func TestNewRefuses(t *testing.T) {
-	for want, change := range map[string]func(*Options){
-		`"shapes" has 1 channels`:                                       func(o *Options) { o.Set.Channels = 1 },
-		"100 of the set's 100 training images leave none":               func(o *Options) { o.Holdout = 100 },
-		"the supernet was trained on all but 60 images, not all but 61": func(o *Options) { o.Holdout = 61 },
-		"open ":      func(o *Options) { o.Dir = filepath.Join(o.Dir, "nowhere") },
-		"tea leaves": func(o *Options) { o.Arithmetic = "tea leaves" },
-		"index":      func(o *Options) { o.Set.Test.Index.Path = filepath.Join(o.Dir, "index") },
+	for want, change := range map[string]func(*meter.Options){
+		`"shapes" has 1 channels`:                                       func(o *meter.Options) { o.Set.Channels = 1 },
+		"100 of the set's 100 training images leave none":               func(o *meter.Options) { o.Holdout = 100 },
+		"the supernet was trained on all but 60 images, not all but 61": func(o *meter.Options) { o.Holdout = 61 },
+		"open ": func(o *meter.Options) { o.Dir = filepath.Join(o.Dir, "nowhere") },
+		"tea leaves": func(o *meter.Options) {
+			o.Open = func() (meter.Evaluator, error) { return nil, errors.New("tea leaves") }
+		},
+		"index": func(o *meter.Options) { o.Set.Test.Index.Path = filepath.Join(o.Dir, "index") },
 	} {
 		o := options(t)
 		change(&o)
-		if m, err := New(o); m != nil || err == nil || !strings.Contains(err.Error(), want) {
+		if m, err := meter.New(o); m != nil || err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	}
@@ -56,7 +66,7 @@ func TestResume(t *testing.T) {
 	ctx := context.Background()
 	measure := func(known int) (held, test float64) {
 		t.Helper()
-		m, err := New(o)
+		m, err := meter.New(o)
 		if err != nil {
 			t.Fatal(err)
 		}

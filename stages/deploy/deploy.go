@@ -14,6 +14,7 @@ import (
 
 	"eyrie/artifacts"
 	"eyrie/nas/arch"
+	"eyrie/nas/backend"
 	"eyrie/nas/data"
 	"eyrie/nas/meter"
 	"eyrie/nas/nn"
@@ -64,7 +65,7 @@ cycles, latency, tile (rows, channels, inputs), loop order, number of tiles, byt
 moved (in, out, weights, partial; bound: the fewest possible) and occupied (memory,
 held), what most cycles are for (dominant), and whether its operands and its result
 stay in the local memory. The summary explains the three costliest layers.`,
-	Config{Calibration: 2000, Ranges: 200, Encoding: deployed.Unsigned, Arithmetic: nn.Auto}, run)
+	Config{Calibration: 2000, Ranges: 200, Encoding: deployed.Unsigned, Choice: backend.Choice{Arithmetic: nn.Auto}}, run)
 
 // Config is what a recipe may write in the block.
 type Config struct {
@@ -82,7 +83,7 @@ type Config struct {
 	Seed        uint32            `json:"seed,omitempty" doc:"of random weights"`
 	Encoding    deployed.Encoding `json:"encoding" doc:"export: the weights of onnx_int8: \"uint8\" is correct on any processor, \"int8\" is for NPUs, \"int7\" is correct and fast on any processor, with half the steps"`
 	Images      int               `json:"images,omitempty" min:"0" doc:"export: test images to measure int8 on; 0 for all"`
-	Arithmetic  nn.Arithmetic     `json:"arithmetic" doc:"export: the kernels that measure: the fastest of this machine, or those named; \"go\" rounds the same on every machine"`
+	backend.Choice
 }
 
 // Output is what the block's references yield.

@@ -3,7 +3,6 @@ package deploy
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"reflect"
 
@@ -26,13 +25,11 @@ func (c Config) export(ctx context.Context, task *pipeline.Task, net arch.Networ
 	if err := c.isOf(supernet.Space(), subnet); err != nil {
 		return err
 	}
-	m, err := meter.New(meter.Options{
+	m, err := c.Meter(ctx, task, meter.Options{
 		Supernet: supernet, Set: *c.Dataset, Holdout: c.Holdout, Calibration: c.Calibration,
-		Arithmetic: c.Arithmetic, Threads: task.CPUs(), Dir: task.Checkpoint(),
+		Dir: task.Checkpoint(),
 	})
-	if unfit := (*meter.OptionError)(nil); errors.As(err, &unfit) {
-		return pipeline.Badf(unfit.Option, "%w", err)
-	} else if err != nil {
+	if err != nil {
 		return err
 	}
 	defer m.Close()

@@ -14,6 +14,7 @@ import (
 
 	"eyrie/artifacts"
 	"eyrie/nas/arch"
+	"eyrie/nas/backend"
 	"eyrie/nas/data"
 	"eyrie/nas/data/datatest"
 	"eyrie/nas/nn"
@@ -110,7 +111,7 @@ func exportOf(t testing.TB, space arch.Space, set data.Set, weights string) Conf
 	file, subnet := artifacts.Local(weights), space.Largest()
 	return Config{
 		Network: arch.Spec{Name: "ours", Space: &space, Subnet: &subnet}, Platform: platform(t, "tinyraptor"),
-		Supernet: &file, Dataset: &set, Encoding: deployed.Unsigned, Arithmetic: "go",
+		Supernet: &file, Dataset: &set, Encoding: deployed.Unsigned, Choice: backend.Choice{Arithmetic: "go"},
 	}
 }
 

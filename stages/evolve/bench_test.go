@@ -18,7 +18,7 @@ func BenchmarkEvolve(b *testing.B) {
 			c.Strategy, c.Population, c.Iterations = strategy, 100, 500
 			n, start := 0, cpuTime()
 			for b.Loop() {
-				s, err := newEvolution(new(pipeline.Task), c)
+				s, err := newEvolution(b.Context(), new(pipeline.Task), c)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -1,7 +1,7 @@
 package evolve
 
 import (
-	"errors"
+	"context"
 
 	"eyrie/nas/arch"
 	"eyrie/nas/meter"
@@ -43,7 +43,7 @@ type found struct {
 	score  []float64 // the objective, and the costs named in Against, negative
 }
 
-func newEvolution(task *pipeline.Task, c Config) (*evolution, error) {
+func newEvolution(ctx context.Context, task *pipeline.Task, c Config) (*evolution, error) {
 	s := &evolution{Config: c, task: task, within: make([]found, 0, min(1<<20, c.Population*(c.Iterations+1)))}
 	space, err := s.open()
 	if err != nil {
@@ -66,13 +66,11 @@ func newEvolution(task *pipeline.Task, c Config) (*evolution, error) {
 	if c.Dataset == nil {
 		return s, nil
 	}
-	s.meter, err = meter.New(meter.Options{
+	s.meter, err = c.Meter(ctx, task, meter.Options{
 		Supernet: s.supernet, Set: *c.Dataset, Holdout: c.Holdout, Calibration: c.Calibration,
-		Arithmetic: c.Arithmetic, Threads: task.CPUs(), Dir: task.Checkpoint(),
+		Dir: task.Checkpoint(),
 	})
-	if unfit := (*meter.OptionError)(nil); errors.As(err, &unfit) {
-		return nil, pipeline.Badf(unfit.Option, "%w", err)
-	} else if err != nil {
+	if err != nil {
 		return nil, err
 	}
 	if n := s.meter.Count(); n > 0 {

@@ -10,6 +10,7 @@ import (
 
 	"eyrie/artifacts"
 	"eyrie/nas/arch"
+	"eyrie/nas/backend"
 	"eyrie/nas/data"
 	"eyrie/nas/meter"
 	"eyrie/nas/nn"
@@ -47,7 +48,7 @@ output coverage compares the front of nsga2 to the true front in the same way.`,
 var defaults = Config{
 	Objective: MACs, Strategy: Paper, Against: []Cost{Latency}, Name: "subnet",
 	Population: 100, Iterations: 500, Parents: 0.25, Mutation: 0.5, MutateResolution: 0.5, MutateChoice: 0.1,
-	Measure: 1, Calibration: 2000, Arithmetic: nn.Auto, Seed: 1,
+	Measure: 1, Calibration: 2000, Choice: backend.Choice{Arithmetic: nn.Auto}, Seed: 1,
 }
 
 // Config is what a recipe may write in the block.
@@ -71,12 +72,12 @@ type Config struct {
 	MutateChoice     float64  `json:"mutate_choice" min:"0" max:"1" doc:"probability that a mutation draws a depth, or a block's expansion and kernel, anew"`
 	Seed             uint32   `json:"seed" doc:"of the random choices"`
 
-	Resolutions []int         `json:"resolutions,omitempty" min:"1" doc:"search only these of the space's resolutions"`
-	Measure     int           `json:"measure" min:"0" max:"10000" doc:"how many of the front's candidates, the best among them, to measure at last"`
-	Holdout     int           `json:"holdout,omitempty" min:"0" doc:"objective accuracy: the holdout of train-supernet: how many training images it did not train on, for candidates to be measured on"`
-	Calibration int           `json:"calibration" min:"1" doc:"training images from which a subnet's batch normalisation is estimated before it is measured"`
-	Arithmetic  nn.Arithmetic `json:"arithmetic" doc:"the kernels that measure: the fastest of this machine, or those named; \"go\" rounds the same on every machine"`
-	Name        string        `json:"name" doc:"what to call the subnets found"`
+	Resolutions []int `json:"resolutions,omitempty" min:"1" doc:"search only these of the space's resolutions"`
+	Measure     int   `json:"measure" min:"0" max:"10000" doc:"how many of the front's candidates, the best among them, to measure at last"`
+	Holdout     int   `json:"holdout,omitempty" min:"0" doc:"objective accuracy: the holdout of train-supernet: how many training images it did not train on, for candidates to be measured on"`
+	Calibration int   `json:"calibration" min:"1" doc:"training images from which a subnet's batch normalisation is estimated before it is measured"`
+	backend.Choice
+	Name string `json:"name" doc:"what to call the subnets found"`
 }
 
 // Objective is what makes a subnet better.
@@ -315,7 +316,7 @@ func (c Config) narrow(space arch.Space) (arch.Space, error) {
 }
 
 func run(ctx context.Context, task *pipeline.Task, c Config) (Output, error) {
-	s, err := newEvolution(task, c)
+	s, err := newEvolution(ctx, task, c)
 	if err != nil {
 		return Output{}, err
 	}

@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -14,6 +13,7 @@ import (
 
 	"eyrie/artifacts"
 	"eyrie/nas/arch"
+	"eyrie/nas/backend"
 	"eyrie/nas/data"
 	"eyrie/nas/meter"
 	"eyrie/nas/nn"
@@ -36,7 +36,7 @@ A measurement is a sample of images, and differs on others. So the unseen subnet
 are measured on the test images, too: ceiling is how well measuring them on the
 images held out ranks them as the test images do, and kendall_test how well the
 predictor does, which has seen neither them nor these images.`,
-	Config{Samples: 300, Unseen: 0.2, Folds: 5, Method: Auto, Calibration: 2000, Arithmetic: nn.Auto, Seed: 1}, run)
+	Config{Samples: 300, Unseen: 0.2, Folds: 5, Method: Auto, Calibration: 2000, Choice: backend.Choice{Arithmetic: nn.Auto}, Seed: 1}, run)
 
 // Config is what a recipe may write in the block.
 type Config struct {
@@ -48,8 +48,8 @@ type Config struct {
 	Folds       int            `json:"folds" min:"2" max:"50" doc:"folds of the cross-validation that picks the method"`
 	Method      Method         `json:"method" doc:"how to predict; auto: what ranks best in cross-validation"`
 	Calibration int            `json:"calibration" min:"1" doc:"training images from which a subnet's batch normalisation is estimated before it is measured"`
-	Arithmetic  nn.Arithmetic  `json:"arithmetic" doc:"the kernels that measure: the fastest of this machine, or those named; \"go\" rounds the same on every machine"`
-	Seed        uint32         `json:"seed" doc:"of the samples, the folds and the neural network"`
+	backend.Choice
+	Seed uint32 `json:"seed" doc:"of the samples, the folds and the neural network"`
 }
 
 // Method is how to predict: Auto, or the name of one of predict.Methods.
@@ -130,13 +130,11 @@ func run(ctx context.Context, task *pipeline.Task, c Config) (Output, error) {
 // measure measures random subnets, each another one, on the images held out,
 // and the first of them, those to be unseen, on the test images.
 func (c Config) measure(ctx context.Context, task *pipeline.Task, supernet *nn.Supernet) (samples []predict.Sample, tested []float64, err error) {
-	m, err := meter.New(meter.Options{
+	m, err := c.Meter(ctx, task, meter.Options{
 		Supernet: supernet, Set: c.Dataset, Holdout: c.Holdout, Calibration: c.Calibration,
-		Arithmetic: c.Arithmetic, Threads: task.CPUs(), Dir: task.Checkpoint(),
+		Dir: task.Checkpoint(),
 	})
-	if unfit := (*meter.OptionError)(nil); errors.As(err, &unfit) {
-		return nil, nil, pipeline.Badf(unfit.Option, "%w", err)
-	} else if err != nil {
+	if err != nil {
 		return nil, nil, err
 	}
 	defer m.Close()

@@ -13,6 +13,7 @@ import (
 
 	"eyrie/artifacts"
 	"eyrie/nas/arch"
+	"eyrie/nas/backend"
 	"eyrie/nas/data"
 	"eyrie/nas/data/datatest"
 	"eyrie/nas/nn"
@@ -43,7 +44,7 @@ func config(t testing.TB) Config {
 		t.Fatal(err)
 	}
 	return Config{
-		Supernet: artifacts.Local(weights), Holdout: 60, Samples: 24, Unseen: 0.25, Folds: 3, Method: "auto", Calibration: 20, Arithmetic: "go", Seed: 1,
+		Supernet: artifacts.Local(weights), Holdout: 60, Samples: 24, Unseen: 0.25, Folds: 3, Method: "auto", Calibration: 20, Choice: backend.Choice{Arithmetic: "go"}, Seed: 1,
 		Dataset: datatest.Shapes(t, 16, 100, 12),
 	}
 }

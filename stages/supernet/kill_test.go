@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -105,17 +106,23 @@ func TestKilledTraining(t *testing.T) {
 		t.Fatal(err)
 	}
 	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
-	at := store{filepath.Join(dir, "killed")}
+	latest := func() string {
+		list, _ := filepath.Glob(filepath.Join(dir, "killed", checkpoints))
+		if len(list) == 0 {
+			return ""
+		}
+		return slices.Max(list)
+	}
 	done := 0
 	for ; done < kills; done++ {
 		cmd := run("killed")
-		before := at.latest()
+		before := latest()
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
 		ended := make(chan error, 1)
 		go func() { ended <- cmd.Wait() }()
-		for at.latest() == before && len(ended) == 0 { // until it got on
+		for latest() == before && len(ended) == 0 { // until it got on
 			time.Sleep(time.Millisecond)
 		}
 		time.Sleep(time.Duration(rng.IntN(15000)) * time.Microsecond)

@@ -3,12 +3,17 @@
 package supernet
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"time"
 
 	"eyrie/artifacts"
 	"eyrie/nas/arch"
+	"eyrie/nas/backend"
 	"eyrie/nas/data"
 	"eyrie/nas/nn"
+	"eyrie/nas/train"
 	"eyrie/pipeline"
 	"eyrie/pipeline/mistake"
 )
@@ -30,9 +35,11 @@ Write phases to set each phase yourself. Training is interrupted and resumed
 at any step without a difference in the result, which does not depend on the
 number of threads either.`,
 	Config{
-		Epochs: 450, Schedule: Sandwich, Batch: 64,
-		Rate: 0.03, Momentum: 0.9, Nesterov: true, Decay: 3e-5, Smoothing: 0.1,
-		Subnets: 2, Calibration: 2000, CurveImages: 1000, Arithmetic: nn.Auto, CheckpointEvery: 2,
+		Epochs: 450, Schedule: Sandwich, Subnets: 2, CheckpointEvery: 2,
+		Settings: train.Settings{
+			Batch: 64, Rate: 0.03, Momentum: 0.9, Nesterov: true, Decay: 3e-5, Smoothing: 0.1, Calibration: 2000, CurveImages: 1000,
+		},
+		Choice: backend.Choice{Arithmetic: nn.Auto},
 	}, run)
 
 // Config is what a recipe may write in the block.
@@ -41,24 +48,13 @@ type Config struct {
 	Dataset data.Set   `json:"dataset" doc:"the images"`
 	Holdout int        `json:"holdout,omitempty" min:"0" doc:"training images that are kept back, for a search to be judged on"`
 
-	Schedule Schedule `json:"schedule" doc:"how the subnets take turns"`
-	Epochs   float64  `json:"epochs" min:"0" doc:"passes over the training images, over all phases"`
-	Subnets  int      `json:"subnets" min:"0" doc:"sandwich: random subnets per step, beside the largest and the smallest"`
-	Phases   []Phase  `json:"phases,omitempty" doc:"each phase, in place of schedule, epochs and subnets"`
+	Schedule Schedule      `json:"schedule" doc:"how the subnets take turns"`
+	Epochs   float64       `json:"epochs" min:"0" doc:"passes over the training images, over all phases"`
+	Subnets  int           `json:"subnets" min:"0" doc:"sandwich: random subnets per step, beside the largest and the smallest"`
+	Phases   []train.Phase `json:"phases,omitempty" doc:"each phase, in place of schedule, epochs and subnets"`
 
-	Batch     int          `json:"batch" min:"1" doc:"images in a step"`
-	Rate      float64      `json:"rate" min:"0" doc:"learning rate at the start; it falls to 0 along a cosine in each phase"`
-	Warmup    float64      `json:"warmup,omitempty" min:"0" doc:"epochs over which the rate first rises, in the first phase"`
-	Momentum  float64      `json:"momentum" min:"0" max:"1" doc:"of stochastic gradient descent"`
-	Nesterov  bool         `json:"nesterov" doc:"Nesterov's momentum"`
-	Decay     float64      `json:"weight_decay" min:"0" doc:"weight decay; not of batch normalisation and biases"`
-	Smoothing float64      `json:"label_smoothing" min:"0" max:"1" doc:"this much of each label is spread over all classes"`
-	Augment   data.Augment `json:"augment,omitzero" doc:"how training images are varied at random"`
-	Seed      uint32       `json:"seed,omitempty" doc:"of the weights, the order of images and the subnets"`
-
-	Calibration int           `json:"calibration" min:"1" doc:"training images from which a subnet's batch normalisation takes its statistics"`
-	CurveImages int           `json:"curve_images,omitempty" min:"0" doc:"test images on which the largest and the smallest subnet are measured after each epoch, for the curve; 0 for none"`
-	Arithmetic  nn.Arithmetic `json:"arithmetic" doc:"the kernels that compute: the fastest of this machine, or those named; \"go\" rounds the same on every machine"`
+	train.Settings
+	backend.Choice
 
 	Threads         int     `json:"threads,omitempty" min:"0" key:"-" doc:"0 for what the run grants; more than 8 are of no use"`
 	CheckpointEvery float64 `json:"checkpoint_every" min:"0" unit:"s" key:"-" doc:"how often the state is saved"`
@@ -93,8 +89,9 @@ func (c Config) Check(r *mistake.Report) {
 		}
 	}
 	for i, p := range c.Phases {
-		p.check(r, i, c.Space)
+		train.CheckPhase(r, i, p, c.Space)
 	}
+	c.Choice.Check(r)
 }
 
 // Foresee returns the space, and promises weights of this space that were not trained on
@@ -110,43 +107,76 @@ func (c Config) Foresee(knows func(paths ...string) bool) pipeline.Partial {
 	return outputs
 }
 
-func run(ctx context.Context, task *pipeline.Task, c Config) (Output, error) {
-	t, err := begin(task, c)
+// Schedule is how the subnets take turns in a training.
+type Schedule string
+
+// The schedules.
+const (
+	Sandwich    Schedule = "sandwich"    // one phase of the rule of this name
+	Progressive Schedule = "progressive" // Once-for-All's progressive shrinking
+)
+
+// Choices returns the schedules.
+func (Schedule) Choices() []string { return []string{string(Sandwich), string(Progressive)} }
+
+// phases returns the phases that the configuration asks for.
+func (c Config) phases() []train.Phase {
+	switch {
+	case len(c.Phases) > 0:
+		return c.Phases
+	case c.Schedule == Progressive:
+		return train.Progressive(c.Space, c.Epochs, c.Rate, c.Warmup)
+	}
+	return []train.Phase{{Name: string(Sandwich), Epochs: c.Epochs, Warmup: c.Warmup, Rule: train.SandwichRule, Subnets: c.Subnets}}
+}
+
+// machine is this one with as many threads as the recipe says.
+type machine struct {
+	*pipeline.Task
+	threads int
+}
+
+func (m machine) CPUs() int { return cmp.Or(m.threads, m.Task.CPUs()) }
+
+func run(ctx context.Context, task *pipeline.Task, c Config) (out Output, err error) {
+	plan := train.Plan{Settings: c.Settings, Space: c.Space, Phases: c.phases(), Holdout: c.Holdout}
+	t := train.New(plan, c.Dataset, train.Options{
+		Dir: task.Checkpoint(), Every: time.Duration(c.CheckpointEvery * float64(time.Second)), Log: task.Log(),
+		Report: func(images, of int, note string) {
+			task.Report(pipeline.Progress{Done: float64(images), Total: float64(of), Unit: "images", Note: note})
+		},
+	})
+	if t.Steps() < 1 {
+		return out, pipeline.Badf("epochs", "too few: they make no step of %d images, of which there are %d", c.Batch, c.Dataset.Train.Count-c.Holdout)
+	}
+	b, err := c.Open(ctx, machine{task, c.Threads}, t.Job(nn.New(c.Space, uint64(c.Seed))))
 	if err != nil {
-		return Output{}, err
+		return out, err
 	}
-	defer t.close()
-	if err := t.train(ctx); err != nil {
-		return Output{}, err
+	defer b.Close()
+	if err := t.Run(ctx, b); err != nil {
+		return out, err
 	}
-	return t.finish(ctx)
+	return c.finish(ctx, task, t, b)
 }
 
 // finish measures the trained supernet and writes the outputs.
-func (t *training) finish(ctx context.Context) (out Output, err error) {
-	t.task.Report(t.progress("measuring the largest and the smallest subnet"))
-	v := t.evaluator(t.test)
-	if err := v.Calibrate(ctx); err != nil {
+func (c Config) finish(ctx context.Context, task *pipeline.Task, t *train.Training, b train.Backend) (out Output, err error) {
+	images := float64(t.Steps() * c.Batch)
+	task.Report(pipeline.Progress{Done: images, Total: images, Unit: "images", Note: "measuring the largest and the smallest subnet"})
+	net, err := b.Supernet(ctx, t.Statistics(), c.Batch)
+	if err != nil {
 		return out, err
 	}
-	out = Output{Space: t.Space, Steps: t.step, Params: t.net.Params()}
-	if out.Top1Largest, err = v.Accuracy(ctx, t.Space.Largest()); err != nil {
+	out = Output{Space: c.Space, Steps: t.Steps(), Params: net.Params()}
+	if out.Top1Largest, out.Top1Smallest, err = t.Ends(ctx, data.Selection{Part: data.TestPart}); err != nil {
 		return out, err
 	}
-	if out.Top1Smallest, err = v.Accuracy(ctx, t.Space.Smallest()); err != nil {
+	net.HeldOut = c.Holdout
+	weights, curve, plot := task.Path("supernet.safetensors"), task.Path("curve.csv"), task.Path("curve.svg")
+	if err := errors.Join(net.Save(weights), t.WriteCurve(curve, plot)); err != nil {
 		return out, err
 	}
-	t.net.HeldOut = t.Holdout
-	path := t.task.Path("supernet.safetensors")
-	if err := t.net.Save(path); err != nil {
-		return out, err
-	}
-	out.Weights = artifacts.Local(path)
-	out.Curve, out.CurvePlot, err = t.curve.write(t.task.Path("curve.csv"), t.task.Path("curve.svg"))
-	return out, err
-}
-
-// evaluator returns an evaluator on the images of split.
-func (t *training) evaluator(split *data.Split) *nn.Evaluator {
-	return nn.NewEvaluator(t.engine, t.net, t.calibration, split, t.Batch)
+	out.Weights, out.Curve, out.CurvePlot = artifacts.Local(weights), artifacts.Local(curve), artifacts.Local(plot)
+	return out, nil
 }

@@ -1,4 +1,4 @@
-package supernet
+package train
 
 import (
 	"math"
@@ -9,18 +9,6 @@ import (
 	"eyrie/pipeline/float"
 	"eyrie/pipeline/mistake"
 )
-
-// Schedule is how the subnets take turns in a training.
-type Schedule string
-
-// The schedules.
-const (
-	Sandwich    Schedule = "sandwich"    // one phase of the rule of this name
-	Progressive Schedule = "progressive" // Once-for-All's progressive shrinking
-)
-
-// Choices returns the schedules.
-func (Schedule) Choices() []string { return []string{string(Sandwich), string(Progressive)} }
 
 // Rule is which subnets a step of a phase trains; LargestRule where none is written.
 type Rule string
@@ -54,21 +42,10 @@ type Phase struct {
 	Sort       bool         `json:"sort,omitempty" doc:"first sort middle channels by importance, within the widths that the phase before could choose"`
 }
 
-// phases returns the phases that the configuration asks for.
-func (c Config) phases() []Phase {
-	switch {
-	case len(c.Phases) > 0:
-		return c.Phases
-	case c.Schedule == Progressive:
-		return progressive(c.Space, c.Epochs, c.Rate, c.Warmup)
-	}
-	return []Phase{{Name: string(Sandwich), Epochs: c.Epochs, Warmup: c.Warmup, Rule: SandwichRule, Subnets: c.Subnets}}
-}
-
-// progressive returns Once-for-All's phases (train_ofa_net.py: the largest
+// Progressive returns Once-for-All's phases (train_ofa_net.py: the largest
 // network for 180 epochs, kernels 125, depths 25 + 120, expansions 25 + 120,
 // at 1, 1, 1/12, 1/4, 1/12 and 1/4 of the learning rate), in proportion.
-func progressive(s arch.Space, epochs, rate, warmup float64) []Phase {
+func Progressive(s arch.Space, epochs, rate, warmup float64) []Phase {
 	part := func(e float64) float64 { return epochs * e / (180 + 125 + 145 + 145) }
 	top := func(v []int, n int) []int { return v[max(0, len(v)-n):] }
 	e, d := s.Expansions, s.Depths
@@ -82,8 +59,8 @@ func progressive(s arch.Space, epochs, rate, warmup float64) []Phase {
 	}
 }
 
-// check reports the mistakes of phase i of a training in space s.
-func (p Phase) check(r *mistake.Report, i int, s arch.Space) {
+// CheckPhase reports the mistakes of the attribute phases[i] of a training in space s.
+func CheckPhase(r *mistake.Report, i int, p Phase, s arch.Space) {
 	in := r.At("phases", i)
 	for _, c := range []struct {
 		name        string
@@ -137,18 +114,18 @@ type span struct {
 }
 
 // spans lays out the phases over the steps.
-func (c Config) spans(perEpoch int) []span {
+func (p Plan) spans(perEpoch int) []span {
 	var list []span
 	at := 0.0
-	for _, p := range c.phases() {
+	for _, phase := range p.Phases {
 		first := int(math.Round(at * float64(perEpoch)))
-		at += p.Epochs
-		if p.Rate == 0 {
-			p.Rate = c.Rate
+		at += phase.Epochs
+		if phase.Rate == 0 {
+			phase.Rate = p.Rate
 		}
-		sp := span{Phase: p, first: first, last: int(math.Round(at * float64(perEpoch))), warm: int(math.Round(p.Warmup * float64(perEpoch)))}
-		sp.choices = p.space(c.Space)
-		sp.largest, sp.smallest = c.Space.Largest(), sp.choices.Smallest()
+		sp := span{Phase: phase, first: first, last: int(math.Round(at * float64(perEpoch))), warm: int(math.Round(phase.Warmup * float64(perEpoch)))}
+		sp.choices = phase.space(p.Space)
+		sp.largest, sp.smallest = p.Space.Largest(), sp.choices.Smallest()
 		list = append(list, sp)
 	}
 	return list

@@ -1,7 +1,8 @@
-package supernet
+package train
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
@@ -17,14 +18,12 @@ import (
 
 // checkpoint is the state of a training after a step. In a file it is the
 // SHA-256 of all that follows, the length of the JSON (8 bytes, little
-// endian), the JSON, the trainer's state and the teacher's.
+// endian), the JSON, and the backend's state.
 type checkpoint struct {
-	Step    int   `json:"step"`
-	Curve   curve `json:"curve"`
-	Weights int   `json:"weights"` // bytes
-	Teacher int   `json:"teacher"` // bytes; 0 without
+	Step  int   `json:"step"`
+	Curve curve `json:"curve"`
 
-	weights, teacher []byte
+	state []byte
 }
 
 // store keeps the last two checkpoints in a directory; none if dir is "".
@@ -36,44 +35,31 @@ const keep = 2
 const suffix = ".checkpoint"
 
 // save writes the training's state.
-func (t *training) save() error {
+func (t *Training) save(ctx context.Context) error {
 	t.saved = time.Now()
 	if t.store.dir == "" {
 		return nil
 	}
-	ck := checkpoint{Step: t.step, Curve: t.curve, weights: t.trainer.State()}
-	if t.teacher != nil {
-		ck.teacher = t.teacher.State()
+	state, err := t.backend.State(ctx)
+	if err == nil {
+		err = t.store.save(checkpoint{Step: t.step, Curve: t.curve, state: state})
 	}
-	if err := t.store.save(ck); err != nil {
+	if err != nil {
 		return fmt.Errorf("checkpoint of step %d: %w", t.step, err)
 	}
 	return nil
 }
 
-// restore sets the training's state.
-func (t *training) restore(ck *checkpoint) error {
-	t.step, t.curve = ck.Step, ck.Curve
-	if len(ck.teacher) > 0 {
-		t.teacher = t.net.Clone()
-		if err := t.teacher.SetState(ck.teacher); err != nil {
-			return err
-		}
-	}
-	return t.trainer.SetState(ck.weights)
-}
-
 // save writes a checkpoint so that a kill at any time leaves either it or the
 // ones before, and removes the oldest.
 func (s store) save(ck checkpoint) error {
-	ck.Weights, ck.Teacher = len(ck.weights), len(ck.teacher)
 	head, err := json.Marshal(ck)
 	if err != nil {
 		return err
 	}
-	b := make([]byte, sha256.Size, sha256.Size+8+len(head)+ck.Weights+ck.Teacher)
+	b := make([]byte, sha256.Size, sha256.Size+8+len(head)+len(ck.state))
 	b = binary.LittleEndian.AppendUint64(b, uint64(len(head)))
-	b = append(append(append(b, head...), ck.weights...), ck.teacher...)
+	b = append(append(b, head...), ck.state...)
 	sum := sha256.Sum256(b[sha256.Size:])
 	copy(b, sum[:])
 	if err := writeFile(filepath.Join(s.dir, fmt.Sprintf("%012d%s", ck.Step, suffix)), b); err != nil {
@@ -187,10 +173,6 @@ func parseCheckpoint(b []byte) (*checkpoint, error) {
 	if err := json.Unmarshal(b[:n], &ck); err != nil {
 		return nil, err
 	}
-	b = b[n:]
-	if ck.Weights < 0 || ck.Teacher < 0 || ck.Weights+ck.Teacher != len(b) {
-		return nil, fmt.Errorf("%d bytes of state, want %d + %d", len(b), ck.Weights, ck.Teacher)
-	}
-	ck.weights, ck.teacher = b[:ck.Weights], b[ck.Weights:]
+	ck.state = b[n:]
 	return &ck, nil
 }

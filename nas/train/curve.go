@@ -1,4 +1,4 @@
-package supernet
+package train
 
 import (
 	"bytes"
@@ -11,7 +11,6 @@ import (
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 
-	"eyrie/artifacts"
 	"eyrie/nas/nn"
 )
 
@@ -73,12 +72,12 @@ func (c *curve) last() *point {
 	return &c.Points[len(c.Points)-1]
 }
 
-// write writes the curve as CSV and as SVG.
-func (c *curve) write(csvPath, svgPath string) (table, picture artifacts.File, err error) {
-	if err := c.writeCSV(csvPath); err != nil {
-		return table, picture, err
+// WriteCurve writes loss and accuracies over the steps, as CSV and as SVG.
+func (t *Training) WriteCurve(csvPath, svgPath string) error {
+	if err := t.curve.writeCSV(csvPath); err != nil {
+		return err
 	}
-	return artifacts.Local(csvPath), artifacts.Local(svgPath), c.writeSVG(svgPath)
+	return t.curve.writeSVG(svgPath)
 }
 
 func (c *curve) writeCSV(path string) error {
