@@ -44,18 +44,21 @@ func (r *runner) watch(parent context.Context) error {
 	}
 }
 
-// Between looks at the files, and how long they must have been at rest.
+// Between looks at the files, how long they must have been at rest, and by how much a file
+// may seem older than it is, since systems stamp files by a clock that ticks now and then.
 const (
 	watchPause = 250 * time.Millisecond
 	watchRest  = 100 * time.Millisecond
+	watchTick  = 20 * time.Millisecond
 )
 
 // await waits until one of the watched files is another than when the run began, and all of
 // them have come to rest, and returns its name.
 func (r *runner) await(ctx context.Context, started time.Time) (string, error) {
 	before := r.stamps()
+	began := started.Add(-watchTick)
 	for path, s := range before {
-		if s.changed.After(started) { // while the run went on
+		if s.changed.After(began) { // while the run went on
 			return nearby(path), nil
 		}
 	}
