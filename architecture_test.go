@@ -42,7 +42,7 @@ var rules = []rule{
 	{"hcl/internal/...", "hcl/internal/... hcl/source hcl/diagnostic pipeline/... artifacts", "a subject of the language knows neither recipes nor editors"},
 	{"hcl/*/...", "hcl/*/... pipeline/... artifacts", "a subject of the language knows no recipe"},
 	{"hcl", "hcl/... pipeline/... artifacts", "the language knows no stage and opens no store"},
-	{"nas/...", "nas/... artifacts", "vocabulary is plain Go, useful without a pipeline, stages and recipes"},
+	{"nas/...", "nas/... artifacts pipeline/process", "vocabulary is plain Go, useful without a pipeline, stages and recipes"},
 	{"stages", "stages/* pipeline", "the registry lists stages"},
 	{"stages/*/...", "own nas/... pipeline/... artifacts", "a stage takes handles, vocabulary and the pipeline, never another stage, a language or a store"},
 }

@@ -4,21 +4,20 @@ package backend
 
 import (
 	"context"
-	"time"
-
-	"github.com/rs/zerolog"
 
 	"eyrie/nas/meter"
 	"eyrie/nas/native"
 	"eyrie/nas/nn"
+	"eyrie/nas/torch"
 	"eyrie/nas/train"
 	"eyrie/pipeline/mistake"
 )
 
 // Choice is what computes, as recipes write it.
 type Choice struct {
-	Backend    Name          `json:"backend,omitempty" doc:"what computes: \"go\", kernels of the runner's own for this machine's processors (the default)"`
-	Arithmetic nn.Arithmetic `json:"arithmetic" doc:"backend go: the kernels that compute: the fastest of this machine, or those named; \"go\" rounds the same on every machine"`
+	Backend    Name           `json:"backend,omitempty" doc:"what computes: \"go\", the runner's own kernels for this machine's processors (the default), or \"torch\", PyTorch on CPUs or GPUs"`
+	Arithmetic nn.Arithmetic  `json:"arithmetic" doc:"backend go: the kernels that compute: the fastest of this machine, or those named; \"go\" rounds the same on every machine"`
+	Torch      *torch.Options `json:"torch,omitempty" doc:"backend torch: how it computes; by default in one process, on the CPU"`
 }
 
 // Name is a backend; Go where none is written.
@@ -33,21 +32,53 @@ const (
 // Choices returns the backends.
 func (Name) Choices() []string { return []string{string(Go), string(Torch)} }
 
-// Machine is what a backend may use of the machine: a pipeline.Task.
-type Machine interface {
-	CPUs() int
-	CPUSet() []int
-	GPUs() []int
-	Grace() time.Duration
-	Log() *zerolog.Logger
+// Check reports what does not fit the backend.
+func (c Choice) Check(r *mistake.Report) {
+	if !r.Knows("backend") {
+		return
+	}
+	if r.Knows("torch") && c.Torch != nil {
+		c.Torch.Check(r.At("torch"))
+		if c.Backend != Torch {
+			r.At("torch").Badf("belongs to backend = %q: write that, or remove torch", Torch)
+		}
+	}
+	if r.Knows("arithmetic") && c.Backend == Torch && c.Arithmetic != nn.Auto && c.Arithmetic != "" {
+		r.At("arithmetic").Badf("belongs to backend = %q: remove it", Go)
+	}
 }
 
-// Check reports what does not fit the backend.
-func (c Choice) Check(r *mistake.Report) {}
+// CheckBatch reports a batch that the processes of the backend cannot share.
+func (c Choice) CheckBatch(r *mistake.Report, batch int) {
+	if r.Knows("backend", "torch", "batch") && c.Backend == Torch && c.Torch != nil && c.Torch.Ranks > 0 && batch%c.Torch.Ranks != 0 {
+		r.At("batch").Badf("%d images cannot be shared equally by %d ranks: write a multiple of %d", batch, c.Torch.Ranks, c.Torch.Ranks)
+	}
+}
+
+// Ready reports what this machine lacks for the backend.
+func (c Choice) Ready(r *mistake.Report) {
+	if r.Knows("backend", "torch") && c.Backend == Torch {
+		r.Add(c.options().Ready())
+	}
+}
+
+func (c Choice) options() torch.Options {
+	if c.Torch == nil {
+		return torch.Options{}
+	}
+	return *c.Torch
+}
 
 // Open opens the chosen backend for a job, on a machine.
-func (c Choice) Open(ctx context.Context, m Machine, job train.Job) (train.Backend, error) {
-	b, err := native.Open(job, native.Options{Arithmetic: c.Arithmetic, Threads: m.CPUs()})
+func (c Choice) Open(ctx context.Context, m torch.Machine, job train.Job) (train.Backend, error) {
+	if c.Backend == Torch {
+		return asBackend(torch.Open(ctx, m, c.options(), job))
+	}
+	return asBackend(native.Open(job, native.Options{Arithmetic: c.Arithmetic, Threads: m.CPUs()}))
+}
+
+// asBackend returns no backend beside an error, where a nil pointer would be one.
+func asBackend[T train.Backend](b T, err error) (train.Backend, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +86,7 @@ func (c Choice) Open(ctx context.Context, m Machine, job train.Job) (train.Backe
 }
 
 // Meter opens a meter that measures with the chosen backend.
-func (c Choice) Meter(ctx context.Context, m Machine, o meter.Options) (*meter.Meter, error) {
+func (c Choice) Meter(ctx context.Context, m torch.Machine, o meter.Options) (*meter.Meter, error) {
 	o.Open = func() (meter.Evaluator, error) {
 		return c.Open(ctx, m, train.Job{Supernet: o.Supernet, Set: o.Set, Holdout: o.Holdout})
 	}

@@ -48,6 +48,21 @@ func (s Selection) Of(train, test *Split) (*Split, error) {
 	return split, nil
 }
 
+// Count returns how many images of a set it selects.
+func (s Selection) Count(set Set) int {
+	n := set.Test.Count
+	switch {
+	case s.Part == TrainPart && s.Held:
+		n = s.Holdout
+	case s.Part == TrainPart:
+		n = set.Train.Count - s.Holdout
+	}
+	if s.Draw != (Draw{}) {
+		n = min(n, s.Draw.Count)
+	}
+	return max(0, n)
+}
+
 // Drawn returns the selection of some of the images that s selects.
 func (s Selection) Drawn(d Draw) Selection {
 	s.Draw = d

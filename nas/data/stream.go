@@ -43,12 +43,11 @@ func (s *Split) Stream(ctx context.Context, f Feed) iter.Seq2[*Batch, error] {
 			yield(nil, fmt.Errorf("batch of %d images from a set of %d", f.Batch, s.Len()))
 			return
 		}
-		o := orders{n: s.Len(), seed: f.Seed}
-		perEpoch := s.Len() / f.Batch
+		steps := NewSteps(s.Len(), f.Batch, f.Seed)
 		fill := func(ctx context.Context, step int, b *Batch) error {
-			epoch, at := step/perEpoch, step%perEpoch*f.Batch
+			epoch, images := steps.Images(step)
 			v := View{Resolution: f.Resolution(step), Augment: f.Augment, Seed: f.Seed, Epoch: epoch}
-			return s.Batch(ctx, o.epoch(epoch)[at:at+f.Batch], v, b)
+			return s.Batch(ctx, images, v, b)
 		}
 		pump(ctx, f, fill, yield)
 	}
@@ -146,25 +145,37 @@ func pump(ctx context.Context, f Feed, fill func(context.Context, int, *Batch) e
 	}
 }
 
-// orders keeps the orders of the last two epochs: batches of both are
-// prepared at the same time where they meet.
-type orders struct {
-	n    int
-	seed uint64
+// Steps knows which images the steps of a [Feed] see. It may be used by many goroutines.
+type Steps struct {
+	images, batch int
+	seed          uint64
 
 	mu   sync.Mutex
-	kept [2]struct {
+	kept [2]struct { // the orders of the last two epochs, as batches of both are prepared where they meet
 		epoch int
 		order []int
 	}
 }
 
-func (o *orders) epoch(epoch int) []int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	k := &o.kept[epoch%2]
+// NewSteps returns the steps of batch images each, of which there are at least so many.
+func NewSteps(images, batch int, seed uint64) *Steps {
+	return &Steps{images: images, batch: batch, seed: seed}
+}
+
+// Images returns the numbers of a step's images, and its epoch.
+func (s *Steps) Images(step int) (epoch int, images []int) {
+	perEpoch := s.images / s.batch
+	epoch = step / perEpoch
+	at := step % perEpoch * s.batch
+	return epoch, s.order(epoch)[at : at+s.batch]
+}
+
+func (s *Steps) order(epoch int) []int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k := &s.kept[epoch%2]
 	if k.order == nil || k.epoch != epoch {
-		k.epoch, k.order = epoch, Order(o.n, o.seed, epoch)
+		k.epoch, k.order = epoch, Order(s.images, s.seed, epoch)
 	}
 	return k.order
 }

@@ -104,11 +104,44 @@ func (s *Supernet) Weights() map[string][]float32 {
 }
 
 // Save writes the weights to a file.
-func (s *Supernet) Save(path string) error {
+func (s *Supernet) Save(path string) error { return os.WriteFile(path, s.Encode(), 0o666) }
+
+// Encode returns the content of a weights file.
+func (s *Supernet) Encode() []byte {
 	space := must(json.Marshal(s.space))
 	meta := map[string]string{"format": formatName, "space": string(space), "held_out": strconv.Itoa(s.HeldOut)}
-	b := encodeTensors(meta, s.tensors())
-	return os.WriteFile(path, b, 0o666)
+	return encodeTensors(meta, s.tensors())
+}
+
+// Tensors are tensors by name, each a slice of values in a file's layout.
+type Tensors map[string][]float32
+
+// DecodeTensors reads the tensors of a safetensors file, all of them F32 and finite.
+func DecodeTensors(b []byte) (Tensors, error) {
+	_, list, err := decodeTensors(b)
+	if err != nil {
+		return nil, err
+	}
+	t := Tensors{}
+	for name, f := range list {
+		t[name] = f.data
+	}
+	return t, nil
+}
+
+// SetWeights sets the trained tensors to those of the same names, all of which must be
+// there. The statistics of batch normalisation stay what they were.
+func (s *Supernet) SetWeights(t Tensors) error {
+	for _, p := range s.ps.list {
+		if v := t[p.name]; len(v) != len(p.value) {
+			return fmt.Errorf("tensor %q has %d values, want %d", p.name, len(v), len(p.value))
+		}
+	}
+	for _, p := range s.ps.list {
+		p.load(t[p.name])
+	}
+	s.changed()
+	return nil
 }
 
 // Load reads the weights that Save wrote. A file that holds something else is an

@@ -145,6 +145,14 @@ func (c Config) Check(r *mistake.Report) {
 		r.At("seed").Badf("only random weights have a seed: write weights = \"random\", or remove seed")
 	}
 	meter.CheckHoldout(r, c.Supernet, c.Dataset, c.Holdout)
+	c.Choice.Check(r)
+}
+
+// Ready reports what this machine lacks to measure what is exported.
+func (c Config) Ready(r *mistake.Report) {
+	if r.Written("supernet") {
+		c.Choice.Ready(r)
+	}
 }
 
 func run(ctx context.Context, task *pipeline.Task, c Config) (Output, error) {

@@ -242,6 +242,14 @@ func (c Config) Check(r *mistake.Report) {
 	if r.Written("dataset") {
 		meter.CheckHoldout(r, c.Supernet, c.Dataset, c.Holdout)
 	}
+	c.Choice.Check(r)
+}
+
+// Ready reports what this machine lacks to measure.
+func (c Config) Ready(r *mistake.Report) {
+	if r.Written("dataset") {
+		c.Choice.Ready(r)
+	}
 }
 
 func (c Config) checkAgainst(r *mistake.Report) {

@@ -101,6 +101,7 @@ type Pair struct {
 // Check reports images or samples that do not suffice.
 func (c Config) Check(r *mistake.Report) {
 	meter.CheckHoldout(r, &c.Supernet, &c.Dataset, c.Holdout)
+	c.Choice.Check(r)
 	if r.Knows("samples", "unseen", "folds") {
 		if seen := c.Samples - c.unseen(); seen < c.Folds {
 			r.At("samples").Badf("%d samples less %d unseen ones leave %d for %d folds", c.Samples, c.unseen(), seen, c.Folds)

@@ -21,7 +21,7 @@ import (
 // Stage is the train-supernet stage. The defaults are the paper's values
 // (section 3.1), and Once-for-All's where the paper gives none.
 var Stage = pipeline.Define("train-supernet", 3,
-	`Trains a weight-sharing supernet on the CPU, after Once-for-All.
+	`Trains a weight-sharing supernet, after Once-for-All.
 
 schedule = "sandwich": at each step the largest subnet learns from the labels,
 and the smallest and some random subnets from the largest one's predictions
@@ -33,7 +33,17 @@ learning from the labels and from the largest network as it was trained.
 
 Write phases to set each phase yourself. Training is interrupted and resumed
 at any step without a difference in the result, which does not depend on the
-number of threads either.`,
+number of threads either.
+
+backend = "torch" trains with PyTorch, on CPUs or on GPUs:
+
+    backend = "torch"
+    torch   = { device = "cuda", ranks = 4, precision = "bfloat16" }
+    resources { gpus = 4 }
+
+What is random is drawn in the same way, so that both backends train the same subnets on
+the same images; the weights can be used with either. Several ranks share each batch, so
+that batch normalisation sees fewer images: ranks change the result, as the device does.`,
 	Config{
 		Epochs: 450, Schedule: Sandwich, Subnets: 2, CheckpointEvery: 2,
 		Settings: train.Settings{
@@ -92,6 +102,7 @@ func (c Config) Check(r *mistake.Report) {
 		train.CheckPhase(r, i, p, c.Space)
 	}
 	c.Choice.Check(r)
+	c.CheckBatch(r, c.Batch)
 }
 
 // Foresee returns the space, and promises weights of this space that were not trained on

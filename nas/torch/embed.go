@@ -1,0 +1,6 @@
+package torch
+
+import _ "embed"
+
+//go:embed worker.py
+var worker string

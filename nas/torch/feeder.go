@@ -1,0 +1,247 @@
+package torch
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"unsafe"
+
+	"eyrie/nas/data"
+)
+
+// feederName is the first argument by which this program knows that it is a feeder.
+const feederName = "(feeder)"
+
+// A feeder is any program that has this package, so that test binaries are one, too.
+func init() {
+	if len(os.Args) > 2 && os.Args[1] == feederName {
+		if err := serve(os.Args[2:], os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "feeder:", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+}
+
+// feed is what a feeder needs to know: a part of the job's file.
+type feed struct {
+	Set     data.Set     `json:"set"`
+	Paths   [4]string    `json:"paths"` // of the set's files, which handles in JSON do not have: see files
+	Holdout int          `json:"holdout"`
+	Batch   int          `json:"batch"` // images of a step, of all ranks
+	Seed    uint64       `json:"seed"`
+	Augment data.Augment `json:"augment"`
+	Threads int          `json:"threads"` // of each feeder
+}
+
+// files returns the places of the set's four files.
+func (f *feed) files() [4]*string {
+	return [4]*string{&f.Set.Train.Index.Path, &f.Set.Train.Data.Path, &f.Set.Test.Index.Path, &f.Set.Test.Data.Path}
+}
+
+// request asks for a batch: a rank's part of a step's, or some images as they are.
+type request struct {
+	Train *struct {
+		Step       int `json:"step"`
+		Resolution int `json:"resolution"`
+	} `json:"train"`
+
+	Images     *data.Selection `json:"images"`
+	From       int             `json:"from"`
+	Count      int             `json:"count"`
+	Resolution int             `json:"resolution"`
+}
+
+// server prepares batches for a rank.
+type server struct {
+	feed
+	rank, world int
+	parts       [2]*data.Split
+	images      *data.Split // to train on
+	steps       *data.Steps
+	mu          sync.Mutex
+	selected    map[data.Selection]*data.Split
+}
+
+// serve answers the requests on in until it ends. A request that cannot be answered is
+// answered by an error, and is the last.
+func serve(args []string, in io.Reader, out io.Writer) error {
+	flags := flag.NewFlagSet(feederName, flag.ContinueOnError)
+	rank, world := flags.Int("rank", 0, ""), flags.Int("world", 1, "")
+	if err := flags.Parse(args[1:]); err != nil {
+		return err
+	}
+	b, err := os.ReadFile(args[0])
+	if err != nil {
+		return err
+	}
+	var job struct {
+		Feed feed `json:"feed"`
+	}
+	if err := json.Unmarshal(b, &job); err != nil {
+		return fmt.Errorf("%s: %w", args[0], err)
+	}
+	s := &server{feed: job.Feed, rank: *rank, world: *world, selected: map[data.Selection]*data.Split{}}
+	w := bufio.NewWriterSize(out, 1<<20)
+	if err := s.open(); err != nil {
+		return errors.Join(fail(w, err), w.Flush())
+	}
+	return s.answer(in, w)
+}
+
+func (s *server) open() (err error) {
+	for i, path := range s.files() {
+		*path = s.Paths[i]
+	}
+	if s.parts[0], s.parts[1], err = data.Open(s.Set); err != nil {
+		return err
+	}
+	if s.images, err = (data.Selection{Part: data.TrainPart, Holdout: s.Holdout}).Of(s.parts[0], s.parts[1]); err != nil {
+		return err
+	}
+	if s.Batch > 0 {
+		s.steps = data.NewSteps(s.images.Len(), s.Batch, s.Seed)
+	}
+	return nil
+}
+
+// answered is a batch that is being prepared, or the reason why there is none.
+type answered struct {
+	batch data.Batch
+	err   error
+	ready chan struct{}
+}
+
+// answer prepares several batches at the same time, and writes them in the order of the
+// requests.
+func (s *server) answer(in io.Reader, w *bufio.Writer) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	threads := max(1, s.Threads)
+	queue := make(chan *answered, threads+1) // bounds what is prepared ahead
+	spare := make(chan *answered, threads+3)
+	go func() {
+		defer close(queue)
+		turns := make(chan struct{}, threads)
+		for lines := bufio.NewReader(in); ; {
+			line, err := lines.ReadBytes('\n')
+			if err != nil {
+				return
+			}
+			var a *answered
+			select {
+			case a = <-spare:
+			default:
+				a = new(answered)
+			}
+			a.ready = make(chan struct{})
+			turns <- struct{}{}
+			go func() {
+				a.err = s.prepare(ctx, line, &a.batch)
+				<-turns
+				close(a.ready)
+			}()
+			select {
+			case queue <- a:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	defer cancel()
+	for a := range queue {
+		<-a.ready
+		if a.err != nil {
+			return errors.Join(fail(w, a.err), w.Flush())
+		}
+		if err := write(w, &a.batch); err != nil {
+			return err
+		}
+		select {
+		case spare <- a:
+		default:
+		}
+	}
+	return w.Flush()
+}
+
+// fail says why a request is not answered.
+func fail(w io.Writer, err error) error {
+	return json.NewEncoder(w).Encode(map[string]string{"error": err.Error()})
+}
+
+// write writes a batch: its extents as a line of JSON, the labels, the images.
+func write(w *bufio.Writer, b *data.Batch) error {
+	fmt.Fprintf(w, `{"n":%d,"h":%d,"w":%d,"c":%d}`+"\n", b.N, b.H, b.W, b.C)
+	if _, err := w.Write(bytesOf(b.Labels)); err != nil {
+		return err
+	}
+	if _, err := w.Write(bytesOf(b.X)); err != nil {
+		return err
+	}
+	return w.Flush()
+}
+
+// bytesOf returns the bytes of numbers in this machine's order, which is the worker's, too.
+func bytesOf[T int32 | float32](v []T) []byte {
+	if len(v) == 0 {
+		return nil
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(&v[0])), 4*len(v))
+}
+
+// prepare reads the batch that a request asks for.
+func (s *server) prepare(ctx context.Context, line []byte, dst *data.Batch) error {
+	var r request
+	if err := json.Unmarshal(line, &r); err != nil {
+		return fmt.Errorf("request %q: %w", line, err)
+	}
+	if r.Train != nil {
+		return s.train(ctx, r, dst)
+	}
+	if r.Images == nil {
+		return fmt.Errorf("request %q asks for nothing", line)
+	}
+	split, err := s.selection(*r.Images)
+	if err != nil {
+		return err
+	}
+	if r.From < 0 || r.Count < 0 || r.From > split.Len()-r.Count {
+		return fmt.Errorf("images %d … %d of %d", r.From, r.From+r.Count, split.Len())
+	}
+	indices := make([]int, r.Count)
+	for i := range indices {
+		indices[i] = r.From + i
+	}
+	return split.Batch(ctx, indices, data.View{Resolution: r.Resolution}, dst)
+}
+
+// train reads the rank's part of a step's images: those of [data.Feed].
+func (s *server) train(ctx context.Context, r request, dst *data.Batch) error {
+	if s.Batch < 1 || s.Batch > s.images.Len() || s.Batch%s.world != 0 || r.Train.Step < 0 {
+		return fmt.Errorf("step %d: a batch of %d from %d images for %d ranks", r.Train.Step, s.Batch, s.images.Len(), s.world)
+	}
+	epoch, images := s.steps.Images(r.Train.Step)
+	part := s.Batch / s.world
+	v := data.View{Resolution: r.Train.Resolution, Augment: s.Augment, Seed: s.Seed, Epoch: epoch}
+	return s.images.Batch(ctx, images[s.rank*part:(s.rank+1)*part], v, dst)
+}
+
+// selection returns images, which it remembers.
+func (s *server) selection(of data.Selection) (*data.Split, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if split := s.selected[of]; split != nil {
+		return split, nil
+	}
+	split, err := of.Of(s.parts[0], s.parts[1])
+	if err == nil {
+		s.selected[of] = split
+	}
+	return split, err
+}

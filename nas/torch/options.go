@@ -1,0 +1,53 @@
+// Package torch is the backend in PyTorch: it trains and measures on CPUs or GPUs, in one
+// process or many, which may be on several machines.
+//
+// A [Session] starts the ranks of worker.py, each of them a process, and gives them orders:
+// rank 0 is connected to this process and hands them on. The worker draws nothing and writes
+// nothing. Its images come from feeders: this program once more, a process for each rank,
+// that reads, decodes and varies images as package data does, so that both backends see the
+// same bits.
+package torch
+
+import (
+	"eyrie/pipeline/mistake"
+)
+
+// Options are how PyTorch computes, as recipes write them.
+type Options struct {
+	Device    Device    `json:"device,omitempty" doc:"cpu (the default) or cuda: NVIDIA's GPUs, those that resources grants"`
+	Precision Precision `json:"precision,omitempty" doc:"float32 (the default), or bfloat16: PyTorch's automatic mixed precision, for GPUs"`
+	Ranks     int       `json:"ranks,omitempty" min:"0" max:"4096" doc:"processes that share each batch (0 for 1); on cuda one for each GPU. Batch normalisation sees batch / ranks images"`
+	Python    string    `json:"python,omitempty" key:"-" doc:"the interpreter that has PyTorch; python3 by default"`
+	Loaders   int       `json:"loaders,omitempty" min:"0" key:"-" doc:"threads that decode images, for all ranks of a machine; 0 for as many as the run grants CPUs"`
+}
+
+// Device is what computes; CPU where none is written.
+type Device string
+
+// The devices.
+const (
+	CPU  Device = "cpu"
+	CUDA Device = "cuda"
+)
+
+// Choices returns the devices.
+func (Device) Choices() []string { return []string{string(CPU), string(CUDA)} }
+
+// Precision is how numbers are rounded; Float32 where none is written.
+type Precision string
+
+// The precisions.
+const (
+	Float32  Precision = "float32"
+	BFloat16 Precision = "bfloat16"
+)
+
+// Choices returns the precisions.
+func (Precision) Choices() []string { return []string{string(Float32), string(BFloat16)} }
+
+// Check reports options that do not fit each other, and a batch that the ranks cannot share.
+func (o Options) Check(r *mistake.Report) {
+	if r.Knows("device", "precision") && o.Precision == BFloat16 && o.Device != CUDA {
+		r.At("precision").Badf("bfloat16 is for GPUs: write device = %q, or remove precision", CUDA)
+	}
+}

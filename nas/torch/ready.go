@@ -1,0 +1,78 @@
+package torch
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"sync"
+	"time"
+
+	"eyrie/pipeline/mistake"
+)
+
+// found is what was found out about an interpreter.
+type found struct {
+	once sync.Once
+	err  error
+}
+
+// known are the interpreters that were asked in this process: many steps use the same.
+var known sync.Map // of options, without what does not matter here, to *found
+
+// Ready reports what this machine lacks: an interpreter, PyTorch, GPUs. It is a mistake in
+// the attribute torch, or in one of its own.
+func (o Options) Ready() error {
+	question := Options{Device: o.Device, Python: o.Python}
+	if o.Device == CUDA {
+		question.Ranks = o.ranks()
+	}
+	v, _ := known.LoadOrStore(question, new(found))
+	f := v.(*found)
+	f.once.Do(func() { f.err = question.ask() })
+	return f.err
+}
+
+// ask looks for PyTorch. It is imported only to ask for GPUs: that takes seconds.
+func (o Options) ask() error {
+	python, err := o.python()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	program := "import importlib.util, json; print(json.dumps({'torch': importlib.util.find_spec('torch') is not None}))"
+	if o.Device == CUDA {
+		program = "import json, torch; print(json.dumps({'torch': True, 'gpus': torch.cuda.device_count() if torch.cuda.is_available() else 0}))"
+	}
+	out, err := exec.CommandContext(ctx, python, "-I", "-c", program).Output()
+	var has struct {
+		Torch bool
+		GPUs  int
+	}
+	if json.Unmarshal(out, &has) != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) && !strings.Contains(string(exit.Stderr), "No module named 'torch'") {
+			lines := strings.Split(strings.TrimSpace(string(exit.Stderr)), "\n")
+			return mistake.At("torch.python", "%s cannot import PyTorch: %s", python, lines[len(lines)-1])
+		}
+	}
+	switch {
+	case !has.Torch:
+		return mistake.At("torch.python", "%s has no PyTorch: %s", python, install)
+	case o.Device == CUDA && has.GPUs == 0:
+		return mistake.At("torch.device", "PyTorch sees no GPU on this machine: write %q, or run where there is one", CPU)
+	case o.Device == CUDA && has.GPUs < o.Ranks:
+		return mistake.At("torch.ranks", "%d, one for each GPU, but PyTorch sees %s on this machine", o.Ranks, gpus(has.GPUs))
+	}
+	return nil
+}
+
+func gpus(n int) string {
+	if n == 1 {
+		return "one GPU"
+	}
+	return fmt.Sprintf("%d GPUs", n)
+}

@@ -1,0 +1,327 @@
+package torch
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"eyrie/nas/train"
+	"eyrie/pipeline/mistake"
+	"eyrie/pipeline/process"
+)
+
+// Machine is what a session may use: a pipeline.Task.
+type Machine interface {
+	CPUs() int
+	CPUSet() []int
+	GPUs() []int
+	Grace() time.Duration
+	Path(name string) string
+	Log() *zerolog.Logger
+}
+
+// Versions are what computed: part of where numbers come from, not of the key.
+type Versions struct {
+	Python string `json:"python" doc:"version of Python"`
+	Torch  string `json:"torch" doc:"version of PyTorch"`
+	CUDA   string `json:"cuda" doc:"version of CUDA that PyTorch was built for; empty on a CPU"`
+	Device string `json:"device" doc:"the GPU; empty on a CPU"`
+}
+
+// Session is a supernet whose weights are in the ranks of a worker: a [train.Backend].
+type Session struct {
+	job     train.Job
+	log     *zerolog.Logger
+	changed bool // the weights are not the job's any more
+
+	Versions Versions
+
+	waited, trained float64 // seconds: rank 0 for images, and of all steps
+	peak            int64   // see PeakMemory
+
+	conn net.Conn
+	in   *bufio.Reader
+	stop context.CancelFunc // tells the ranks to stop, and kills those that do not within the grace
+
+	mu     sync.Mutex
+	failed error          // why the ranks ended, of the first that did
+	ranks  sync.WaitGroup // that run
+	over   bool           // they were told to end
+}
+
+// timeout is how long the ranks may take to import PyTorch and find each other.
+const timeout = 5 * time.Minute
+
+// patience is how long a rank may go on that was told to stop, where nothing else is said.
+const patience = time.Minute
+
+// Open starts the ranks and gives them the job's weights. What a machine lacks is a mistake
+// in the attribute torch.
+func Open(ctx context.Context, m Machine, o Options, job train.Job) (*Session, error) {
+	python, err := o.python()
+	if err != nil {
+		return nil, err
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	defer listener.Close()
+	token := make([]byte, 16)
+	_, _ = rand.Read(token) // never fails
+	s := &Session{job: job, log: m.Log()}
+	path, err := s.write(m, o, listener.Addr().String(), hex.EncodeToString(token))
+	if err != nil {
+		return nil, err
+	}
+	if err := s.start(m, o, python, path); err != nil {
+		s.Close()
+		return nil, err
+	}
+	if err := s.connect(ctx, listener, hex.EncodeToString(token)); err != nil {
+		s.Close()
+		return nil, s.because(ctx, err)
+	}
+	context.AfterFunc(ctx, s.stop)
+	if _, _, err := s.do(ctx, order{Order: "load"}, job.Supernet.Encode(), nil); err != nil {
+		s.Close()
+		return nil, err
+	}
+	s.log.Info().Str("python", s.Versions.Python).Str("torch", s.Versions.Torch).Str("cuda", s.Versions.CUDA).Str("device", s.Versions.Device).
+		Msgf("PyTorch computes in %d processes", o.ranks())
+	return s, nil
+}
+
+func (o Options) ranks() int { return max(1, o.Ranks) }
+
+// python returns the path of the interpreter.
+func (o Options) python() (string, error) {
+	name := cmp.Or(o.Python, "python3")
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", mistake.At("torch.python", "there is no %s: %s", name, install)
+	}
+	return path, nil
+}
+
+// install is what to do where there is no PyTorch.
+const install = `install Python 3 with PyTorch (python3 -m pip install torch, or Debian's python3-torch), or write torch = { python = "/path/of/python3" }`
+
+// jobFile is what the ranks and their feeders read: see worker.py.
+type jobFile struct {
+	Space     any      `json:"space"`
+	Device    Device   `json:"device"`
+	Precision string   `json:"precision"`
+	Ranks     int      `json:"ranks"`
+	Connect   string   `json:"connect"`
+	Token     string   `json:"token"`
+	Feeder    []string `json:"feeder"`
+	Feed      feed     `json:"feed"`
+}
+
+// write writes the worker and its job, and returns the path of the worker.
+func (s *Session) write(m Machine, o Options, address, token string) (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	dir := m.Path("torch")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "job.json")
+	f := feed{
+		Set: s.job.Set, Holdout: s.job.Holdout, Batch: s.job.Batch, Seed: s.job.Seed, Augment: s.job.Augment,
+		Threads: max(1, cmp.Or(o.Loaders, m.CPUs())/o.ranks()),
+	}
+	for i, place := range f.files() {
+		f.Paths[i] = *place
+	}
+	b, err := json.Marshal(jobFile{
+		Space: s.job.Supernet.Space(), Device: cmp.Or(o.Device, CPU), Precision: string(cmp.Or(o.Precision, Float32)), Ranks: o.ranks(),
+		Connect: address, Token: token, Feeder: []string{self, feederName, path}, Feed: f,
+	})
+	if err != nil {
+		return "", err
+	}
+	program := filepath.Join(dir, "worker.py")
+	return program, errors.Join(os.WriteFile(path, b, 0o600), os.WriteFile(program, []byte(worker), 0o600))
+}
+
+// start starts the ranks.
+func (s *Session) start(m Machine, o Options, python, worker string) error {
+	life, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	threads := max(1, m.CPUs()/o.ranks())
+	for rank := range o.ranks() {
+		log := s.log.With().Int("rank", rank).Logger()
+		env := append(os.Environ(),
+			"RANK="+strconv.Itoa(rank), "LOCAL_RANK="+strconv.Itoa(rank), "WORLD_SIZE="+strconv.Itoa(o.ranks()),
+			"MASTER_ADDR=127.0.0.1", "MASTER_PORT="+strconv.Itoa(port),
+			"OMP_NUM_THREADS="+strconv.Itoa(threads), "CUBLAS_WORKSPACE_CONFIG=:4096:8",
+		)
+		p := &process.Program{
+			Path: python, Args: []string{python, "-I", "-u", worker, filepath.Join(filepath.Dir(worker), "job.json")},
+			Dir: filepath.Dir(worker), Env: append(env, process.Visible(m.GPUs(), os.Getenv)...),
+			Line: func(line string) { log.Info().Msg(line) },
+			CPUs: m.CPUSet(), Grace: cmp.Or(m.Grace(), patience),
+		}
+		s.ranks.Go(func() {
+			ended, err := p.Run(life)
+			s.ended(rank, ended, err)
+		})
+	}
+	return nil
+}
+
+// freePort returns a port that nobody listens at. Somebody else may take it before rank 0
+// does, which fails the job.
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// ended notes that a rank has ended, and why, if that was not asked for. The others can do
+// nothing without it.
+func (s *Session) ended(rank int, ended *process.Ended, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failed == nil && !s.over {
+		s.failed = reason(rank, ended, err)
+	}
+	s.stop()
+	if s.conn != nil {
+		_ = s.conn.SetReadDeadline(time.Now().Add(time.Second)) // rank 0 may have said more than its exit code does
+	}
+}
+
+// reason says why a rank ended.
+func reason(rank int, ended *process.Ended, err error) error {
+	switch {
+	case err != nil:
+		return fmt.Errorf("rank %d cannot be started: %w", rank, err)
+	case !ended.State.Exited():
+		return fmt.Errorf("rank %d was ended by a %v, often for want of memory: run again to go on from the last checkpoint", rank, ended.State)
+	case strings.Contains(strings.Join(ended.Tail, "\n"), "No module named 'torch'"):
+		return mistake.At("torch.python", "it has no PyTorch: %s", install)
+	case len(ended.Tail) == 0:
+		return fmt.Errorf("rank %d ended with exit code %d", rank, ended.State.ExitCode())
+	}
+	return fmt.Errorf("rank %d ended with exit code %d; the end of its log:\n  %s", rank, ended.State.ExitCode(), strings.Join(ended.Tail, "\n  "))
+}
+
+// connect waits for rank 0.
+func (s *Session) connect(ctx context.Context, listener net.Listener, token string) error {
+	deadline := time.Now().Add(timeout)
+	for {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		if s.why() != nil {
+			return s.why()
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the worker has not begun within %v", timeout)
+		}
+		_ = listener.(*net.TCPListener).SetDeadline(time.Now().Add(100 * time.Millisecond))
+		conn, err := listener.Accept()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			continue
+		} else if err != nil {
+			return err
+		}
+		if s.greeted(conn, token) {
+			return nil
+		}
+		conn.Close() // not rank 0
+	}
+}
+
+// greeted reports whether the connection is rank 0's, and takes it.
+func (s *Session) greeted(conn net.Conn, token string) bool {
+	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	in := bufio.NewReaderSize(conn, 1<<16)
+	line, err := in.ReadBytes('\n')
+	var hello struct {
+		Hello    string   `json:"hello"`
+		Versions Versions `json:"versions"`
+	}
+	if err != nil || json.Unmarshal(line, &hello) != nil || hello.Hello != token {
+		return false
+	}
+	_ = conn.SetReadDeadline(time.Time{})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conn, s.in, s.Versions = conn, in, hello.Versions
+	return true
+}
+
+// why returns why the ranks ended, or nil.
+func (s *Session) why() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failed
+}
+
+// because returns the reason behind a failed exchange: that of the ranks, where they ended.
+func (s *Session) because(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, net.ErrClosed) {
+		var op *net.OpError
+		if !errors.As(err, &op) {
+			return err
+		}
+	}
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if why := s.why(); why != nil {
+			return why
+		}
+	}
+	return fmt.Errorf("the connection to the worker is gone: %w", err)
+}
+
+// Close ends the ranks and waits until nothing of them is left.
+func (s *Session) Close() {
+	s.mu.Lock()
+	s.over = true
+	conn := s.conn
+	s.mu.Unlock()
+	if conn != nil {
+		b, _ := json.Marshal(order{Order: "exit"})
+		_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+		if _, err := conn.Write(append(b, '\n')); err == nil {
+			_, _ = io.Copy(io.Discard, s.in)
+		}
+		conn.Close()
+	}
+	if s.stop != nil {
+		s.stop()
+	}
+	s.ranks.Wait()
+}
