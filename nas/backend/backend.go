@@ -85,6 +85,16 @@ func asBackend[T train.Backend](b T, err error) (train.Backend, error) {
 	return b, nil
 }
 
+// Report returns what has computed, for the provenance; nil of Go, of which the action's
+// record says all.
+func Report(e meter.Evaluator) *torch.Report {
+	if s, ok := e.(*torch.Session); ok {
+		r := s.Report()
+		return &r
+	}
+	return nil
+}
+
 // Meter opens a meter that measures with the chosen backend.
 func (c Choice) Meter(ctx context.Context, m torch.Machine, o meter.Options) (*meter.Meter, error) {
 	o.Open = func() (meter.Evaluator, error) {

@@ -241,6 +241,9 @@ func (m *Meter) Folded(ctx context.Context, n arch.Subnet) ([]nn.Folded, error) 
 // which the statistics come. They are open until Close.
 func (m *Meter) Images() (test, statistics *data.Split) { return m.test, m.statistics }
 
+// Evaluator returns what measures.
+func (m *Meter) Evaluator() Evaluator { return m.evaluator }
+
 // Count returns how many measurements there are, those of an interrupted run
 // among them.
 func (m *Meter) Count() int { return len(m.known) }

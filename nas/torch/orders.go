@@ -198,7 +198,9 @@ func (s *Session) Train(ctx context.Context, steps iter.Seq[train.Step], done fu
 		} else if err != nil {
 			return err
 		}
-		s.peak = max(s.peak, a.Peak)
+		if a.Peak > 0 {
+			s.report.PeakMemory = &a.Peak
+		}
 		if a.Stopped {
 			return s.stopped(ctx)
 		}
@@ -356,13 +358,12 @@ func (s *Session) measure(ctx context.Context, ns []arch.Subnet, some []int, on 
 	return nil
 }
 
-// Idle returns the share of the training's time in which rank 0 had no images to work on.
-func (s *Session) Idle() float64 {
-	if s.trained == 0 {
-		return 0
+// Report returns what has computed.
+func (s *Session) Report() Report {
+	r := s.report
+	if s.trained > 0 {
+		idle := math.Min(1, s.waited/s.trained)
+		r.Idle = &idle
 	}
-	return math.Min(1, s.waited/s.trained)
+	return r
 }
-
-// PeakMemory returns the most bytes of its GPU's memory that rank 0 has held; 0 on a CPU.
-func (s *Session) PeakMemory() int64 { return s.peak }

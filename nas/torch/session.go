@@ -36,12 +36,14 @@ type Machine interface {
 	Log() *zerolog.Logger
 }
 
-// Versions are what computed: part of where numbers come from, not of the key.
-type Versions struct {
-	Python string `json:"python" doc:"version of Python"`
-	Torch  string `json:"torch" doc:"version of PyTorch"`
-	CUDA   string `json:"cuda" doc:"version of CUDA that PyTorch was built for; empty on a CPU"`
-	Device string `json:"device" doc:"the GPU; empty on a CPU"`
+// Report is what has computed: where numbers come from, not what they depend on.
+type Report struct {
+	Python     string   `json:"python" doc:"version of Python"`
+	Torch      string   `json:"torch" doc:"version of PyTorch"`
+	CUDA       string   `json:"cuda" doc:"version of CUDA that PyTorch was built for; empty on a CPU"`
+	Device     string   `json:"device" doc:"the GPU; empty on a CPU"`
+	Idle       *float64 `json:"idle" provenance:"measured" doc:"share of the training's time in which rank 0 waited for images; null where nothing was trained"`
+	PeakMemory *int64   `json:"peak_memory" provenance:"measured" unit:"bytes" doc:"most memory of its GPU that rank 0 has held; null on a CPU"`
 }
 
 // Session is a supernet whose weights are in the ranks of a worker: a [train.Backend].
@@ -50,10 +52,8 @@ type Session struct {
 	log     *zerolog.Logger
 	changed bool // the weights are not the job's any more
 
-	Versions Versions
-
+	report          Report
 	waited, trained float64 // seconds: rank 0 for images, and of all steps
-	peak            int64   // see PeakMemory
 
 	conn net.Conn
 	in   *bufio.Reader
@@ -103,7 +103,7 @@ func Open(ctx context.Context, m Machine, o Options, job train.Job) (*Session, e
 		s.Close()
 		return nil, err
 	}
-	s.log.Info().Str("python", s.Versions.Python).Str("torch", s.Versions.Torch).Str("cuda", s.Versions.CUDA).Str("device", s.Versions.Device).
+	s.log.Info().Str("python", s.report.Python).Str("torch", s.report.Torch).Str("cuda", s.report.CUDA).Str("device", s.report.Device).
 		Msgf("PyTorch computes in %d processes", o.ranks())
 	return s, nil
 }
@@ -267,8 +267,8 @@ func (s *Session) greeted(conn net.Conn, token string) bool {
 	in := bufio.NewReaderSize(conn, 1<<16)
 	line, err := in.ReadBytes('\n')
 	var hello struct {
-		Hello    string   `json:"hello"`
-		Versions Versions `json:"versions"`
+		Hello    string `json:"hello"`
+		Versions Report `json:"versions"`
 	}
 	if err != nil || json.Unmarshal(line, &hello) != nil || hello.Hello != token {
 		return false
@@ -276,7 +276,7 @@ func (s *Session) greeted(conn net.Conn, token string) bool {
 	_ = conn.SetReadDeadline(time.Time{})
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.conn, s.in, s.Versions = conn, in, hello.Versions
+	s.conn, s.in, s.report = conn, in, hello.Versions
 	return true
 }
 

@@ -20,6 +20,7 @@ import (
 	"eyrie/nas/nn"
 	"eyrie/nas/nn/deployed"
 	"eyrie/nas/raptor"
+	"eyrie/nas/torch"
 	"eyrie/pipeline"
 	"eyrie/pipeline/float"
 	"eyrie/pipeline/mistake"
@@ -94,6 +95,7 @@ type Output struct {
 	Schedule artifacts.File  `json:"schedule" doc:"JSON: how each layer runs"`
 	ONNX     *artifacts.File `json:"onnx" doc:"the subnet with its weights in float32, or the network with random ones, for measuring time only; null without weights"`
 	ONNXInt8 *artifacts.File `json:"onnx_int8" doc:"the same quantised to int8, with QuantizeLinear and DequantizeLinear (QDQ); random weights are for measuring time only; null without weights"`
+	Torch    *torch.Report   `json:"torch,omitempty" doc:"what has measured, with backend torch"`
 }
 
 // Row holds a network's figures.

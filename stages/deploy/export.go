@@ -7,6 +7,7 @@ import (
 	"reflect"
 
 	"eyrie/nas/arch"
+	"eyrie/nas/backend"
 	"eyrie/nas/data"
 	"eyrie/nas/meter"
 	"eyrie/nas/nn"
@@ -62,7 +63,7 @@ func (c Config) export(ctx context.Context, task *pipeline.Task, net arch.Networ
 	metadata["top1"], metadata["top1_images"] = fmt.Sprint(top1Int8), fmt.Sprint(c.tested(m))
 	metadata["encoding"], metadata["top1_holds_on"] = string(c.Encoding), "onnxruntime on "+c.Encoding.HoldsOn()
 	onnxInt8, err := writeFile(task, net.Name, "-int8.onnx", int8.ONNX(metadata).Marshal())
-	out.ONNX, out.ONNXInt8 = &onnx, &onnxInt8
+	out.ONNX, out.ONNXInt8, out.Torch = &onnx, &onnxInt8, backend.Report(m.Evaluator())
 	out.Estimate.Top1, out.Estimate.Top1Int8 = &top1, &top1Int8
 	out.Summary = append(out.Summary, fmt.Sprintf("Top-1 is %.2f %% in float32 and %.2f %% in int8. In onnxruntime the int8 file gives this on %s.", 100*top1, 100*top1Int8, c.Encoding.HoldsOn()))
 	return err

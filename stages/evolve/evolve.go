@@ -15,6 +15,7 @@ import (
 	"eyrie/nas/meter"
 	"eyrie/nas/nn"
 	"eyrie/nas/raptor"
+	"eyrie/nas/torch"
 	"eyrie/pipeline"
 	"eyrie/pipeline/mistake"
 )
@@ -154,15 +155,16 @@ type Limit struct {
 
 // Output is what the block's references yield.
 type Output struct {
-	Best      Candidate   `json:"best" doc:"the best subnet within the limits, flat, as a row of a table"`
-	Front     []Candidate `json:"front" doc:"the candidates that no other one beats in both the objective and what it costs, by latency"`
-	Network   arch.Spec   `json:"network" doc:"the best subnet as other stages take it"`
-	Optimum   *Optimum    `json:"optimum" doc:"the best subnet of all, where it can be found exactly; else null"`
-	Gap       *float64    `json:"gap" provenance:"modelled" doc:"1 − objective of the search's best / that of the optimum; null where there is none"`
-	Coverage  *float64    `json:"coverage" provenance:"modelled" doc:"nsga2 against latency alone: hypervolume of the front found / that of the true front; null elsewhere, and where that is not known or covers nothing"`
-	History   []Progress  `json:"history" doc:"how the search converged: an entry whenever it found a better candidate, and the end"`
-	Evaluated int         `json:"evaluated" doc:"candidates whose cost was computed"`
-	Measured  int         `json:"measured" doc:"measurements of accuracy"`
+	Best      Candidate     `json:"best" doc:"the best subnet within the limits, flat, as a row of a table"`
+	Front     []Candidate   `json:"front" doc:"the candidates that no other one beats in both the objective and what it costs, by latency"`
+	Network   arch.Spec     `json:"network" doc:"the best subnet as other stages take it"`
+	Optimum   *Optimum      `json:"optimum" doc:"the best subnet of all, where it can be found exactly; else null"`
+	Gap       *float64      `json:"gap" provenance:"modelled" doc:"1 − objective of the search's best / that of the optimum; null where there is none"`
+	Coverage  *float64      `json:"coverage" provenance:"modelled" doc:"nsga2 against latency alone: hypervolume of the front found / that of the true front; null elsewhere, and where that is not known or covers nothing"`
+	History   []Progress    `json:"history" doc:"how the search converged: an entry whenever it found a better candidate, and the end"`
+	Evaluated int           `json:"evaluated" doc:"candidates whose cost was computed"`
+	Measured  int           `json:"measured" doc:"measurements of accuracy"`
+	Torch     *torch.Report `json:"torch,omitempty" doc:"what has measured, with backend torch"`
 }
 
 // Candidate is a subnet and its figures.

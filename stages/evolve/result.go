@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"eyrie/nas/arch"
+	"eyrie/nas/backend"
 	"eyrie/nas/search"
 	"eyrie/pipeline"
 )
@@ -53,7 +54,7 @@ func (s *evolution) output(ctx context.Context) (Output, error) {
 	}
 	out.Front, out.Best = out.Front[:len(front)], out.Front[len(front)]
 	if s.meter != nil {
-		out.Measured = s.meter.Count()
+		out.Measured, out.Torch = s.meter.Count(), backend.Report(s.meter.Evaluator())
 	}
 	space, subnet := s.codec.space, out.Best.Subnet
 	out.Network = arch.Spec{Name: s.Name, Space: &space, Subnet: &subnet}

@@ -18,6 +18,7 @@ import (
 	"eyrie/nas/meter"
 	"eyrie/nas/nn"
 	"eyrie/nas/predict"
+	"eyrie/nas/torch"
 	"eyrie/pipeline"
 	"eyrie/pipeline/mistake"
 )
@@ -80,6 +81,7 @@ type Output struct {
 	Methods      []Score        `json:"methods" provenance:"measured" doc:"every method in cross-validation on the other subnets"`
 	Unseen       []Pair         `json:"unseen" doc:"each unseen subnet, by measured accuracy"`
 	Measured     int            `json:"measured" doc:"measurements of accuracy"`
+	Torch        *torch.Report  `json:"torch,omitempty" doc:"what has computed, with backend torch"`
 }
 
 // Score is how well a method does.
@@ -121,24 +123,25 @@ func run(ctx context.Context, task *pipeline.Task, c Config) (Output, error) {
 	if size := space.Size(); size.IsInt64() && size.Int64() < int64(c.Samples) {
 		return Output{}, pipeline.Badf("samples", "%d, but the space has only %d subnets", c.Samples, size)
 	}
-	samples, tested, err := c.measure(ctx, task, supernet)
+	m, err := c.Meter(ctx, task, meter.Options{
+		Supernet: supernet, Set: c.Dataset, Holdout: c.Holdout, Calibration: c.Calibration, Dir: task.Checkpoint(),
+	})
 	if err != nil {
 		return Output{}, err
 	}
-	return c.learn(task, space, samples, tested)
+	defer m.Close()
+	samples, tested, err := c.measure(ctx, task, m, space)
+	if err != nil {
+		return Output{}, err
+	}
+	out, err := c.learn(task, space, samples, tested)
+	out.Torch = backend.Report(m.Evaluator())
+	return out, err
 }
 
 // measure measures random subnets, each another one, on the images held out,
 // and the first of them, those to be unseen, on the test images.
-func (c Config) measure(ctx context.Context, task *pipeline.Task, supernet *nn.Supernet) (samples []predict.Sample, tested []float64, err error) {
-	m, err := c.Meter(ctx, task, meter.Options{
-		Supernet: supernet, Set: c.Dataset, Holdout: c.Holdout, Calibration: c.Calibration,
-		Dir: task.Checkpoint(),
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	defer m.Close()
+func (c Config) measure(ctx context.Context, task *pipeline.Task, m *meter.Meter, space arch.Space) (samples []predict.Sample, tested []float64, err error) {
 	if n := m.Count(); n > 0 {
 		task.Log().Info().Int("measured", n).Msgf("going on with the %d measurements of the interrupted run", n)
 	}
@@ -149,7 +152,7 @@ func (c Config) measure(ctx context.Context, task *pipeline.Task, supernet *nn.S
 			Done: float64(done), Total: float64(c.Samples + c.unseen()), Unit: "measurements", Note: fmt.Sprintf("top-1 %.3f", top1),
 		})
 	}
-	subnets := c.draw(supernet.Space())
+	subnets := c.draw(space)
 	if err := m.HeldOutAll(ctx, subnets, report); err != nil {
 		return nil, nil, err
 	}

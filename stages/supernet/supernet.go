@@ -13,6 +13,7 @@ import (
 	"eyrie/nas/backend"
 	"eyrie/nas/data"
 	"eyrie/nas/nn"
+	"eyrie/nas/torch"
 	"eyrie/nas/train"
 	"eyrie/pipeline"
 	"eyrie/pipeline/mistake"
@@ -80,6 +81,7 @@ type Output struct {
 	Params       int            `json:"params" doc:"number of shared weights"`
 	Curve        artifacts.File `json:"curve" doc:"loss and accuracies over the steps, as CSV"`
 	CurvePlot    artifacts.File `json:"curve_plot" doc:"the same, as SVG"`
+	Torch        *torch.Report  `json:"torch,omitempty" doc:"what has computed, with backend torch"`
 }
 
 // Check reports the mistakes of the space and the phases, and images that do not fit.
@@ -189,5 +191,6 @@ func (c Config) finish(ctx context.Context, task *pipeline.Task, t *train.Traini
 		return out, err
 	}
 	out.Weights, out.Curve, out.CurvePlot = artifacts.Local(weights), artifacts.Local(curve), artifacts.Local(plot)
+	out.Torch = backend.Report(b)
 	return out, nil
 }
