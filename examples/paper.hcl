@@ -22,6 +22,18 @@ variable "seed" {
   default     = 1
 }
 
+variable "backend" {
+  description = "What trains and measures: go, or torch, which needs Python with PyTorch."
+  type        = string
+  default     = "go"
+}
+
+variable "python" {
+  description = "The interpreter that has PyTorch."
+  type        = string
+  default     = "python3"
+}
+
 # ---------------------------------------------------------------------------------------------------
 # The hardware: what the paper measured fits the values that it does not disclose (sections 2.1, 2.4). What is known
 # beforehand is what its table 3 and section 2.1 say, and which form the cost has is for the measurements to choose.
@@ -465,6 +477,7 @@ locals {
     classes = 10
   }
   holdout = 10000 # training images that nothing is trained on, for subnets to be chosen by
+  torch   = var.backend == "torch" ? { python = var.python } : null
   laptop  = merge(stage.raptor.platform, { name = "Raptor, 16 KiB", memory = 16384, weight_limit = 16384 })
 }
 
@@ -498,6 +511,8 @@ stage "train-supernet" "supernet" {
   rate    = 0.1
   holdout = local.holdout
   seed    = var.seed
+  backend = var.backend
+  torch   = local.torch
 }
 
 stage "train-predictor" "predictor" {
@@ -507,6 +522,8 @@ stage "train-predictor" "predictor" {
   samples  = 160
   unseen   = 0.4 # enough to tell one τ from another
   seed     = var.seed
+  backend  = var.backend
+  torch    = local.torch
 }
 
 stage "evolve" "found" {
@@ -517,6 +534,8 @@ stage "evolve" "found" {
   platform = local.laptop
   limit    = { latency = each.value }
   seed     = var.seed
+  backend  = var.backend
+  torch    = local.torch
 }
 
 # The same, by predicted accuracy; the best predicted are measured, on images that nothing was trained on.
@@ -532,6 +551,8 @@ stage "evolve" "accurate" {
   limit     = { latency = each.key }
   measure   = 5
   seed      = var.seed
+  backend   = var.backend
+  torch     = local.torch
 }
 
 stage "evolve" "front" {
@@ -543,6 +564,8 @@ stage "evolve" "front" {
   limit    = { latency = "4ms" }
   measure  = 12
   seed     = var.seed
+  backend  = var.backend
+  torch    = local.torch
 }
 
 stage "deploy-estimate" "deployed" {
@@ -558,6 +581,8 @@ stage "deploy-estimate" "exported" {
   supernet = stage.supernet.weights
   dataset  = stage.fashion.dataset
   holdout  = local.holdout
+  backend  = var.backend
+  torch    = local.torch
 }
 
 stage "table" "search" {

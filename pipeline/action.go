@@ -169,10 +169,20 @@ type StepError struct {
 	Step string
 	Attr string // the attribute at fault, or ""
 	Err  error
+
+	machine bool // it is about the machine, and not about the recipe
+	alike   int  // other steps with the same one
 }
 
 func (e *StepError) Error() string {
-	return e.Pos + ": step " + e.Step + ": " + e.reason()
+	step := "step " + e.Step
+	switch {
+	case e.alike == 1:
+		step += " and one more"
+	case e.alike > 1:
+		step += fmt.Sprintf(" and %d more", e.alike)
+	}
+	return e.Pos + ": " + step + ": " + e.reason()
 }
 
 // reason is the error without its place.
@@ -189,7 +199,7 @@ func stepError(pos string, s *Step, attr string, err error) *StepError {
 	if pos == "" {
 		pos = s.Pos
 	}
-	return &StepError{pos, s.ID, attr, err}
+	return &StepError{Pos: pos, Step: s.ID, Attr: attr, Err: err}
 }
 
 // attrErrors places mistakes at the attributes that they name.

@@ -130,10 +130,15 @@ func ready(s *Step, attrs Attrs, config any, unknown []mistake.Path) error {
 	if c, ok := config.(Readier); ok {
 		c.Ready(r)
 	}
-	if err := r.Err(); err != nil {
-		return machineErrors(s, attrs, err)
+	err := r.Err()
+	if err == nil {
+		return nil
 	}
-	return nil
+	err = machineErrors(s, attrs, err)
+	if e, ok := err.(*StepError); ok {
+		e.machine = true
+	}
+	return err
 }
 
 // machineErrors places mistakes about the machine, which follow from no attribute but the

@@ -97,7 +97,7 @@ func NewPlan(ctx context.Context, r *Recipe, store *store.Store, opt PlanOptions
 		lookups.await(s.Deps)
 		p.judge(lookups, j)
 	}
-	mistakes := lookups.end()
+	mistakes := onceEach(lookups.end())
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -105,6 +105,23 @@ func NewPlan(ctx context.Context, r *Recipe, store *store.Store, opt PlanOptions
 		mistakes = p.checkOutputs()
 	}
 	return p, errors.Join(mistakes...)
+}
+
+// onceEach returns errors of which what a machine lacks is said once, for all steps.
+func onceEach(all []error) (some []error) {
+	said := map[string]*StepError{}
+	for _, err := range all {
+		e, ok := err.(*StepError)
+		if !ok || !e.machine {
+			some = append(some, err)
+		} else if first := said[e.reason()]; first != nil {
+			first.alike++
+		} else {
+			said[e.reason()] = e
+			some = append(some, e)
+		}
+	}
+	return some
 }
 
 // checkOutputs evaluates the recipe's outputs as far as they are known, for mistakes that

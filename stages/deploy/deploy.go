@@ -152,7 +152,7 @@ func (c Config) Check(r *mistake.Report) {
 
 // Ready reports what this machine lacks to measure what is exported.
 func (c Config) Ready(r *mistake.Report) {
-	if r.Written("supernet") {
+	if c.Supernet != nil || !r.Knows("supernet") {
 		c.Choice.Ready(r)
 	}
 }

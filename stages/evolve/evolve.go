@@ -249,7 +249,7 @@ func (c Config) Check(r *mistake.Report) {
 
 // Ready reports what this machine lacks to measure.
 func (c Config) Ready(r *mistake.Report) {
-	if r.Written("dataset") {
+	if c.Dataset != nil || !r.Knows("dataset") {
 		c.Choice.Ready(r)
 	}
 }
