@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	mrand "math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -194,15 +195,19 @@ func (s *Session) start(m Machine, o Options, python, worker string) error {
 	return nil
 }
 
-// freePort returns a port that nobody listens at. Somebody else may take it before rank 0
-// does, which fails the job.
+// Ports that systems give to nobody by themselves, so that one that is free stays free until
+// rank 0 listens at it, as far as other jobs let it.
+const firstPort, lastPort = 20000, 32000
+
+// freePort returns a port that nobody listens at.
 func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+	for range 100 {
+		port := firstPort + mrand.IntN(lastPort-firstPort)
+		if l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			return port, l.Close()
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return 0, fmt.Errorf("no port between %d and %d is free, at which the ranks could meet", firstPort, lastPort)
 }
 
 // ended notes that a rank has ended, and why, if that was not asked for. The others can do
@@ -210,7 +215,8 @@ func freePort() (int, error) {
 func (s *Session) ended(rank int, ended *process.Ended, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.failed == nil && !s.over {
+	// What was killed did not say anything: others that missed it have.
+	if !s.over && (s.failed == nil || err == nil && !ended.State.Exited()) {
 		s.failed = reason(rank, ended, err)
 	}
 	s.stop()
@@ -298,12 +304,21 @@ func (s *Session) because(ctx context.Context, err error) error {
 			return err
 		}
 	}
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if why := s.why(); why != nil {
-			return why
-		}
+	if why := s.lost(); why != nil {
+		return why
 	}
 	return fmt.Errorf("the connection to the worker is gone: %w", err)
+}
+
+// lost waits for the ranks to end, as they must when one is lost, and returns why they did.
+func (s *Session) lost() error {
+	all := make(chan struct{})
+	go func() { s.ranks.Wait(); close(all) }()
+	select {
+	case <-all:
+	case <-time.After(10 * time.Second):
+	}
+	return s.why()
 }
 
 // Close ends the ranks and waits until nothing of them is left.
