@@ -167,7 +167,7 @@ func (p *performer) output(ctx context.Context, config any) (any, error) {
 	if err != nil {
 		return nil, in.named(err)
 	}
-	return output, nil
+	return output, in.unchanged(ctx, p.store)
 }
 
 // inputs makes the files in a configuration readable.
@@ -177,7 +177,7 @@ func (p *performer) inputs(ctx context.Context, config any) (any, *inputs, error
 		return nil, nil, err
 	}
 	defer release()
-	in, err := p.snapshot(ctx)
+	in, err := p.snapshot(ctx, references(config))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -201,20 +201,35 @@ func (p *performer) keepAll(ctx context.Context, output any) (json.RawMessage, e
 }
 
 // keep makes sure that a file of the output is in the store, and notes it.
-func (p *performer) keep(ctx context.Context, f *artifacts.File) (err error) {
-	handedThrough := !f.Digest.IsZero() && p.made.Keep(ctx, *f) == nil
-	if !handedThrough && f.Path != "" {
-		name := filepath.Base(f.Path)
-		if *f, err = p.made.Import(ctx, f.Path); err != nil {
-			return err
-		}
-		f.Name = name
+func (p *performer) keep(ctx context.Context, f *artifacts.File) error {
+	object, err := p.object(ctx, f)
+	if err != nil {
+		return err
 	}
-	object := artifacts.File{Digest: f.Digest, Size: f.Size, Tree: f.Tree}
 	if !f.Digest.IsZero() && !slices.Contains(p.record.Objects, object) {
 		p.record.Objects = append(p.record.Objects, object)
 	}
 	return nil
+}
+
+// object returns a file of the output as the record refers to it: one that was handed through,
+// or one that the stage made, which is imported.
+func (p *performer) object(ctx context.Context, f *artifacts.File) (object artifacts.File, err error) {
+	if !f.Digest.IsZero() {
+		if object, err = p.made.Keep(ctx, *f); err == nil {
+			return object, nil
+		}
+	}
+	if f.Path == "" {
+		return artifacts.File{Digest: f.Digest, Size: f.Size, Tree: f.Tree}, nil
+	}
+	name := filepath.Base(f.Path)
+	if *f, err = p.made.Import(ctx, f.Path); err != nil {
+		return object, err
+	}
+	object = *f
+	f.Name = name
+	return object, nil
 }
 
 // call runs the stage's function with a timeout. A stage that is told to stop and does

@@ -77,21 +77,28 @@ func (b *Batch) scan(ctx context.Context, path string) (artifacts.File, error) {
 	return f, err
 }
 
-// Keep makes an artifact that the store holds part of the batch. It fails with
-// ErrNotFound or ErrDamaged where it does not.
-func (b *Batch) Keep(ctx context.Context, f artifacts.File) error {
-	if err := b.store.Holds(ctx, f); err != nil {
-		return err
+// Keep makes an artifact that the store holds part of the batch, and returns it as a record
+// refers to it: a tree that lies outside is part of it with its manifest alone. It fails
+// with ErrNotFound or ErrDamaged where the store has neither.
+func (b *Batch) Keep(ctx context.Context, f artifacts.File) (artifacts.File, error) {
+	object := artifacts.File{Digest: f.Digest, Size: f.Size, Tree: f.Tree}
+	if b.refers(ctx, object) {
+		object.Outside = true
+		b.note(f.Digest)
+		return object, nil
+	}
+	if err := b.store.Holds(ctx, object); err != nil {
+		return object, err
 	}
 	b.note(f.Digest)
 	if !f.Tree {
-		return nil
+		return object, nil
 	}
 	m, err := b.store.manifest(ctx, f.Digest)
 	if err != nil {
-		return err
+		return object, err
 	}
-	return m.EachFile(ctx, func(_ context.Context, e tree.Entry) error { b.note(e.Digest); return nil })
+	return object, m.EachFile(ctx, func(_ context.Context, e tree.Entry) error { b.note(e.Digest); return nil })
 }
 
 // Commit keeps r, whose objects are the batch's or were in the store before, as

@@ -57,7 +57,7 @@ func (s *Store) Garbage(v *Inventory, n Needed) []*Kept {
 		switch k.Kind {
 		case Records:
 			needed = needed || actions[k.Action]
-		case Objects, Trees:
+		case Objects, Trees, Outside:
 			needed = needed || objects[k.Digest]
 		case Checkpoints:
 			needed = needed || n.Actions[k.Action] || s.inUse(k)

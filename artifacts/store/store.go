@@ -35,6 +35,7 @@ var ErrDamaged = errors.New("content does not match its digest")
 // In its directory there is, beside what [disk.Dir] says:
 //
 //	trees/ab/cdef…/     a tree laid out from its objects, by its manifest's digest
+//	outside/ab/cdef…    where a tree lies whose files are not in the store
 //	last/               what each step did last
 //	locks/              the locks that are held
 //	checkpoints/        a directory for each action that is unfinished

@@ -4,10 +4,12 @@
 package tree
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"slices"
@@ -96,6 +98,25 @@ func Decode(b []byte) (Manifest, error) {
 		return nil, fmt.Errorf("%w: not in canonical form", ErrManifest)
 	}
 	return m, nil
+}
+
+// First reads the first file of an encoded manifest, and no further. What follows may be
+// anything.
+func First(r io.Reader) (Entry, error) {
+	lines := bufio.NewScanner(r)
+	if !lines.Scan() || lines.Text()+"\n" != header {
+		return Entry{}, ErrManifest
+	}
+	for lines.Scan() {
+		e, err := decodeEntry(lines.Text())
+		if err != nil {
+			return e, fmt.Errorf("%w: %w", ErrManifest, err)
+		}
+		if e.Kind != EmptyDir {
+			return e, nil
+		}
+	}
+	return Entry{}, ErrManifest
 }
 
 func decodeEntry(line string) (e Entry, err error) {
