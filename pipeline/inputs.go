@@ -61,6 +61,19 @@ func (p *performer) take(ctx context.Context, in *inputs, input Input, refer boo
 	return seen.File, err
 }
 
+// seen names the state of the trees that are read where they are, "" for none. A checkpoint is
+// of one state: an attempt before may have been killed while a file there was another one.
+func (in *inputs) seen() string {
+	if len(in.referred) == 0 {
+		return ""
+	}
+	var text strings.Builder
+	for _, s := range in.referred {
+		fmt.Fprintf(&text, "%s %v\n", s.Digest, s.Changed().UnixNano())
+	}
+	return "seen-" + artifacts.Sum([]byte(text.String())).String()[:16]
+}
+
 // unchanged reports a tree that was written to while the stage read it where it is.
 func (in *inputs) unchanged(ctx context.Context, s *store.Store) error {
 	for _, before := range in.referred {

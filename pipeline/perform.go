@@ -67,6 +67,7 @@ type performer struct {
 
 	mu    sync.Mutex // a stage that was given up may still ask for its checkpoint
 	links string     // to the checkpoint and the inputs; "" before there is one
+	seen  string     // what of the checkpoint is the attempt's; "" for all
 	over  bool       // the attempt has ended
 }
 
@@ -86,6 +87,10 @@ func (p *performer) checkpoint() (string, error) {
 	}
 	dir, err := p.store.Checkpoint(p.job.Action)
 	if err != nil {
+		return "", err
+	}
+	dir = filepath.Join(dir, p.seen)
+	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return "", err
 	}
 	return p.link(dir, checkpointName)
@@ -181,6 +186,7 @@ func (p *performer) inputs(ctx context.Context, config any) (any, *inputs, error
 	if err != nil {
 		return nil, nil, err
 	}
+	p.seen = in.seen()
 	if config, err = in.into(ctx, p.store, config); err != nil {
 		return nil, nil, fmt.Errorf("an input could not be read from the store (run again to make it anew): %w", err)
 	}

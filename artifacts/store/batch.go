@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -70,9 +69,9 @@ func (b *Batch) Import(ctx context.Context, path string) (artifacts.File, error)
 }
 
 func (b *Batch) scan(ctx context.Context, path string) (artifacts.File, error) {
-	f, manifest, err := tree.Scan(ctx, path, disk.IsStore, b.takeFile)
+	f, m, err := tree.Scan(ctx, path, disk.IsStore, b.takeFile)
 	if err == nil && f.Tree {
-		err = b.takeManifest(ctx, f.Digest, manifest)
+		err = b.takeManifest(ctx, f.Digest, m)
 	}
 	return f, err
 }
@@ -162,17 +161,17 @@ func (b *Batch) take() []staged {
 }
 
 // takeFile is a tree.DigestFunc that makes the file part of the batch.
-func (b *Batch) takeFile(ctx context.Context, path string, fi fs.FileInfo) (artifacts.Digest, int64, error) {
+func (b *Batch) takeFile(ctx context.Context, path string, st disk.Stamp) (artifacts.Digest, int64, error) {
 	path, err := b.real(path)
 	if err != nil {
 		return artifacts.Digest{}, 0, err
 	}
 	s := b.store
-	if digest, ok := s.cache.lookup(s.key(path), disk.StampOf(fi)); ok && s.check(ctx, digest) == nil {
+	if digest, ok := s.cache.lookup(s.key(path), st); ok && s.check(ctx, digest) == nil {
 		b.note(digest)
-		return digest, fi.Size(), nil
+		return digest, st.Size, nil
 	}
-	if b.moves && fi.Mode().IsRegular() && s.dir.InTemp(path) {
+	if b.moves && s.dir.InTemp(path) {
 		if digest, size, err := b.moveIn(ctx, path); !errors.Is(err, errShared) {
 			return digest, size, err
 		}
@@ -267,12 +266,12 @@ func (b *Batch) freeze(ctx context.Context, f *os.File) (artifacts.Digest, int64
 }
 
 // takeManifest makes a manifest, whose digest is given, part of the batch.
-func (b *Batch) takeManifest(ctx context.Context, digest artifacts.Digest, manifest []byte) error {
+func (b *Batch) takeManifest(ctx context.Context, digest artifacts.Digest, m tree.Manifest) error {
 	if b.store.check(ctx, digest) == nil {
 		b.note(digest)
 		return nil
 	}
-	f, err := b.create(func(f *os.File) error { _, err := f.Write(manifest); return err })
+	f, err := b.create(func(f *os.File) error { _, err := f.Write(m.Encode()); return err })
 	if err != nil {
 		return err
 	}

@@ -117,7 +117,7 @@ func (s *Store) isLaid(ctx context.Context, e tree.Entry, path string) bool {
 	if object, err := os.Lstat(s.objectPath(e.Digest)); err == nil && os.SameFile(fi, object) {
 		return s.check(ctx, e.Digest) == nil
 	}
-	digest, _, err := s.digestFile(ctx, path, fi)
+	digest, _, err := s.digestFile(ctx, path, disk.StampOf(fi))
 	return err == nil && digest == e.Digest
 }
 

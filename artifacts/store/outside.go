@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"eyrie/artifacts"
 	"eyrie/artifacts/disk"
@@ -40,33 +40,35 @@ type Sighting struct {
 	changed int64 // ns since 1970: the latest change of a file or of its inode
 }
 
+// Changed returns when a file of the tree, or its inode, was changed last.
+func (s Sighting) Changed() time.Time { return time.Unix(0, s.changed) }
+
 // Sight looks at the tree at path, and hashes what has changed since it was hashed last.
 func (s *Store) Sight(ctx context.Context, path string) (Sighting, error) {
 	seen, _, err := s.sight(ctx, path)
 	return seen, err
 }
 
-func (s *Store) sight(ctx context.Context, path string) (seen Sighting, manifest []byte, err error) {
+func (s *Store) sight(ctx context.Context, path string) (seen Sighting, m tree.Manifest, err error) {
 	var mu sync.Mutex
-	f, manifest, err := tree.Scan(ctx, path, disk.IsStore, func(ctx context.Context, path string, fi fs.FileInfo) (artifacts.Digest, int64, error) {
+	seen.File, m, err = tree.Scan(ctx, path, disk.IsStore, func(ctx context.Context, path string, st disk.Stamp) (artifacts.Digest, int64, error) {
 		mu.Lock()
-		seen.changed = max(seen.changed, disk.StampOf(fi).Ctime)
+		seen.changed = max(seen.changed, st.Ctime)
 		mu.Unlock()
-		return s.digestFile(ctx, path, fi)
+		return s.digestFile(ctx, path, st)
 	})
-	seen.File = f
 	seen.Path = path
-	return seen, manifest, err
+	return seen, m, err
 }
 
 // Refer makes the tree at path part of the batch without its files: its manifest becomes an
 // object, and its place is noted.
 func (b *Batch) Refer(ctx context.Context, path string) (Sighting, error) {
-	seen, manifest, err := b.store.sight(ctx, path)
+	seen, m, err := b.store.sight(ctx, path)
 	if err != nil || !seen.Tree {
 		return seen, err
 	}
-	if err := b.takeManifest(ctx, seen.Digest, manifest); err != nil {
+	if err := b.takeManifest(ctx, seen.Digest, m); err != nil {
 		return seen, err
 	}
 	return seen, b.store.NotePlace(seen.Digest, path)

@@ -25,6 +25,12 @@ type Findings struct {
 	Clipped []int     // positions of images whose grey above 255 was made white
 }
 
+// IsCorrupt reports whether image i is corrupt.
+func (f Findings) IsCorrupt(i int) bool {
+	_, found := slices.BinarySearchFunc(f.Corrupt, i, func(c Corrupt, i int) int { return c.Image - i })
+	return found
+}
+
 // SurveyOptions say what Survey does besides decoding.
 type SurveyOptions struct {
 	Threads int  // goroutines; 0 for GOMAXPROCS
