@@ -63,8 +63,19 @@ func (s *Store) sight(ctx context.Context, path string) (seen Sighting, m tree.M
 
 // Refer makes the tree at path part of the batch without its files: its manifest becomes an
 // object, and its place is noted.
+//
+// It waits until the tree's latest change is no longer racy (see statCache), two or three seconds at
+// most, so that each later one shows.
 func (b *Batch) Refer(ctx context.Context, path string) (Sighting, error) {
 	seen, m, err := b.store.sight(ctx, path)
+	for racing := 0; err == nil && racing < 2 && time.Since(seen.Changed()) < racy; racing++ {
+		select {
+		case <-time.After(min(racy, racy-time.Since(seen.Changed()))):
+		case <-ctx.Done():
+			return seen, ctx.Err()
+		}
+		seen, m, err = b.store.sight(ctx, path)
+	}
 	if err != nil || !seen.Tree {
 		return seen, err
 	}
