@@ -36,8 +36,8 @@ func (a *action) checkReferences(s *store.Store) error {
 	}
 	all := r.References()
 	for _, attr := range slices.Sorted(maps.Keys(all)) {
-		for path, f := range a.inputs {
-			if f.Digest == all[attr].Digest && s.Contains(path) {
+		for _, path := range slices.Sorted(maps.Keys(a.inputs)) {
+			if a.inputs[path].Digest == all[attr].Digest && s.Contains(path) {
 				return mistake.At(attr, "%s is in the store, which may remove it: name a directory outside, or the output of the step that made it", path)
 			}
 		}

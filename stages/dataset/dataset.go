@@ -181,7 +181,7 @@ func (c Config) Check(r *mistake.Report) {
 		r.At("channels").Badf("want 1 (grey) or 3 (RGB), not %d", c.Channels)
 	}
 	if p := c.Prepare; p != nil && r.Knows("prepare.format", "prepare.quality") && p.Format == data.RawPixels && p.Quality != 0 {
-		r.At("prepare.quality").Badf(`is for format = "jpeg": pixels are kept as they are`)
+		r.At("prepare", "quality").Badf(`is for format = "jpeg": pixels are kept as they are`)
 	}
 	if r.Knows("size") && r.At("size").Sound() && c.Size != 0 && c.Size < 8 {
 		r.At("size").Badf("shapes cannot be told apart in %d pixels: want 8 or more", c.Size)
