@@ -57,7 +57,8 @@ not what the step read is an error that names it. A tree that was moved reruns n
 prepare = { side = 256 } makes every image smaller once, so that its shorter side is 256
 pixels, and keeps them in tar shards in the store: as JPEG files of quality 95 with the
 bytes that Pillow writes, or with format = "raw" as pixels. Smaller images stay as they
-are. Mean and deviation are those of the smaller images. The tree is not needed any more.
+are. Mean and deviation are those of the smaller images. What follows reads the shards
+alone; with keep = "reference" the tree is never copied.
 
 source = "shapes": discs, triangles and squares, small and large, warm and cool
 (12 classes), drawn from a seed at any size; needs no data.`,
