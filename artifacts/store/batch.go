@@ -167,7 +167,8 @@ func (b *Batch) takeFile(ctx context.Context, path string, st disk.Stamp) (artif
 		return artifacts.Digest{}, 0, err
 	}
 	s := b.store
-	if digest, ok := s.cache.lookup(s.key(path), st); ok && s.check(ctx, digest) == nil {
+	key := s.key(path)
+	if digest, ok := s.stats(key).lookup(key, st); ok && s.check(ctx, digest) == nil {
 		b.note(digest)
 		return digest, st.Size, nil
 	}
@@ -213,7 +214,8 @@ func (b *Batch) copyIn(ctx context.Context, path string) (artifacts.Digest, int6
 	if err != nil {
 		return digest, 0, err
 	}
-	b.store.cache.learn(b.store.key(path), st, digest, begin)
+	key := b.store.key(path)
+	b.store.stats(key).learn(key, st, digest, begin)
 	return digest, st.Size, b.stage(ctx, staged{f, digest, true})
 }
 

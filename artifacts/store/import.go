@@ -51,7 +51,7 @@ func (s *Store) Snapshot(ctx context.Context, path string) (artifacts.File, erro
 // digestFile is a tree.DigestFunc that stores nothing.
 func (s *Store) digestFile(ctx context.Context, path string, st disk.Stamp) (artifacts.Digest, int64, error) {
 	key := s.key(path)
-	if digest, ok := s.cache.lookup(key, st); ok {
+	if digest, ok := s.stats(key).lookup(key, st); ok {
 		return digest, st.Size, nil
 	}
 	begin := time.Now()
@@ -59,6 +59,6 @@ func (s *Store) digestFile(ctx context.Context, path string, st disk.Stamp) (art
 	if err != nil {
 		return digest, 0, err
 	}
-	s.cache.learn(key, now, digest, begin)
+	s.stats(key).learn(key, now, digest, begin)
 	return digest, now.Size, nil
 }
