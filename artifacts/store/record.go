@@ -82,9 +82,10 @@ func (s *Store) Lookup(ctx context.Context, id artifacts.ActionID) (Record, erro
 }
 
 // Holds fails with ErrNotFound or ErrDamaged if not all of f is in the store as an
-// object: a tree that is laid out for reading does not count.
+// object: a tree that is laid out for reading does not count. Of a tree that lies outside
+// the manifest is all.
 func (s *Store) Holds(ctx context.Context, f artifacts.File) error {
-	if !f.Tree {
+	if !f.Tree || f.Outside {
 		return s.holds(ctx, f.Digest)
 	}
 	m, err := s.manifest(ctx, f.Digest)

@@ -174,7 +174,7 @@ func TestKeptSnapshot(t *testing.T) {
 		t.Errorf("the bucket has %v, %v", info, err)
 	}
 	kept := one.Batch()
-	if err := kept.Keep(t.Context(), f); err != nil {
+	if _, err := kept.Keep(t.Context(), f); err != nil {
 		t.Fatal(err)
 	}
 	preimage := json.RawMessage(`{"a":1}`)
@@ -188,7 +188,7 @@ func TestKeptSnapshot(t *testing.T) {
 	if b, err := os.ReadFile(got.Join("file")); err != nil || string(b) != "content" {
 		t.Errorf("%q, %v", b, err)
 	}
-	if err := other.Batch().Keep(t.Context(), artifacts.File{Digest: artifacts.Sum([]byte("nowhere"))}); !errors.Is(err, store.ErrNotFound) {
+	if _, err := other.Batch().Keep(t.Context(), artifacts.File{Digest: artifacts.Sum([]byte("nowhere"))}); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("what nobody has is kept: %v", err)
 	}
 }
