@@ -24,7 +24,7 @@ type Stage struct {
 	lineage  bool // see WithLineage
 	declares bool // see Declarer
 
-	decode  func(values map[string]any, texts map[string]json.RawMessage) (config any, err error)
+	decode  func(values map[string]any, attrs []byte) (config any, err error)
 	restore func(whole []byte) (config any, err error)
 	output  func(whole []byte) (output any, err error)
 	check   func(config any, r *mistake.Report)
@@ -80,8 +80,8 @@ func Define[C, O any](name string, version int, doc string, defaults C, run func
 	return &Stage{
 		Name: name, Version: version, Doc: doc, Config: config, Output: output,
 		declares: reflect.TypeFor[O]() == declaredType,
-		decode: func(values map[string]any, texts map[string]json.RawMessage) (any, error) {
-			return overlay[C](base, values, texts)
+		decode: func(values map[string]any, attrs []byte) (any, error) {
+			return overlay[C](base, values, attrs)
 		},
 		restore: restore[C],
 		output:  restore[O],
@@ -109,10 +109,9 @@ func (s *Stage) WithLineage() *Stage {
 	return s
 }
 
-// overlay lays values, which are also given in JSON, over the defaults. Written objects
+// overlay lays values, which are given in JSON, too, over the defaults. Written objects
 // are merged with their defaults field by field; lists and maps replace theirs.
-func overlay[C any](defaults []byte, values map[string]any, texts map[string]json.RawMessage) (c C, err error) {
-	attrs := object(texts)
+func overlay[C any](defaults []byte, values map[string]any, attrs []byte) (c C, err error) {
 	if err := json.Unmarshal(defaults, &c); err != nil {
 		return c, err
 	}
