@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"eyrie/artifacts"
 	"eyrie/artifacts/blob"
@@ -191,7 +192,7 @@ func readPlain(line []byte) (r Record, ok bool) {
 		*field.to, rest = rest[:n:n], rest[n:]
 	}
 	ns, err := strconv.ParseInt(string(elapsed), 10, 64)
-	if err != nil || string(rest) != "}" || json.Unmarshal(step, &r.Step) != nil || json.Unmarshal(run, &r.Run) != nil || r.Started.UnmarshalJSON(started) != nil {
+	if err != nil || string(rest) != "}" || !readText(step, &r.Step) || !readText(run, &r.Run) || r.Started.UnmarshalJSON(started) != nil {
 		return Record{}, false
 	}
 	r.Elapsed = time.Duration(ns)
@@ -207,6 +208,15 @@ func readPlain(line []byte) (r Record, ok bool) {
 		}
 	}
 	return r, true
+}
+
+// readText reads a JSON string; most have nothing in them that is written otherwise.
+func readText(text []byte, to *string) bool {
+	if n := len(text); n >= 2 && text[0] == '"' && bytes.IndexByte(text, '\\') < 0 {
+		*to = string(text[1 : n-1])
+		return utf8.ValidString(*to)
+	}
+	return json.Unmarshal(text, to) == nil
 }
 
 // valueEnd returns the length of the JSON value, without space between its tokens, that
