@@ -307,6 +307,24 @@ def features(units: List[Unit], x: Tensor, run: Runs) -> Tensor:
     return x
 
 
+def common(lists: List[List[Unit]]) -> int:
+    """Returns how many units all lists begin with, in whole blocks."""
+    n = next((i for i, units in enumerate(zip(*lists)) if len(set(units)) > 1), min(len(units) for units in lists))
+    while n < len(lists[0]) and not (lists[0][n].first or lists[0][n].name == "head"):
+        n -= 1
+    return n
+
+
+def loss_of(p: Json, z: Tensor, labels: Tensor, taught: Dict[str, Tensor]) -> Tensor:
+    """Returns a pass's loss: against the labels, and against the probabilities of a teacher."""
+    loss = torch.zeros((), device=z.device)
+    if p["hard"]:
+        loss = p["hard"] * F.cross_entropy(z, labels, label_smoothing=p["smoothing"])
+    if p["soft"]:
+        loss = loss - p["soft"] * (taught[p["from"]] * z.log_softmax(1)).sum(1).mean()
+    return loss
+
+
 def convolve(u: Unit, x: Tensor, filters: Tensor, bias: Optional[Tensor] = None) -> Tensor:
     return F.conv2d(x, filters, bias, u.stride, u.kernel // 2, 1, u.outputs if u.depthwise else 1)
 
@@ -707,13 +725,7 @@ class Worker:
             images = len(batch.labels)
             if events:
                 events[0].record()
-            taught: Dict[str, Tensor] = {}
-            if step.get("teacher"):
-                taught["teacher"] = self.predict(step["teacher"], batch)
-            if len(step["passes"]) > TAIL - LOSS:
-                raise Failure("job", "step %d has %d passes: at most %d" % (step["step"], len(step["passes"]), TAIL - LOSS))
-            for i, p in enumerate(step["passes"]):
-                self.backward(i, p, batch, taught)
+            self.passes(step, batch)
         return Running(step, images, self.feeder.waited - waited, events)
 
     def events(self) -> Tuple[Any, ...]:
@@ -724,30 +736,39 @@ class Worker:
     def precision(self) -> Any:
         return torch.autocast(self.device.type, torch.bfloat16, self.half)  # type: ignore[attr-defined]
 
-    def logits(self, weights: Weights, subnet: Json, x: Tensor, run: Runs) -> Tensor:
+    def logits(self, weights: Weights, units: List[Unit], x: Tensor, run: Runs) -> Tensor:
         with self.precision():
-            return weights.classify(features(self.space.units(subnet), x, run))
+            return weights.classify(features(units, x, run))
+
+    def passes(self, step: Json, batch: Batch) -> None:
+        """Adds the gradients of a step's passes. The layers that all of them begin with run once, there and back."""
+        number, passes = step["step"], step["passes"]
+        if not 0 < len(passes) <= TAIL - LOSS:
+            raise Failure("job", "step %d has %d passes, expected 1 to %d" % (number, len(passes), TAIL - LOSS))
+        taught: Dict[str, Tensor] = {}
+        if step.get("teacher"):
+            taught["teacher"] = self.predict(step["teacher"], batch)
+        run, rests = trained(self.weights), [self.space.units(p["subnet"]) for p in passes]
+        n = common(rests)
+        with self.precision():
+            begin = features(rests[0][:n], batch.images, run)
+        x = begin.detach().requires_grad_()
+        for i, p in enumerate(passes):
+            z = self.logits(self.weights, rests[i][n:], x, run)
+            loss = loss_of(p, z, batch.labels, taught)
+            loss.backward()
+            self.gradient.tail[LOSS + i] = loss.detach()
+            if i == 0:
+                self.gradient.tail[CORRECT] = (z.argmax(1) == batch.labels).sum()
+                taught["first"] = z.detach().softmax(1)
+        begin.backward(x.grad)
 
     def predict(self, subnet: Json, batch: Batch) -> Tensor:
         """Returns the probabilities that the teacher gives."""
         if not self.teacher:
             raise Failure("job", "a step has a teacher, but none was kept")
         with torch.no_grad():
-            return self.logits(self.teacher, subnet, batch.images, trained(self.teacher)).softmax(1)
-
-    def backward(self, i: int, p: Json, batch: Batch, taught: Dict[str, Tensor]) -> None:
-        """Adds the gradients of pass i."""
-        z = self.logits(self.weights, p["subnet"], batch.images, trained(self.weights))
-        loss = torch.zeros((), device=self.device)
-        if p["hard"]:
-            loss = p["hard"] * F.cross_entropy(z, batch.labels, label_smoothing=p["smoothing"])
-        if p["soft"]:
-            loss = loss - p["soft"] * (taught[p["from"]] * z.log_softmax(1)).sum(1).mean()
-        loss.backward()
-        self.gradient.tail[LOSS + i] = loss.detach()
-        if i == 0:
-            self.gradient.tail[CORRECT] = (z.argmax(1) == batch.labels).sum()
-            taught["first"] = z.detach().softmax(1)
+            return self.logits(self.teacher, self.space.units(subnet), batch.images, trained(self.teacher)).softmax(1)
 
     def apply(self, sgd: Json, running: Running) -> None:
         """Updates the weights by the gradients of all ranks: as torch.optim.SGD, but all tensors at once."""
@@ -860,11 +881,12 @@ class Worker:
 
     @torch.no_grad()
     def correct(self, subnet: Json, statistics: Tensor, order: Json) -> int:
-        run = folded(self.weights, self.space.units(subnet), statistics)
+        units = self.space.units(subnet)
+        run = folded(self.weights, units, statistics)
         counts = torch.zeros(2, dtype=torch.int64, device=self.device)  # correct ones, and those without an answer
 
         def use(_: int, batch: Batch) -> None:
-            z = self.logits(self.weights, subnet, batch.images, run)
+            z = self.logits(self.weights, units, batch.images, run)
             counts.add_(torch.stack([(z.argmax(1) == batch.labels).sum(), (~z.isfinite()).any(1).sum()]))
 
         self.each(order["images"], subnet["resolution"], int(order["batch"]), use)
