@@ -443,6 +443,9 @@ class Group:
         if self.ranks != self.world:
             raise Failure("job", "the job is for %d ranks, but %d were started" % (self.ranks, self.world), rank=self.rank)
         if self.world > 1:
+            for name in ("MASTER_ADDR", "MASTER_PORT"):
+                if name not in os.environ:
+                    raise Failure("job", "%s is not set: the ranks cannot find each other" % name, rank=self.rank)
             with self.attentive():
                 dist.init_process_group("gloo", rank=self.rank, world_size=self.world, timeout=LOST)
                 self.reducers = dist.new_group(backend="nccl", timeout=LOST) if self.cuda else dist.group.WORLD
@@ -560,11 +563,9 @@ class Feeder:
         return Batch(answer.images.permute(0, 3, 1, 2), answer.labels.long())  # channels_last: faster on CPUs, too
 
     def close(self) -> None:
-        """Ends the feeder."""
-        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-            self.requests.close()
-            self.process.wait(5)
+        """Ends the feeder, which has nothing to lose."""
         self.process.kill()
+        self.process.wait()
 
 
 # Work
@@ -905,6 +906,8 @@ def open_cuda(local: int) -> torch.device:
         raise Failure("job", "device is cuda, but torch %s finds no CUDA device here" % torch.__version__)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
+    if hasattr(torch.utils, "deterministic"):  # else all new memory is filled, which only what is wrong would see
+        torch.utils.deterministic.fill_uninitialized_memory = False
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     device = torch.device("cuda", local % torch.cuda.device_count())
     torch.cuda.set_device(device)
