@@ -456,6 +456,8 @@ class Group:
         try:
             yield
         except RuntimeError as e:
+            if "CUDA error" in str(e) or "out of memory" in str(e):
+                raise  # it is this rank that failed, perhaps before
             raise Failure("lost", "another rank has ended or cannot be reached: %s" % str(e).split("\n")[0], rank=self.rank) from None
 
     def add(self, t: Tensor, op: Any = dist.ReduceOp.SUM) -> Tensor:
@@ -603,6 +605,7 @@ class Worker:
         self.weights = Weights(self.space, self.device, self.gradient)
         self.teacher: Optional[Weights] = None
         self.running: Optional[Running] = None
+        self.last: Any = None
         self.told = torch.zeros(TAIL, pin_memory=self.overlaps)  # the tail of the last step's gradients
         self.kept: Dict[str, Dict[int, Batch]] = {}
         self.room = KEPT
@@ -705,7 +708,7 @@ class Worker:
         What a step came to is read while the next one computes, so that a CUDA device never waits for it. If it says
         to stop, the next one's gradients are dropped: the weights are those after the last step that is answered.
         """
-        self.mark, self.last = time.perf_counter(), None
+        self.mark, self.last = time.perf_counter(), None  # the end of the last step: here, and on a CUDA device
         self.feeder.ask([request(s) for s in steps + following])
         for step in steps:
             if not self.overlaps and not self.settle():
@@ -792,15 +795,14 @@ class Worker:
         done, self.running = self.running, None
         if done is None:
             return not self.stopped
-        waited = done.waited
         if done.events:
             done.events[1].synchronize()
-            if self.last:
-                waited = max(0.0, self.last.elapsed_time(done.events[0]) / 1e3)
-            self.last = done.events[1]
-        told = self.told.tolist()
+        told, waited = self.told.tolist(), done.waited
         if told[FAILED]:
             raise self.shared_failure()
+        if done.events:
+            waited = max(0.0, self.last.elapsed_time(done.events[0]) / 1e3) if self.last else waited
+            self.last = done.events[1]
         number, world, now = done.step["step"], self.group.world, time.perf_counter()
         for i, loss in enumerate(told[LOSS : LOSS + len(done.step["passes"])]):
             if not math.isfinite(loss):
