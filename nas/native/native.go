@@ -184,7 +184,7 @@ func (b *Backend) SetState(_ context.Context, state []byte) error {
 	return b.net().SetState(state)
 }
 
-// Supernet returns the weights, with the statistics of the largest subnet.
+// Supernet returns the weights, with the statistics of the main subnet.
 func (b *Backend) Supernet(ctx context.Context, statistics data.Selection, batch int) (*nn.Supernet, error) {
 	v, err := b.evaluator(meter.On{Statistics: statistics, Images: statistics, Batch: batch})
 	if err != nil {

@@ -275,12 +275,12 @@ func (s *Session) statistics(ctx context.Context, n arch.Subnet, images data.Sel
 	return t, nil
 }
 
-// Supernet returns the weights, with the statistics of the largest subnet.
+// Supernet returns the weights, with the statistics of the main subnet.
 func (s *Session) Supernet(ctx context.Context, images data.Selection, batch int) (*nn.Supernet, error) {
 	if err := s.fetch(ctx); err != nil {
 		return nil, err
 	}
-	t, err := s.statistics(ctx, s.job.Supernet.Space().Largest(), images, batch)
+	t, err := s.statistics(ctx, s.job.Supernet.Main(), images, batch)
 	if err != nil {
 		return nil, err
 	}

@@ -35,7 +35,7 @@ type Backend interface {
 	SetState(ctx context.Context, state []byte) error
 
 	// Supernet returns the weights. The running statistics of its layers are those of the
-	// largest subnet over some images, in batches of so many.
+	// main subnet over some images, in batches of so many: see [nn.Supernet.Main].
 	Supernet(ctx context.Context, statistics data.Selection, batch int) (*nn.Supernet, error)
 }
 
