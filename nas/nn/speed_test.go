@@ -118,20 +118,37 @@ func TestSpeed(t *testing.T) {
 		}
 	}
 	for range rounds {
-		keep("torch train", torch.measure(t, "train", batch, size, steps))
-		keep("torch infer", torch.measure(t, "infer", batch, size, 2*steps))
+		for _, what := range []string{"train", "infer", "compiled-train", "compiled-infer", "onnxruntime"} {
+			keep(what, torch.measure(t, what, batch, size, 2*steps))
+		}
 		for name, s := range subjects {
 			keep(name+" train", batch*perSecond(steps, s.train))
 			keep(name+" infer", batch*perSecond(2*steps, s.infer))
 		}
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "\n| 2 threads | train images/s | × torch | infer images/s | × torch | train t = 3 ÷ t = 6 |\n|---|---|---|---|---|---|\n")
-	train, infer := best["torch train"], best["torch infer"]
-	fmt.Fprintf(&b, "| PyTorch, channels_last | %.0f | 1 | %.0f | 1 | |\n", train, infer)
+	fmt.Fprintf(&b, "\n| 2 threads | train images/s | × torch | infer images/s | × torch | × onnxruntime | train t = 3 ÷ t = 6 |\n|---|---|---|---|---|---|---|\n")
+	row := func(name, train, infer, small string) {
+		fmt.Fprintf(&b, "| %s |", name)
+		for _, c := range [][]string{{train, "", "train"}, {infer, "", "infer", "onnxruntime"}} {
+			for i, by := range c[1:] {
+				switch {
+				case best[c[0]] == 0 || by != "" && best[by] == 0:
+					fmt.Fprint(&b, " – |")
+				case i == 0:
+					fmt.Fprintf(&b, " %.0f |", best[c[0]])
+				default:
+					fmt.Fprintf(&b, " %.2f |", best[c[0]]/best[by])
+				}
+			}
+		}
+		fmt.Fprintf(&b, " %s |\n", small)
+	}
+	row("PyTorch, channels_last", "train", "infer", "")
+	row("torch.compile", "compiled-train", "compiled-infer", "")
+	row("onnxruntime", "", "onnxruntime", "")
 	for _, k := range Kernels() {
-		a, c := best[k+" t=6 train"], best[k+" t=6 infer"]
-		fmt.Fprintf(&b, "| %s | %.0f | %.2f | %.0f | %.2f | %.2f |\n", k, a, a/train, c, c/infer, best[k+" t=3 train"]/a)
+		row("Go, "+k, k+" t=6 train", k+" t=6 infer", fmt.Sprintf("%.2f", best[k+" t=3 train"]/best[k+" t=6 train"]))
 	}
 	b.WriteString(kernelSpeeds())
 	t.Log(b.String())

@@ -62,7 +62,7 @@ func TestTorchParity(t *testing.T) {
 			t.Fatal(err)
 		}
 		outFile := filepath.Join(dir, "out")
-		if out, err := exec.Command(py, "testdata/parity.py", weights, batchFile, string(subnet), outFile).CombinedOutput(); err != nil {
+		if out, err := exec.Command(py, "-B", "testdata/parity.py", weights, batchFile, string(subnet), outFile).CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
 		if b, err = os.ReadFile(outFile); err != nil {

@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"sync"
+	"syscall"
 	"unsafe"
 
 	"eyrie/nas/data"
@@ -21,6 +23,8 @@ const feederName = "(feeder)"
 // A feeder is any program that has this package, so that test binaries are one, too.
 func init() {
 	if len(os.Args) > 2 && os.Args[1] == feederName {
+		// Its rank ends it: one that is told to stop with its group still needs images for the step that it is in.
+		signal.Ignore(syscall.SIGINT, syscall.SIGTERM)
 		if err := serve(os.Args[2:], os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, "feeder:", err)
 			os.Exit(1)

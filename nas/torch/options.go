@@ -18,6 +18,7 @@ type Options struct {
 	Precision Precision `json:"precision,omitempty" doc:"float32 (the default), or bfloat16: PyTorch's automatic mixed precision, for GPUs"`
 	Ranks     int       `json:"ranks,omitempty" min:"0" max:"4096" doc:"processes that share each batch (0 for 1); on cuda one for each GPU. Batch normalisation sees batch / ranks images"`
 	Python    string    `json:"python,omitempty" key:"-" doc:"the interpreter that has PyTorch; python3 by default"`
+	Launch    []string  `json:"launch,omitempty" key:"-" doc:"what starts the ranks, where it isn't the runner: a command to which python3 worker.py JOB is added, such as [\"srun\", \"--ntasks=8\"] or [\"torchrun\", \"--no_python\", \"--nproc_per_node=8\"]. It starts them in an order of which the first is on this machine"`
 	Loaders   int       `json:"loaders,omitempty" min:"0" key:"-" doc:"threads that decode images, for all ranks of a machine; 0 for as many as the run grants CPUs"`
 }
 

@@ -104,6 +104,7 @@ type Failure struct {
 const (
 	diverged = "diverged"
 	memory   = "memory"
+	lost     = "lost" // another rank
 )
 
 func (f *Failure) Error() string {
@@ -135,6 +136,8 @@ func (s *Session) do(ctx context.Context, o order, payload []byte, each func(ans
 			return a, nil, fmt.Errorf("the worker says %.200q: %w", line, err)
 		}
 		switch {
+		case a.Error != nil && a.Error.Kind == lost:
+			return a, nil, cmp.Or(s.lost(), error(a.Error))
 		case a.Error != nil:
 			return a, nil, a.Error
 		case !a.Done:

@@ -13,25 +13,35 @@ import (
 	"eyrie/pipeline/mistake"
 )
 
-// found is what was found out about an interpreter.
+// question is what is asked of a machine.
+type question struct {
+	python string
+	device Device
+	gpus   int // that must be there
+}
+
+// found is the answer to a question.
 type found struct {
 	once sync.Once
 	err  error
 }
 
-// known are the interpreters that were asked in this process: many steps use the same.
-var known sync.Map // of options, without what does not matter here, to *found
+// known are the questions that were asked in this process: many steps have the same.
+var known sync.Map // question to *found
 
 // Ready reports what this machine lacks: an interpreter, PyTorch, GPUs. It is a mistake in
-// the attribute torch, or in one of its own.
+// the attribute torch, or in one of its own. What a launcher starts is on other machines.
 func (o Options) Ready() error {
-	question := Options{Device: o.Device, Python: o.Python}
-	if o.Device == CUDA {
-		question.Ranks = o.ranks()
+	if len(o.Launch) > 0 {
+		return nil
 	}
-	v, _ := known.LoadOrStore(question, new(found))
+	q := question{python: o.Python, device: o.Device}
+	if o.Device == CUDA {
+		q.gpus = o.ranks()
+	}
+	v, _ := known.LoadOrStore(q, new(found))
 	f := v.(*found)
-	f.once.Do(func() { f.err = question.ask() })
+	f.once.Do(func() { f.err = o.ask() })
 	return f.err
 }
 
@@ -64,8 +74,8 @@ func (o Options) ask() error {
 		return mistake.At("torch.python", "%s has no PyTorch: %s", python, install)
 	case o.Device == CUDA && has.GPUs == 0:
 		return mistake.At("torch.device", "PyTorch sees no GPU on this machine: write %q, or run where there is one", CPU)
-	case o.Device == CUDA && has.GPUs < o.Ranks:
-		return mistake.At("torch.ranks", "%d, one for each GPU, but PyTorch sees %s on this machine", o.Ranks, gpus(has.GPUs))
+	case o.Device == CUDA && has.GPUs < o.ranks():
+		return mistake.At("torch.ranks", "%d, one for each GPU, but PyTorch sees %s on this machine", o.ranks(), gpus(has.GPUs))
 	}
 	return nil
 }

@@ -10,10 +10,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	mrand "math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -164,7 +166,7 @@ func (s *Session) write(m Machine, o Options, address, token string) (string, er
 	return program, errors.Join(os.WriteFile(path, b, 0o600), os.WriteFile(program, []byte(worker), 0o600))
 }
 
-// start starts the ranks.
+// start starts the ranks, or what starts them.
 func (s *Session) start(m Machine, o Options, python, worker string) error {
 	life, stop := context.WithCancel(context.Background())
 	s.stop = stop
@@ -172,46 +174,68 @@ func (s *Session) start(m Machine, o Options, python, worker string) error {
 	if err != nil {
 		return err
 	}
-	threads := max(1, m.CPUs()/o.ranks())
-	for rank := range o.ranks() {
-		log := s.log.With().Int("rank", rank).Logger()
-		env := append(os.Environ(),
-			"RANK="+strconv.Itoa(rank), "LOCAL_RANK="+strconv.Itoa(rank), "WORLD_SIZE="+strconv.Itoa(o.ranks()),
-			"MASTER_ADDR=127.0.0.1", "MASTER_PORT="+strconv.Itoa(port),
-			"OMP_NUM_THREADS="+strconv.Itoa(threads), "CUBLAS_WORKSPACE_CONFIG=:4096:8",
-		)
+	host := "127.0.0.1"
+	if len(o.Launch) > 0 { // perhaps on other machines
+		if host, err = os.Hostname(); err != nil {
+			return err
+		}
+	}
+	env := append(os.Environ(),
+		"MASTER_ADDR="+host, "MASTER_PORT="+strconv.Itoa(port),
+		"OMP_NUM_THREADS="+strconv.Itoa(max(1, m.CPUs()/o.ranks())), "CUBLAS_WORKSPACE_CONFIG=:4096:8",
+	)
+	env = append(env, process.Visible(m.GPUs(), os.Getenv)...)
+	command := []string{python, "-I", "-u", worker, filepath.Join(filepath.Dir(worker), "job.json")}
+	run := func(name string, log zerolog.Logger, command []string, env ...string) {
 		p := &process.Program{
-			Path: python, Args: []string{python, "-I", "-u", worker, filepath.Join(filepath.Dir(worker), "job.json")},
-			Dir: filepath.Dir(worker), Env: append(env, process.Visible(m.GPUs(), os.Getenv)...),
+			Path: command[0], Args: command, Dir: filepath.Dir(worker), Env: env,
 			Line: func(line string) { log.Info().Msg(line) },
 			CPUs: m.CPUSet(), Grace: cmp.Or(m.Grace(), patience),
 		}
 		s.ranks.Go(func() {
 			ended, err := p.Run(life)
-			s.ended(rank, ended, err)
+			s.ended(name, ended, err)
 		})
+	}
+	if len(o.Launch) > 0 {
+		launcher, err := exec.LookPath(o.Launch[0])
+		if err != nil {
+			return mistake.At("torch.launch[0]", "%w", err)
+		}
+		run(o.Launch[0], *s.log, slices.Concat([]string{launcher}, o.Launch[1:], command), env...)
+		return nil
+	}
+	for rank := range o.ranks() {
+		number := strconv.Itoa(rank)
+		run("rank "+number, s.log.With().Int("rank", rank).Logger(), command,
+			append(slices.Clip(env), "RANK="+number, "LOCAL_RANK="+number, "WORLD_SIZE="+strconv.Itoa(o.ranks()))...)
 	}
 	return nil
 }
 
-// freePort returns a port that nobody listens at. Somebody else may take it before rank 0
-// does, which fails the job.
+// Ports that systems give to nobody by themselves, so that one that is free stays free until
+// rank 0 listens at it, as far as other jobs let it.
+const firstPort, lastPort = 20000, 32000
+
+// freePort returns a port that nobody listens at.
 func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+	for range 100 {
+		port := firstPort + mrand.IntN(lastPort-firstPort)
+		if l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			return port, l.Close()
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return 0, fmt.Errorf("no port between %d and %d is free, at which the ranks could meet", firstPort, lastPort)
 }
 
-// ended notes that a rank has ended, and why, if that was not asked for. The others can do
+// ended notes that a rank, or what starts them, has ended, and why, if that was not asked for. The others can do
 // nothing without it.
-func (s *Session) ended(rank int, ended *process.Ended, err error) {
+func (s *Session) ended(name string, ended *process.Ended, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.failed == nil && !s.over {
-		s.failed = reason(rank, ended, err)
+	// What was killed did not say anything: others that missed it have.
+	if !s.over && (s.failed == nil || err == nil && !ended.State.Exited()) {
+		s.failed = reason(name, ended, err)
 	}
 	s.stop()
 	if s.conn != nil {
@@ -219,19 +243,19 @@ func (s *Session) ended(rank int, ended *process.Ended, err error) {
 	}
 }
 
-// reason says why a rank ended.
-func reason(rank int, ended *process.Ended, err error) error {
+// reason says why a rank, or what starts the ranks, ended.
+func reason(name string, ended *process.Ended, err error) error {
 	switch {
 	case err != nil:
-		return fmt.Errorf("rank %d cannot be started: %w", rank, err)
+		return fmt.Errorf("%s cannot be started: %w", name, err)
 	case !ended.State.Exited():
-		return fmt.Errorf("rank %d was ended by a %v, often for want of memory: run again to go on from the last checkpoint", rank, ended.State)
+		return fmt.Errorf("%s was ended by a %v, often for want of memory: run again to go on from the last checkpoint", name, ended.State)
 	case strings.Contains(strings.Join(ended.Tail, "\n"), "No module named 'torch'"):
 		return mistake.At("torch.python", "it has no PyTorch: %s", install)
 	case len(ended.Tail) == 0:
-		return fmt.Errorf("rank %d ended with exit code %d", rank, ended.State.ExitCode())
+		return fmt.Errorf("%s ended with exit code %d", name, ended.State.ExitCode())
 	}
-	return fmt.Errorf("rank %d ended with exit code %d; the end of its log:\n  %s", rank, ended.State.ExitCode(), strings.Join(ended.Tail, "\n  "))
+	return fmt.Errorf("%s ended with exit code %d; the end of its log:\n  %s", name, ended.State.ExitCode(), strings.Join(ended.Tail, "\n  "))
 }
 
 // connect waits for rank 0.
@@ -298,12 +322,21 @@ func (s *Session) because(ctx context.Context, err error) error {
 			return err
 		}
 	}
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if why := s.why(); why != nil {
-			return why
-		}
+	if why := s.lost(); why != nil {
+		return why
 	}
 	return fmt.Errorf("the connection to the worker is gone: %w", err)
+}
+
+// lost waits for the ranks to end, as they must when one is lost, and returns why they did.
+func (s *Session) lost() error {
+	all := make(chan struct{})
+	go func() { s.ranks.Wait(); close(all) }()
+	select {
+	case <-all:
+	case <-time.After(10 * time.Second):
+	}
+	return s.why()
 }
 
 // Close ends the ranks and waits until nothing of them is left.

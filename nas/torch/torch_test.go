@@ -1,8 +1,10 @@
 package torch
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 
 	"eyrie/nas/train"
@@ -45,5 +47,24 @@ func TestBackend(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			traintest.Run(t, func(t *testing.T, job train.Job) train.Backend { return open(t, job, o) })
 		})
+	}
+}
+
+// Ranks that something else starts find their numbers in the environment, as srun sets it.
+func TestLaunch(t *testing.T) {
+	launcher := filepath.Join(t.TempDir(), "launch")
+	script := "#!/bin/sh\nfor i in 0 1; do SLURM_PROCID=$i SLURM_LOCALID=$i SLURM_NTASKS=2 \"$@\" & done; wait\n"
+	if err := os.WriteFile(launcher, []byte(script), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	var states [2][]byte
+	for i, launch := range [][]string{nil, {launcher}} {
+		job := traintest.Job(t)
+		s := open(t, job, Options{Ranks: 2, Launch: launch})
+		traintest.Train(t, s, traintest.Steps(job, 0, 3, 1000))
+		states[i] = traintest.State(t, s)
+	}
+	if !bytes.Equal(states[0], states[1]) {
+		t.Error("the ranks of a launcher give another state than those of the runner")
 	}
 }
