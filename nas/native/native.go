@@ -4,6 +4,8 @@ package native
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"iter"
 
 	"eyrie/nas/arch"
@@ -124,6 +126,9 @@ func (b *Backend) step(s train.Step, batch *data.Batch) (first nn.Result, err er
 		taught = t.Predict(b.teacher, *s.Teacher, batch)
 	}
 	for i, p := range s.Passes {
+		if p.Quantise != 0 {
+			return first, fmt.Errorf("step %d: to train with rounded weights: %w in Go", s.Number, errors.ErrUnsupported)
+		}
 		var from []float32
 		switch p.From {
 		case train.FromTeacher:

@@ -57,6 +57,7 @@ type passOrder struct {
 	Soft      float64      `json:"soft"`
 	Smoothing float64      `json:"smoothing"`
 	From      train.Source `json:"from"`
+	Quantise  int          `json:"quantise,omitempty"`
 }
 
 // images are a selection of images, and how many these are.
@@ -70,7 +71,7 @@ func (s *Session) images(of data.Selection) *images { return &images{of, of.Coun
 func newStepOrder(s train.Step) stepOrder {
 	o := stepOrder{Step: s.Number, Resolution: s.Resolution, SGD: sgdOrder(s.SGD), Teacher: s.Teacher}
 	for _, p := range s.Passes {
-		o.Passes = append(o.Passes, passOrder{p.Subnet, p.Loss.Hard, p.Loss.Soft, p.Loss.Smoothing, p.From})
+		o.Passes = append(o.Passes, passOrder{p.Subnet, p.Loss.Hard, p.Loss.Soft, p.Loss.Smoothing, p.From, p.Quantise})
 	}
 	return o
 }

@@ -68,6 +68,12 @@ type Pass struct {
 	Subnet arch.Subnet
 	Loss   nn.Loss
 	From   Source // whose predictions its soft loss is from
+
+	// Quantise is the greatest integer of a weight where the pass computes with weights and maps
+	// rounded as package deployed quantises them, so that it learns to bear that; its gradients
+	// are those of numbers that were not rounded. 0 is for none. A backend that cannot returns
+	// an error that wraps [errors.ErrUnsupported].
+	Quantise int
 }
 
 // Source is whose predictions a pass learns from.

@@ -27,6 +27,8 @@ type Plan struct {
 	Phases  []Phase
 	Holdout int          // training images that are kept back
 	Network *arch.Subnet // the one that alone is trained, and the curve is of; nil for a supernet
+
+	Quantise int // see [Pass]
 }
 
 // Alone returns the plan of a training of one subnet alone.
@@ -215,7 +217,7 @@ func (t *Training) draw(p span, number int) Step {
 		if i == 0 {
 			pass = first
 		}
-		pass.Subnet = n
+		pass.Subnet, pass.Quantise = n, t.Quantise
 		s.Passes = append(s.Passes, pass)
 	}
 	return s

@@ -13,6 +13,7 @@ import (
 	"eyrie/nas/data"
 	"eyrie/nas/meter"
 	"eyrie/nas/nn"
+	"eyrie/nas/nn/deployed"
 	"eyrie/nas/torch"
 	"eyrie/nas/train"
 	"eyrie/pipeline"
@@ -37,6 +38,16 @@ of classes, the classifier begins anew and all else is kept.
 The output weights hold this network alone: export it by deploy-estimate, with the output
 network and these weights as its supernet. They cannot be searched.
 
+With quantise, on backend torch, it learns to bear being quantised: each step rounds weights
+and activations as they are in int8. Fine-tune so what was trained without, at a small rate:
+
+    weights  = stage.network.weights
+    quantise = "int8"
+    backend  = "torch"
+
+The output top1 is without rounding; deploy-estimate measures what int8 does, with the same
+integers as an accelerator.
+
 Training is interrupted and resumed at any step without a difference in the result, which
 does not depend on the number of threads either. backend = "torch" trains with PyTorch: see
 train-supernet.`,
@@ -55,6 +66,8 @@ type Config struct {
 	Dataset data.Set        `json:"dataset" doc:"the images"`
 	Holdout int             `json:"holdout,omitempty" min:"0" doc:"training images that are kept back"`
 	Epochs  float64         `json:"epochs" min:"0" doc:"passes over the training images"`
+
+	Quantise deployed.Encoding `json:"quantise,omitempty" doc:"backend torch: train with weights and activations rounded as deploy-estimate quantises them, so that the network loses less by that: the encoding it is to have, \"uint8\", \"int8\" (the same integers) or \"int7\""`
 
 	train.Settings
 	backend.Choice
@@ -84,6 +97,9 @@ func (c Config) Check(r *mistake.Report) {
 	c.CheckImages(r, c.Dataset, c.Holdout)
 	if images := c.Dataset.Train.Count - c.Holdout; r.Knows("epochs", "batch", "holdout", "dataset.train.count") && images >= c.Batch && c.Steps(c.Epochs, images) < 1 {
 		r.At("epochs").Badf("too few: they make no step of %d images, of which there are %d", c.Batch, images)
+	}
+	if r.Knows("quantise", "backend") && c.Quantise != "" && c.Backend != backend.Torch {
+		r.At("quantise").Badf("needs backend = %q: Go's kernels train without rounding", backend.Torch)
 	}
 	c.Choice.Check(r)
 	c.CheckBatch(r, c.Batch)
@@ -162,6 +178,9 @@ func run(ctx context.Context, task *pipeline.Task, c Config) (out Output, err er
 	}
 	plan := train.Alone(c.Settings, space, subnet, c.Epochs)
 	plan.Holdout = c.Holdout
+	if c.Quantise != "" {
+		plan.Quantise = int(c.Quantise.Largest())
+	}
 	t := train.New(plan, c.Dataset, train.Options{
 		Dir: task.Checkpoint(), Every: time.Duration(c.CheckpointEvery * float64(time.Second)), Log: task.Log(),
 		Report: func(images, of int, note string) {
