@@ -2,5 +2,7 @@ package torch
 
 import _ "embed"
 
+// worker is the program that each rank runs, given a job file.
+//
 //go:embed worker.py
 var worker string

@@ -1,0 +1,127 @@
+package examples_test
+
+import (
+	"bufio"
+	"fmt"
+	"image"
+	"image/jpeg"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"eyrie/nas/data"
+)
+
+// torchPython returns an interpreter that has PyTorch. Without one the test is skipped, except
+// under CI, where it fails.
+func torchPython(t *testing.T) string {
+	t.Helper()
+	for _, p := range []string{os.Getenv("PYTHON"), "/usr/bin/python3", "python3"} {
+		if p != "" && exec.Command(p, "-c", "import torch").Run() == nil {
+			return p
+		}
+	}
+	const how = "no python3 with torch: install Debian's python3-torch, or set PYTHON"
+	if os.Getenv("CI") == "true" {
+		t.Fatal(how)
+	}
+	t.Skip(how)
+	return ""
+}
+
+// jpegs writes a tree of JPEGs of shapes, so many for each class, as ImageNet's is laid out:
+// train/CLASS/*.JPEG and val/CLASS/*.JPEG.
+func jpegs(t *testing.T, train, val int) string {
+	t.Helper()
+	dir := t.TempDir()
+	g := data.Shapes{Seed: 1, Size: 80, Noise: 0.1}
+	classes := data.ShapeClasses()
+	pixels := make([]byte, g.Size*g.Size*3)
+	for part, n := range map[string]int{"train": train, "val": val} {
+		first := 0
+		if part == "val" {
+			first = 1 << 20
+		}
+		for i := range n * len(classes) {
+			label := g.Render(first+i, pixels)
+			img := image.NewRGBA(image.Rect(0, 0, g.Size, g.Size))
+			for p := range g.Size * g.Size {
+				copy(img.Pix[4*p:], pixels[3*p:3*p+3])
+				img.Pix[4*p+3] = 255
+			}
+			path := filepath.Join(dir, part, strings.ReplaceAll(classes[label], " ", "-"), fmt.Sprintf("%d.JPEG", i))
+			if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+				t.Fatal(err)
+			}
+			f, err := os.Create(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := jpeg.Encode(f, img, nil); err != nil {
+				t.Fatal(err)
+			}
+			f.Close()
+		}
+	}
+	return dir
+}
+
+// The paper's experiment plans at its own scale. At a small one, on two processes and JPEGs, it
+// runs from images to figure 2, also when it is killed while it trains and while it fine-tunes.
+func TestImageNet(t *testing.T) {
+	python := torchPython(t)
+	bin := filepath.Join(t.TempDir(), "runner")
+	if out, err := exec.Command("go", "build", "-o", bin, "../cmd/runner").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	run := runner(t)
+	args := []string{
+		"imagenet.hcl", "--store", t.TempDir(), "--var", "data=" + jpegs(t, 24, 6), "--var", "python=" + python,
+		"--var", "device=cpu", "--var", "precision=float32", "--var", "classes=12",
+	}
+	text := run(append([]string{"plan"}, args...)...)
+	for _, step := range []string{"supernet", `found["90ms"]`, `tuned["30ms"]`, `deployed["30ms"]`, "figure2"} {
+		if !strings.Contains(text, step) {
+			t.Errorf("the plan lacks %s:\n%s", step, text)
+		}
+	}
+	args = append(args, "--var", "ranks=2", "--var", "epochs=1", "--var", "tuning=0.5", "--var", "batch=16", "--var", "resolutions=[48, 64]",
+		"--var", "limits=[8, 12]", "--var", "iterations=5", "--var", "calibration=48")
+	for _, during := range []string{"supernet", `tuned["`} {
+		cmd := exec.Command(bin, append([]string{"run", "-j", "1"}, args...)...)
+		out, err := cmd.StderrPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd.Stdout = cmd.Stderr
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		var said strings.Builder
+		killed := false
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			said.WriteString(lines.Text() + "\n")
+			if !killed && strings.Contains(lines.Text(), during) && strings.Contains(lines.Text(), "images/s") {
+				killed = cmd.Process.Kill() == nil
+			}
+		}
+		if err := cmd.Wait(); err == nil || !killed {
+			t.Fatalf("was not killed during %s (%v):\n%s", during, err, said.String())
+		}
+	}
+	text = run(append([]string{"run"}, args...)...)
+	for _, want := range []string{"ours, under 8ms", "RaptorNet, the paper's", "measured", "published"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the output does not say %q:\n%s", want, text)
+		}
+	}
+	figure, err := os.ReadFile(strings.TrimSpace(run(append([]string{"output", args[0], "figure2"}, args[1:]...)...)))
+	if err != nil || !strings.Contains(string(figure), "ours, fine-tuned") {
+		t.Errorf("figure 2: %v, %d bytes", err, len(figure))
+	}
+	if text := run(append([]string{"run"}, args...)...); !strings.Contains(text, "nothing to do") && !strings.Contains(text, " cached") {
+		t.Errorf("the second run is not cached:\n%s", text)
+	}
+}
