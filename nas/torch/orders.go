@@ -57,6 +57,7 @@ type passOrder struct {
 	Soft      float64      `json:"soft"`
 	Smoothing float64      `json:"smoothing"`
 	From      train.Source `json:"from"`
+	Quantise  int          `json:"quantise,omitempty"`
 }
 
 // images are a selection of images, and how many these are.
@@ -70,7 +71,7 @@ func (s *Session) images(of data.Selection) *images { return &images{of, of.Coun
 func newStepOrder(s train.Step) stepOrder {
 	o := stepOrder{Step: s.Number, Resolution: s.Resolution, SGD: sgdOrder(s.SGD), Teacher: s.Teacher}
 	for _, p := range s.Passes {
-		o.Passes = append(o.Passes, passOrder{p.Subnet, p.Loss.Hard, p.Loss.Soft, p.Loss.Smoothing, p.From})
+		o.Passes = append(o.Passes, passOrder{p.Subnet, p.Loss.Hard, p.Loss.Soft, p.Loss.Smoothing, p.From, p.Quantise})
 	}
 	return o
 }
@@ -278,12 +279,12 @@ func (s *Session) statistics(ctx context.Context, n arch.Subnet, images data.Sel
 	return t, nil
 }
 
-// Supernet returns the weights, with the statistics of the largest subnet.
+// Supernet returns the weights, with the statistics of the main subnet.
 func (s *Session) Supernet(ctx context.Context, images data.Selection, batch int) (*nn.Supernet, error) {
 	if err := s.fetch(ctx); err != nil {
 		return nil, err
 	}
-	t, err := s.statistics(ctx, s.job.Supernet.Space().Largest(), images, batch)
+	t, err := s.statistics(ctx, s.job.Supernet.Main(), images, batch)
 	if err != nil {
 		return nil, err
 	}

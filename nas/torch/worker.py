@@ -37,6 +37,7 @@ from torch import Tensor
 Json = Dict[str, Any]
 
 EPS = 1e-5  # added to a variance before its root is taken
+LEAST = 1e-15  # the least step of what is rounded to integers
 KEPT = 512 << 20  # bytes of images that a rank keeps for the next measurement
 LOST = timedelta(minutes=10)  # a rank that lets the others wait this long is taken for lost
 BEAT = 60.0  # seconds between signs of life while there are no orders; well below LOST
@@ -229,9 +230,10 @@ class Weights(Arena):
         """Returns what a unit's normalised output is multiplied by, and what is added then."""
         return self.part(u.name + ".bn.weight", u.outputs), self.part(u.name + ".bn.bias", u.outputs)
 
-    def classify(self, x: Tensor) -> Tensor:
+    def classify(self, x: Tensor, rounding: Rounding) -> Tensor:
         """Returns the logits of the head's output."""
-        return F.linear(x.mean((2, 3)), self.part("classifier.weight"), self.part("classifier.bias")).float()
+        weight, bias = rounding.filters(self.part("classifier.weight")), self.part("classifier.bias")
+        return F.linear(rounding.map(x.mean((2, 3))), weight, bias).float()
 
     def sort(self, expansions: List[int], momentum: Arena) -> None:
         """Puts the most important middle channels of each elastic block first, within the bands of the expansions.
@@ -292,10 +294,42 @@ def decode(data: bytes) -> Dict[str, Tensor]:
 # Forward
 
 
+class Rounding(NamedTuple):
+    """How a pass rounds: as a network in int8 with weights up to ±largest, or, where that is 0, not at all.
+
+    Gradients pass as if nothing were rounded.
+    """
+
+    largest: int = 0
+
+    def map(self, x: Tensor) -> Tensor:
+        """Returns a map in 256 steps from its least value to its greatest, or to 0, which is one of the steps."""
+        if not self.largest:
+            return x
+        low, high = torch.aminmax(x.detach().float())
+        low, high = low.clamp(max=0), high.clamp(min=0)
+        size = (high - low) / 255
+        size = torch.where(size < LEAST, torch.ones_like(size), size)
+        zero = (-128 - torch.round(low / size)).clamp(-128, 127).nan_to_num()
+        return torch.fake_quantize_per_tensor_affine(x.float(), size, zero.int(), -128, 127)
+
+    def filters(self, w: Tensor) -> Tensor:
+        """Returns weights in steps of their own for each output channel.
+
+        Batch normalisation scales channels: what it does to steps and weights alike may as well be done afterwards.
+        """
+        if not self.largest:
+            return w
+        size = w.detach().flatten(1).abs().amax(1) / self.largest
+        size = torch.where(size < LEAST, torch.ones_like(size), size)
+        zero = torch.zeros_like(size, dtype=torch.int32)
+        return torch.fake_quantize_per_channel_affine(w, size, zero, 0, -self.largest, self.largest)
+
+
 Runs = Callable[[Unit, Tensor], Tensor]
 
 
-def features(units: List[Unit], x: Tensor, run: Runs) -> Tensor:
+def features(units: List[Unit], x: Tensor, run: Runs, rounding: Rounding = Rounding()) -> Tensor:
     """Runs units one after the other."""
     read = x
     for u in units:
@@ -303,7 +337,7 @@ def features(units: List[Unit], x: Tensor, run: Runs) -> Tensor:
             read = x
         x = run(u, x)
         if u.adds:
-            x = x.add_(read)
+            x = rounding.map(x.add_(read))
     return x
 
 
@@ -333,12 +367,12 @@ def clamp(u: Unit, y: Tensor) -> Tensor:
     return F.relu6(y, inplace=True) if u.relu else y
 
 
-def trained(weights: Weights) -> Runs:
+def trained(weights: Weights, rounding: Rounding = Rounding()) -> Runs:
     """Normalises by the batch's own statistics."""
 
     def run(u: Unit, x: Tensor) -> Tensor:
-        y = convolve(u, x, weights.filters(u))
-        return clamp(u, torch.batch_norm(y, *weights.scale(u), None, None, True, 0.0, EPS, torch.backends.cudnn.enabled))
+        y = convolve(u, x, rounding.filters(weights.filters(u)))
+        return rounding.map(clamp(u, torch.batch_norm(y, *weights.scale(u), None, None, True, 0.0, EPS, torch.backends.cudnn.enabled)))
 
     return run
 
@@ -740,9 +774,9 @@ class Worker:
     def precision(self) -> Any:
         return torch.autocast(self.device.type, torch.bfloat16, self.half)  # type: ignore[attr-defined]
 
-    def logits(self, weights: Weights, units: List[Unit], x: Tensor, run: Runs) -> Tensor:
+    def logits(self, weights: Weights, units: List[Unit], x: Tensor, run: Runs, rounding: Rounding = Rounding()) -> Tensor:
         with self.precision():
-            return weights.classify(features(units, x, run))
+            return weights.classify(features(units, x, run, rounding), rounding)
 
     def passes(self, step: Json, batch: Batch) -> None:
         """Adds the gradients of a step's passes. The layers that all of them begin with run once, there and back."""
@@ -752,13 +786,16 @@ class Worker:
         taught: Dict[str, Tensor] = {}
         if step.get("teacher"):
             taught["teacher"] = self.predict(step["teacher"], batch)
-        run, rests = trained(self.weights), [self.space.units(p["subnet"]) for p in passes]
+        rounding = Rounding(passes[0].get("quantise", 0))
+        if any(p.get("quantise", 0) != rounding.largest for p in passes):
+            raise Failure("job", "step %d has passes that round and passes that do not" % number)
+        run, rests = trained(self.weights, rounding), [self.space.units(p["subnet"]) for p in passes]
         n = common(rests)
         with self.precision():
-            begin = features(rests[0][:n], batch.images, run)
+            begin = features(rests[0][:n], rounding.map(batch.images), run, rounding)
         x = begin.detach().requires_grad_()
         for i, p in enumerate(passes):
-            z = self.logits(self.weights, rests[i][n:], x, run)
+            z = self.logits(self.weights, rests[i][n:], x, run, rounding)
             loss = loss_of(p, z, batch.labels, taught)
             loss.backward()
             self.gradient.tail[LOSS + i] = loss.detach()
