@@ -155,8 +155,8 @@ func (s *Session) write(m Machine, o Options, address, token string) (string, er
 		Set: s.job.Set, Holdout: s.job.Holdout, Batch: s.job.Batch, Seed: s.job.Seed, Augment: s.job.Augment,
 		Threads: max(1, cmp.Or(o.Loaders, m.CPUs())/o.ranks()),
 	}
-	for i, place := range f.files() {
-		f.Paths[i] = *place
+	for _, place := range f.files() {
+		f.Paths = append(f.Paths, *place)
 	}
 	b, err := json.Marshal(jobFile{
 		Space: s.job.Supernet.Space(), Device: cmp.Or(o.Device, CPU), Precision: string(cmp.Or(o.Precision, Float32)), Ranks: o.ranks(),
