@@ -100,7 +100,7 @@ type Training struct {
 // New lays out a training on a set. It has no step where the epochs are too few.
 func New(p Plan, set data.Set, o Options) *Training {
 	t := &Training{Plan: p, Options: o, set: set, store: store{dir: o.Dir}, entered: -1}
-	t.perEpoch = p.Settings.Steps(1, set.Train.Count-p.Holdout)
+	t.perEpoch = p.Steps(1, set.Train.Count-p.Holdout)
 	t.spans = p.spans(t.perEpoch)
 	t.total = t.spans[len(t.spans)-1].last
 	return t
