@@ -178,9 +178,9 @@ stage "table" "finetune" {
   rows = [for kind in local.kinds : {
     network = kind
     float   = mean(local.measured[kind][*].top1)
-    spread  = stddev(local.measured[kind][*].top1)
+    spread  = var.seeds > 1 ? stddev(local.measured[kind][*].top1) : null
     int8    = mean(local.measured[kind][*].top1_int8)
-    spread8 = stddev(local.measured[kind][*].top1_int8)
+    spread8 = var.seeds > 1 ? stddev(local.measured[kind][*].top1_int8) : null
     lost    = mean([for e in local.measured[kind] : e.top1 - e.top1_int8])
   }]
   columns = [

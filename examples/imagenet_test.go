@@ -144,3 +144,16 @@ func killedDuring(t *testing.T, bin string, args []string, step string) (said st
 	}
 	return all.String(), cmd.Wait() != nil && killed
 }
+
+// A found network by shared weights, fine-tuned and trained alone, each of them also for int8:
+// one table, here of trainings too short to be good.
+func TestFinetune(t *testing.T) {
+	run := runner(t)
+	text := run("run", "finetune.hcl", "--store", t.TempDir(), "--var", "data="+fashionMNIST(t), "--var", "python="+torchPython(t),
+		"--var", "seeds=1", "--var", "epochs={supernet = 0.1, tuned = 0.05, last = 0.02}", "--var", "images=200")
+	for _, want := range []string{"shared weights ", "fine-tuned + 0.02 epochs, int8-aware", "trained alone + 0.02 epochs ", "measured"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the output does not say %q:\n%s", want, text)
+		}
+	}
+}
