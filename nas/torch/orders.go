@@ -141,6 +141,8 @@ func (s *Session) do(ctx context.Context, o order, payload []byte, each func(ans
 			return a, nil, cmp.Or(s.lost(), error(a.Error))
 		case a.Error != nil:
 			return a, nil, a.Error
+		case !a.Done && each == nil:
+			return a, nil, fmt.Errorf("the worker says %.200q, which nobody asked for", line)
 		case !a.Done:
 			each(a)
 			continue
@@ -190,6 +192,9 @@ func (s *Session) Train(ctx context.Context, steps iter.Seq[train.Step], done fu
 		wall, i := 0.0, 0
 		s.changed = true
 		a, _, err := s.do(ctx, o, nil, func(a answer) {
+			if i == len(some) {
+				return
+			}
 			correct, _ := strconv.Atoi(string(a.Correct))
 			done(some[i], nn.Result{Loss: a.Loss, Correct: correct})
 			wall += a.Wall
@@ -205,8 +210,11 @@ func (s *Session) Train(ctx context.Context, steps iter.Seq[train.Step], done fu
 		if a.Peak > 0 {
 			s.report.PeakMemory = &a.Peak
 		}
-		if a.Stopped {
+		switch {
+		case a.Stopped:
 			return s.stopped(ctx)
+		case i < len(some):
+			return fmt.Errorf("the worker has done %d of %d steps", i, len(some))
 		}
 		size = min(max(1, int(orderTime/(wall/float64(i)))), mostSteps)
 	}
