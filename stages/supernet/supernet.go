@@ -38,7 +38,7 @@ number of threads either.
 backend = "torch" trains with PyTorch, on CPUs or on GPUs:
 
     backend = "torch"
-    torch   = { device = "cuda", ranks = 4, precision = "bfloat16" }
+    torch   = { device = "cuda", ranks = 4 }
     resources { gpus = 4 }
 
 What is random is drawn in the same way, so that both backends train the same subnets on
