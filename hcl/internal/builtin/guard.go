@@ -249,8 +249,9 @@ func (g guard) result(args []cty.Value, known bool) (cty.Value, error) {
 	return v, err
 }
 
-// whollyKnown reports whether a function's result for what is known is known itself. A set of
-// simple elements, which would be sorted to be looked through, is known as a whole or not at all.
+// whollyKnown reports whether a function's result for arguments that are wholly known is, too. No
+// function makes of these a set of simple elements some of which are unknown, and cty would sort it
+// to look.
 func whollyKnown(v cty.Value) bool {
 	if plain, _ := v.Unmark(); plain.Type().IsSetType() && plain.Type().ElementType().IsPrimitiveType() {
 		return plain.IsKnown()
