@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -207,6 +208,9 @@ func (s *Session) start(m Machine, o Options, python, worker string) error {
 		}
 		run(o.Launch[0], *s.log, slices.Concat([]string{launcher}, o.Launch[1:], command), env...)
 		return nil
+	}
+	if runtime.GOOS == "linux" { // else gloo asks for this machine's name, which may lead nowhere
+		env = append(env, "GLOO_SOCKET_IFNAME=lo")
 	}
 	for rank := range o.ranks() {
 		number := strconv.Itoa(rank)
