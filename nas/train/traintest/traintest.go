@@ -188,7 +188,8 @@ func stops(t *testing.T, open Open) {
 	b := open(t, job)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	steps, done := Steps(job, 0, 30, 1000), 0
+	// More than a backend may have in hand: what it has begun it may complete.
+	steps, done := Steps(job, 0, 200, 1000), 0
 	endless := func(yield func(train.Step) bool) {
 		for _, s := range steps {
 			if ctx.Err() != nil || !yield(s) {
