@@ -77,10 +77,10 @@ func (b *Batch) scan(ctx context.Context, path string) (artifacts.File, error) {
 	return f, err
 }
 
-// Keep makes an artifact that the store holds part of the batch. It fails with
-// ErrNotFound or ErrDamaged where it does not.
+// Keep makes an artifact that the store holds, or that is behind it, part of the batch. It
+// fails with ErrNotFound or ErrDamaged where it does not.
 func (b *Batch) Keep(ctx context.Context, f artifacts.File) error {
-	if err := b.store.Holds(ctx, f); err != nil {
+	if err := b.store.bring(ctx, f); err != nil {
 		return err
 	}
 	b.note(f.Digest)
@@ -117,9 +117,6 @@ func (b *Batch) flush(ctx context.Context) error {
 		return err
 	}
 	objects := slices.Collect(maps.Keys(b.objects))
-	if b.store.shared() {
-		return tree.Each(ctx, len(objects), func(ctx context.Context, i int) error { return b.store.push(ctx, objects[i]) })
-	}
 	dirs := make([]string, len(objects))
 	for i, digest := range objects {
 		dirs[i] = filepath.Dir(b.store.objectPath(digest))
