@@ -105,6 +105,15 @@ func (s *Store) Keep(ctx context.Context, r Record) error {
 	return b.Commit(ctx, r)
 }
 
+// Own reports whether the store has the action's record itself, with all its objects.
+func (s *Store) Own(ctx context.Context, id artifacts.ActionID) (bool, error) {
+	_, err := s.lookupHere(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // KeepWhole keeps those of some records that are not the store's own yet and whose objects
 // all are here by now.
 func (s *Store) KeepWhole(ctx context.Context, records []Record) error {
@@ -114,7 +123,7 @@ func (s *Store) KeepWhole(ctx context.Context, records []Record) error {
 	return tree.Each(ctx, len(records), func(ctx context.Context, i int) error {
 		r := records[i]
 		s.behind.Use(r)
-		if _, err := s.lookupHere(ctx, r.Action); !errors.Is(err, ErrNotFound) {
+		if own, err := s.Own(ctx, r.Action); own || err != nil {
 			return err
 		}
 		for _, f := range r.Objects {

@@ -39,7 +39,7 @@ func (s *Store) Claim(ctx context.Context, id artifacts.ActionID) (Record, error
 	defer release()
 	r, err := s.Lookup(ctx, id)
 	if err == nil && s.behind != nil {
-		if _, here := s.lookupHere(ctx, id); here != nil { // all of it, as it can turn out to be a miss only now
+		if own, err := s.Own(ctx, id); !own && err == nil { // all of it, as it can turn out to be a miss only now
 			s.behind.Use(r)
 			if err := s.Keep(ctx, r); isMiss(err) {
 				return r, fmt.Errorf("%w: %w", ErrNotFound, err)

@@ -40,7 +40,7 @@ started with and where, what became of each step, and the recipe's outputs.
 				return invalidf("%s: STEP is missing, or --run RUN: %s", cmd.CommandPath(), cmd.UseLine())
 			}
 			var ids []string
-			plan, store, err := a.prepareWith(args[0], a.hint, func(recipe *pipeline.Recipe, store *store.Store) (_ *pipeline.Plan, err error) {
+			plan, store, err := a.prepareWith(cmd.Context(), args[0], a.hint, func(recipe *pipeline.Recipe, store *store.Store) (_ *pipeline.Plan, err error) {
 				if ids, err = stepsNamed(recipe, args[1]); err != nil {
 					return nil, invalid(err)
 				}

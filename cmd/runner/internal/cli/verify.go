@@ -172,6 +172,7 @@ func (a *app) repair(ctx context.Context, path string, kept *store.Store, flaws 
 			broken[id] = true
 		}
 	}
+	a.site = noSite // what was found damaged here is made here
 	recipe, err := a.load(path)
 	if err != nil {
 		return err
