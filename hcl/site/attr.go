@@ -57,13 +57,17 @@ func (b *block) text(name string) string {
 
 // needed is text that must be written, and is not empty.
 func (b *block) needed(name, such string) string {
-	text := b.text(name)
-	if text == "" && b.Body.Attributes[name] == nil {
+	v, a := b.value(name, cty.String)
+	switch {
+	case b.Body.Attributes[name] == nil:
 		b.report(b.DefRange(), "Missing attribute", "%s %q needs %s, such as %s = %q.", b.Type, b.Labels[0], name, name, such)
-	} else if text == "" && !b.diags.HasErrors() {
-		b.report(b.Body.Attributes[name].Expr.Range(), "Wrong value", "%s is empty; write one such as %q.", name, such)
+	case a == nil: // which value has reported
+	case v.AsString() == "":
+		b.report(a.Expr.Range(), "Wrong value", "%s is empty; write one such as %q.", name, such)
+	default:
+		return v.AsString()
 	}
-	return text
+	return ""
 }
 
 // choice is text that is one of some, the first of which is the default.
