@@ -53,6 +53,10 @@ var _ blob.Bucket = (*Bucket)(nil)
 // does, with pauses of up to a second.
 const retries = 5
 
+// mostIdle is how many connections are kept for the next request: as many as lookups are under
+// way, or most of them would connect anew.
+const mostIdle = 64
+
 // Open returns the bucket. It asks the server for nothing.
 //
 // The credentials are those of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, else of
@@ -67,6 +71,14 @@ func Open(c Config) (*Bucket, error) {
 		&credentials.EnvAWS{}, &credentials.FileAWSCredentials{},
 		&credentials.IAM{Client: &http.Client{Timeout: 2 * time.Second}}, // elsewhere nobody answers
 	})
+	if c.Transport == nil {
+		t, err := minio.DefaultTransport(secure)
+		if err != nil {
+			return nil, err
+		}
+		t.MaxIdleConnsPerHost = mostIdle
+		c.Transport = t
+	}
 	opt := &minio.Options{Creds: creds, Secure: secure, Region: c.Region, Transport: c.Transport, MaxRetries: retries}
 	if c.Endpoint != "" { // a server at an address of its own has seldom names for its buckets
 		opt.BucketLookup = minio.BucketLookupPath

@@ -117,6 +117,10 @@ func (s *source) has(ctx context.Context, digest artifacts.Digest) error {
 	return err
 }
 
+// longestPause is how long nothing may come of an object, whatever its size, before it counts as
+// lost.
+const longestPause = time.Minute
+
 // Open implements store.Behind.
 func (c *Cache) Open(ctx context.Context, digest artifacts.Digest) (io.ReadCloser, error) {
 	for _, s := range c.sources {
@@ -134,7 +138,7 @@ func (c *Cache) Open(ctx context.Context, digest artifacts.Digest) (io.ReadClose
 func (s *source) open(ctx context.Context, digest artifacts.Digest) (io.ReadCloser, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	d := &download{source: s, ctx: ctx, cancel: cancel}
-	d.stalls = time.AfterFunc(patience, cancel)
+	d.stalls = time.AfterFunc(longestPause, cancel)
 	err := s.ask(ctx, func(ctx context.Context) (err error) {
 		d.ReadCloser, err = s.Bucket.Open(ctx, objectKey(digest))
 		return err
@@ -159,7 +163,7 @@ type download struct {
 
 func (d *download) Read(b []byte) (int, error) {
 	n, err := d.ReadCloser.Read(b)
-	d.stalls.Reset(patience)
+	d.stalls.Reset(longestPause)
 	if err != nil && !errors.Is(err, io.EOF) {
 		_ = d.source.ask(context.WithoutCancel(d.ctx), func(context.Context) error { return err })
 		return n, fmt.Errorf("%w: %w", store.ErrNotFound, err)
