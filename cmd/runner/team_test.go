@@ -194,7 +194,9 @@ func TestSharedUnwritable(t *testing.T) {
 	if m.ran() > 0 {
 		t.Error("something ran")
 	}
-	m = newMember(t, refusing(t, server, func(r *http.Request) bool { return r.Method == "PUT" && !strings.HasSuffix(r.URL.Path, "/eyrie-format") }), publishes)
+	m = newMember(t, refusing(t, server, func(r *http.Request) bool {
+		return r.Method == "PUT" && !strings.HasSuffix(r.URL.Path, "/eyrie-format")
+	}), publishes)
 	m.prints(0, []string{"24 ran", "published: 0 sent, 0 there, 24 failed", "does not answer", "part 11 of 0"}, "run", "fan.hcl")
 }
 
