@@ -22,9 +22,8 @@ type publishing struct {
 	wait   sync.WaitGroup
 	slots  chan struct{} // of objects and records that are on their way
 
-	mu      sync.Mutex
-	done    Published
-	differs []string // steps whose results others have made otherwise
+	mu   sync.Mutex
+	done Published
 }
 
 // Published says what became of results that were to be published.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"eyrie/artifacts"
 	"eyrie/artifacts/blob"
@@ -473,4 +474,97 @@ func TestSeveralBuckets(t *testing.T) {
 		t.Error(err)
 	}
 	isMiss(t, reader(t, two), r)
+}
+
+// aged is a bucket whose blobs are older than they say.
+type aged struct {
+	blob.Bucket
+	by time.Duration
+}
+
+func (a *aged) Stat(ctx context.Context, key blob.Key) (blob.Info, error) {
+	info, err := a.Bucket.Stat(ctx, key)
+	info.Put = info.Put.Add(-a.by)
+	return info, err
+}
+
+// What is used is put again when it is old, by whoever may write, so that a bucket may forget by
+// age.
+func TestRenewed(t *testing.T) {
+	b := new(blobtest.Mem)
+	r := writer(t, b).publish(t, 1)
+	key := blob.Key{Kind: blob.Action, Hash: r.Action}
+	put := func() time.Time {
+		info, err := b.Stat(t.Context(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Put
+	}
+	before, text := put(), read(t, b, key)
+	for _, m := range []*machine{reader(t, &aged{b, 1000 * time.Hour}), writer(t, &aged{b, time.Hour})} {
+		if _, err := m.Claim(t.Context(), r.Action); err != nil {
+			t.Fatal(err)
+		}
+		if m.cache.Wait(t.Context()); put() != before {
+			t.Error("renewed")
+		}
+	}
+	m := writer(t, &aged{b, 1000 * time.Hour})
+	if _, err := m.Claim(t.Context(), r.Action); err != nil {
+		t.Fatal(err)
+	}
+	if m.cache.Wait(t.Context()); put() == before || read(t, b, key) != text {
+		t.Error("not renewed as it was")
+	}
+}
+
+// A collection takes what nobody has used, and files of no result that are old enough, and
+// nothing of what others need, trees included.
+func TestGarbage(t *testing.T) {
+	b := new(blobtest.Mem)
+	w := writer(t, b)
+	w.publish(t, 1)
+	time.Sleep(time.Millisecond) // no two have the same time
+	since := time.Now()
+	stays := writer(t, b).publish(t, 2)
+	from, later := team.Source{Name: "team", Bucket: mem{b, nil}}, time.Now().Add(48*time.Hour)
+	g, err := team.FindGarbage(t.Context(), from, time.Now(), since)
+	if err != nil || len(g.Records) != 1 || len(g.Objects) != 0 {
+		t.Errorf("young: %d records, %d objects, %v", len(g.Records), len(g.Objects), err)
+	}
+	g, err = team.FindGarbage(t.Context(), from, later, since)
+	if err != nil || len(g.Records) != 1 || len(g.Objects) != 3 {
+		t.Fatalf("%d records, %d objects, %v", len(g.Records), len(g.Objects), err)
+	}
+	if err := g.Remove(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := reader(t, b).Claim(t.Context(), stays.Action); err != nil {
+		t.Error(err)
+	}
+	if g, err = team.FindGarbage(t.Context(), from, later, since); err != nil || len(g.Records)+len(g.Objects) != 0 {
+		t.Errorf("again: %d records, %d objects, %v", len(g.Records), len(g.Objects), err)
+	}
+}
+
+// What was used between looking and removing stays.
+func TestUsedMeanwhile(t *testing.T) {
+	b := new(blobtest.Mem)
+	r := writer(t, b).publish(t, 1)
+	g, err := team.FindGarbage(t.Context(), team.Source{Bucket: mem{b, nil}}, time.Now(), time.Now().Add(time.Hour))
+	if err != nil || len(g.Records) != 1 {
+		t.Fatalf("%+v, %v", g, err)
+	}
+	time.Sleep(time.Millisecond)
+	key := blob.Key{Kind: blob.Action, Hash: r.Action}
+	if err := b.Put(t.Context(), key, strings.NewReader(read(t, b, key))); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Remove(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := reader(t, b).Lookup(t.Context(), r.Action); err != nil {
+		t.Error(err)
+	}
 }

@@ -107,6 +107,7 @@ func TestShared(t *testing.T) {
 	if n := two.ran(); n != 24 {
 		t.Errorf("the reader ran %d steps, want 24", n)
 	}
+	two.prints(0, []string{"published by ", "runner "}, "show", "fan.hcl", `part["p1"]`)
 	three := newMember(t, server.Endpoint())
 	three.prints(0, []string{"24 results fetched, 0 here already"}, "pull", "fan.hcl")
 	three.prints(0, []string{"24 cached"}, "run", "fan.hcl", "--site", "none")
@@ -241,6 +242,20 @@ func TestSharedHTTP(t *testing.T) {
 	two.write("site.hcl", site+"}\n")
 	one.prints(0, []string{"24 ran", "published: 24 sent"}, "run", "fan.hcl")
 	two.prints(0, []string{"24 cached", "part 11 of 0"}, "run", "fan.hcl")
+
+	// A file that is not what it should be is found out before anything runs: its step runs.
+	kept.Range(func(path, b any) bool {
+		if string(b.([]byte)) == "part 11 of 0" {
+			kept.Store(path, []byte("part 11 of 9"))
+		}
+		return true
+	})
+	three := newMember(t, "")
+	three.write("site.hcl", site+"}\n")
+	three.prints(0, []string{"11 cached"}, "run", "fan.hcl", "--rerun", "copy", "--target", "copy")
+	if text := three.runs(0, "output", "fan.hcl", "texts"); !strings.Contains(text, "part 11 of 0") || three.ran() != 13 {
+		t.Errorf("%d steps ran:\n%s", three.ran(), text)
+	}
 	two.prints(3, []string{"cannot be listed"}, "gc", "--cache", "mirror")
 }
 

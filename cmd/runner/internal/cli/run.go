@@ -216,7 +216,7 @@ func (r *runner) hold(sig *signals) (plan *pipeline.Plan, kept *store.Store, rel
 		if release, err = s.Hold(ctx); err != nil {
 			return nil, err
 		}
-		return r.app.planWhole(ctx, recipe, s, r.plan)
+		return r.planWhole(ctx, recipe, s, r.plan)
 	})
 	if err != nil {
 		release()
