@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
 	"github.com/minio/minio-go/v7"
 
@@ -47,7 +48,26 @@ func (b *Bucket) Create(ctx context.Context, key blob.Key, content io.ReadSeeker
 	return b.put(ctx, key, content, size, opt)
 }
 
+// put puts content, again where another request about the same key came in between: servers
+// answer one of the two with a conflict.
 func (b *Bucket) put(ctx context.Context, key blob.Key, content io.ReadSeeker, size int64, opt minio.PutObjectOptions) error {
+	for n := 1; ; n++ {
+		err := b.putOnce(ctx, key, content, size, opt)
+		if !errors.Is(err, errConflict) || n == retries {
+			return err
+		}
+		select {
+		case <-time.After(20 * time.Millisecond << n):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if _, err := content.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+	}
+}
+
+func (b *Bucket) putOnce(ctx context.Context, key blob.Key, content io.ReadSeeker, size int64, opt minio.PutObjectOptions) error {
 	checked := &noting{ReadSeeker: content}
 	var from io.Reader = checked
 	if at, ok := content.(io.ReaderAt); ok { // whose parts can be read at the same time

@@ -67,10 +67,10 @@ func Open(c Config) (*Bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	creds := credentials.NewChainCredentials([]credentials.Provider{
+	creds := credentials.New(&chain{Chain: credentials.Chain{Providers: []credentials.Provider{
 		&credentials.EnvAWS{}, &credentials.FileAWSCredentials{},
 		&credentials.IAM{Client: &http.Client{Timeout: 2 * time.Second}}, // elsewhere nobody answers
-	})
+	}}})
 	if c.Transport == nil {
 		t, err := minio.DefaultTransport(secure)
 		if err != nil {
@@ -90,6 +90,21 @@ func Open(c Config) (*Bucket, error) {
 	client.SetAppInfo("eyrie", "")
 	return &Bucket{minio.Core{Client: client}, c, creds}, nil
 }
+
+// chain are places where credentials may be. Where none has any, that is remembered: a bucket
+// that everybody may read would be asked for after two seconds each time.
+type chain struct {
+	credentials.Chain
+	none bool
+}
+
+func (c *chain) RetrieveWithCredContext(cc *credentials.CredContext) (credentials.Value, error) {
+	v, err := c.Chain.RetrieveWithCredContext(cc)
+	c.none = err == nil && v.AccessKeyID == ""
+	return v, err
+}
+
+func (c *chain) IsExpired() bool { return !c.none && c.Chain.IsExpired() }
 
 // host returns the server's address.
 func (c Config) host() (host string, secure bool, err error) {
@@ -174,11 +189,16 @@ func (b *Bucket) told(err error, key string) error {
 		return fmt.Errorf("%s: %s: %w", b, key, fs.ErrNotExist)
 	case answer.StatusCode == http.StatusPreconditionFailed:
 		return fmt.Errorf("%s: %s: %w", b, key, fs.ErrExist)
+	case answer.StatusCode == http.StatusConflict:
+		return fmt.Errorf("%w: %s: %s: the server says %s (%s)", errConflict, b, key, answer.Code, brief(answer.Message))
 	case answer.StatusCode >= 400 && answer.StatusCode < 500 && answer.StatusCode != http.StatusTooManyRequests && answer.StatusCode != http.StatusRequestTimeout:
 		return fmt.Errorf("%w: %s: the server says %s (%s); %s", blob.ErrRefused, b, answer.Code, brief(answer.Message), b.advice(answer))
 	}
 	return fmt.Errorf("%s: the server says %s (%s)", b, answer.Code, brief(answer.Message))
 }
+
+// errConflict reports a request that another one about the same key came in the way of.
+var errConflict = errors.New("conflict")
 
 // plain returns the error of a request without its address, which is long and has been said.
 func plain(err error) error {

@@ -210,8 +210,12 @@ func (s *Store) EachObject(ctx context.Context, r Record, f func(ctx context.Con
 	})
 }
 
-// ObjectFile opens an object that this machine has, to read it from anywhere.
-func (s *Store) ObjectFile(digest artifacts.Digest) (*os.File, error) {
+// ObjectFile opens an object that this machine has, to read it from anywhere. It fails with
+// ErrNotFound or ErrDamaged.
+func (s *Store) ObjectFile(ctx context.Context, digest artifacts.Digest) (*os.File, error) {
+	if err := s.check(ctx, digest); err != nil {
+		return nil, err
+	}
 	f, err := disk.OpenFile(s.objectPath(digest))
 	if err != nil {
 		return nil, fmt.Errorf("object %s: %w", digest, missing(err))

@@ -125,7 +125,7 @@ func (c *Cache) send(ctx context.Context, to *source, s *store.Store, digest art
 				return err
 			}
 		}
-		f, err := s.ObjectFile(digest)
+		f, err := s.ObjectFile(ctx, digest)
 		if err != nil {
 			return err
 		}

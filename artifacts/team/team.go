@@ -50,7 +50,8 @@ type Cache struct {
 	notice  func(string)
 
 	mu      sync.Mutex
-	records map[artifacts.ActionID]found // that were asked for and found
+	records map[artifacts.ActionID]found     // that were asked for and found
+	missing map[artifacts.ActionID]time.Time // when they were asked for and not found
 	spoilt  map[artifacts.Digest]bool
 
 	publishing publishing
@@ -62,18 +63,19 @@ type found struct {
 	in *source
 }
 
-// patience is how long a bucket may take to say that it is there, and for what is small.
-const patience = 20 * time.Second
+// patience is how long a bucket may take for what is small, and firstPatience to say that it is
+// there: somebody without a network waits for that.
+const patience, firstPatience = 20 * time.Second, 10 * time.Second
 
 // Open returns the cache of some buckets, each of which it checks. One that refuses is an
 // error; one that cannot be reached is left out, with a notice. me says who publishes, and
 // notice tells people something, from any goroutine.
 func Open(ctx context.Context, sources []Source, me store.Shared, notice func(string)) (*Cache, error) {
-	c := &Cache{me: me, notice: notice, records: map[artifacts.ActionID]found{}, spoilt: map[artifacts.Digest]bool{}}
+	c := &Cache{me: me, notice: notice, records: map[artifacts.ActionID]found{}, missing: map[artifacts.ActionID]time.Time{}, spoilt: map[artifacts.Digest]bool{}}
 	c.publishing.begin()
 	checked := make([]error, len(sources))
 	_ = tree.Each(ctx, len(sources), func(ctx context.Context, i int) error {
-		ctx, cancel := context.WithTimeout(ctx, patience)
+		ctx, cancel := context.WithTimeout(ctx, firstPatience)
 		defer cancel()
 		checked[i] = sources[i].Bucket.Check(ctx, sources[i].Write)
 		return nil
@@ -103,13 +105,21 @@ func (c *Cache) Writes() bool {
 	return false
 }
 
+// recently is how long a miss is believed: a run that finds out that a step must run, and then
+// runs it, looks three times.
+const recently = 10 * time.Second
+
 // Record implements store.Behind.
 func (c *Cache) Record(ctx context.Context, id artifacts.ActionID) (store.Record, error) {
 	c.mu.Lock()
 	r, ok := c.records[id]
+	recent := time.Since(c.missing[id]) < recently
 	c.mu.Unlock()
 	if ok {
 		return r.Record, c.sound(r.Record)
+	}
+	if recent {
+		return store.Record{}, store.ErrNotFound
 	}
 	for _, s := range c.sources {
 		r, err := s.record(ctx, id)
@@ -124,6 +134,9 @@ func (c *Cache) Record(ctx context.Context, id artifacts.ActionID) (store.Record
 		c.mu.Unlock()
 		return r, nil
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.missing[id] = time.Now()
 	return store.Record{}, store.ErrNotFound
 }
 
