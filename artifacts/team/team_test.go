@@ -506,7 +506,7 @@ func TestRenewed(t *testing.T) {
 		if _, err := m.Claim(t.Context(), r.Action); err != nil {
 			t.Fatal(err)
 		}
-		if m.cache.Wait(t.Context()); put() != before {
+		if m.cache.Wait(t.Context()); !put().Equal(before) {
 			t.Error("renewed")
 		}
 	}
@@ -514,7 +514,7 @@ func TestRenewed(t *testing.T) {
 	if _, err := m.Claim(t.Context(), r.Action); err != nil {
 		t.Fatal(err)
 	}
-	if m.cache.Wait(t.Context()); put() == before || read(t, b, key) != text {
+	if m.cache.Wait(t.Context()); put().Equal(before) || read(t, b, key) != text {
 		t.Error("not renewed as it was")
 	}
 }
