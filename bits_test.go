@@ -48,9 +48,10 @@ func TestNoFusedMultiplyAdd(t *testing.T) {
 
 func forArm64() []string { return append(os.Environ(), "GOOS=linux", "GOARCH=arm64", "CGO_ENABLED=0") }
 
-// slow are the packages whose tests train for minutes under an emulator. The golden
-// results of train-predictor and train-supernet are made with them.
-var slow = []string{"eyrie/nas/nn", "eyrie/nas/nn/deployed", "eyrie/nas/predict"}
+// slow are the packages whose tests train for minutes under an emulator, or start programs,
+// which it cannot. The golden results of train-predictor, train-supernet and train-network
+// are made with them.
+var slow = []string{"eyrie/nas/nn", "eyrie/nas/nn/deployed", "eyrie/nas/native", "eyrie/nas/predict", "eyrie/nas/torch"}
 
 // An emulated arm64 computes what this machine does: every stage's golden
 // results, and what the tests of the vocabulary say that it computes.

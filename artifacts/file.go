@@ -21,6 +21,10 @@ type File struct {
 	Size   int64  // bytes; of a tree: of all its files
 	Tree   bool   // a directory
 
+	// Outside is set in a record's list of objects, and nowhere else, for a tree whose files
+	// are not in the store. It is no part of a value: a tree is the same wherever it lies.
+	Outside bool
+
 	// Foreseen is set while the file is not made yet: JSON in which the stage that will
 	// make it promises its readers something about its content. Such a handle has nothing
 	// else, and is only for checks.
@@ -48,6 +52,7 @@ type handle struct {
 	Object Digest `json:"$object"`
 	Size   int64  `json:"size"`
 	Tree   bool   `json:"tree,omitempty"`
+	Out    bool   `json:"outside,omitempty"`
 	Name   string `json:"name,omitempty"`
 }
 
@@ -57,7 +62,7 @@ func (f File) MarshalJSON() ([]byte, error) {
 	if f.Foreseen != "" {
 		return json.Marshal(foreseen{json.RawMessage(f.Foreseen)})
 	}
-	return json.Marshal(handle{f.Digest, f.Size, f.Tree, f.Name})
+	return json.Marshal(handle{f.Digest, f.Size, f.Tree, f.Outside, f.Name})
 }
 
 // DigestIn returns the digest in hexadecimal, if an object in a JSON tree is the handle
@@ -114,7 +119,7 @@ func (f *File) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &h); err != nil {
 		return err
 	}
-	*f = File{Digest: h.Object, Size: h.Size, Tree: h.Tree, Name: h.Name}
+	*f = File{Digest: h.Object, Size: h.Size, Tree: h.Tree, Outside: h.Out, Name: h.Name}
 	return nil
 }
 

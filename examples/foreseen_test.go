@@ -65,7 +65,7 @@ func TestForeseenMistakes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, test := range []struct{ vars, want string }{
-		{"", "step found: holdout: the supernet will be trained on all but 100 images, not all but 200: write the holdout of train-supernet"},
+		{"", "step found: holdout: the supernet is trained on all but 100 images, not all but 200: write the holdout of train-supernet"},
 		{"holdout=100 limit=1us", "step found: limit.latency: no subnet is as fast as 0.001 ms on tinyraptor; the least latency is 0.0833117 ms"},
 		{"holdout=100 classes=11", "step supernet: space.backbone.classes: 11, but the data set has 12 classes"},
 		{"holdout=100", ""},

@@ -16,7 +16,6 @@ import (
 // A stage checks what is known and nothing else: whatever parts of a shipped recipe's
 // attributes are unknown, nothing is said to be wrong with the others.
 func TestChecksReadNothingUnknown(t *testing.T) {
-	fashionMNIST(t)
 	recipes, err := filepath.Glob("*.hcl")
 	if err != nil || len(recipes) == 0 {
 		t.Fatal(recipes, err)
@@ -25,7 +24,7 @@ func TestChecksReadNothingUnknown(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 10))
 	seen := map[string]bool{}
 	for _, path := range recipes {
-		recipe, diags := hcl.Load(path, hcl.Options{Stages: stages.All})
+		recipe, diags := hcl.Load(path, hcl.Options{Stages: stages.All, Environ: []string{"EYRIE_VAR_data=" + fashionMNIST(t)}})
 		if diags.HasErrors() {
 			t.Fatal(diags)
 		}

@@ -8,8 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"eyrie/nas/data"
 )
@@ -88,31 +90,19 @@ func TestImageNet(t *testing.T) {
 		}
 	}
 	args = append(args, "--var", "ranks=2", "--var", "epochs=1", "--var", "tuning=0.5", "--var", "batch=16", "--var", "resolutions=[48, 64]",
-		"--var", "limits=[8, 12]", "--var", "iterations=5", "--var", "calibration=48")
-	for _, during := range []string{"supernet", `tuned["`} {
-		cmd := exec.Command(bin, append([]string{"run", "-j", "1"}, args...)...)
-		out, err := cmd.StderrPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		cmd.Stdout = cmd.Stderr
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		var said strings.Builder
-		killed := false
-		for lines := bufio.NewScanner(out); lines.Scan(); {
-			said.WriteString(lines.Text() + "\n")
-			if !killed && strings.Contains(lines.Text(), during) && strings.Contains(lines.Text(), "images/s") {
-				killed = cmd.Process.Kill() == nil
-			}
-		}
-		if err := cmd.Wait(); err == nil || !killed {
-			t.Fatalf("was not killed during %s (%v):\n%s", during, err, said.String())
+		"--var", "limits=[8, 12]", "--var", "iterations=5", "--var", "calibration=48", "--var", "checkpoint=0")
+	for _, during := range []string{"supernet", "tuned["} {
+		said, killed := killedDuring(t, bin, args, during)
+		if !killed {
+			t.Fatalf("was not killed during %s:\n%s", during, said)
 		}
 	}
-	text = run(append([]string{"run"}, args...)...)
-	for _, want := range []string{"ours, under 8ms", "RaptorNet, the paper's", "measured", "published"} {
+	out, err := exec.Command(bin, append([]string{"run"}, args...)...).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "resuming from step") {
+		t.Fatalf("did not go on where it was killed: %v\n%s", err, out)
+	}
+	text = string(out)
+	for _, want := range []string{"ours, under 8ms", "RaptorNet, 87 ms, the paper's", "measured", "published"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the output does not say %q:\n%s", want, text)
 		}
@@ -123,5 +113,47 @@ func TestImageNet(t *testing.T) {
 	}
 	if text := run(append([]string{"run"}, args...)...); !strings.Contains(text, "nothing to do") && !strings.Contains(text, " cached") {
 		t.Errorf("the second run is not cached:\n%s", text)
+	}
+}
+
+// killedDuring runs a recipe until a step trains and has a checkpoint, and kills the runner.
+func killedDuring(t *testing.T, bin string, args []string, step string) (said string, killed bool) {
+	t.Helper()
+	store := args[slices.Index(args, "--store")+1]
+	cmd := exec.Command(bin, append([]string{"run", "-j", "1"}, args...)...)
+	out, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stdout = cmd.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		all.WriteString(lines.Text() + "\n")
+		if killed || !strings.Contains(lines.Text(), step) || !strings.Contains(lines.Text(), "steps of") {
+			continue
+		}
+		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
+			if found, _ := filepath.Glob(filepath.Join(store, "checkpoints", "*", "*.checkpoint")); len(found) > 0 {
+				killed = cmd.Process.Kill() == nil
+				break
+			}
+		}
+	}
+	return all.String(), cmd.Wait() != nil && killed
+}
+
+// A found network by shared weights, fine-tuned and trained alone, each of them also for int8:
+// one table, here of trainings too short to be good.
+func TestFinetune(t *testing.T) {
+	run := runner(t)
+	text := run("run", "finetune.hcl", "--store", t.TempDir(), "--var", "data="+fashionMNIST(t), "--var", "python="+torchPython(t),
+		"--var", "seeds=1", "--var", "epochs={supernet = 0.1, tuned = 0.05, last = 0.02}", "--var", "images=200")
+	for _, want := range []string{"shared weights ", "fine-tuned + 0.02 epochs, int8-aware", "trained alone + 0.02 epochs ", "measured"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the output does not say %q:\n%s", want, text)
+		}
 	}
 }

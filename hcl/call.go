@@ -117,7 +117,7 @@ func (c *call) compile() {
 		switch a.Name {
 		case "source":
 		case "for_each":
-			c.forEach = m.compile(a.Expr, place{})
+			c.forEach = m.compile(a.Expr, place{list: true})
 		case "when":
 			c.when = m.compile(a.Expr, in)
 		case "depends_on":

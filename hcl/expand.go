@@ -29,7 +29,7 @@ type block struct {
 
 	state   visit
 	broken  bool           // a mistake hides how many instances it has
-	byKey   map[string]int // the place of each instance, without those that when leaves out
+	byKey   map[string]int // of many, the place of each instance, without those that when leaves out
 	keys    []string       // of these
 	dropped []string       // of those that when leaves out
 	mirrors *block         // for_each is just this block with for_each
@@ -99,7 +99,9 @@ func (r *recipe) expand(b *block, path []node) {
 	if b.broken {
 		return
 	}
-	b.byKey = make(map[string]int)
+	if b.many {
+		b.byKey = make(map[string]int)
+	}
 	for _, i := range b.m.instances(b) {
 		keep, ok := b.m.keeps(&i)
 		switch {
@@ -107,7 +109,9 @@ func (r *recipe) expand(b *block, path []node) {
 			b.broken = true
 			return
 		case keep:
-			b.byKey[i.key] = len(b.keys)
+			if b.many {
+				b.byKey[i.key] = len(b.keys)
+			}
 			b.keys = append(b.keys, i.key)
 			b.add(i)
 		default:

@@ -101,7 +101,7 @@ func TestGenerous(t *testing.T) {
 		`output "o" { value = sum(reverse([for x in range(1000000) : x * 2])) }`,
 		`output "o" { value = sum(jsondecode("[${join(",", range(300000))}]")) }`,
 		"stage \"table\" \"t\" {\n  for_each = { for i in range(10000) : \"k${i}\" => i }\n  rows = [for i in range(5) : { a = each.value * i, b = \"n${i}\" }]\n}",
-		"stage \"table\" \"t\" {\n  for_each = toset([for i in range(10000) : \"k${i}\"])\n  any = each.key\n}",
+		"stage \"table\" \"t\" {\n  for_each = toset([for i in range(100000) : \"k${i}\"])\n  any = each.key\n}",
 	} {
 		load(t, text, hcl.Options{})
 	}

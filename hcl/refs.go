@@ -28,6 +28,7 @@ type expr struct {
 	value   bool     // refers to each.value
 	within  []string // the names behind each.value; nil where it is referred to as a whole
 	weight  int      // what it takes to evaluate it, where that is done for each instance
+	listed  bool     // a set that it comes to is wanted as a list
 	bad     bool     // refers to what does not exist, which was reported
 	reads   []string // see blocks
 }
@@ -123,13 +124,14 @@ func (i *instance) refs(outputs []string) iter.Seq[stageRef] {
 type place struct {
 	each  bool   // the block has for_each
 	typed bool   // the value is only converted to a type
+	list  bool   // a set is as good as the list of its elements
 	local string // the one that is defined
 	words string // "in a variable's default", when only functions are allowed
 }
 
 // compile finds what the expression refers to and reports what does not exist.
 func (m *module) compile(e hclsyntax.Expression, in place) *expr {
-	out := &expr{m: m, syntax: e}
+	out := &expr{m: m, syntax: e, listed: in.list}
 	if syntax.Literal(e) {
 		out.syntax = trace.Expression(e, &m.meter, false)
 		return out

@@ -64,7 +64,13 @@ func (s *scope) partial(e *expr) (v cty.Value, diags hcl.Diagnostics) {
 			return value.Broken, diags
 		}
 	}
-	v, diags = s.m.bounded(e, func() (cty.Value, hcl.Diagnostics) { return e.syntax.Value(ctx) })
+	v, diags = s.m.bounded(e, func() (cty.Value, hcl.Diagnostics) {
+		v, diags := e.syntax.Value(ctx)
+		if e.listed {
+			v = value.Listed(v, budget.Steps)
+		}
+		return v, diags
+	})
 	switch {
 	case len(diags) > 0:
 		diags = s.m.explain(e, diags, s.secret(e))

@@ -120,7 +120,7 @@ func (b *block) guardEach() {
 func (m *module) readStage(s *stage) {
 	body := s.node.Body
 	if a := body.Attributes["for_each"]; a != nil {
-		s.forEach = m.compile(a.Expr, place{})
+		s.forEach = m.compile(a.Expr, place{list: true})
 	}
 	in := place{each: s.many}
 	for _, a := range syntax.InOrder(body.Attributes) {

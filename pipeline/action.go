@@ -47,6 +47,9 @@ func newAction(ctx context.Context, o *Observations, s *Step, attrs Attrs) (*act
 	if err := a.observe(ctx, o, s, attrs); err != nil {
 		return nil, err
 	}
+	if err := a.checkReferences(o.store); err != nil {
+		return nil, attrErrors(s, attrs, err)
+	}
 	var err error
 	if a.preimage, err = s.Stage.preimage(a.config, a.sensitive); err != nil {
 		return nil, stepError(s.Pos, s, "", err)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 )
 
 // sortKeys returns compact JSON, as package json writes it, with the members of each
@@ -97,7 +98,9 @@ func (k *keySorter) object(t *Type) error {
 		case len(k.in) == 0:
 			return errNotCompact
 		case k.in[0] == '}':
-			k.arrange(begin, all, sorted)
+			if !sorted {
+				k.arrange(begin, all)
+			}
 			k.move()
 			return nil
 		case !first && k.in[0] == ',':
@@ -105,14 +108,20 @@ func (k *keySorter) object(t *Type) error {
 		case !first:
 			return errNotCompact
 		}
+		end := len(k.out)
+		if len(all) > 0 {
+			k.out = append(k.out, ',')
+		}
 		m, keep, err := k.member(t)
 		if err != nil {
 			return err
 		}
-		if keep {
-			sorted = sorted && (len(all) == 0 || all[len(all)-1].name < m.name)
-			all = append(all, m)
+		if !keep {
+			k.out = k.out[:end]
+			continue
 		}
+		sorted = sorted && (len(all) == 0 || all[len(all)-1].name < m.name)
+		all = append(all, m)
 	}
 }
 
@@ -149,23 +158,15 @@ func (k *keySorter) member(t *Type) (m member, keep bool, err error) {
 		}
 	}
 	err = k.value(inner)
-	if m.end = len(k.out); !keep {
-		k.out = k.out[:m.begin]
-	}
+	m.end = len(k.out)
 	return m, keep, err
 }
 
-// arrange writes the members, which were written one behind the other from begin on,
-// in the order of their names, with commas between them. Of several of one name the last
-// one counts.
-func (k *keySorter) arrange(begin int, all []member, sorted bool) {
-	if len(all) == 0 {
-		return
-	}
+// arrange writes the members, which were written from begin on, in the order of their names,
+// with commas between them. Of several of one name the last one counts.
+func (k *keySorter) arrange(begin int, all []member) {
 	text := slices.Clone(k.out[begin:])
-	if !sorted {
-		slices.SortStableFunc(all, func(a, b member) int { return bytes.Compare([]byte(a.name), []byte(b.name)) })
-	}
+	slices.SortStableFunc(all, func(a, b member) int { return strings.Compare(a.name, b.name) })
 	k.out = k.out[:begin]
 	for i, m := range all {
 		if i+1 < len(all) && all[i+1].name == m.name {
@@ -209,9 +210,22 @@ func (k *keySorter) move() { k.out, k.in = append(k.out, k.in[0]), k.in[1:] }
 
 // quotedJSON returns a string in JSON.
 func quotedJSON(s string) []byte {
+	if isPlain(s) {
+		return append(append(append(make([]byte, 0, len(s)+2), '"'), s...), '"')
+	}
 	b, err := canonical(s)
 	if err != nil {
 		panic(err) // no string fails
 	}
 	return b
+}
+
+// isPlain reports whether nothing in a string is escaped in JSON, as in most names.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }

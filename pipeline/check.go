@@ -69,14 +69,23 @@ func (s *Stage) examine(values map[string]any, unknown []mistake.Path, perhaps .
 	for _, m := range found {
 		forget(m.Path)
 	}
-	texts, bad := encode(values)
-	for _, m := range bad {
-		found = append(found, m)
-		forget(m.Path)
+	attrs, err := json.Marshal(values)
+	var texts map[string]json.RawMessage // each by itself, where there are mistakes
+	if err != nil {
+		var bad mistake.List
+		texts, bad = encode(values)
+		for _, m := range bad {
+			found = append(found, m)
+			forget(m.Path)
+		}
+		attrs = object(texts)
 	}
 	for {
-		if config, err = s.decode(values, texts); err == nil {
+		if config, err = s.decode(values, attrs); err == nil {
 			break
+		}
+		if texts == nil {
+			texts, _ = encode(values)
 		}
 		var bad *mistake.Mistake
 		if !errors.As(err, &bad) || values[bad.Path[0].Name] == nil {
@@ -92,6 +101,7 @@ func (s *Stage) examine(values map[string]any, unknown []mistake.Path, perhaps .
 			texts[name] = b
 		}
 		forget(path)
+		attrs = object(texts)
 	}
 	own := mistake.New(unknown...).WithWritten(func(name string) (yes, no bool) {
 		if slices.Contains(perhaps, name) {

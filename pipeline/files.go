@@ -6,21 +6,35 @@ import (
 	"eyrie/artifacts"
 )
 
+// checker is a struct, of a configuration, that says whether whatever reads its files compares
+// what it reads with digests that are in the store. Only then are they read where they lie.
+type checker interface{ ChecksFiles() bool }
+
 // eachFile calls f for every artifacts.File within v, which must be settable.
 // Maps and interfaces, whose elements are not, get changed copies.
 func eachFile(v reflect.Value, f func(*artifacts.File) error) error {
+	return eachFileOf(v, false, func(file *artifacts.File, _ bool) error { return f(file) })
+}
+
+// eachFileOf is eachFile that says of each whether it is in a checker that checks.
+func eachFileOf(v reflect.Value, checked bool, f func(file *artifacts.File, checked bool) error) error {
 	if v.Type() == fileType {
-		return f(v.Addr().Interface().(*artifacts.File))
+		return f(v.Addr().Interface().(*artifacts.File), checked)
+	}
+	if v.Kind() == reflect.Struct && v.CanInterface() {
+		if c, ok := v.Interface().(checker); ok {
+			checked = c.ChecksFiles()
+		}
 	}
 	switch v.Kind() {
 	case reflect.Pointer:
 		if !v.IsNil() {
-			return eachFile(v.Elem(), f)
+			return eachFileOf(v.Elem(), checked, f)
 		}
 	case reflect.Struct:
 		for i := range v.NumField() {
 			if sf := v.Type().Field(i); sf.IsExported() || sf.Anonymous {
-				if err := eachFile(v.Field(i), f); err != nil {
+				if err := eachFileOf(v.Field(i), checked, f); err != nil {
 					return err
 				}
 			}
@@ -30,7 +44,7 @@ func eachFile(v reflect.Value, f func(*artifacts.File) error) error {
 			return nil
 		}
 		for i := range v.Len() {
-			if err := eachFile(v.Index(i), f); err != nil {
+			if err := eachFileOf(v.Index(i), checked, f); err != nil {
 				return err
 			}
 		}
@@ -41,7 +55,7 @@ func eachFile(v reflect.Value, f func(*artifacts.File) error) error {
 		for _, k := range v.MapKeys() {
 			e := reflect.New(v.Type().Elem()).Elem()
 			e.Set(v.MapIndex(k))
-			if err := eachFile(e, f); err != nil {
+			if err := eachFileOf(e, checked, f); err != nil {
 				return err
 			}
 			v.SetMapIndex(k, e)
@@ -50,7 +64,7 @@ func eachFile(v reflect.Value, f func(*artifacts.File) error) error {
 		if !v.IsNil() {
 			e := reflect.New(v.Elem().Type()).Elem()
 			e.Set(v.Elem())
-			if err := eachFile(e, f); err != nil {
+			if err := eachFileOf(e, checked, f); err != nil {
 				return err
 			}
 			v.Set(e)

@@ -43,9 +43,12 @@ func (s *Stage) Foresee(values map[string]any, unknown []mistake.Path) json.RawM
 // no mistakes.
 func (s *Stage) partial(values map[string]any, unknown []mistake.Path) (config any, ok bool) {
 	values = without(values, unknown...)
-	texts, bad := encode(values)
-	config, err := s.decode(values, texts)
-	return config, err == nil && bad == nil
+	attrs, err := json.Marshal(values)
+	if err != nil {
+		return nil, false
+	}
+	config, err = s.decode(values, attrs)
+	return config, err == nil
 }
 
 func foresee(config any, knows func(paths ...string) bool) json.RawMessage {

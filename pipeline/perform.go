@@ -67,6 +67,7 @@ type performer struct {
 
 	mu    sync.Mutex // a stage that was given up may still ask for its checkpoint
 	links string     // to the checkpoint and the inputs; "" before there is one
+	seen  string     // what of the checkpoint is the attempt's; "" for all
 	over  bool       // the attempt has ended
 }
 
@@ -86,6 +87,10 @@ func (p *performer) checkpoint() (string, error) {
 	}
 	dir, err := p.store.Checkpoint(p.job.Action)
 	if err != nil {
+		return "", err
+	}
+	dir = filepath.Join(dir, p.seen)
+	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return "", err
 	}
 	return p.link(dir, checkpointName)
@@ -167,7 +172,7 @@ func (p *performer) output(ctx context.Context, config any) (any, error) {
 	if err != nil {
 		return nil, in.named(err)
 	}
-	return output, nil
+	return output, in.unchanged(ctx, p.store)
 }
 
 // inputs makes the files in a configuration readable.
@@ -177,10 +182,11 @@ func (p *performer) inputs(ctx context.Context, config any) (any, *inputs, error
 		return nil, nil, err
 	}
 	defer release()
-	in, err := p.snapshot(ctx)
+	in, err := p.snapshot(ctx, references(config))
 	if err != nil {
 		return nil, nil, err
 	}
+	p.seen = in.seen()
 	if config, err = in.into(ctx, p.store, config); err != nil {
 		return nil, nil, fmt.Errorf("an input could not be read from the store (run again to make it anew): %w", err)
 	}
@@ -201,20 +207,35 @@ func (p *performer) keepAll(ctx context.Context, output any) (json.RawMessage, e
 }
 
 // keep makes sure that a file of the output is in the store, and notes it.
-func (p *performer) keep(ctx context.Context, f *artifacts.File) (err error) {
-	handedThrough := !f.Digest.IsZero() && p.made.Keep(ctx, *f) == nil
-	if !handedThrough && f.Path != "" {
-		name := filepath.Base(f.Path)
-		if *f, err = p.made.Import(ctx, f.Path); err != nil {
-			return err
-		}
-		f.Name = name
+func (p *performer) keep(ctx context.Context, f *artifacts.File) error {
+	object, err := p.object(ctx, f)
+	if err != nil {
+		return err
 	}
-	object := artifacts.File{Digest: f.Digest, Size: f.Size, Tree: f.Tree}
 	if !f.Digest.IsZero() && !slices.Contains(p.record.Objects, object) {
 		p.record.Objects = append(p.record.Objects, object)
 	}
 	return nil
+}
+
+// object returns a file of the output as the record refers to it: one that was handed through,
+// or one that the stage made, which is imported.
+func (p *performer) object(ctx context.Context, f *artifacts.File) (object artifacts.File, err error) {
+	if !f.Digest.IsZero() {
+		if object, err = p.made.Keep(ctx, *f); err == nil {
+			return object, nil
+		}
+	}
+	if f.Path == "" {
+		return artifacts.File{Digest: f.Digest, Size: f.Size, Tree: f.Tree}, nil
+	}
+	name := filepath.Base(f.Path)
+	if *f, err = p.made.Import(ctx, f.Path); err != nil {
+		return object, err
+	}
+	object = *f
+	f.Name = name
+	return object, nil
 }
 
 // call runs the stage's function with a timeout. A stage that is told to stop and does

@@ -49,13 +49,22 @@ func lookUp(output json.RawMessage, field string, v *any) error {
 	if err := json.Unmarshal(output, &fields); err != nil {
 		return err
 	}
-	if strings.Contains(string(fields[field]), "$object") {
-		var f artifacts.File
-		err := json.Unmarshal(fields[field], &f)
-		*v = f
-		return err
+	err := json.Unmarshal(fields[field], v)
+	*v = withFiles(*v)
+	return err
+}
+
+// withFiles returns a tree with files for their handles.
+func withFiles(tree any) any {
+	if f, ok := artifacts.FileIn(tree); ok {
+		return f
 	}
-	return json.Unmarshal(fields[field], v)
+	if object, ok := tree.(map[string]any); ok {
+		for name, v := range object {
+			object[name] = withFiles(v)
+		}
+	}
+	return tree
 }
 
 func recipe(steps ...*Step) *Recipe { return &Recipe{Name: "test.hcl", Steps: steps} }

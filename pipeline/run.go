@@ -229,6 +229,7 @@ func (x *execution) dispatch(ctx context.Context) {
 	}
 	for i, s := range x.plan.Steps {
 		if s.Verdict == Cached { // which queues what waited for it alone
+			s.action.notePlaces(x.store)
 			e := Event{Action: s.Action.String()}
 			if s.Record.Step != s.ID { // the journal of the run that did it tells of another step
 				e.Deps, e.Sources = s.Deps, s.Sources()

@@ -16,7 +16,7 @@ func guarded(id string, s *Stage, reveal bool) *Step {
 	st := step(id, s, nil)
 	st.Reveal = reveal
 	st.Attrs = func(*Outputs) (Attrs, error) {
-		return Attrs{"x": {Value: 4711.0, Sensitive: true, Pos: "test.hcl:" + id + ".x"}}, nil
+		return Attrs{"x": {Value: 471108154.0, Sensitive: true, Pos: "test.hcl:" + id + ".x"}}, nil
 	}
 	return st
 }
@@ -63,7 +63,7 @@ func TestSensitiveWhileItRuns(t *testing.T) {
 			t.Errorf("evaluation %d does not know that the output is sensitive", i)
 		}
 	}
-	if len(lineage) != 1 || lineage[0].Output != nil || strings.Contains(string(lineage[0].Attrs), "4711") {
+	if len(lineage) != 1 || lineage[0].Output != nil || strings.Contains(string(lineage[0].Attrs), "471108154") {
 		t.Errorf("the lineage shows %+v", lineage)
 	}
 }
@@ -72,10 +72,10 @@ func TestSensitiveWhileItRuns(t *testing.T) {
 // that its time was over is.
 func TestSecretsAreNotLogged(t *testing.T) {
 	loud := Define("loud", 1, "", numConfig{}, func(ctx context.Context, task *Task, c numConfig) (numOutput, error) {
-		task.Log().Warn().Float64("x", c.X).Msg("trying with 4711")
-		task.Report(Progress{Done: 1, Total: 2, Note: "with 4711"})
+		task.Log().Warn().Float64("x", c.X).Msg("trying with 471108154")
+		task.Report(Progress{Done: 1, Total: 2, Note: "with 471108154"})
 		if c.Y == 0 {
-			return numOutput{}, Badf("y", "goes badly with 4711")
+			return numOutput{}, Badf("y", "goes badly with 471108154")
 		}
 		<-ctx.Done()
 		return numOutput{}, ctx.Err()
@@ -97,7 +97,7 @@ func TestSecretsAreNotLogged(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if text := string(b) + run.Steps[0].Err.Error(); strings.Contains(text, "4711") || !strings.Contains(text, "not shown") {
+		if text := string(b) + run.Steps[0].Err.Error(); strings.Contains(text, "471108154") || !strings.Contains(text, "not shown") {
 			t.Errorf("told: %s", text)
 		}
 		if got := strings.Contains(run.Steps[0].Err.Error(), "stopped after its timeout"); got != timeout {

@@ -24,7 +24,7 @@ type Stage struct {
 	lineage  bool // see WithLineage
 	declares bool // see Declarer
 
-	decode  func(values map[string]any, texts map[string]json.RawMessage) (config any, err error)
+	decode  func(values map[string]any, attrs []byte) (config any, err error)
 	restore func(whole []byte) (config any, err error)
 	output  func(whole []byte) (output any, err error)
 	check   func(config any, r *mistake.Report)
@@ -77,11 +77,12 @@ func Define[C, O any](name string, version int, doc string, defaults C, run func
 		panic(fmt.Sprintf("pipeline: %s: defaults: %v", name, err))
 	}
 	checkDefaults(name, config, base)
+	fresh := decoderOf[C](base)
 	return &Stage{
 		Name: name, Version: version, Doc: doc, Config: config, Output: output,
 		declares: reflect.TypeFor[O]() == declaredType,
-		decode: func(values map[string]any, texts map[string]json.RawMessage) (any, error) {
-			return overlay[C](base, values, texts)
+		decode: func(values map[string]any, attrs []byte) (any, error) {
+			return overlay(fresh, values, attrs)
 		},
 		restore: restore[C],
 		output:  restore[O],
@@ -109,11 +110,40 @@ func (s *Stage) WithLineage() *Stage {
 	return s
 }
 
-// overlay lays values, which are also given in JSON, over the defaults. Written objects
+// decoderOf returns a function that decodes a configuration from JSON, each time anew where
+// configurations would share lists, maps or pointers.
+func decoderOf[C any](text []byte) func() (C, error) {
+	var once C
+	if err := json.Unmarshal(text, &once); err == nil && !refers(reflect.ValueOf(once)) {
+		return func() (C, error) { return once, nil }
+	}
+	return func() (c C, err error) {
+		err = json.Unmarshal(text, &c)
+		return c, err
+	}
+}
+
+// refers reports whether a copy of a value may share anything with it that can be changed.
+func refers(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.Pointer, reflect.Map, reflect.Slice, reflect.Interface, reflect.Func, reflect.Chan:
+		return !v.IsNil()
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if refers(v.Field(i)) {
+				return true
+			}
+		}
+	case reflect.Array:
+		return true
+	}
+	return false
+}
+
+// overlay lays values, which are given in JSON, too, over the defaults. Written objects
 // are merged with their defaults field by field; lists and maps replace theirs.
-func overlay[C any](defaults []byte, values map[string]any, texts map[string]json.RawMessage) (c C, err error) {
-	attrs := object(texts)
-	if err := json.Unmarshal(defaults, &c); err != nil {
+func overlay[C any](defaults func() (C, error), values map[string]any, attrs []byte) (c C, err error) {
+	if c, err = defaults(); err != nil {
 		return c, err
 	}
 	clearWritten(reflect.ValueOf(&c).Elem(), values)

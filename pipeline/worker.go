@@ -99,6 +99,7 @@ func (w *worker) do(ctx context.Context) (*Ended, error) {
 		}
 	}
 	w.inputs = a.inputs
+	a.notePlaces(w.store)
 	ended.Record = store.Record{Action: a.id, Preimage: a.preimage, Step: w.planned.ID, Run: w.run}
 	found := errors.New("to be run again")
 	if !w.planned.rerun { // what is there needs no executor

@@ -11,6 +11,7 @@ import (
 	"eyrie/stages/evolve"
 	"eyrie/stages/exec"
 	"eyrie/stages/grid"
+	"eyrie/stages/network"
 	"eyrie/stages/plot"
 	"eyrie/stages/predictor"
 	"eyrie/stages/report"
@@ -27,6 +28,7 @@ var All = []*pipeline.Stage{
 	supernet.Stage,
 	predictor.Stage,
 	evolve.Stage,
+	network.Stage,
 	deploy.Stage,
 	exec.Stage,
 	table.Stage,

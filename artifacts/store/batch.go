@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -70,28 +69,35 @@ func (b *Batch) Import(ctx context.Context, path string) (artifacts.File, error)
 }
 
 func (b *Batch) scan(ctx context.Context, path string) (artifacts.File, error) {
-	f, manifest, err := tree.Scan(ctx, path, disk.IsStore, b.takeFile)
+	f, m, err := tree.Scan(ctx, path, disk.IsStore, b.takeFile)
 	if err == nil && f.Tree {
-		err = b.takeManifest(ctx, f.Digest, manifest)
+		err = b.takeManifest(ctx, f.Digest, m)
 	}
 	return f, err
 }
 
-// Keep makes an artifact that the store holds, or that is behind it, part of the batch. It
-// fails with ErrNotFound or ErrDamaged where it does not.
-func (b *Batch) Keep(ctx context.Context, f artifacts.File) error {
-	if err := b.store.bring(ctx, f); err != nil {
-		return err
+// Keep makes an artifact that the store holds, or that is behind it, part of the batch, and returns it as a record
+// refers to it: a tree that lies outside is part of it with its manifest alone. It fails
+// with ErrNotFound or ErrDamaged where the store has neither.
+func (b *Batch) Keep(ctx context.Context, f artifacts.File) (artifacts.File, error) {
+	object := artifacts.File{Digest: f.Digest, Size: f.Size, Tree: f.Tree}
+	if b.refers(ctx, object) {
+		object.Outside = true
+		b.note(f.Digest)
+		return object, nil
+	}
+	if err := b.store.bring(ctx, object); err != nil {
+		return object, err
 	}
 	b.note(f.Digest)
 	if !f.Tree {
-		return nil
+		return object, nil
 	}
 	m, err := b.store.manifest(ctx, f.Digest)
 	if err != nil {
-		return err
+		return object, err
 	}
-	return m.EachFile(ctx, func(_ context.Context, e tree.Entry) error { b.note(e.Digest); return nil })
+	return object, m.EachFile(ctx, func(_ context.Context, e tree.Entry) error { b.note(e.Digest); return nil })
 }
 
 // Commit keeps r, whose objects are the batch's or were in the store before, as
@@ -152,17 +158,18 @@ func (b *Batch) take() []staged {
 }
 
 // takeFile is a tree.DigestFunc that makes the file part of the batch.
-func (b *Batch) takeFile(ctx context.Context, path string, fi fs.FileInfo) (artifacts.Digest, int64, error) {
+func (b *Batch) takeFile(ctx context.Context, path string, st disk.Stamp) (artifacts.Digest, int64, error) {
 	path, err := b.real(path)
 	if err != nil {
 		return artifacts.Digest{}, 0, err
 	}
 	s := b.store
-	if digest, ok := s.cache.lookup(s.key(path), disk.StampOf(fi)); ok && s.check(ctx, digest) == nil {
+	key := s.key(path)
+	if digest, ok := s.stats(key).lookup(key, st); ok && s.check(ctx, digest) == nil {
 		b.note(digest)
-		return digest, fi.Size(), nil
+		return digest, st.Size, nil
 	}
-	if b.moves && fi.Mode().IsRegular() && s.dir.InTemp(path) {
+	if b.moves && s.dir.InTemp(path) {
 		if digest, size, err := b.moveIn(ctx, path); !errors.Is(err, errShared) {
 			return digest, size, err
 		}
@@ -204,7 +211,8 @@ func (b *Batch) copyIn(ctx context.Context, path string) (artifacts.Digest, int6
 	if err != nil {
 		return digest, 0, err
 	}
-	b.store.cache.learn(b.store.key(path), st, digest, begin)
+	key := b.store.key(path)
+	b.store.stats(key).learn(key, st, digest, begin)
 	return digest, st.Size, b.stage(ctx, staged{f, digest, true})
 }
 
@@ -257,12 +265,12 @@ func (b *Batch) freeze(ctx context.Context, f *os.File) (artifacts.Digest, int64
 }
 
 // takeManifest makes a manifest, whose digest is given, part of the batch.
-func (b *Batch) takeManifest(ctx context.Context, digest artifacts.Digest, manifest []byte) error {
+func (b *Batch) takeManifest(ctx context.Context, digest artifacts.Digest, m tree.Manifest) error {
 	if b.store.check(ctx, digest) == nil {
 		b.note(digest)
 		return nil
 	}
-	f, err := b.create(func(f *os.File) error { _, err := f.Write(manifest); return err })
+	f, err := b.create(func(f *os.File) error { _, err := f.Write(m.Encode()); return err })
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 
 	"eyrie/artifacts"
@@ -47,6 +48,9 @@ func (s *Store) lookupBehind(ctx context.Context, id artifacts.ActionID) (Record
 	if err != nil {
 		return Record{}, err
 	}
+	if slices.ContainsFunc(r.Objects, func(f artifacts.File) bool { return f.Outside }) {
+		return Record{}, ErrNotFound
+	}
 	err = tree.Each(ctx, len(r.Objects), func(ctx context.Context, i int) error {
 		digest := r.Objects[i].Digest
 		if err := s.check(ctx, digest); !isMiss(err) {
@@ -83,6 +87,9 @@ func (s *Store) bring(ctx context.Context, f artifacts.File) error {
 	if !f.Tree {
 		return s.have(ctx, f.Digest)
 	}
+	if _, ok := s.outside(ctx, f); ok { // it is read where it lies
+		return nil
+	}
 	m, err := s.manifest(ctx, f.Digest)
 	if err != nil {
 		return err
@@ -98,7 +105,7 @@ func (s *Store) Keep(ctx context.Context, r Record) error {
 		return err
 	}
 	for _, f := range r.Objects {
-		if err := b.Keep(ctx, f); err != nil {
+		if _, err := b.Keep(ctx, f); err != nil {
 			return err
 		}
 	}
@@ -138,9 +145,11 @@ func (s *Store) KeepWhole(ctx context.Context, records []Record) error {
 }
 
 // Share publishes a record of this store, beside whatever else goes on, to what is behind
-// the store, if that takes any.
+// the store, if that takes any. Where a tree lies outside is known to this machine alone, so
+// that records of such trees are for nobody else: another one finds out where it has the tree,
+// and what was made of it is found by the same digests.
 func (s *Store) Share(r Record) {
-	if s.behind != nil {
+	if s.behind != nil && !slices.ContainsFunc(r.Objects, func(f artifacts.File) bool { return f.Outside }) {
 		s.behind.Share(s, r)
 	}
 }
@@ -197,7 +206,7 @@ func (s *Store) pullOnce(ctx context.Context, digest artifacts.Digest) error {
 func (s *Store) EachObject(ctx context.Context, r Record, f func(ctx context.Context, digest artifacts.Digest) error) error {
 	return tree.Each(ctx, len(r.Objects), func(ctx context.Context, i int) error {
 		file := r.Objects[i]
-		if file.Tree {
+		if file.Tree && !file.Outside {
 			m, err := s.manifest(ctx, file.Digest)
 			if err != nil {
 				return err

@@ -68,7 +68,7 @@ func (s *Store) Garbage(v *Inventory, n Needed) []*Kept {
 		switch k.Kind {
 		case Records:
 			needed = needed || actions[k.Action]
-		case Objects, Trees:
+		case Objects, Trees, Outside:
 			needed = needed || objects[k.Digest]
 		case Checkpoints:
 			needed = needed || n.Actions[k.Action] || s.inUse(k)
@@ -124,8 +124,12 @@ func (s *Store) linked() map[artifacts.Digest]bool {
 	return all
 }
 
-// inUse reports whether a stage is writing the checkpoint.
-func (s *Store) inUse(k *Kept) bool { return slices.Contains(s.links(), k.Path) }
+// inUse reports whether a stage is writing the checkpoint, or a part of it.
+func (s *Store) inUse(k *Kept) bool {
+	return slices.ContainsFunc(s.links(), func(link string) bool {
+		return link == k.Path || strings.HasPrefix(link, k.Path+string(filepath.Separator))
+	})
+}
 
 // links returns where the links in tmp/ lead to in the store.
 func (s *Store) links() (all []string) {

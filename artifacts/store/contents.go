@@ -19,11 +19,8 @@ func (s *Store) Tree(ctx context.Context, f artifacts.File) (tree.Manifest, erro
 	if f.Path == "" {
 		return s.manifest(ctx, f.Digest)
 	}
-	_, manifest, err := tree.Scan(ctx, f.Path, disk.IsStore, s.digestFile)
-	if err != nil {
-		return nil, err
-	}
-	return tree.Decode(manifest)
+	_, m, err := tree.Scan(ctx, f.Path, disk.IsStore, s.digestFile)
+	return m, err
 }
 
 // ErrTooLong reports an object that is longer than somebody wants to read.

@@ -15,7 +15,7 @@ import (
 
 // Fetch returns the handle with its Path set to a place on this machine where its
 // content, verified, can be read. The content must not be changed. It fails with
-// ErrNotFound or ErrDamaged.
+// ErrNotFound or ErrDamaged, and with an [OutsideError] for a tree that [Store.Locate] finds.
 //
 // A file's path is its object's. A tree is laid out in trees/, of links to its
 // objects where they can be, and stays there.
@@ -23,6 +23,9 @@ func (s *Store) Fetch(ctx context.Context, f artifacts.File) (artifacts.File, er
 	if !f.Tree {
 		f.Path = s.objectPath(f.Digest)
 		return f, s.have(ctx, f.Digest)
+	}
+	if place, ok := s.outside(ctx, f); ok {
+		return f, &OutsideError{f.Digest, place}
 	}
 	m, err := s.manifest(ctx, f.Digest)
 	if err != nil {
@@ -114,7 +117,7 @@ func (s *Store) isLaid(ctx context.Context, e tree.Entry, path string) bool {
 	if object, err := os.Lstat(s.objectPath(e.Digest)); err == nil && os.SameFile(fi, object) {
 		return s.check(ctx, e.Digest) == nil
 	}
-	digest, _, err := s.digestFile(ctx, path, fi)
+	digest, _, err := s.digestFile(ctx, path, disk.StampOf(fi))
 	return err == nil && digest == e.Digest
 }
 

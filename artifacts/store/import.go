@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"io/fs"
 	"time"
 
 	"eyrie/artifacts"
@@ -50,16 +49,16 @@ func (s *Store) Snapshot(ctx context.Context, path string) (artifacts.File, erro
 }
 
 // digestFile is a tree.DigestFunc that stores nothing.
-func (s *Store) digestFile(ctx context.Context, path string, fi fs.FileInfo) (artifacts.Digest, int64, error) {
+func (s *Store) digestFile(ctx context.Context, path string, st disk.Stamp) (artifacts.Digest, int64, error) {
 	key := s.key(path)
-	if digest, ok := s.cache.lookup(key, disk.StampOf(fi)); ok {
-		return digest, fi.Size(), nil
+	if digest, ok := s.stats(key).lookup(key, st); ok {
+		return digest, st.Size, nil
 	}
 	begin := time.Now()
-	digest, st, err := disk.Read(ctx, path, nil)
+	digest, now, err := disk.Read(ctx, path, nil)
 	if err != nil {
 		return digest, 0, err
 	}
-	s.cache.learn(key, st, digest, begin)
-	return digest, st.Size, nil
+	s.stats(key).learn(key, now, digest, begin)
+	return digest, now.Size, nil
 }

@@ -33,6 +33,7 @@ const (
 	Outputs     Kind = "outputs"
 	Journals    Kind = "runs"
 	Quarantined Kind = "quarantine"
+	Outside     Kind = "outside" // notes of where trees lie that are not in the store
 )
 
 // Kept is a thing in a store.
@@ -70,7 +71,7 @@ func (s *Store) Inventory(ctx context.Context) (*Inventory, error) {
 		v.Objects[info.Key.Hash] = k
 	}
 	v.own()
-	for _, list := range []func() ([]*Kept, error){s.keptTrees, s.keptCheckpoints, s.keptOutputs, s.keptJournals, s.keptInQuarantine} {
+	for _, list := range []func() ([]*Kept, error){s.keptTrees, s.keptPlaces, s.keptCheckpoints, s.keptOutputs, s.keptJournals, s.keptInQuarantine} {
 		all, err := list()
 		if err != nil {
 			return nil, err
@@ -115,7 +116,7 @@ func (s *Store) keptRecord(ctx context.Context, key blob.Key) *Kept {
 func (s *Store) uses(files []artifacts.File) (all []artifacts.Digest) {
 	for _, f := range files {
 		all = append(all, f.Digest)
-		if !f.Tree {
+		if !f.Tree || f.Outside {
 			continue
 		}
 		for _, e := range s.peek(f.Digest) {
@@ -177,10 +178,13 @@ func (s *Store) kept(kind Kind, path string) *Kept {
 	return k
 }
 
-func (s *Store) keptTrees() ([]*Kept, error) {
-	return s.eachOf(string(Trees), func(shard string) ([]*Kept, error) {
-		return s.eachOf(filepath.Join(string(Trees), shard), func(name string) ([]*Kept, error) {
-			k := s.kept(Trees, filepath.Join(string(Trees), shard, name))
+func (s *Store) keptTrees() ([]*Kept, error) { return s.keptByDigest(Trees) }
+
+// keptByDigest lists what has a digest for its name, below a directory of its first digits.
+func (s *Store) keptByDigest(kind Kind) ([]*Kept, error) {
+	return s.eachOf(string(kind), func(shard string) ([]*Kept, error) {
+		return s.eachOf(filepath.Join(string(kind), shard), func(name string) ([]*Kept, error) {
+			k := s.kept(kind, filepath.Join(string(kind), shard, name))
 			if k.Digest.UnmarshalText([]byte(shard+name)) != nil {
 				return nil, nil
 			}

@@ -93,7 +93,7 @@ func (s *Store) check(ctx context.Context, digest artifacts.Digest) error {
 	if !fi.Mode().IsRegular() {
 		return s.discard(digest, fi)
 	}
-	got, _, err := s.digestFile(ctx, path, fi)
+	got, _, err := s.digestFile(ctx, path, disk.StampOf(fi))
 	if errors.Is(err, disk.ErrChanged) {
 		err = ErrDamaged
 	}

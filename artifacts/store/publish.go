@@ -11,26 +11,24 @@ import (
 )
 
 // Publish makes a file or tree of the store one that a person can use: a copy, or of a
-// tree a link to where it is laid out, under a name in a directory of outputs/ that
+// tree a link to where it is laid out or lies, under a name in a directory of outputs/ that
 // begins with its digest, so that what was published keeps its content. Beside that
 // directory, name is a link to what was published last. It returns the path from the
 // store's directory on. Both names must be such as a file can have.
 func (s *Store) Publish(ctx context.Context, f artifacts.File, group, name string) (string, error) {
-	kept, err := s.Fetch(ctx, f)
+	kept, err := s.Locate(ctx, f)
 	if err != nil {
 		return "", err
 	}
 	here := f.Digest.String()[:12]
 	path := filepath.Join("outputs", group, here, name)
-	if now, err := s.Hash(ctx, s.dir.Path(path)); err != nil || now.Digest != f.Digest {
-		if f.Tree {
-			err = s.symlink(kept.Path, s.dir.Path(path))
-		} else {
-			err = s.copyFor(kept.Path, s.dir.Path(path))
-		}
-		if err != nil {
-			return "", err
-		}
+	if f.Tree {
+		err = s.symlink(kept.Path, s.dir.Path(path))
+	} else if now, e := s.Hash(ctx, s.dir.Path(path)); e != nil || now.Digest != f.Digest {
+		err = s.copyFor(kept.Path, s.dir.Path(path))
+	}
+	if err != nil {
+		return "", err
 	}
 	_ = s.symlink(filepath.Join(here, name), s.dir.Path("outputs", group, name)) // a convenience
 	return path, nil

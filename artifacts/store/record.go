@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"eyrie/artifacts"
 	"eyrie/artifacts/seal"
@@ -110,10 +111,11 @@ func (s *Store) lookupHere(ctx context.Context, id artifacts.ActionID) (Record, 
 	return r, nil
 }
 
-// Holds fails with ErrNotFound or ErrDamaged if not all of f is in the store itself as an
-// object: a tree that is laid out for reading does not count.
+// Holds fails with ErrNotFound or ErrDamaged if not all of f is in the store itself as
+// an object: a tree that is laid out for reading does not count. Of a tree that lies outside
+// the manifest is all.
 func (s *Store) Holds(ctx context.Context, f artifacts.File) error {
-	if !f.Tree {
+	if !f.Tree || f.Outside {
 		return s.check(ctx, f.Digest)
 	}
 	m, err := s.manifest(ctx, f.Digest)
@@ -211,7 +213,7 @@ func readPlain(line []byte) (r Record, ok bool) {
 		rest = shared[n:]
 	}
 	ns, err := strconv.ParseInt(string(elapsed), 10, 64)
-	if err != nil || string(rest) != "}" || json.Unmarshal(step, &r.Step) != nil || json.Unmarshal(run, &r.Run) != nil || r.Started.UnmarshalJSON(started) != nil {
+	if err != nil || string(rest) != "}" || !readText(step, &r.Step) || !readText(run, &r.Run) || r.Started.UnmarshalJSON(started) != nil {
 		return Record{}, false
 	}
 	r.Elapsed = time.Duration(ns)
@@ -227,6 +229,15 @@ func readPlain(line []byte) (r Record, ok bool) {
 		}
 	}
 	return r, true
+}
+
+// readText reads a JSON string; most have nothing in them that is written otherwise.
+func readText(text []byte, to *string) bool {
+	if n := len(text); n >= 2 && text[0] == '"' && bytes.IndexByte(text, '\\') < 0 {
+		*to = string(text[1 : n-1])
+		return utf8.ValidString(*to)
+	}
+	return json.Unmarshal(text, to) == nil
 }
 
 // valueEnd returns the length of the JSON value, without space between its tokens, that

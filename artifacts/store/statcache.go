@@ -59,9 +59,12 @@ func (c *statCache) load() {
 func (c *statCache) lookup(key string, st disk.Stamp) (artifacts.Digest, bool) {
 	c.load()
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	e, ok := c.entry(key)
-	return e.digest, ok && e.Stamp == st
+	e, known := c.since[key]
+	c.mu.Unlock()
+	if !known {
+		e, _ = c.read.find(key) // which nothing changes: others need not wait for it
+	}
+	return e.digest, e.Stamp == st && e != statEntry{}
 }
 
 // entry returns what is known of a file. The caller holds c.mu.
@@ -188,7 +191,7 @@ func (t *statTable) slot(key []byte) *uint32 {
 		if *s == 0 {
 			return s
 		}
-		if _, k, _ := statEntryAt(t.content, int(*s)); bytes.Equal(k, key) {
+		if bytes.Equal(statKeyAt(t.content, int(*s)), key) {
 			return s
 		}
 	}
@@ -235,6 +238,13 @@ func eachStatEntry(b []byte, now time.Time, yield func(at int, key []byte, e sta
 		at = next
 	}
 	return true
+}
+
+// statKeyAt returns the key of the entry that begins at a place, which is whole.
+func statKeyAt(b []byte, at int) []byte {
+	b = b[at+fixedEntry-4:]
+	n := binary.LittleEndian.Uint32(b)
+	return b[4 : 4+n]
 }
 
 // statEntryAt decodes the entry that begins at a place, and returns where the next one does: 0

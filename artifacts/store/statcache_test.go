@@ -53,7 +53,7 @@ func TestStatCacheSeesChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	hashed(t, d, path)
-	if digest, ok := d.cache.lookup(path, disk.StampOf(fi)); !ok || digest != artifacts.Sum([]byte("one")) {
+	if digest, ok := d.outer.lookup(path, disk.StampOf(fi)); !ok || digest != artifacts.Sum([]byte("one")) {
 		t.Fatalf("the file is not in the cache: %v", digest)
 	}
 	changes := map[string]func(){
@@ -224,7 +224,7 @@ func TestStatCacheOutlivesAPlan(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, known := openDir(t, root).cache.lookup(path, disk.StampOf(fi)); known != test.made {
+		if _, known := openDir(t, root).outer.lookup(path, disk.StampOf(fi)); known != test.made {
 			t.Errorf("%d bytes: the file is in the cache: %v", test.size, known)
 		}
 		if _, err := os.Stat(root); (err == nil) != test.made {

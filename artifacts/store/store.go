@@ -34,6 +34,7 @@ var ErrDamaged = errors.New("content does not match its digest")
 // In its directory there is, beside what [disk.Dir] says:
 //
 //	trees/ab/cdef…/     a tree laid out from its objects, by its manifest's digest
+//	outside/ab/cdef…    where a tree lies whose files are not in the store
 //	last/               what each step did last
 //	locks/              the locks that are held
 //	checkpoints/        a directory for each action that is unfinished
@@ -41,7 +42,7 @@ var ErrDamaged = errors.New("content does not match its digest")
 //	outputs/            what was published for people
 //	pins/               runs whose results stay
 //	quarantine/         what Verify found damaged
-//	statcache           what spares rehashing
+//	statcache           what spares rehashing, and statcache.outside of files elsewhere
 //
 // An action's record comes after its objects, and any file may be removed while
 // no run is in progress; [Store.Collect] does it beside runs. A store that is only read makes nothing.
@@ -51,12 +52,13 @@ var ErrDamaged = errors.New("content does not match its digest")
 // verified there, too.
 type Store struct {
 	dir    *disk.Dir
-	behind Behind // nil for nothing
-	root   int    // the length of dir's path, with the separator
-	cache  statCache
-	locks  keyed // of actions
-	trees  keyed // of trees that are laid out
-	pulls  keyed // of objects that are fetched
+	behind Behind    // nil for nothing
+	root   int       // the length of dir's path, with the separator
+	cache  statCache // of the store's own files
+	outer  statCache // of all others: a data set may have a million, whose cache is read where it is needed alone
+	locks  keyed     // of actions
+	trees  keyed     // of trees that are laid out
+	pulls  keyed     // of objects that are fetched
 }
 
 // Open opens the store in the directory at path, which need not exist yet. It
@@ -67,7 +69,7 @@ func Open(path string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{dir: dir, root: len(dir.Path()) + 1, cache: statCache{path: dir.Path("statcache")}}, nil
+	return &Store{dir: dir, root: len(dir.Path()) + 1, cache: statCache{path: dir.Path("statcache")}, outer: statCache{path: dir.Path("statcache.outside")}}, nil
 }
 
 // Close writes the stat cache and removes the directories of Temp. A stat
@@ -86,12 +88,22 @@ const worthStore = 512 << 20
 // flush writes the stat cache if there is something new, but not again within
 // interval.
 func (s *Store) flush(interval time.Duration) {
-	if _, err := os.Stat(s.dir.Path()); err != nil && s.cache.spares() < worthStore {
+	if _, err := os.Stat(s.dir.Path()); err != nil && s.cache.spares()+s.outer.spares() < worthStore {
 		return
 	}
-	if b := s.cache.flush(interval); b != nil {
-		_ = s.dir.Replace(s.cache.path, b, false)
+	for _, c := range []*statCache{&s.cache, &s.outer} {
+		if b := c.flush(interval); b != nil {
+			_ = s.dir.Replace(c.path, b, false)
+		}
 	}
+}
+
+// stats returns the stat cache that a file is in, by its name there.
+func (s *Store) stats(key string) *statCache {
+	if filepath.IsAbs(key) {
+		return &s.outer
+	}
+	return &s.cache
 }
 
 func objectKey(d artifacts.Digest) blob.Key    { return blob.Key{Kind: blob.Object, Hash: d} }

@@ -4,10 +4,14 @@
 package tree
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"slices"
@@ -51,21 +55,40 @@ const header = "eyrie tree 1\n"
 // ErrManifest reports bytes that are not a manifest in canonical form.
 var ErrManifest = errors.New("not a tree's manifest")
 
-// Encode returns the canonical manifest of a tree, whose SHA-256 is the tree's
-// digest: the header, then a line an entry, sorted by path. Paths are quoted as
-// strconv.QuoteToASCII does, so that any name fits on a line. It sorts m.
+// Encode returns the canonical manifest of a tree: the header, then a line an entry, sorted by
+// path. Paths are quoted as strconv.QuoteToASCII does, so that any name fits on a line. It
+// sorts m.
 func (m Manifest) Encode() []byte {
+	const line = 100 // bytes, of a short path
+	b := bytes.NewBuffer(make([]byte, 0, len(header)+line*len(m)))
+	m.writeTo(b)
+	return b.Bytes()
+}
+
+// Digest returns the digest of a tree: the SHA-256 of what Encode returns. It sorts m.
+func (m Manifest) Digest() (d artifacts.Digest) {
+	h := sha256.New()
+	b := bufio.NewWriter(h)
+	m.writeTo(b)
+	b.Flush()
+	h.Sum(d[:0])
+	return d
+}
+
+// writeTo writes what Encode returns to a writer that does not fail.
+func (m Manifest) writeTo(w io.Writer) {
 	slices.SortFunc(m, func(a, b Entry) int { return cmp.Compare(a.Path, b.Path) })
-	b := []byte(header)
+	_, _ = io.WriteString(w, header)
+	var line []byte
 	for _, e := range m {
-		b = append(b, byte(e.Kind), ' ')
+		line = append(line[:0], byte(e.Kind), ' ')
 		if e.Kind != EmptyDir {
-			b = fmt.Appendf(b, "%s %d ", e.Digest, e.Size)
+			line = append(hex.AppendEncode(line, e.Digest[:]), ' ')
+			line = append(strconv.AppendInt(line, e.Size, 10), ' ')
 		}
-		b = strconv.AppendQuoteToASCII(b, e.Path)
-		b = append(b, '\n')
+		line = append(strconv.AppendQuoteToASCII(line, e.Path), '\n')
+		_, _ = w.Write(line)
 	}
-	return b
 }
 
 // Decode reads what Encode returned, and fails with ErrManifest for anything else:
@@ -96,6 +119,25 @@ func Decode(b []byte) (Manifest, error) {
 		return nil, fmt.Errorf("%w: not in canonical form", ErrManifest)
 	}
 	return m, nil
+}
+
+// First reads the first file of an encoded manifest, and no further. What follows may be
+// anything.
+func First(r io.Reader) (Entry, error) {
+	lines := bufio.NewScanner(r)
+	if !lines.Scan() || lines.Text()+"\n" != header {
+		return Entry{}, ErrManifest
+	}
+	for lines.Scan() {
+		e, err := decodeEntry(lines.Text())
+		if err != nil {
+			return e, fmt.Errorf("%w: %w", ErrManifest, err)
+		}
+		if e.Kind != EmptyDir {
+			return e, nil
+		}
+	}
+	return Entry{}, ErrManifest
 }
 
 func decodeEntry(line string) (e Entry, err error) {

@@ -12,57 +12,67 @@ import (
 	"eyrie/artifacts/disk"
 )
 
-// DigestFunc hashes or stores one file, which stat describes by fi, and returns its
-// digest and its size in bytes.
-type DigestFunc func(ctx context.Context, path string, fi fs.FileInfo) (artifacts.Digest, int64, error)
+// DigestFunc hashes or stores one regular file, of which stat says st, and returns its digest
+// and its size in bytes.
+type DigestFunc func(ctx context.Context, path string, st disk.Stamp) (artifacts.Digest, int64, error)
 
 // Scan gives every file at path to digest. For a file it returns the handle and no
-// manifest, for a tree the handle and the encoded manifest.
+// manifest, for a tree the handle and the manifest, sorted.
 //
 // Symbolic links are followed, so that the digest covers what a program reads that opens
 // the tree's files, also where that lies outside of the tree. A link that leads nowhere, or
 // back to a directory that it is in, is an error, and so are links by which the same
 // directories are there again and again. A directory is left out if skip returns true for
 // its entries.
-func Scan(ctx context.Context, path string, skip func(dir string, entries []fs.DirEntry) bool, digest DigestFunc) (artifacts.File, []byte, error) {
+func Scan(ctx context.Context, path string, skip func(dir string, entries []fs.DirEntry) bool, digest DigestFunc) (artifacts.File, Manifest, error) {
 	fi, err := os.Stat(path)
 	if err != nil {
 		return artifacts.File{}, nil, err
 	}
 	if !fi.IsDir() {
+		if !fi.Mode().IsRegular() {
+			return artifacts.File{}, nil, notFile(path, fi)
+		}
 		var f artifacts.File
-		f.Digest, f.Size, err = digest(ctx, path, fi)
+		f.Digest, f.Size, err = digest(ctx, path, disk.StampOf(fi))
 		return f, nil, err
 	}
 	w := walk{root: path, skip: skip, met: map[place]bool{}}
 	if err := w.dir(ctx, "", []fs.FileInfo{fi}); err != nil {
 		return artifacts.File{}, nil, err
 	}
-	err = Each(ctx, len(w.files), func(ctx context.Context, i int) (err error) {
-		f := &w.files[i]
-		f.Digest, f.Size, err = digest(ctx, filepath.Join(path, filepath.FromSlash(f.Path)), f.info)
+	m := w.found
+	err = Each(ctx, len(m), func(ctx context.Context, i int) (err error) {
+		if m[i].Kind == EmptyDir {
+			return nil
+		}
+		m[i].Digest, m[i].Size, err = digest(ctx, filepath.Join(path, filepath.FromSlash(m[i].Path)), w.stamps[i])
 		return err
 	})
 	if err != nil {
 		return artifacts.File{}, nil, err
 	}
-	entries := w.empty
-	for _, f := range w.files {
-		entries = append(entries, f.Entry)
-	}
-	manifest := entries.Encode()
-	return artifacts.File{Digest: artifacts.Sum(manifest), Size: entries.Size(), Tree: true}, manifest, nil
+	return artifacts.File{Digest: m.Digest(), Size: m.Size(), Tree: true}, m, nil
 }
 
-// walk collects the files and the empty directories below root.
+func notFile(path string, fi fs.FileInfo) error {
+	return fmt.Errorf("%s is neither a file nor a directory (%v)", path, fi.Mode().Type())
+}
+
+// walk collects the files and the empty directories below root. A tree may have a million of
+// them, so no more of each is kept than is needed.
 type walk struct {
-	root  string
-	skip  func(dir string, entries []fs.DirEntry) bool
-	files []found
-	empty Manifest
+	root   string
+	skip   func(dir string, entries []fs.DirEntry) bool
+	found  Manifest
+	stamps []disk.Stamp // of what was found
 
 	met         map[place]bool // the directories
 	once, again int            // entries of directories that were met for the first time, and of the others
+}
+
+func (w *walk) add(e Entry, st disk.Stamp) {
+	w.found, w.stamps = append(w.found, e), append(w.stamps, st)
 }
 
 // place is what tells a directory from all others.
@@ -88,11 +98,6 @@ func (w *walk) count(path string, fi fs.FileInfo, entries int) error {
 	return nil
 }
 
-type found struct {
-	Entry
-	info fs.FileInfo
-}
-
 // dir walks the directory rel; above are the directories on the way to it and
 // itself, which a link must not lead back to.
 func (w *walk) dir(ctx context.Context, rel string, above []fs.FileInfo) error {
@@ -110,7 +115,7 @@ func (w *walk) dir(ctx context.Context, rel string, above []fs.FileInfo) error {
 		return err
 	}
 	if len(names) == 0 && rel != "" {
-		w.empty = append(w.empty, Entry{Path: rel, Kind: EmptyDir})
+		w.add(Entry{Path: rel, Kind: EmptyDir}, disk.Stamp{})
 	}
 	for _, d := range names {
 		e := Entry{Path: path.Join(rel, d.Name())}
@@ -131,10 +136,10 @@ func (w *walk) dir(ctx context.Context, rel string, above []fs.FileInfo) error {
 			continue
 		}
 		if !fi.Mode().IsRegular() {
-			return fmt.Errorf("%s is neither a file nor a directory (%v)", full, fi.Mode().Type())
+			return notFile(full, fi)
 		}
 		e.Kind = KindOf(fi)
-		w.files = append(w.files, found{e, fi})
+		w.add(e, disk.StampOf(fi))
 	}
 	return nil
 }

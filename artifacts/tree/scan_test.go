@@ -12,19 +12,16 @@ import (
 	"time"
 
 	"eyrie/artifacts"
+	"eyrie/artifacts/disk"
 )
 
 // scan returns the paths of a tree's files.
 func scan(t *testing.T, root string) (paths []string, err error) {
 	t.Helper()
 	none := func(string, []fs.DirEntry) bool { return false }
-	_, manifest, err := Scan(t.Context(), root, none, func(context.Context, string, fs.FileInfo) (artifacts.Digest, int64, error) {
+	_, m, err := Scan(t.Context(), root, none, func(context.Context, string, disk.Stamp) (artifacts.Digest, int64, error) {
 		return artifacts.Digest{}, 0, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	m, err := Decode(manifest)
 	for _, e := range m {
 		paths = append(paths, e.Path)
 	}

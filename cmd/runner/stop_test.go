@@ -84,6 +84,12 @@ stage "train-supernet" "train-supernet" {
   epochs  = 1000000
 }
 
+stage "train-network" "train-network" {
+  dataset = stage.small.dataset
+  network = { width = 0.35, resolution = 32 }
+  epochs  = 1000000
+}
+
 stage "train-predictor" "train-predictor" {
   supernet = stage.trained.weights
   dataset  = stage.small.dataset

@@ -8,9 +8,9 @@ package source
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"syscall"
 )
 
@@ -45,22 +45,45 @@ func (disk) Stat(path string) (fs.FileInfo, error)      { return os.Stat(path) }
 func (disk) ReadDir(path string) ([]fs.DirEntry, error) { return os.ReadDir(path) }
 
 func (disk) ReadFile(path string) ([]byte, error) {
-	if info, err := os.Stat(path); err != nil { // before it is opened, as opening a pipe waits for a writer
+	info, err := os.Stat(path) // before it is opened, which a device may notice
+	if err != nil {
 		return nil, err
 	} else if err := readable(path, info); err != nil {
 		return nil, err
 	}
-	// Without O_NONBLOCK the file would be prepared for waiting, by as many calls as reading takes.
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
+	// os.Open would prepare it for waiting, which takes as long as reading it does: a recipe may
+	// read a file for each of its steps. Should a pipe be there by now, this does not wait for a writer.
+	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
+	for err == syscall.EINTR {
+		fd, err = syscall.Open(path, syscall.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
 	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, Limit+1)) // however large it says it is: files in /proc have no size
-	if err == nil && len(b) > Limit {
-		err = refuse(path, ErrTooLarge)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer syscall.Close(fd)
+	b, err := readAll(fd, make([]byte, 0, info.Size()+1))
+	if err != nil {
+		err = refuse(path, err)
 	}
 	return b, err
+}
+
+// readAll reads an open file to its end, however large it says it is: files in /proc have no size.
+func readAll(fd int, b []byte) ([]byte, error) {
+	for len(b) <= Limit {
+		b = slices.Grow(b, 1)
+		n, err := syscall.Read(fd, b[len(b):cap(b)])
+		switch {
+		case err == syscall.EINTR:
+		case err != nil:
+			return nil, err
+		case n == 0:
+			return b, nil
+		default:
+			b = b[:len(b)+n]
+		}
+	}
+	return nil, ErrTooLarge
 }
 
 // readable reports a file that is not to be read.

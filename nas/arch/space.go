@@ -182,6 +182,34 @@ func (s Space) Network(n Subnet) Network {
 	return s.Backbone.build(s.Widths, n.Resolution, s.Rounding, func(i int) []Block { return n.Groups[i] })
 }
 
+// Around returns the space that has n, and as little else as a space can: the choices are
+// those that n makes.
+func (s Space) Around(n Subnet) Space {
+	var expansions, depths, kernels []int
+	for i, g := range n.Groups {
+		if !s.Elastic(i) {
+			continue
+		}
+		if s.Backbone.Groups[i].Repeats > 1 {
+			depths = append(depths, len(g))
+		}
+		for _, b := range g {
+			expansions, kernels = append(expansions, b.Expansion), append(kernels, b.Kernel)
+		}
+	}
+	s.Resolutions = []int{n.Resolution}
+	s.Expansions, s.Depths, s.Kernels = choices(expansions, 2), choices(depths, 1), choices(kernels, 3)
+	return s
+}
+
+// choices returns the distinct values, ascending; where there are none, one that is not used.
+func choices(values []int, unused int) []int {
+	if len(values) == 0 {
+		return []int{unused}
+	}
+	return slices.Compact(slices.Sorted(slices.Values(values)))
+}
+
 // Size returns how many subnets the space has.
 func (s Space) Size() *big.Int {
 	size := big.NewInt(int64(len(s.Resolutions)))

@@ -3,6 +3,7 @@ package arch
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"eyrie/artifacts"
 	"eyrie/nas/onnx"
@@ -102,15 +103,32 @@ func (s Spec) Network() (n Network, err error) {
 
 // scaled returns a scaled backbone.
 func (s Spec) scaled() (n Network, err error) {
-	b := MobileNetV2()
-	name := "MobileNetV2"
+	b, w, err := s.scaling()
+	if err != nil {
+		return n, err
+	}
+	n = b.Scale(w, s.Resolution, s.Rounding)
+	n.Name = "MobileNetV2"
 	if s.Backbone != nil {
-		b, name = *s.Backbone, "backbone"
+		n.Name = "backbone"
+	}
+	if len(s.Widths) > 0 {
+		n.Name += fmt.Sprintf(" %v@%d", []float64(w), s.Resolution)
+	} else {
+		n.Name += fmt.Sprintf(" %v@%d", s.Width, s.Resolution)
+	}
+	return n, n.Validate()
+}
+
+// scaling returns the backbone that is scaled, and its multipliers.
+func (s Spec) scaling() (b Backbone, w Widths, err error) {
+	b, w = MobileNetV2(), s.Widths
+	if s.Backbone != nil {
+		b = *s.Backbone
 		if err := b.Validate(); err != nil {
-			return n, mistake.Within("backbone", err)
+			return b, w, mistake.Within("backbone", err)
 		}
 	}
-	w := s.Widths
 	if len(w) == 0 {
 		switch s.Scaling {
 		case "", UniformScaling:
@@ -120,23 +138,42 @@ func (s Spec) scaled() (n Network, err error) {
 		case FullScaling:
 			w = b.Scaled(s.Width)
 		default:
-			return n, mistake.At("scaling", "%w", mistake.OneOf(string(s.Scaling), s.Scaling.Choices()))
+			return b, w, mistake.At("scaling", "%w", mistake.OneOf(string(s.Scaling), s.Scaling.Choices()))
 		}
-		name = fmt.Sprintf("%s %v@%d", name, s.Width, s.Resolution)
 	} else if s.Width != 0 {
-		return n, mistake.At("widths", "width is written, too: want one of them")
-	} else {
-		name = fmt.Sprintf("%s %v@%d", name, []float64(w), s.Resolution)
+		return b, w, mistake.At("widths", "width is written, too: want one of them")
 	}
 	if err := b.CheckWidths(w); err != nil {
-		return n, mistake.Within("widths", err)
+		return b, w, mistake.Within("widths", err)
 	}
 	if s.Resolution < 1 {
-		return n, mistake.At("resolution", "must be written: the input size in pixels, such as 160")
+		return b, w, mistake.At("resolution", "must be written: the input size in pixels, such as 160")
 	}
-	n = b.Scale(w, s.Resolution, s.Rounding)
-	n.Name = name
-	return n, n.Validate()
+	return b, w, nil
+}
+
+// Member returns the network as a subnet of a space that has as little beside it as a space
+// can: what trains supernets trains it. Networks that are given by their layers or in a file
+// are no subnets.
+func (s Spec) Member() (Space, Subnet, error) {
+	if len(s.Layers) > 0 || s.ONNX != nil || s.TFLite != nil {
+		return Space{}, Subnet{}, errors.New("its layers are given, or in a file: only a subnet of a space or a scaled backbone is trained: write space and subnet, or width and resolution")
+	}
+	if _, err := s.Network(); err != nil {
+		return Space{}, Subnet{}, err
+	}
+	if s.Subnet != nil {
+		return s.Space.Around(*s.Subnet), *s.Subnet, nil
+	}
+	b, w, err := s.scaling()
+	if err != nil {
+		return Space{}, Subnet{}, err
+	}
+	subnet := Subnet{Resolution: s.Resolution}
+	for _, g := range b.Groups {
+		subnet.Groups = append(subnet.Groups, slices.Repeat([]Block{{g.Expansion, fixed.Kernel}}, g.Repeats))
+	}
+	return Space{Backbone: b, Widths: w, Rounding: s.Rounding}.Around(subnet), subnet, nil
 }
 
 // subnet returns a subnet of a space.

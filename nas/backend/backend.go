@@ -3,6 +3,7 @@
 package backend
 
 import (
+	"cmp"
 	"context"
 
 	"eyrie/nas/meter"
@@ -76,6 +77,16 @@ func (c Choice) Open(ctx context.Context, m torch.Machine, job train.Job) (train
 	}
 	return asBackend(native.Open(job, native.Options{Arithmetic: c.Arithmetic, Threads: m.CPUs()}))
 }
+
+// Limit returns the machine with only so many threads; 0 for all that it has.
+func Limit(m torch.Machine, threads int) torch.Machine { return limited{m, threads} }
+
+type limited struct {
+	torch.Machine
+	threads int
+}
+
+func (l limited) CPUs() int { return cmp.Or(l.threads, l.Machine.CPUs()) }
 
 // asBackend returns no backend beside an error, where a nil pointer would be one.
 func asBackend[T train.Backend](b T, err error) (train.Backend, error) {

@@ -40,7 +40,15 @@ type Part struct {
 	Count int            `json:"count" doc:"number of images" provenance:"measured"`
 	Index artifacts.File `json:"index" doc:"where each image lies, and its label"`
 	Data  artifacts.File `json:"data" doc:"the images: a file of pixels, or the tree of image files or tar shards"`
+
+	// Digests follows from Index and Data, and so is part of no key: what was made of a set
+	// is the same whether its images are copied or read where they lie.
+	Digests *artifacts.File `json:"digests,omitempty" key:"-" doc:"SHA-256 of each image's bytes, 32 bytes an image in the order of index: of images that are read where they lie, which are checked by it"`
 }
+
+// ChecksFiles reports whether images are compared with their digests as they are read, so
+// that Data may lie where others can change it.
+func (p Part) ChecksFiles() bool { return p.Digests != nil }
 
 // Open opens both parts of the set, whose files must be on this machine. Close
 // the splits after use.
@@ -76,6 +84,11 @@ func open(set Set, part Part) (*Split, error) {
 		return nil, fmt.Errorf("index: %d images, the set has %d", len(ix.Records), part.Count)
 	case len(set.Mean) != set.Channels || len(set.Std) != set.Channels:
 		return nil, fmt.Errorf("mean and std: want one number for each of %d channels", set.Channels)
+	}
+	if part.Digests != nil {
+		if err := ix.addDigests(*part.Digests); err != nil {
+			return nil, fmt.Errorf("digests: %w", err)
+		}
 	}
 	return newSplit(ix, part.Data.Path, set.Mean, set.Std)
 }

@@ -12,4 +12,5 @@ var (
 	ErrMagic     = errors.New("wrong magic number")
 	ErrCount     = errors.New("counts differ")
 	ErrTooLarge  = picture.ErrTooLarge
+	ErrChanged   = errors.New("not what the data set was made of")
 )

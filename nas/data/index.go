@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"eyrie/artifacts"
 	"eyrie/nas/data/picture"
 )
 
@@ -54,6 +55,10 @@ type Record struct {
 	File   int   // position in Header.Files
 	Length int   // bytes
 	Label  int
+
+	// Digest is that of the image's bytes, which reading compares with it; zero for bytes that
+	// nobody can have changed. The index file does not have it.
+	Digest artifacts.Digest
 }
 
 // Index is the table of the images of a part.
@@ -83,6 +88,34 @@ func (ix Index) Marshal() []byte {
 		b = binary.LittleEndian.AppendUint32(b, uint32(int32(r.Label)))
 	}
 	return b
+}
+
+// Digests encodes the digests of all images, one after the other.
+func (ix Index) Digests() []byte {
+	b := make([]byte, 0, len(artifacts.Digest{})*len(ix.Records))
+	for _, r := range ix.Records {
+		b = append(b, r.Digest[:]...)
+	}
+	return b
+}
+
+// addDigests gives the images the digests in a file that holds what Digests returned.
+func (ix *Index) addDigests(f artifacts.File) error {
+	if f.Path == "" {
+		return errors.New("the file is not on this machine")
+	}
+	b, err := f.ReadFile()
+	if err != nil {
+		return err
+	}
+	const size = len(artifacts.Digest{})
+	if len(b) != size*len(ix.Records) {
+		return fmt.Errorf("%w: %d bytes, want %d for %d images", ErrCount, len(b), size*len(ix.Records), len(ix.Records))
+	}
+	for i := range ix.Records {
+		copy(ix.Records[i].Digest[:], b[i*size:])
+	}
+	return nil
 }
 
 // ParseIndex decodes and checks what Marshal wrote.

@@ -54,6 +54,8 @@ type scratch struct {
 	decoder    picture.Decoder
 	cols, rows filter
 	mid        []int32 // rows of the box, resized horizontally: 8+6-bit fixed point
+	line       []float32
+	small      []byte
 }
 
 // resize writes the box of the image to out, r×r×channels grey levels
@@ -80,6 +82,24 @@ func (sc *scratch) resize(img pixels, b box, r int, flip bool, out []float32) {
 	for y, t := range rows {
 		vertical(out[y*line:][:line], sc.mid, t, lo)
 	}
+}
+
+// shrink returns the whole image with another size, valid until the next call.
+func (sc *scratch) shrink(img pixels, width, height int) pixels {
+	cols := sc.cols.fit(img.width, 0, img.width, width)
+	rows := sc.rows.fit(img.height, 0, img.height, height)
+	line := width * img.channels
+	sc.mid, sc.line, sc.small = grow(sc.mid, img.height*line), grow(sc.line, line), grow(sc.small, height*line)
+	for y := range img.height {
+		horizontal(sc.mid[y*line:][:line], img.data[y*img.width*img.channels:][:img.width*img.channels], cols, img.channels, false)
+	}
+	for y, t := range rows {
+		vertical(sc.line, sc.mid, t, 0)
+		for i, v := range sc.line {
+			sc.small[y*line+i] = byte(v + 0.5)
+		}
+	}
+	return pixels{height: height, width: width, channels: img.channels, data: sc.small}
 }
 
 func horizontal(dst []int32, src []byte, cols []taps, channels int, flip bool) {

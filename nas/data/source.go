@@ -2,10 +2,14 @@ package data
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+
+	"eyrie/artifacts"
 )
 
 // source reads the bytes of images.
@@ -43,7 +47,22 @@ type imageTree struct {
 }
 
 func (t imageTree) read(r Record, buf []byte) ([]byte, error) {
-	f, err := os.Open(filepath.Join(t.root, filepath.FromSlash(t.files[r.File])))
+	buf, err := t.readFile(r, buf)
+	switch {
+	case r.Digest.IsZero():
+		return buf, err
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, t.changed(r, "is gone")
+	case errors.Is(err, ErrTruncated):
+		return nil, t.changed(r, "is cut")
+	case err == nil && artifacts.Sum(buf) != r.Digest:
+		return nil, t.changed(r, "has changed")
+	}
+	return buf, err
+}
+
+func (t imageTree) readFile(r Record, buf []byte) ([]byte, error) {
+	f, err := os.Open(t.path(r))
 	if err != nil {
 		return nil, err
 	}
@@ -51,6 +70,19 @@ func (t imageTree) read(r Record, buf []byte) ([]byte, error) {
 	buf = grow(buf, r.Length)
 	_, err = f.ReadAt(buf, r.Offset)
 	return buf, cut(err)
+}
+
+func (t imageTree) path(r Record) string {
+	return filepath.Join(t.root, filepath.FromSlash(t.files[r.File]))
+}
+
+// changed returns the error of an image that is not what its set was made of.
+func (t imageTree) changed(r Record, how string) error {
+	at := t.path(r)
+	if r.Offset > 0 {
+		at = fmt.Sprintf("%s (at byte %d)", at, r.Offset)
+	}
+	return fmt.Errorf("%w: %s %s since the dataset step read it: put back what it was, and what is done goes on; or run again, which makes the data set of what is there now, and all that follows from it", ErrChanged, at, how)
 }
 
 func (t imageTree) name(r Record) string {

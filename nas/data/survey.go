@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"eyrie/artifacts"
 )
 
 // Corrupt is an image that cannot be read.
@@ -23,11 +25,24 @@ type Findings struct {
 	Clipped []int     // positions of images whose grey above 255 was made white
 }
 
-// Survey decodes every image of a part whose data is at path, on several
-// goroutines (0 for GOMAXPROCS), each of which holds one image at a time. A
-// file that cannot be opened is an error, not a corrupt image. From time to
-// time Survey calls report with the number of images done.
-func Survey(ctx context.Context, ix Index, path string, threads int, report func(done int)) (Findings, error) {
+// IsCorrupt reports whether image i is corrupt.
+func (f Findings) IsCorrupt(i int) bool {
+	_, found := slices.BinarySearchFunc(f.Corrupt, i, func(c Corrupt, i int) int { return c.Image - i })
+	return found
+}
+
+// SurveyOptions say what Survey does besides decoding.
+type SurveyOptions struct {
+	Threads int  // goroutines; 0 for GOMAXPROCS
+	Digests bool // give the records of sound images their digests
+
+	Report func(done int) // is called from time to time with the number of images done
+}
+
+// Survey decodes every image of a part whose data is at path, on several goroutines, each of
+// which holds one image at a time. A file that cannot be opened is an error, not a corrupt
+// image.
+func Survey(ctx context.Context, ix Index, path string, o SurveyOptions) (Findings, error) {
 	found := Findings{Stats: NewStats(ix.Channels)}
 	zero := make([]float64, ix.Channels)
 	s, err := newSplit(ix, path, zero, zero)
@@ -35,6 +50,7 @@ func Survey(ctx context.Context, ix Index, path string, threads int, report func
 		return found, err
 	}
 	defer s.Close()
+	threads := o.Threads
 	if threads < 1 {
 		threads = runtime.GOMAXPROCS(0)
 	}
@@ -56,11 +72,14 @@ func Survey(ctx context.Context, ix Index, path string, threads int, report func
 				if errs[i] = err; err == nil {
 					own.Add(img.data)
 				}
+				if err == nil && o.Digests {
+					ix.Records[i].Digest = artifacts.Sum(sc.bytes)
+				}
 				if img.clipped {
 					clipped = append(clipped, i)
 				}
 				if n := done.Add(1); n%64 == 0 {
-					report(int(n))
+					o.Report(int(n))
 				}
 			}
 			mu.Lock()

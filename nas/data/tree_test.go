@@ -269,7 +269,7 @@ func TestSurvey(t *testing.T) {
 	}
 	var first Stats
 	for threads := 1; threads < 4; threads++ {
-		found, err := Survey(t.Context(), l.Train, root, threads, func(int) {})
+		found, err := Survey(t.Context(), l.Train, root, SurveyOptions{Threads: threads, Report: func(int) {}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -288,7 +288,7 @@ func TestSurvey(t *testing.T) {
 		}
 	}
 	os.Remove(filepath.Join(root, "train/a/05.jpg"))
-	if _, err := Survey(t.Context(), l.Train, root, 2, func(int) {}); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Survey(t.Context(), l.Train, root, SurveyOptions{Threads: 2, Report: func(int) {}}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a file that is gone: %v", err)
 	}
 }

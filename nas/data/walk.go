@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"strconv"
@@ -19,49 +20,68 @@ type entry struct {
 }
 
 // walk lists what lies below root, in the order of names. Root is the tree that the
-// pipeline made a key of, as the store lays it out: links were followed there (by
-// tree.Scan), so that what is read is what was hashed, and there are none. Hidden folders
-// are listed and not entered.
+// pipeline made a key of: as the store lays it out, without links, or where it lies. Links
+// are followed as they were for the key (tree.Scan, which also refuses those that lead back),
+// so that what is read is what was hashed. Hidden folders are listed and not entered.
 func walk(ctx context.Context, root string) (entries []entry, err error) {
 	if root, err = filepath.EvalSymlinks(root); err != nil {
 		return nil, err
 	}
-	err = filepath.WalkDir(root, func(at string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case at == root:
-			return nil
+	w := walker{ctx: ctx, root: root}
+	err = w.folder("")
+	return w.entries, err
+}
+
+type walker struct {
+	ctx     context.Context // of the one call in which the walker is used
+	root    string
+	entries []entry
+}
+
+// folder lists what lies below a folder.
+func (w *walker) folder(rel string) error {
+	found, err := os.ReadDir(filepath.Join(w.root, filepath.FromSlash(rel)))
+	if err != nil {
+		return err
+	}
+	for _, d := range found {
+		if w.ctx.Err() != nil {
+			return context.Cause(w.ctx)
 		}
-		name, err := filepath.Rel(root, at)
+		e, err := w.entry(path.Join(rel, d.Name()), d)
 		if err != nil {
 			return err
 		}
-		e := entry{name: filepath.ToSlash(name), dir: d.IsDir()}
-		if !e.dir {
-			e.size, err = fileSize(e.name, d)
+		w.entries = append(w.entries, e)
+		if !e.dir || hidden(e.name) {
+			continue
 		}
-		entries = append(entries, e)
-		if err == nil && e.dir && hidden(e.name) {
-			return fs.SkipDir
+		if err := w.folder(e.name); err != nil {
+			return err
 		}
-		return err
-	})
-	return entries, err
+	}
+	return nil
 }
 
-// fileSize returns a file's bytes.
-func fileSize(name string, d fs.DirEntry) (int64, error) {
-	if !d.Type().IsRegular() {
-		return 0, fmt.Errorf("%s is neither a file nor a folder (%v)", name, d.Type())
+// entry describes what is in a folder, or what a link there leads to.
+func (w *walker) entry(name string, d fs.DirEntry) (entry, error) {
+	if d.IsDir() {
+		return entry{name: name, dir: true}, nil
 	}
-	fi, err := d.Info()
-	if err != nil {
-		return 0, err
+	info := d.Info
+	if d.Type()&fs.ModeSymlink != 0 {
+		info = func() (fs.FileInfo, error) { return os.Stat(filepath.Join(w.root, filepath.FromSlash(name))) }
 	}
-	return fi.Size(), nil
+	fi, err := info()
+	switch {
+	case err != nil:
+		return entry{}, err
+	case fi.IsDir():
+		return entry{name: name, dir: true}, nil
+	case !fi.Mode().IsRegular():
+		return entry{}, fmt.Errorf("%s is neither a file nor a folder (%v)", name, fi.Mode().Type())
+	}
+	return entry{name: name, size: fi.Size()}, nil
 }
 
 func hidden(name string) bool { return strings.HasPrefix(path.Base(name), ".") }

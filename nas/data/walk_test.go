@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -102,11 +103,34 @@ func TestNoFile(t *testing.T) {
 	}
 }
 
-// What is no file in a tree that is read where it lies is an error, too.
-func TestLinkThatNobodyFollowed(t *testing.T) {
+// A tree that is read where it lies, with links in it, lists as its copy does.
+func TestLinksWhereTheyLie(t *testing.T) {
+	root := writeTree(t, map[string][]byte{"train/a/1.jpg": nil, "val/a/1.jpg": nil, "val/b/2.jpg": nil, "more/3.jpg": {1, 2}})
+	link(t, root, map[string]string{"train/b": "../val/b", "train/a/3.jpg": "../../more/3.jpg", "train/b2": "../more", "val/a/more": "../../more"})
+	tree, err := handed(t, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied, err := ListFolder(t.Context(), tree, 3, upright)
+	if err != nil {
+		t.Fatal(err)
+	}
+	there, err := ListFolder(t.Context(), root, 3, upright)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(copied, there) || len(there.Train.Records) != 4 {
+		t.Errorf("copied %+v, there %+v", copied, there)
+	}
+}
+
+// What is neither a file nor a folder in a tree that is read where it lies is an error.
+func TestPipeWhereItLies(t *testing.T) {
 	root := writeTree(t, map[string][]byte{"train/a/1.jpg": nil, "val/a/1.jpg": nil})
-	link(t, root, map[string]string{"train/b": "a"})
-	if _, err := ListFolder(t.Context(), root, 3, upright); err == nil || !strings.Contains(err.Error(), "train/b is neither a file nor a folder (L") {
+	if err := syscall.Mkfifo(root+"/train/a/x.jpg", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ListFolder(t.Context(), root, 3, upright); err == nil || !strings.Contains(err.Error(), "train/a/x.jpg is neither a file nor a folder (p") {
 		t.Error(err)
 	}
 }
@@ -158,7 +182,7 @@ func TestForbidden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Survey(t.Context(), l.Train, root, 1, func(int) {}); !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "1.jpg") {
+	if _, err := Survey(t.Context(), l.Train, root, SurveyOptions{Threads: 1, Report: func(int) {}}); !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "1.jpg") {
 		t.Errorf("%v", err)
 	}
 }
@@ -181,7 +205,7 @@ func TestCancelled(t *testing.T) {
 	if _, err := ListShards(ctx, tar, 3, upright); !errors.Is(err, stop) {
 		t.Errorf("shards: %v", err)
 	}
-	if _, err := Survey(ctx, l.Train, root, 1, func(int) {}); !errors.Is(err, stop) {
+	if _, err := Survey(ctx, l.Train, root, SurveyOptions{Threads: 1, Report: func(int) {}}); !errors.Is(err, stop) {
 		t.Errorf("survey: %v", err)
 	}
 }

@@ -78,6 +78,13 @@ type record struct {
 // batch is how many images run together.
 const batch = 200
 
+// OnTest is on which images the result of a training is measured: on all test images, with
+// statistics from as many training images as calibration says, none of those held out.
+func OnTest(holdout, calibration int) On {
+	seen := data.Selection{Part: data.TrainPart, Holdout: holdout, Mixed: true}
+	return On{Statistics: seen.Drawn(data.Draw{Count: calibration, Seed: 1}), Images: data.Selection{Part: data.TestPart}, Batch: batch}
+}
+
 // CheckHoldout reports to a configuration's report a holdout that does not suit the
 // attributes supernet, if that is not trained yet, and dataset: all that [New] refuses
 // and can be known before. What is nil is not checked.
@@ -85,7 +92,9 @@ func CheckHoldout(r *mistake.Report, supernet *artifacts.File, set *data.Set, ho
 	if !r.Knows("holdout") {
 		return
 	}
-	r.At("holdout").Add(nn.HoldoutOf(supernet, holdout))
+	if about, ok := nn.Foreseen(supernet); ok {
+		r.At("holdout").Add(about.Holdout(holdout))
+	}
 	if set != nil && set.Train.Count > 0 && r.Knows("dataset.train.count") {
 		r.At("holdout").Add(remains(set.Train.Count, holdout))
 	}
@@ -121,16 +130,13 @@ func (m *Meter) open(o Options) (err error) {
 	if err := remains(m.train.Len(), o.Holdout); err != nil {
 		return mistake.At("holdout", "%w", err)
 	}
-	if o.Holdout > o.Supernet.HeldOut {
-		return mistake.At("holdout", "the supernet was trained on all but %d images, not all but %d: write the holdout of train-supernet", o.Supernet.HeldOut, o.Holdout)
+	if err := o.Supernet.About().Holdout(o.Holdout); err != nil {
+		return mistake.Within("holdout", err)
 	}
-	seen := data.Selection{Part: data.TrainPart, Holdout: o.Holdout, Mixed: true}
-	held := seen
-	held.Held = true
-	on := On{Statistics: seen.Drawn(data.Draw{Count: o.Calibration, Seed: 1}), Batch: batch}
-	m.heldOut, m.tested = on, on
-	m.heldOut.Images, m.tested.Images = held, data.Selection{Part: data.TestPart}
-	if m.statistics, err = on.Statistics.Of(m.train, m.test); err != nil {
+	m.tested = OnTest(o.Holdout, o.Calibration)
+	m.heldOut = m.tested
+	m.heldOut.Images = data.Selection{Part: data.TrainPart, Holdout: o.Holdout, Mixed: true, Held: true}
+	if m.statistics, err = m.tested.Statistics.Of(m.train, m.test); err != nil {
 		return err
 	}
 	if m.evaluator, err = o.Open(); err != nil || o.Dir == "" {

@@ -42,9 +42,9 @@ func options(t *testing.T) meter.Options {
 // A meter that cannot be opened says why.
 func TestNewRefuses(t *testing.T) {
 	for want, change := range map[string]func(*meter.Options){
-		`"shapes" has 1 channels`:                                       func(o *meter.Options) { o.Set.Channels = 1 },
-		"100 of the set's 100 training images leave none":               func(o *meter.Options) { o.Holdout = 100 },
-		"the supernet was trained on all but 60 images, not all but 61": func(o *meter.Options) { o.Holdout = 61 },
+		`"shapes" has 1 channels`:                                      func(o *meter.Options) { o.Set.Channels = 1 },
+		"100 of the set's 100 training images leave none":              func(o *meter.Options) { o.Holdout = 100 },
+		"the supernet is trained on all but 60 images, not all but 61": func(o *meter.Options) { o.Holdout = 61 },
 		"open ": func(o *meter.Options) { o.Dir = filepath.Join(o.Dir, "nowhere") },
 		"tea leaves": func(o *meter.Options) {
 			o.Open = func() (meter.Evaluator, error) { return nil, errors.New("tea leaves") }

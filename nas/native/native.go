@@ -4,6 +4,8 @@ package native
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"iter"
 
 	"eyrie/nas/arch"
@@ -124,6 +126,9 @@ func (b *Backend) step(s train.Step, batch *data.Batch) (first nn.Result, err er
 		taught = t.Predict(b.teacher, *s.Teacher, batch)
 	}
 	for i, p := range s.Passes {
+		if p.Quantise != 0 {
+			return first, fmt.Errorf("step %d: to train with rounded weights: %w in Go", s.Number, errors.ErrUnsupported)
+		}
 		var from []float32
 		switch p.From {
 		case train.FromTeacher:
@@ -184,7 +189,7 @@ func (b *Backend) SetState(_ context.Context, state []byte) error {
 	return b.net().SetState(state)
 }
 
-// Supernet returns the weights, with the statistics of the largest subnet.
+// Supernet returns the weights, with the statistics of the main subnet.
 func (b *Backend) Supernet(ctx context.Context, statistics data.Selection, batch int) (*nn.Supernet, error) {
 	v, err := b.evaluator(meter.On{Statistics: statistics, Images: statistics, Batch: batch})
 	if err != nil {

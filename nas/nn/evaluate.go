@@ -140,14 +140,14 @@ func (v *Evaluator) fold(ctx context.Context, ns []arch.Subnet) error {
 	return v.calibrate(ctx, ns, func(i int) { v.folded[i] = v.model(v.folded[i]) })
 }
 
-// Calibrate stores the statistics of the largest subnet with the weights, as
+// Calibrate stores the statistics of the supernet's main subnet with the weights, as
 // the running statistics of its layers. Nothing else may calibrate or save them
 // at the same time.
 func (v *Evaluator) Calibrate(ctx context.Context) error {
-	return v.calibrate(ctx, []arch.Subnet{v.net.space.Largest()}, func(int) {
+	return v.calibrate(ctx, []arch.Subnet{v.net.Main()}, func(int) {
 		for _, l := range v.layers {
-			copy(l.runMean, l.mean)
-			copy(l.runVar, l.variance)
+			copy(l.runMean, l.mean[:l.out])
+			copy(l.runVar, l.variance[:l.out])
 		}
 	})
 }

@@ -66,13 +66,13 @@ func (s *Supernet) Fold(n arch.Subnet, statistics Tensors) ([]Folded, error) {
 	return append(list, w.out.plain()), nil
 }
 
-// SetRunning sets the running statistics of the layers to those of the largest subnet, named
+// SetRunning sets the running statistics of the layers to those of the main subnet, named
 // as for [Supernet.Fold].
 func (s *Supernet) SetRunning(statistics Tensors) error {
 	for _, l := range s.all() {
 		for name, dst := range map[string][]float32{meanOf: l.runMean, varianceOf: l.runVar} {
 			v := statistics[l.name+name]
-			if len(v) != l.maxOut {
+			if len(v) > l.maxOut || len(v) < l.maxOut && s.Network == nil {
 				return fmt.Errorf("layer %s: statistics of %d channels, want %d", l.name, len(v), l.maxOut)
 			}
 			copy(dst, v)

@@ -18,6 +18,9 @@ type Supernet struct {
 	// HeldOut is how many training images, taken as [data.Split.Holdout]
 	// takes them, it was not trained on. The code that trains it sets it.
 	HeldOut int
+	// Network is the subnet that alone was trained; nil where all share the weights. The
+	// code that trains it sets it.
+	Network *arch.Subnet
 
 	space arch.Space
 	ps    params
@@ -131,6 +134,15 @@ func (s *Supernet) init(rng *rand.Rand) {
 
 // Space returns the space whose subnets the supernet holds.
 func (s *Supernet) Space() arch.Space { return s.space }
+
+// Main returns the subnet whose statistics are the running ones: the largest, or the one that
+// alone was trained.
+func (s *Supernet) Main() arch.Subnet {
+	if s.Network != nil {
+		return *s.Network
+	}
+	return s.space.Largest()
+}
 
 // Params returns the number of shared weights.
 func (s *Supernet) Params() int {

@@ -18,15 +18,16 @@ import (
 //
 //	<layer>.weight                             [out, in/groups, k, k]
 //	<layer>.bn.weight, .bias                   [out]
-//	<layer>.bn.running_mean, .bn.running_var   [out], those of the largest subnet
+//	<layer>.bn.running_mean, .bn.running_var   [out], those of the main subnet
 //	<layer>.transform.5to3                     [9, 9], elastic depthwise layers only
 //	classifier.weight, classifier.bias         [classes, features], [classes]
 //
 // Each has the extent of the largest subnet; a smaller one takes the first
 // blocks of a group, the first channels, and the centre of the kernel, whose
 // taps, flattened, the transform then multiplies from the left. The metadata
-// hold "format" (formatName), "space" (the arch.Space in JSON) and "held_out"
-// (Supernet.HeldOut; 0 where it is missing).
+// hold "format" (formatName), "space" (the arch.Space in JSON), "held_out"
+// (Supernet.HeldOut; 0 where it is missing), and of one network that was trained alone
+// "network" (Supernet.Network in JSON).
 const formatName = "eyrie supernet 1"
 
 // ErrFormat reports a weights file that is not one, or not whole.
@@ -110,6 +111,9 @@ func (s *Supernet) Save(path string) error { return os.WriteFile(path, s.Encode(
 func (s *Supernet) Encode() []byte {
 	space := must(json.Marshal(s.space))
 	meta := map[string]string{"format": formatName, "space": string(space), "held_out": strconv.Itoa(s.HeldOut)}
+	if s.Network != nil {
+		meta["network"] = string(must(json.Marshal(s.Network)))
+	}
 	return encodeTensors(meta, s.tensors())
 }
 
@@ -209,6 +213,14 @@ func parse(b []byte) (*Supernet, error) {
 	if held, ok := meta["held_out"]; ok {
 		if s.HeldOut, err = strconv.Atoi(held); err != nil || s.HeldOut < 0 {
 			return nil, fmt.Errorf("held_out: %q, want a number of images", held)
+		}
+	}
+	if text, ok := meta["network"]; ok {
+		if err := json.Unmarshal([]byte(text), &s.Network); err != nil {
+			return nil, fmt.Errorf("network: %w", err)
+		}
+		if err := space.Contains(s.Main()); err != nil {
+			return nil, fmt.Errorf("network: %w", err)
 		}
 	}
 	wanted := len(s.ps.list) + 2*len(s.all())

@@ -36,7 +36,7 @@ func init() {
 // feed is what a feeder needs to know: a part of the job's file.
 type feed struct {
 	Set     data.Set     `json:"set"`
-	Paths   [4]string    `json:"paths"` // of the set's files, which handles in JSON do not have: see files
+	Paths   []string     `json:"paths"` // of the set's files, which handles in JSON do not have: see files
 	Holdout int          `json:"holdout"`
 	Batch   int          `json:"batch"` // images of a step, of all ranks
 	Seed    uint64       `json:"seed"`
@@ -44,9 +44,15 @@ type feed struct {
 	Threads int          `json:"threads"` // of each feeder
 }
 
-// files returns the places of the set's four files.
-func (f *feed) files() [4]*string {
-	return [4]*string{&f.Set.Train.Index.Path, &f.Set.Train.Data.Path, &f.Set.Test.Index.Path, &f.Set.Test.Data.Path}
+// files returns the places of the set's files.
+func (f *feed) files() (places []*string) {
+	for _, p := range []*data.Part{&f.Set.Train, &f.Set.Test} {
+		places = append(places, &p.Index.Path, &p.Data.Path)
+		if p.Digests != nil {
+			places = append(places, &p.Digests.Path)
+		}
+	}
+	return places
 }
 
 // request asks for a batch: a rank's part of a step's, or some images as they are.
@@ -100,8 +106,12 @@ func serve(args []string, in io.Reader, out io.Writer) error {
 }
 
 func (s *server) open() (err error) {
-	for i, path := range s.files() {
-		*path = s.Paths[i]
+	places := s.files()
+	if len(places) != len(s.Paths) {
+		return fmt.Errorf("paths of %d files, want %d", len(s.Paths), len(places))
+	}
+	for i, place := range places {
+		*place = s.Paths[i]
 	}
 	if s.parts[0], s.parts[1], err = data.Open(s.Set); err != nil {
 		return err

@@ -57,6 +57,7 @@ type passOrder struct {
 	Soft      float64      `json:"soft"`
 	Smoothing float64      `json:"smoothing"`
 	From      train.Source `json:"from"`
+	Quantise  int          `json:"quantise,omitempty"`
 }
 
 // images are a selection of images, and how many these are.
@@ -70,7 +71,7 @@ func (s *Session) images(of data.Selection) *images { return &images{of, of.Coun
 func newStepOrder(s train.Step) stepOrder {
 	o := stepOrder{Step: s.Number, Resolution: s.Resolution, SGD: sgdOrder(s.SGD), Teacher: s.Teacher}
 	for _, p := range s.Passes {
-		o.Passes = append(o.Passes, passOrder{p.Subnet, p.Loss.Hard, p.Loss.Soft, p.Loss.Smoothing, p.From})
+		o.Passes = append(o.Passes, passOrder{p.Subnet, p.Loss.Hard, p.Loss.Soft, p.Loss.Smoothing, p.From, p.Quantise})
 	}
 	return o
 }
@@ -140,6 +141,8 @@ func (s *Session) do(ctx context.Context, o order, payload []byte, each func(ans
 			return a, nil, cmp.Or(s.lost(), error(a.Error))
 		case a.Error != nil:
 			return a, nil, a.Error
+		case !a.Done && each == nil:
+			return a, nil, fmt.Errorf("the worker says %.200q, which nobody asked for", line)
 		case !a.Done:
 			each(a)
 			continue
@@ -189,6 +192,9 @@ func (s *Session) Train(ctx context.Context, steps iter.Seq[train.Step], done fu
 		wall, i := 0.0, 0
 		s.changed = true
 		a, _, err := s.do(ctx, o, nil, func(a answer) {
+			if i == len(some) {
+				return
+			}
 			correct, _ := strconv.Atoi(string(a.Correct))
 			done(some[i], nn.Result{Loss: a.Loss, Correct: correct})
 			wall += a.Wall
@@ -204,8 +210,11 @@ func (s *Session) Train(ctx context.Context, steps iter.Seq[train.Step], done fu
 		if a.Peak > 0 {
 			s.report.PeakMemory = &a.Peak
 		}
-		if a.Stopped {
+		switch {
+		case a.Stopped:
 			return s.stopped(ctx)
+		case i < len(some):
+			return fmt.Errorf("the worker has done %d of %d steps", i, len(some))
 		}
 		size = min(max(1, int(orderTime/(wall/float64(i)))), mostSteps)
 	}
@@ -278,12 +287,12 @@ func (s *Session) statistics(ctx context.Context, n arch.Subnet, images data.Sel
 	return t, nil
 }
 
-// Supernet returns the weights, with the statistics of the largest subnet.
+// Supernet returns the weights, with the statistics of the main subnet.
 func (s *Session) Supernet(ctx context.Context, images data.Selection, batch int) (*nn.Supernet, error) {
 	if err := s.fetch(ctx); err != nil {
 		return nil, err
 	}
-	t, err := s.statistics(ctx, s.job.Supernet.Space().Largest(), images, batch)
+	t, err := s.statistics(ctx, s.job.Supernet.Main(), images, batch)
 	if err != nil {
 		return nil, err
 	}

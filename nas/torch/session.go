@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -155,8 +156,8 @@ func (s *Session) write(m Machine, o Options, address, token string) (string, er
 		Set: s.job.Set, Holdout: s.job.Holdout, Batch: s.job.Batch, Seed: s.job.Seed, Augment: s.job.Augment,
 		Threads: max(1, cmp.Or(o.Loaders, m.CPUs())/o.ranks()),
 	}
-	for i, place := range f.files() {
-		f.Paths[i] = *place
+	for _, place := range f.files() {
+		f.Paths = append(f.Paths, *place)
 	}
 	b, err := json.Marshal(jobFile{
 		Space: s.job.Supernet.Space(), Device: cmp.Or(o.Device, CPU), Precision: string(cmp.Or(o.Precision, Float32)), Ranks: o.ranks(),
@@ -207,6 +208,9 @@ func (s *Session) start(m Machine, o Options, python, worker string) error {
 		}
 		run(o.Launch[0], *s.log, slices.Concat([]string{launcher}, o.Launch[1:], command), env...)
 		return nil
+	}
+	if runtime.GOOS == "linux" { // else gloo asks for this machine's name, which may lead nowhere
+		env = append(env, "GLOO_SOCKET_IFNAME=lo")
 	}
 	for rank := range o.ranks() {
 		number := strconv.Itoa(rank)

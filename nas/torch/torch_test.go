@@ -41,13 +41,10 @@ func open(t *testing.T, job train.Job, o Options) *Session {
 	return s
 }
 
-// PyTorch keeps a backend's promises, with one rank and with several.
+// PyTorch keeps a backend's promises, here with two ranks; what agrees with Go's kernels is
+// computed by one.
 func TestBackend(t *testing.T) {
-	for name, o := range map[string]Options{"one rank": {}, "two ranks": {Ranks: 2}} {
-		t.Run(name, func(t *testing.T) {
-			traintest.Run(t, func(t *testing.T, job train.Job) train.Backend { return open(t, job, o) })
-		})
-	}
+	traintest.Run(t, func(t *testing.T, job train.Job) train.Backend { return open(t, job, Options{Ranks: 2}) })
 }
 
 // Ranks that something else starts find their numbers in the environment, as srun sets it.

@@ -37,6 +37,7 @@ from torch import Tensor
 Json = Dict[str, Any]
 
 EPS = 1e-5  # added to a variance before its root is taken
+LEAST = 1e-15  # the least step of what is rounded to integers
 KEPT = 512 << 20  # bytes of images that a rank keeps for the next measurement
 LOST = timedelta(minutes=10)  # a rank that lets the others wait this long is taken for lost
 BEAT = 60.0  # seconds between signs of life while there are no orders; well below LOST
@@ -229,9 +230,10 @@ class Weights(Arena):
         """Returns what a unit's normalised output is multiplied by, and what is added then."""
         return self.part(u.name + ".bn.weight", u.outputs), self.part(u.name + ".bn.bias", u.outputs)
 
-    def classify(self, x: Tensor) -> Tensor:
+    def classify(self, x: Tensor, rounding: Rounding) -> Tensor:
         """Returns the logits of the head's output."""
-        return F.linear(x.mean((2, 3)), self.part("classifier.weight"), self.part("classifier.bias")).float()
+        weight, bias = rounding.filters(self.part("classifier.weight")), self.part("classifier.bias")
+        return F.linear(rounding.map(x.mean((2, 3))), weight, bias).float()
 
     def sort(self, expansions: List[int], momentum: Arena) -> None:
         """Puts the most important middle channels of each elastic block first, within the bands of the expansions.
@@ -292,10 +294,42 @@ def decode(data: bytes) -> Dict[str, Tensor]:
 # Forward
 
 
+class Rounding(NamedTuple):
+    """How a pass rounds: as a network in int8 with weights up to ±largest, or, where that is 0, not at all.
+
+    Gradients pass as if nothing were rounded.
+    """
+
+    largest: int = 0
+
+    def map(self, x: Tensor) -> Tensor:
+        """Returns a map in 256 steps from its least value to its greatest, or to 0, which is one of the steps."""
+        if not self.largest:
+            return x
+        low, high = torch.aminmax(x.detach().float())
+        low, high = low.clamp(max=0), high.clamp(min=0)
+        size = (high - low) / 255
+        size = torch.where(size < LEAST, torch.ones_like(size), size)
+        zero = (-128 - torch.round(low / size)).clamp(-128, 127).nan_to_num()
+        return torch.fake_quantize_per_tensor_affine(x.float(), size, zero.int(), -128, 127)
+
+    def filters(self, w: Tensor) -> Tensor:
+        """Returns weights in steps of their own for each output channel.
+
+        Batch normalisation scales channels: what it does to steps and weights alike may as well be done afterwards.
+        """
+        if not self.largest:
+            return w
+        size = w.detach().flatten(1).abs().amax(1) / self.largest
+        size = torch.where(size < LEAST, torch.ones_like(size), size)
+        zero = torch.zeros_like(size, dtype=torch.int32)
+        return torch.fake_quantize_per_channel_affine(w, size, zero, 0, -self.largest, self.largest)
+
+
 Runs = Callable[[Unit, Tensor], Tensor]
 
 
-def features(units: List[Unit], x: Tensor, run: Runs) -> Tensor:
+def features(units: List[Unit], x: Tensor, run: Runs, rounding: Rounding = Rounding()) -> Tensor:
     """Runs units one after the other."""
     read = x
     for u in units:
@@ -303,8 +337,26 @@ def features(units: List[Unit], x: Tensor, run: Runs) -> Tensor:
             read = x
         x = run(u, x)
         if u.adds:
-            x = x.add_(read)
+            x = rounding.map(x.add_(read))
     return x
+
+
+def common(lists: List[List[Unit]]) -> int:
+    """Returns how many units all lists begin with, in whole blocks."""
+    n = next((i for i, units in enumerate(zip(*lists)) if len(set(units)) > 1), min(len(units) for units in lists))
+    while n < len(lists[0]) and not (lists[0][n].first or lists[0][n].name == "head"):
+        n -= 1
+    return n
+
+
+def loss_of(p: Json, z: Tensor, labels: Tensor, taught: Dict[str, Tensor]) -> Tensor:
+    """Returns a pass's loss: against the labels, and against the probabilities of a teacher."""
+    loss = torch.zeros((), device=z.device)
+    if p["hard"]:
+        loss = p["hard"] * F.cross_entropy(z, labels, label_smoothing=p["smoothing"])
+    if p["soft"]:
+        loss = loss - p["soft"] * (taught[p["from"]] * z.log_softmax(1)).sum(1).mean()
+    return loss
 
 
 def convolve(u: Unit, x: Tensor, filters: Tensor, bias: Optional[Tensor] = None) -> Tensor:
@@ -315,12 +367,12 @@ def clamp(u: Unit, y: Tensor) -> Tensor:
     return F.relu6(y, inplace=True) if u.relu else y
 
 
-def trained(weights: Weights) -> Runs:
+def trained(weights: Weights, rounding: Rounding = Rounding()) -> Runs:
     """Normalises by the batch's own statistics."""
 
     def run(u: Unit, x: Tensor) -> Tensor:
-        y = convolve(u, x, weights.filters(u))
-        return clamp(u, torch.batch_norm(y, *weights.scale(u), None, None, True, 0.0, EPS, torch.backends.cudnn.enabled))
+        y = convolve(u, x, rounding.filters(weights.filters(u)))
+        return rounding.map(clamp(u, torch.batch_norm(y, *weights.scale(u), None, None, True, 0.0, EPS, torch.backends.cudnn.enabled)))
 
     return run
 
@@ -425,6 +477,9 @@ class Group:
         if self.ranks != self.world:
             raise Failure("job", "the job is for %d ranks, but %d were started" % (self.ranks, self.world), rank=self.rank)
         if self.world > 1:
+            for name in ("MASTER_ADDR", "MASTER_PORT"):
+                if name not in os.environ:
+                    raise Failure("job", "%s is not set: the ranks cannot find each other" % name, rank=self.rank)
             with self.attentive():
                 dist.init_process_group("gloo", rank=self.rank, world_size=self.world, timeout=LOST)
                 self.reducers = dist.new_group(backend="nccl", timeout=LOST) if self.cuda else dist.group.WORLD
@@ -435,6 +490,8 @@ class Group:
         try:
             yield
         except RuntimeError as e:
+            if "CUDA error" in str(e) or "out of memory" in str(e):
+                raise  # it is this rank that failed, perhaps before
             raise Failure("lost", "another rank has ended or cannot be reached: %s" % str(e).split("\n")[0], rank=self.rank) from None
 
     def add(self, t: Tensor, op: Any = dist.ReduceOp.SUM) -> Tensor:
@@ -542,11 +599,9 @@ class Feeder:
         return Batch(answer.images.permute(0, 3, 1, 2), answer.labels.long())  # channels_last: faster on CPUs, too
 
     def close(self) -> None:
-        """Ends the feeder."""
-        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-            self.requests.close()
-            self.process.wait(5)
+        """Ends the feeder, which has nothing to lose."""
         self.process.kill()
+        self.process.wait()
 
 
 # Work
@@ -584,6 +639,7 @@ class Worker:
         self.weights = Weights(self.space, self.device, self.gradient)
         self.teacher: Optional[Weights] = None
         self.running: Optional[Running] = None
+        self.last: Any = None
         self.told = torch.zeros(TAIL, pin_memory=self.overlaps)  # the tail of the last step's gradients
         self.kept: Dict[str, Dict[int, Batch]] = {}
         self.room = KEPT
@@ -686,7 +742,7 @@ class Worker:
         What a step came to is read while the next one computes, so that a CUDA device never waits for it. If it says
         to stop, the next one's gradients are dropped: the weights are those after the last step that is answered.
         """
-        self.mark, self.last = time.perf_counter(), None
+        self.mark, self.last = time.perf_counter(), None  # the end of the last step: here, and on a CUDA device
         self.feeder.ask([request(s) for s in steps + following])
         for step in steps:
             if not self.overlaps and not self.settle():
@@ -707,13 +763,7 @@ class Worker:
             images = len(batch.labels)
             if events:
                 events[0].record()
-            taught: Dict[str, Tensor] = {}
-            if step.get("teacher"):
-                taught["teacher"] = self.predict(step["teacher"], batch)
-            if len(step["passes"]) > TAIL - LOSS:
-                raise Failure("job", "step %d has %d passes: at most %d" % (step["step"], len(step["passes"]), TAIL - LOSS))
-            for i, p in enumerate(step["passes"]):
-                self.backward(i, p, batch, taught)
+            self.passes(step, batch)
         return Running(step, images, self.feeder.waited - waited, events)
 
     def events(self) -> Tuple[Any, ...]:
@@ -724,30 +774,42 @@ class Worker:
     def precision(self) -> Any:
         return torch.autocast(self.device.type, torch.bfloat16, self.half)  # type: ignore[attr-defined]
 
-    def logits(self, weights: Weights, subnet: Json, x: Tensor, run: Runs) -> Tensor:
+    def logits(self, weights: Weights, units: List[Unit], x: Tensor, run: Runs, rounding: Rounding = Rounding()) -> Tensor:
         with self.precision():
-            return weights.classify(features(self.space.units(subnet), x, run))
+            return weights.classify(features(units, x, run, rounding), rounding)
+
+    def passes(self, step: Json, batch: Batch) -> None:
+        """Adds the gradients of a step's passes. The layers that all of them begin with run once, there and back."""
+        number, passes = step["step"], step["passes"]
+        if not 0 < len(passes) <= TAIL - LOSS:
+            raise Failure("job", "step %d has %d passes, expected 1 to %d" % (number, len(passes), TAIL - LOSS))
+        taught: Dict[str, Tensor] = {}
+        if step.get("teacher"):
+            taught["teacher"] = self.predict(step["teacher"], batch)
+        rounding = Rounding(passes[0].get("quantise", 0))
+        if any(p.get("quantise", 0) != rounding.largest for p in passes):
+            raise Failure("job", "step %d has passes that round and passes that do not" % number)
+        run, rests = trained(self.weights, rounding), [self.space.units(p["subnet"]) for p in passes]
+        n = common(rests)
+        with self.precision():
+            begin = features(rests[0][:n], rounding.map(batch.images), run, rounding)
+        x = begin.detach().requires_grad_()
+        for i, p in enumerate(passes):
+            z = self.logits(self.weights, rests[i][n:], x, run, rounding)
+            loss = loss_of(p, z, batch.labels, taught)
+            loss.backward()
+            self.gradient.tail[LOSS + i] = loss.detach()
+            if i == 0:
+                self.gradient.tail[CORRECT] = (z.argmax(1) == batch.labels).sum()
+                taught["first"] = z.detach().softmax(1)
+        begin.backward(x.grad)
 
     def predict(self, subnet: Json, batch: Batch) -> Tensor:
         """Returns the probabilities that the teacher gives."""
         if not self.teacher:
             raise Failure("job", "a step has a teacher, but none was kept")
         with torch.no_grad():
-            return self.logits(self.teacher, subnet, batch.images, trained(self.teacher)).softmax(1)
-
-    def backward(self, i: int, p: Json, batch: Batch, taught: Dict[str, Tensor]) -> None:
-        """Adds the gradients of pass i."""
-        z = self.logits(self.weights, p["subnet"], batch.images, trained(self.weights))
-        loss = torch.zeros((), device=self.device)
-        if p["hard"]:
-            loss = p["hard"] * F.cross_entropy(z, batch.labels, label_smoothing=p["smoothing"])
-        if p["soft"]:
-            loss = loss - p["soft"] * (taught[p["from"]] * z.log_softmax(1)).sum(1).mean()
-        loss.backward()
-        self.gradient.tail[LOSS + i] = loss.detach()
-        if i == 0:
-            self.gradient.tail[CORRECT] = (z.argmax(1) == batch.labels).sum()
-            taught["first"] = z.detach().softmax(1)
+            return self.logits(self.teacher, self.space.units(subnet), batch.images, trained(self.teacher)).softmax(1)
 
     def apply(self, sgd: Json, running: Running) -> None:
         """Updates the weights by the gradients of all ranks: as torch.optim.SGD, but all tensors at once."""
@@ -770,15 +832,14 @@ class Worker:
         done, self.running = self.running, None
         if done is None:
             return not self.stopped
-        waited = done.waited
         if done.events:
             done.events[1].synchronize()
-            if self.last:
-                waited = max(0.0, self.last.elapsed_time(done.events[0]) / 1e3)
-            self.last = done.events[1]
-        told = self.told.tolist()
+        told, waited = self.told.tolist(), done.waited
         if told[FAILED]:
             raise self.shared_failure()
+        if done.events:
+            waited = max(0.0, self.last.elapsed_time(done.events[0]) / 1e3) if self.last else waited
+            self.last = done.events[1]
         number, world, now = done.step["step"], self.group.world, time.perf_counter()
         for i, loss in enumerate(told[LOSS : LOSS + len(done.step["passes"])]):
             if not math.isfinite(loss):
@@ -860,11 +921,12 @@ class Worker:
 
     @torch.no_grad()
     def correct(self, subnet: Json, statistics: Tensor, order: Json) -> int:
-        run = folded(self.weights, self.space.units(subnet), statistics)
+        units = self.space.units(subnet)
+        run = folded(self.weights, units, statistics)
         counts = torch.zeros(2, dtype=torch.int64, device=self.device)  # correct ones, and those without an answer
 
         def use(_: int, batch: Batch) -> None:
-            z = self.logits(self.weights, subnet, batch.images, run)
+            z = self.logits(self.weights, units, batch.images, run)
             counts.add_(torch.stack([(z.argmax(1) == batch.labels).sum(), (~z.isfinite()).any(1).sum()]))
 
         self.each(order["images"], subnet["resolution"], int(order["batch"]), use)
@@ -883,6 +945,8 @@ def open_cuda(local: int) -> torch.device:
         raise Failure("job", "device is cuda, but torch %s finds no CUDA device here" % torch.__version__)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
+    if hasattr(torch.utils, "deterministic"):  # else all new memory is filled, which only what is wrong would see
+        torch.utils.deterministic.fill_uninitialized_memory = False
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     device = torch.device("cuda", local % torch.cuda.device_count())
     torch.cuda.set_device(device)

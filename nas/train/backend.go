@@ -35,7 +35,7 @@ type Backend interface {
 	SetState(ctx context.Context, state []byte) error
 
 	// Supernet returns the weights. The running statistics of its layers are those of the
-	// largest subnet over some images, in batches of so many.
+	// main subnet over some images, in batches of so many: see [nn.Supernet.Main].
 	Supernet(ctx context.Context, statistics data.Selection, batch int) (*nn.Supernet, error)
 }
 
@@ -68,6 +68,12 @@ type Pass struct {
 	Subnet arch.Subnet
 	Loss   nn.Loss
 	From   Source // whose predictions its soft loss is from
+
+	// Quantise is the greatest integer of a weight where the pass computes with weights and maps
+	// rounded as package deployed quantises them, so that it learns to bear that; its gradients
+	// are those of numbers that were not rounded. 0 is for none. A backend that cannot returns
+	// an error that wraps [errors.ErrUnsupported].
+	Quantise int
 }
 
 // Source is whose predictions a pass learns from.

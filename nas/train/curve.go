@@ -24,6 +24,7 @@ type point struct {
 	Train    float64 `json:"train"`    // its top-1 on the training images, mean since the row before
 	Largest  float64 `json:"largest"`  // top-1 of the largest subnet on some test images
 	Smallest float64 `json:"smallest"` // and of the smallest
+	Network  float64 `json:"network"`  // and of the network, where one alone is trained
 }
 
 // curve is how loss and accuracies went.
@@ -72,40 +73,62 @@ func (c *curve) last() *point {
 	return &c.Points[len(c.Points)-1]
 }
 
-// WriteCurve writes loss and accuracies over the steps, as CSV and as SVG.
-func (t *Training) WriteCurve(csvPath, svgPath string) error {
-	if err := t.curve.writeCSV(csvPath); err != nil {
-		return err
-	}
-	return t.curve.writeSVG(svgPath)
+// line is an accuracy over the steps.
+type line struct {
+	column, name string
+	y            func(point) float64
 }
 
-func (c *curve) writeCSV(path string) error {
+// lines returns the accuracies that the curve of the training has.
+func (t *Training) lines() []line {
+	lines := []line{{"top1_train", "training images", func(p point) float64 { return p.Train }}}
+	if t.Network != nil {
+		return append(lines, line{"top1_test", "test images", func(p point) float64 { return p.Network }})
+	}
+	return append(lines,
+		line{"top1_largest", "largest subnet, test", func(p point) float64 { return p.Largest }},
+		line{"top1_smallest", "smallest subnet, test", func(p point) float64 { return p.Smallest }})
+}
+
+// WriteCurve writes loss and accuracies over the steps, as CSV and as SVG.
+func (t *Training) WriteCurve(csvPath, svgPath string) error {
+	if err := t.curve.writeCSV(csvPath, t.lines()); err != nil {
+		return err
+	}
+	title := "Supernet training"
+	if t.Network != nil {
+		title = "Training of one network"
+	}
+	return t.curve.writeSVG(svgPath, title, t.lines())
+}
+
+func (c *curve) writeCSV(path string, lines []line) error {
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)
-	w.Write([]string{"step", "epoch", "phase", "rate", "loss", "top1_train", "top1_largest", "top1_smallest"})
+	header := []string{"step", "epoch", "phase", "rate", "loss"}
+	for _, l := range lines {
+		header = append(header, l.column)
+	}
+	w.Write(header)
 	f := func(v float64) string { return strconv.FormatFloat(v, 'g', 6, 64) }
 	for _, p := range c.Points {
-		w.Write([]string{strconv.Itoa(p.Step), f(p.Epoch), p.Phase, f(p.Rate), f(p.Loss), f(p.Train), f(p.Largest), f(p.Smallest)})
+		row := []string{strconv.Itoa(p.Step), f(p.Epoch), p.Phase, f(p.Rate), f(p.Loss)}
+		for _, l := range lines {
+			row = append(row, f(l.y(p)))
+		}
+		w.Write(row)
 	}
 	w.Flush()
 	return os.WriteFile(path, b.Bytes(), 0o666)
 }
 
 // writeSVG draws the accuracies over the epochs.
-func (c *curve) writeSVG(path string) error {
+func (c *curve) writeSVG(path, title string, lines []line) error {
 	p := plot.New()
-	p.Title.Text = "Supernet training"
+	p.Title.Text = title
 	p.X.Label.Text, p.Y.Label.Text = "epoch", "top-1"
 	p.Legend.Top = false
-	for i, line := range []struct {
-		name string
-		y    func(point) float64
-	}{
-		{"training images", func(p point) float64 { return p.Train }},
-		{"largest subnet, test", func(p point) float64 { return p.Largest }},
-		{"smallest subnet, test", func(p point) float64 { return p.Smallest }},
-	} {
+	for i, line := range lines {
 		xy := make(plotter.XYs, len(c.Points))
 		measured := false
 		for j, pt := range c.Points {

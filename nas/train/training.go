@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"math/rand/v2"
 	"path/filepath"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"eyrie/nas/data"
 	"eyrie/nas/meter"
 	"eyrie/nas/nn"
+	"eyrie/pipeline/mistake"
 )
 
 // Plan is all that a training's result depends on, beside the backend, the images and the
@@ -23,7 +25,15 @@ type Plan struct {
 	Settings
 	Space   arch.Space
 	Phases  []Phase
-	Holdout int // training images that are kept back
+	Holdout int          // training images that are kept back
+	Network *arch.Subnet // the one that alone is trained, and the curve is of; nil for a supernet
+
+	Quantise int // see [Pass]
+}
+
+// Alone returns the plan of a training of one subnet alone.
+func Alone(s Settings, space arch.Space, n arch.Subnet, epochs float64) Plan {
+	return Plan{Settings: s, Space: space, Network: &n, Phases: []Phase{{Name: "training", Epochs: epochs, Warmup: s.Warmup, Rule: FixedRule, Subnet: &n}}}
 }
 
 // Settings are what all trainings have.
@@ -39,7 +49,26 @@ type Settings struct {
 	Seed      uint32       `json:"seed,omitempty" doc:"of the weights, the order of images and the subnets"`
 
 	Calibration int `json:"calibration" min:"1" doc:"training images from which a subnet's batch normalisation takes its statistics"`
-	CurveImages int `json:"curve_images,omitempty" min:"0" doc:"test images on which the largest and the smallest subnet are measured after each epoch, for the curve; 0 for none"`
+	CurveImages int `json:"curve_images,omitempty" min:"0" doc:"test images on which the network, or the largest and the smallest subnet, is measured after each epoch, for the curve; 0 for none"`
+}
+
+// Steps returns how many steps a training has that goes over the images so often.
+func (s Settings) Steps(epochs float64, images int) int {
+	return int(math.Round(epochs * float64(images/s.Batch)))
+}
+
+// CheckImages reports, to a configuration's report, a set in the attribute dataset that has too
+// few images to train on.
+func (s Settings) CheckImages(r *mistake.Report, set data.Set, holdout int) {
+	n := set.Train.Count
+	if !r.Knows("dataset.train.count", "holdout") || n == 0 {
+		return
+	}
+	if n <= holdout {
+		r.At("holdout").Badf("%d images held out of %d leave none to train on", holdout, n)
+	} else if r.Knows("batch") && n-holdout < s.Batch {
+		r.At("batch").Badf("%d images, but the data set has only %d to train on", s.Batch, n-holdout)
+	}
 }
 
 // Options are what no result depends on.
@@ -71,7 +100,7 @@ type Training struct {
 // New lays out a training on a set. It has no step where the epochs are too few.
 func New(p Plan, set data.Set, o Options) *Training {
 	t := &Training{Plan: p, Options: o, set: set, store: store{dir: o.Dir}, entered: -1}
-	t.perEpoch = (set.Train.Count - p.Holdout) / p.Batch
+	t.perEpoch = p.Steps(1, set.Train.Count-p.Holdout)
 	t.spans = p.spans(t.perEpoch)
 	t.total = t.spans[len(t.spans)-1].last
 	return t
@@ -188,7 +217,7 @@ func (t *Training) draw(p span, number int) Step {
 		if i == 0 {
 			pass = first
 		}
-		pass.Subnet = n
+		pass.Subnet, pass.Quantise = n, t.Quantise
 		s.Passes = append(s.Passes, pass)
 	}
 	return s
@@ -270,7 +299,7 @@ func (t *Training) stop(ctx context.Context, cause error) error {
 		cause = t.diverged(diverged)
 		if t.store.dir != "" {
 			path := filepath.Join(t.store.dir, "curve.csv")
-			if err := t.curve.writeCSV(path); err == nil {
+			if err := t.curve.writeCSV(path, t.lines()); err == nil {
 				cause = fmt.Errorf("%w; the curve so far is %s", cause, path)
 			}
 		}
@@ -304,8 +333,7 @@ func (t *Training) measure(ctx context.Context) error {
 	pt := t.curve.point(t.step, float64(t.step)/float64(t.perEpoch), p.Name, p.rate(t.step-1))
 	if n := min(t.CurveImages, t.set.Test.Count); n > 0 {
 		some := data.Selection{Part: data.TestPart}.Drawn(data.Draw{Count: n, Seed: uint64(t.Seed), Epoch: -1})
-		var err error
-		if pt.Largest, pt.Smallest, err = t.Ends(ctx, some); err != nil {
+		if err := t.point(ctx, &pt, some); err != nil {
 			return err
 		}
 	}
@@ -313,19 +341,32 @@ func (t *Training) measure(ctx context.Context) error {
 	return nil
 }
 
+// point measures for a point of the curve.
+func (t *Training) point(ctx context.Context, pt *point, images data.Selection) (err error) {
+	if t.Network != nil {
+		pt.Network, err = t.Top1(ctx, *t.Network, meter.On{Statistics: t.Statistics(), Images: images, Batch: t.Batch})
+		return err
+	}
+	pt.Largest, pt.Smallest, err = t.Ends(ctx, images)
+	return err
+}
+
 // Ends measures the largest and the smallest subnet on some images.
 func (t *Training) Ends(ctx context.Context, images data.Selection) (largest, smallest float64, err error) {
 	on := meter.On{Statistics: t.Statistics(), Images: images, Batch: t.Batch}
-	one := func(n arch.Subnet, top1 *float64) error {
-		return t.backend.Accuracies(ctx, []arch.Subnet{n}, on, func(_ int, v float64) error {
-			*top1 = v
-			return nil
-		})
-	}
-	if err = one(t.Space.Largest(), &largest); err == nil {
-		err = one(t.Space.Smallest(), &smallest)
+	if largest, err = t.Top1(ctx, t.Space.Largest(), on); err == nil {
+		smallest, err = t.Top1(ctx, t.Space.Smallest(), on)
 	}
 	return largest, smallest, err
+}
+
+// Top1 measures a subnet.
+func (t *Training) Top1(ctx context.Context, n arch.Subnet, on meter.On) (top1 float64, err error) {
+	err = t.backend.Accuracies(ctx, []arch.Subnet{n}, on, func(_ int, v float64) error {
+		top1 = v
+		return nil
+	})
+	return top1, err
 }
 
 // Statistics returns the training images from which batch normalisation is estimated.
@@ -344,7 +385,11 @@ func (t *Training) report(note string) {
 func (t *Training) note(p span) string {
 	loss, top1 := t.curve.recent()
 	note := fmt.Sprintf("%s, loss %.3f, top-1 %.3f", p.Name, loss, top1)
-	if r := t.curve.last(); r != nil && t.CurveImages > 0 {
+	switch r := t.curve.last(); {
+	case r == nil || t.CurveImages == 0:
+	case t.Network != nil:
+		note += fmt.Sprintf("; on test images %.3f", r.Network)
+	default:
 		note += fmt.Sprintf("; on test images: largest %.3f, smallest %.3f", r.Largest, r.Smallest)
 	}
 	return note

@@ -28,15 +28,17 @@ func render(files map[string][]byte, name string, output any) error {
 			described[f.Digest.String()] = "null"
 			return nil
 		}
+		base := filepath.Base(f.Path)
+		if f.Tree {
+			base = "tree.txt" // its own name may be that of a temporary directory
+		} else if fi, err := os.Stat(f.Path); err == nil && fi.IsDir() { // the stage made it
+			f.Tree, base = true, base+".txt"
+		}
 		b, err := read(*f)
 		if err != nil {
 			return err
 		}
 		f.Digest, f.Size = artifacts.Sum(b), int64(len(b))
-		base := filepath.Base(f.Path)
-		if f.Tree {
-			base = "tree.txt" // its own name may be that of a temporary directory
-		}
 		described[f.Digest.String()], err = describe(files, name, base, b)
 		return err
 	})

@@ -45,10 +45,20 @@ with samples of 32 bits or fractions, in YCbCr or CIELAB or packed with Zstandar
 damaged files, and more than 64 million pixels. Files that are no images, and hidden ones,
 are left out: left_out and the log say how many and name the first.
 
-The images of a tree stay where they are: the stage decodes each one once, to
-know its mean and to find what is corrupt. They may differ in size: a network sees
-the square in the middle, resized to its resolution (bilinear when enlarging, area
-averaging when reducing, as Pillow's resize with BILINEAR and a box).
+The stage decodes each image of a tree once, to know the mean and to find what is
+corrupt. Images may differ in size: a network sees the square in the middle, resized to
+its resolution (bilinear when enlarging, area averaging when reducing, as Pillow's resize
+with BILINEAR and a box).
+
+keep = "reference" is for trees that are too large to copy: the store keeps their list of
+files and the SHA-256 of each image, and the images are read in path. One that is gone or
+not what the step read is an error that names it. A tree that was moved reruns nothing.
+
+prepare = { side = 256 } makes every image smaller once, so that its shorter side is 256
+pixels, and keeps them in tar shards in the store: as JPEG files of quality 95 with the
+bytes that Pillow writes, or with format = "raw" as pixels. Smaller images stay as they
+are. Mean and deviation are those of the smaller images. What follows reads the shards
+alone; with keep = "reference" the tree is never copied.
 
 source = "shapes": discs, triangles and squares, small and large, warm and cool
 (12 classes), drawn from a seed at any size; needs no data.`,
@@ -67,6 +77,8 @@ type Config struct {
 	Channels    int                 `json:"channels,omitempty" doc:"imagefolder, webdataset: 3 for RGB (the default) or 1 for grey"`
 	Orientation picture.Orientation `json:"orientation,omitempty" doc:"imagefolder, webdataset: upright turns and mirrors images as their EXIF (or TIFF or XMP) says (the default); stored leaves them as their pixels lie in the file"`
 	SixteenBit  picture.SixteenBit  `json:"sixteen_bit,omitempty" doc:"imagefolder, webdataset: of grey with more than 8 bits, clipped makes what is above 255 white, as Pillow's convert does (the default, with a warning that names such images); scaled keeps the upper 8 bits"`
+	Keep        Keep                `json:"keep,omitempty" doc:"imagefolder, webdataset: copy the tree into the store (the default), or reference it: the store keeps the digest of each image, and the images are read in path and checked as they are read"`
+	Prepare     *data.Preparation   `json:"prepare,omitempty" doc:"imagefolder, webdataset: make every image smaller once, into shards in the store that training decodes fast"`
 	Corrupt     Corrupt             `json:"corrupt,omitempty" doc:"imagefolder, webdataset: what to do with images that cannot be decoded: fail and name them (the default), or go on without them, with a warning each"`
 	Size        int                 `json:"size,omitempty" min:"0" max:"4096" doc:"shapes: side of the images in pixels (0 for 32)"`
 	Noise       *float64            `json:"noise" min:"0" max:"1" doc:"shapes: amplitude of the noise in parts of white (0.1 by default)"`
@@ -102,6 +114,26 @@ const (
 // Choices returns the answers.
 func (Corrupt) Choices() []string { return []string{string(fail), string(skip)} }
 
+// Keep is where the images of a tree are kept; copied where it is not written.
+type Keep string
+
+// The ways to keep images.
+const (
+	copied     Keep = "copy"
+	referenced Keep = "reference"
+)
+
+// Choices returns the ways to keep images.
+func (Keep) Choices() []string { return []string{string(copied), string(referenced)} }
+
+// References returns the tree, if it is to be read where it lies.
+func (c Config) References() map[string]artifacts.File {
+	if c.Keep != referenced || c.Path == nil {
+		return nil
+	}
+	return map[string]artifacts.File{"path": *c.Path}
+}
+
 // Output is what the block's references yield.
 type Output struct {
 	Dataset data.Set       `json:"dataset" doc:"the handle that train-supernet and evolve take"`
@@ -130,6 +162,8 @@ func (c Config) Check(r *mistake.Report) {
 		{"orientation", c.Orientation != "", trees},
 		{"sixteen_bit", c.SixteenBit != "", trees},
 		{"corrupt", c.Corrupt != "", trees},
+		{"keep", c.Keep != "", trees},
+		{"prepare", c.Prepare != nil, trees},
 		{"size", c.Size != 0, drawn},
 		{"noise", c.Noise != nil, drawn},
 		{"seed", c.Seed != 0, drawn},
@@ -146,6 +180,9 @@ func (c Config) Check(r *mistake.Report) {
 	}
 	if r.Knows("channels") && r.At("channels").Sound() && c.Channels != 0 && c.Channels != 1 && c.Channels != 3 {
 		r.At("channels").Badf("want 1 (grey) or 3 (RGB), not %d", c.Channels)
+	}
+	if p := c.Prepare; p != nil && r.Knows("prepare.format", "prepare.quality") && p.Format == data.RawPixels && p.Quality != 0 {
+		r.At("prepare", "quality").Badf(`is for format = "jpeg": pixels are kept as they are`)
 	}
 	if r.Knows("size") && r.At("size").Sound() && c.Size != 0 && c.Size < 8 {
 		r.At("size").Badf("shapes cannot be told apart in %d pixels: want 8 or more", c.Size)

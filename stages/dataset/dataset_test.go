@@ -100,6 +100,11 @@ func TestGolden(t *testing.T) {
 		"stored": {Source: folder, Path: kinds(t), Orientation: picture.Stored},
 		"scaled": {Source: folder, Path: kinds(t), SixteenBit: picture.Scaled},
 		"shards": {Source: tars, Path: shardTree(t), Channels: 1, Corrupt: "skip"},
+
+		"reference":        {Source: folder, Path: folderTree(t), Channels: 1, Corrupt: "skip", Keep: "reference"},
+		"reference-shards": {Source: tars, Path: shardTree(t), Channels: 1, Corrupt: "skip", Keep: "reference"},
+		"prepared":         {Source: folder, Path: kinds(t), Prepare: &data.Preparation{Side: 10}},
+		"prepared-raw":     {Source: tars, Path: shardTree(t), Channels: 1, Corrupt: "skip", Prepare: &data.Preparation{Side: 12, Format: data.RawPixels}},
 	} {
 		out, err := run(t.Context(), newTask(t), config)
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"eyrie/artifacts"
 	"eyrie/nas/data"
@@ -12,8 +13,8 @@ import (
 	"eyrie/pipeline"
 )
 
-// readTree makes a set of an ImageFolder or WebDataset tree, whose images stay
-// where they are. It returns what it left out: corrupt images, and other files.
+// readTree makes a set of an ImageFolder or WebDataset tree. It returns what it left out:
+// corrupt images, and other files.
 func readTree(ctx context.Context, task *pipeline.Task, c Config) (set data.Set, corrupt []string, left data.LeftOut, err error) {
 	list := data.ListFolder
 	if c.Source == tars {
@@ -38,11 +39,15 @@ func readTree(ctx context.Context, task *pipeline.Task, c Config) (set data.Set,
 	set = data.Set{Classes: len(l.ClassNames), ClassNames: l.ClassNames, Channels: channels}
 	train := treePart{"train", l.Train, l.TrainNames, c.Train}
 	test := treePart{"test", l.Test, l.TestNames, c.Test}
-	trainPart, stats, corrupt, err := train.survey(ctx, task, c)
+	read := treePart.survey
+	if c.Prepare != nil {
+		read = treePart.prepare
+	}
+	trainPart, stats, corrupt, err := read(train, ctx, task, c)
 	if err != nil {
 		return set, nil, left, err
 	}
-	testPart, _, more, err := test.survey(ctx, task, c)
+	testPart, _, more, err := read(test, ctx, task, c)
 	if err != nil {
 		return set, nil, left, err
 	}
@@ -59,25 +64,69 @@ type treePart struct {
 	limit int
 }
 
-// survey decodes the part's images and writes the index of the sound ones.
-func (p treePart) survey(ctx context.Context, task *pipeline.Task, c Config) (part data.Part, stats data.Stats, corrupt []string, err error) {
+// pick returns the images that are kept of the part, and their names.
+func (p treePart) pick() (ix data.Index, names []string) {
 	n := len(p.index.Records)
-	var names []string
-	ix := p.index.Keep(func(i int) bool {
+	ix = p.index.Keep(func(i int) bool {
 		keep := picked(i, n, p.limit)
 		if keep {
 			names = append(names, p.names[i])
 		}
 		return keep
 	})
-	report := func(done int) {
+	return ix, names
+}
+
+// survey decodes the part's images and writes the index of the sound ones.
+func (p treePart) survey(ctx context.Context, task *pipeline.Task, c Config) (part data.Part, stats data.Stats, corrupt []string, err error) {
+	ix, names := p.pick()
+	o := data.SurveyOptions{Threads: task.CPUs(), Digests: c.Keep == referenced, Report: func(done int) {
 		task.Report(pipeline.Progress{Done: float64(done), Total: float64(len(names)), Unit: "images", Note: "checking " + p.name})
-	}
-	found, err := data.Survey(ctx, ix, c.Path.Path, task.CPUs(), report)
-	stats, bad := found.Stats, found.Corrupt
+	}}
+	found, err := data.Survey(ctx, ix, c.Path.Path, o)
 	if err != nil {
 		return part, stats, nil, err
 	}
+	if corrupt, err = p.judge(task, c, found, names); err != nil {
+		return part, stats, nil, err
+	}
+	ix = ix.Keep(func(i int) bool { return !found.IsCorrupt(i) })
+	part, err = p.write(task, ix, *c.Path)
+	if err != nil || c.Keep != referenced {
+		return part, found.Stats, corrupt, err
+	}
+	part.Digests, err = writeFile(task, p.name+".digests", ix.Digests())
+	return part, found.Stats, corrupt, err
+}
+
+// prepare makes the part's images smaller and writes the index of the sound ones.
+func (p treePart) prepare(ctx context.Context, task *pipeline.Task, c Config) (part data.Part, stats data.Stats, corrupt []string, err error) {
+	ix, names := p.pick()
+	o := data.SurveyOptions{Threads: task.CPUs(), Report: func(done int) {
+		task.Report(pipeline.Progress{Done: float64(done), Total: float64(len(names)), Unit: "images", Note: "preparing " + p.name})
+	}}
+	shards, notes := task.Path(p.name), task.Path(p.name+".notes")
+	if dir := task.Checkpoint(); dir != "" {
+		shards, notes = filepath.Join(dir, p.name), filepath.Join(dir, p.name+".notes")
+	}
+	ix, found, err := data.Prepare(ctx, ix, c.Path.Path, shards, notes, *c.Prepare, o)
+	if err != nil {
+		return part, stats, nil, err
+	}
+	if corrupt, err = p.judge(task, c, found, names); err != nil {
+		return part, stats, nil, err
+	}
+	// In the work directory the shards may be moved into the store; elsewhere they are copied.
+	if to := task.Path(p.name); to != shards && os.Rename(shards, to) == nil {
+		shards = to
+	}
+	part, err = p.write(task, ix, artifacts.Local(shards))
+	return part, found.Stats, corrupt, err
+}
+
+// judge logs what was found, and returns the corrupt images, each with the reason; or an error
+// where they may not be left out.
+func (p treePart) judge(task *pipeline.Task, c Config, found data.Findings, names []string) (corrupt []string, err error) {
 	if n := len(found.Clipped); n > 0 {
 		var first []string
 		for _, i := range found.Clipped[:min(3, n)] {
@@ -85,22 +134,30 @@ func (p treePart) survey(ctx context.Context, task *pipeline.Task, c Config) (pa
 		}
 		task.Log().Warn().Int("images", n).Strs("first", first).Msg(`grey above 255 became white, as in Pillow: sixteen_bit = "scaled" keeps the upper 8 of 16 bits`)
 	}
-	broken := make(map[int]bool)
-	for _, b := range bad {
-		broken[b.Image] = true
+	for _, b := range found.Corrupt {
 		corrupt = append(corrupt, fmt.Sprintf("%s: %v", names[b.Image], b.Err))
 		task.Log().Warn().Str("image", names[b.Image]).Err(b.Err).Msg("corrupt image")
 	}
-	if len(bad) > 0 && c.Corrupt != skip {
-		return part, stats, nil, fmt.Errorf(`%d of %d %s images are corrupt; the first is %s (corrupt = "skip" goes on without them)`, len(bad), len(names), p.name, corrupt[0])
+	switch n := len(corrupt); {
+	case n > 0 && c.Corrupt != skip:
+		return nil, fmt.Errorf(`%d of %d %s images are corrupt; the first is %s (corrupt = "skip" goes on without them)`, n, len(names), p.name, corrupt[0])
+	case n == len(names):
+		return nil, fmt.Errorf("all %d %s images are corrupt; the first is %s", n, p.name, corrupt[0])
 	}
-	if len(bad) == len(names) {
-		return part, stats, nil, fmt.Errorf("all %d %s images are corrupt; the first is %s", len(names), p.name, corrupt[0])
+	return corrupt, nil
+}
+
+// write writes the index of the part, whose images are in data.
+func (p treePart) write(task *pipeline.Task, ix data.Index, images artifacts.File) (data.Part, error) {
+	index, err := writeFile(task, p.name+".index", ix.Marshal())
+	if err != nil {
+		return data.Part{}, err
 	}
-	ix = ix.Keep(func(i int) bool { return !broken[i] })
-	path := task.Path(p.name + ".index")
-	if err := os.WriteFile(path, ix.Marshal(), 0o666); err != nil {
-		return part, stats, nil, err
-	}
-	return data.Part{Count: len(ix.Records), Index: artifacts.Local(path), Data: *c.Path}, stats, corrupt, nil
+	return data.Part{Count: len(ix.Records), Index: *index, Data: images}, nil
+}
+
+// writeFile writes a file of the output.
+func writeFile(task *pipeline.Task, name string, b []byte) (*artifacts.File, error) {
+	f := artifacts.Local(task.Path(name))
+	return &f, os.WriteFile(f.Path, b, 0o666)
 }

@@ -38,8 +38,8 @@ the format of ONNX or TensorFlow Lite:
     network = { onnx = "${path.recipe}/net.onnx" }
     network = { tflite = "${path.recipe}/net.tflite" }
 
-With the weights of the supernet that the subnet is of, and the dataset, the subnet is
-also exported as ONNX, in float32 (onnx) and quantised to int8 (onnx_int8), and both are
+With the weights of the supernet that the subnet is of, or of train-network, and the dataset,
+the subnet is also exported as ONNX, in float32 (onnx) and quantised to int8 (onnx_int8), and both are
 measured on the test images. Their input is normalised; the metadata say how.
 
 Not every processor multiplies signed bytes correctly: x86 without VNNI cuts sums off. So
@@ -75,9 +75,9 @@ type Config struct {
 	Plausible []raptor.Platform `json:"plausible,omitempty" doc:"platforms that a calibration cannot tell from platform: they make the intervals"`
 	Error     float64           `json:"error,omitempty" min:"0" max:"3" doc:"by how much the platform's estimates are off for a network unlike those it was fitted to, as calibrate yields it: the standard deviation of their logarithm, which widens the intervals"`
 
-	Supernet    *artifacts.File   `json:"supernet" is:"file" doc:"export: weights of the supernet that the subnet is of"`
+	Supernet    *artifacts.File   `json:"supernet" is:"file" doc:"export: weights of the supernet that the subnet is of, or of the network as train-network trained it"`
 	Dataset     *data.Set         `json:"dataset" doc:"export: the images that it was trained on"`
-	Holdout     int               `json:"holdout,omitempty" min:"0" doc:"export: the holdout of train-supernet"`
+	Holdout     int               `json:"holdout,omitempty" min:"0" doc:"export: the holdout of train-supernet or train-network"`
 	Calibration int               `json:"calibration" min:"1" doc:"export: training images from which batch normalisation is estimated"`
 	Ranges      int               `json:"ranges" min:"1" doc:"export: training images from which int8 takes the ranges of activations"`
 	Weights     Weights           `json:"weights,omitempty" doc:"export without a supernet: \"random\" weights, for measuring time only"`
@@ -145,6 +145,9 @@ func (c Config) Check(r *mistake.Report) {
 		r.At("weights").Badf("the supernet has the subnet's weights: remove weights to export those, or supernet and dataset to measure time with random ones")
 	case r.Written("seed") && r.Absent("weights"):
 		r.At("seed").Badf("only random weights have a seed: write weights = \"random\", or remove seed")
+	}
+	if about, ok := nn.Foreseen(c.Supernet); ok && r.Knows("network") && r.Sound() {
+		r.Add(c.isOf(about))
 	}
 	meter.CheckHoldout(r, c.Supernet, c.Dataset, c.Holdout)
 	c.Choice.Check(r)

@@ -20,10 +20,10 @@ import (
 func (c Config) export(ctx context.Context, task *pipeline.Task, net arch.Network, out *Output) error {
 	supernet, err := nn.Load(c.Supernet.Path)
 	if err != nil {
-		return pipeline.Badf("supernet", "%w (write the weights of a train-supernet step)", err)
+		return pipeline.Badf("supernet", "%w (write the weights of a train-supernet or train-network step)", err)
 	}
 	subnet := *c.Network.Subnet
-	if err := c.isOf(supernet.Space(), subnet); err != nil {
+	if err := c.isOf(supernet.About()); err != nil {
 		return err
 	}
 	m, err := c.Meter(ctx, task, meter.Options{
@@ -69,10 +69,14 @@ func (c Config) export(ctx context.Context, task *pipeline.Task, net arch.Networ
 	return err
 }
 
-// isOf checks that the subnet is one of the supernet's: the same network.
-func (c Config) isOf(space arch.Space, n arch.Subnet) error {
+// isOf checks that the subnet is one of those whose weights there are: the same network.
+func (c Config) isOf(weights nn.About) error {
+	space, n := weights.Space, *c.Network.Subnet
 	if err := space.Contains(n); err != nil {
 		return pipeline.Badf("network", "the supernet does not hold this subnet: %w", err)
+	}
+	if weights.Network != nil && !weights.Network.Equal(n) {
+		return pipeline.Badf("network", "the weights are those of another one, %v: write the network of that train-network step", *weights.Network)
 	}
 	if !reflect.DeepEqual(space.Network(n).Layers, c.Network.Space.Network(n).Layers) {
 		return pipeline.Badf("network", "its space is another one than the supernet's: the channels differ")

@@ -9,6 +9,7 @@ import (
 	"eyrie/nas/predict"
 	"eyrie/nas/search"
 	"eyrie/pipeline"
+	"eyrie/pipeline/mistake"
 )
 
 // evolution is a search under way.
@@ -85,6 +86,9 @@ func (s *evolution) open() (space arch.Space, err error) {
 	if s.Supernet != nil {
 		if s.supernet, err = nn.Load(s.Supernet.Path); err != nil {
 			return space, pipeline.Badf("supernet", "%w (write the weights of a train-supernet step)", err)
+		}
+		if err := s.supernet.About().Shared(); err != nil {
+			return space, mistake.Within("supernet", err)
 		}
 		space = s.supernet.Space()
 		whole = &space

@@ -240,6 +240,9 @@ func (c Config) Check(r *mistake.Report) {
 	if r.Knows("strategy", "limit") && c.Strategy == Exact && (c.Limit.Params > 0 || c.Limit.MACs > 0) {
 		r.At("strategy").Badf("%q knows limits on latency, energy and memory only", Exact)
 	}
+	if about, ok := nn.Foreseen(c.Supernet); ok {
+		r.At("supernet").Add(about.Shared())
+	}
 	c.checkFeasible(r)
 	if r.Written("dataset") {
 		meter.CheckHoldout(r, c.Supernet, c.Dataset, c.Holdout)

@@ -102,6 +102,9 @@ type Pair struct {
 
 // Check reports images or samples that do not suffice.
 func (c Config) Check(r *mistake.Report) {
+	if about, ok := nn.Foreseen(&c.Supernet); ok {
+		r.At("supernet").Add(about.Shared())
+	}
 	meter.CheckHoldout(r, &c.Supernet, &c.Dataset, c.Holdout)
 	c.Choice.Check(r)
 	if r.Knows("samples", "unseen", "folds") {
@@ -118,6 +121,9 @@ func run(ctx context.Context, task *pipeline.Task, c Config) (Output, error) {
 	supernet, err := nn.Load(c.Supernet.Path)
 	if err != nil {
 		return Output{}, pipeline.Badf("supernet", "%w (write the weights of a train-supernet step)", err)
+	}
+	if err := supernet.About().Shared(); err != nil {
+		return Output{}, mistake.Within("supernet", err)
 	}
 	space := supernet.Space()
 	if size := space.Size(); size.IsInt64() && size.Int64() < int64(c.Samples) {

@@ -160,9 +160,9 @@ func TestRefuses(t *testing.T) {
 		"holdout: 100 of the set's 100 training images leave none":   func(c *Config) { c.Holdout = 100 },
 		"samples: 10 samples less 9 unseen ones leave 1 for 3 folds": func(c *Config) { c.Samples, c.Unseen = 10, 0.9 },
 		"samples: 100000, but the space has only 800 subnets":        func(c *Config) { c.Samples = 100000 },
-		"supernet: ":                                    func(c *Config) { c.Supernet = c.Dataset.Train.Data },
-		`dataset: "shapes" has 1 channels`:              func(c *Config) { c.Dataset.Channels = 1 },
-		"holdout: the supernet was trained on all but ": func(c *Config) { c.Holdout = 99 },
+		"supernet: ":                                   func(c *Config) { c.Supernet = c.Dataset.Train.Data },
+		`dataset: "shapes" has 1 channels`:             func(c *Config) { c.Dataset.Channels = 1 },
+		"holdout: the supernet is trained on all but ": func(c *Config) { c.Holdout = 99 },
 	} {
 		c := config(t)
 		change(&c)

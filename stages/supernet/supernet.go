@@ -3,7 +3,6 @@
 package supernet
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -39,7 +38,7 @@ number of threads either.
 backend = "torch" trains with PyTorch, on CPUs or on GPUs:
 
     backend = "torch"
-    torch   = { device = "cuda", ranks = 4, precision = "bfloat16" }
+    torch   = { device = "cuda", ranks = 4 }
     resources { gpus = 4 }
 
 What is random is drawn in the same way, so that both backends train the same subnets on
@@ -93,13 +92,7 @@ func (c Config) Check(r *mistake.Report) {
 	if want := c.Dataset.Channels; r.Knows("space.backbone.input", "dataset.channels") && want != 0 && c.Space.Backbone.Input != want {
 		r.In("space.backbone.input").Badf("%d, but the data set's images have %d channels", c.Space.Backbone.Input, want)
 	}
-	if n := c.Dataset.Train.Count; r.Knows("dataset.train.count", "holdout") && n != 0 {
-		if n <= c.Holdout {
-			r.At("holdout").Badf("%d images held out of %d leave none to train on", c.Holdout, n)
-		} else if r.Knows("batch") && n-c.Holdout < c.Batch {
-			r.At("batch").Badf("%d images, but the data set has only %d to train on", c.Batch, n-c.Holdout)
-		}
-	}
+	c.CheckImages(r, c.Dataset, c.Holdout)
 	for i, p := range c.Phases {
 		train.CheckPhase(r, i, p, c.Space)
 	}
@@ -143,14 +136,6 @@ func (c Config) phases() []train.Phase {
 	return []train.Phase{{Name: string(Sandwich), Epochs: c.Epochs, Warmup: c.Warmup, Rule: train.SandwichRule, Subnets: c.Subnets}}
 }
 
-// machine is this one with as many threads as the recipe says.
-type machine struct {
-	*pipeline.Task
-	threads int
-}
-
-func (m machine) CPUs() int { return cmp.Or(m.threads, m.Task.CPUs()) }
-
 func run(ctx context.Context, task *pipeline.Task, c Config) (out Output, err error) {
 	plan := train.Plan{Settings: c.Settings, Space: c.Space, Phases: c.phases(), Holdout: c.Holdout}
 	t := train.New(plan, c.Dataset, train.Options{
@@ -162,7 +147,7 @@ func run(ctx context.Context, task *pipeline.Task, c Config) (out Output, err er
 	if t.Steps() < 1 {
 		return out, pipeline.Badf("epochs", "too few: they make no step of %d images, of which there are %d", c.Batch, c.Dataset.Train.Count-c.Holdout)
 	}
-	b, err := c.Open(ctx, machine{task, c.Threads}, t.Job(nn.New(c.Space, uint64(c.Seed))))
+	b, err := c.Open(ctx, backend.Limit(task, c.Threads), t.Job(nn.New(c.Space, uint64(c.Seed))))
 	if err != nil {
 		return out, err
 	}

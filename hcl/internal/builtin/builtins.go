@@ -104,11 +104,8 @@ var rangeFunc = function.New(&function.Spec{
 func toFunc(want cty.Type) function.Function {
 	return function.New(&function.Spec{
 		Params: []function.Parameter{free("value")},
-		Type: func(args []cty.Value) (cty.Type, error) {
-			v, err := converted(args[0], want)
-			return v.Type(), err
-		},
-		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) { return converted(args[0], want) },
+		Type:   function.StaticReturnType(cty.DynamicPseudoType), // the type of the result would take making that
+		Impl:   func(args []cty.Value, _ cty.Type) (cty.Value, error) { return converted(args[0], want) },
 	})
 }
 

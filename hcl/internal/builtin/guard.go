@@ -233,13 +233,13 @@ func bare(args []cty.Value) []cty.Value {
 // not, it cannot cope with nulls of no type, and is given some that have one.
 func (g guard) result(args []cty.Value, known bool) (cty.Value, error) {
 	v, err := g.Call(args)
-	if err == nil && known && !v.IsWhollyKnown() {
+	if err == nil && known && !whollyKnown(v) {
 		for i := range args {
 			if args[i], err = typed(args[i]); err != nil {
 				return cty.NilVal, err
 			}
 		}
-		if v, err = g.Call(args); err == nil && !v.IsWhollyKnown() {
+		if v, err = g.Call(args); err == nil && !whollyKnown(v) {
 			err = errors.New("it cannot tell what a null without a type leads to; give it one, as in tostring(null)")
 		}
 	}
@@ -247,6 +247,16 @@ func (g guard) result(args []cty.Value, known bool) (cty.Value, error) {
 		err = errors.New(value.OutOfRange)
 	}
 	return v, err
+}
+
+// whollyKnown reports whether a function's result for arguments that are wholly known is, too. No
+// function makes of these a set of simple elements some of which are unknown, and cty would sort it
+// to look.
+func whollyKnown(v cty.Value) bool {
+	if plain, _ := v.Unmark(); plain.Type().IsSetType() && plain.Type().ElementType().IsPrimitiveType() {
+		return plain.IsKnown()
+	}
+	return v.IsWhollyKnown()
 }
 
 // typed returns v with its nulls of no type as nulls that are text.

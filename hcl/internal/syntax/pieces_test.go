@@ -57,7 +57,7 @@ func TestPieces(t *testing.T) {
 			}
 		}
 	}
-	twice := "a = 1\n" + strings.Repeat("b {\n}\n", piece) + "a = 2\n"
+	twice := "a = 1\n" + strings.Repeat("b {\n}\n", long) + "a = 2\n"
 	if _, diags := parse([]byte(twice), "test.hcl"); !diags.HasErrors() {
 		t.Error("an attribute that two pieces have is no mistake")
 	}

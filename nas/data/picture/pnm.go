@@ -83,6 +83,10 @@ func decodePNM(ctx context.Context, file []byte, img *canvas) error {
 	if err != nil {
 		return err
 	}
+	if n := img.Width * img.Height * 3; !p.plain && p.channels == 3 && p.most == 255 && len(p.rest) >= n {
+		copy(img.Pix, p.rest) // as images are kept that are read often
+		return nil
+	}
 	for y := range img.Height {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)

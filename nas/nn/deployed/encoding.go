@@ -35,8 +35,8 @@ func (e Encoding) HoldsOn() string {
 	return "any processor"
 }
 
-// largest returns the greatest magnitude of a weight.
-func (e Encoding) largest() float32 {
+// Largest returns the greatest magnitude of a weight.
+func (e Encoding) Largest() float32 {
 	if e == Narrow {
 		return 64
 	}

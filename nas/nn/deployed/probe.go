@@ -383,7 +383,7 @@ func (w *drawing) draw(i int, l *arch.Layer, x tensor, shape []int64, channels i
 	rng := rand.New(rand.NewPCG(w.probe.seed, uint64(2*i)))
 	largest := 127
 	if w.encoding != "" {
-		largest = int(w.encoding.largest())
+		largest = int(w.encoding.Largest())
 	}
 	n := elements(shape)
 	step := math.Sqrt(3/products) / max(x.rms, 1e-6) / float64(largest) // uniform of this deviation

@@ -26,7 +26,7 @@ func (n *Net) Quantise(images [][]float32, encoding Encoding) *Int8 {
 		if j := l.Inputs[0]; j >= 0 {
 			in = q.layers[j].out
 		}
-		q.layers[i].quantise(l, &n.layers[i], in, encoding.largest())
+		q.layers[i].quantise(l, &n.layers[i], in, encoding.Largest())
 		if c := q.layers[i].conv; c != nil {
 			q.work = max(q.work, c.Work())
 		}

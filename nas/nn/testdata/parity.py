@@ -34,7 +34,7 @@ def main(weights, batch, subnet, out):
     w.load(worker.decode(content))
     b = worker.decode(Path(batch).read_bytes())
     x = b["x"].permute(0, 3, 1, 2).contiguous()
-    z = w.classify(worker.features(space.units(json.loads(subnet)), x, worker.trained(w)))
+    z = w.classify(worker.features(space.units(json.loads(subnet)), x, worker.trained(w)), worker.Rounding())
     hard = F.cross_entropy(z, b["labels"].long(), label_smoothing=0.1)
     soft = -(b["teacher"] * F.log_softmax(z, 1)).sum(1).mean()
     (0.7 * hard + 0.3 * soft).backward()

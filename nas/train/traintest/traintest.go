@@ -5,9 +5,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"eyrie/nas/arch"
@@ -85,6 +87,8 @@ func Run(t *testing.T, open Open) {
 	t.Run("a state is gone back to", func(t *testing.T) { resumes(t, open) })
 	t.Run("a training is stopped between steps", func(t *testing.T) { stops(t, open) })
 	t.Run("a loss that is no number is told", func(t *testing.T) { diverges(t, open) })
+	t.Run("a pass that rounds is another one, or refused", func(t *testing.T) { rounds(t, open) })
+	t.Run("one network's statistics are its own", func(t *testing.T) { ownStatistics(t, open) })
 	t.Run("sorted channels leave subnets alone", func(t *testing.T) { sorts(t, open) })
 	t.Run("subnets are measured alike, alone and together", func(t *testing.T) { measures(t, open) })
 	t.Run("what cannot be measured is told", func(t *testing.T) { refuses(t, open) })
@@ -228,6 +232,64 @@ func diverges(t *testing.T, open Open) {
 	if diverged.Step.Number != done || diverged.Pass >= len(diverged.Step.Passes) {
 		t.Errorf("step %d, pass %d diverged; %d steps were done", diverged.Step.Number, diverged.Pass, done)
 	}
+}
+
+func rounds(t *testing.T, open Open) {
+	job := Job(t)
+	exact := Train(t, open(t, job), Steps(job, 0, 1, 1000))[0].Loss
+	losses := map[int]float64{}
+	for _, largest := range []int{127, 64} {
+		job := Job(t)
+		steps := Steps(job, 0, 1, 1000)
+		for i := range steps[0].Passes {
+			steps[0].Passes[i].Quantise = largest
+		}
+		err := open(t, job).Train(t.Context(), slices.Values(steps), func(_ train.Step, r nn.Result) { losses[largest] = r.Loss })
+		if errors.Is(err, errors.ErrUnsupported) && len(losses) == 0 {
+			return
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if a, b := losses[127], losses[64]; a == exact || b == exact || a == b || math.Abs(a-exact) > 0.1 || math.Abs(b-exact) > 0.1 {
+		t.Errorf("the loss is %v, with weights rounded %v", exact, losses)
+	}
+}
+
+func ownStatistics(t *testing.T, open Open) {
+	job := Job(t)
+	n := job.Supernet.Space().Smallest()
+	job.Supernet.Network = &n
+	s, err := open(t, job).Supernet(t.Context(), On(job).Statistics, On(job).Batch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := Job(t)
+	other.Supernet = nn.New(job.Supernet.Space().Around(n), 1)
+	other.Supernet.Adopt(s, n)
+	whole, err := open(t, other).Supernet(t.Context(), On(other).Statistics, On(other).Batch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := running(t, whole)
+	for name, v := range running(t, s) {
+		for i, w := range want[name] {
+			if math.Abs(float64(v[i]-w)) > 1e-4*(1+math.Abs(float64(w))) {
+				t.Fatalf("%s is %v, want %v first", name, v, want[name])
+			}
+		}
+	}
+}
+
+// running returns the running statistics of weights.
+func running(t *testing.T, s *nn.Supernet) nn.Tensors {
+	t.Helper()
+	tensors, err := nn.DecodeTensors(s.Encode())
+	if err != nil {
+		t.Fatal(err)
+	}
+	maps.DeleteFunc(tensors, func(name string, _ []float32) bool { return !strings.Contains(name, ".running_") })
+	return tensors
 }
 
 // accuracies measures subnets together.

@@ -76,7 +76,7 @@ func (p publisher) publish(ctx context.Context, name string, f artifacts.File) s
 	if path, err := p.store.Publish(ctx, f, p.recipe, name); err == nil {
 		return filepath.Join(p.root, path)
 	}
-	kept, err := p.store.Fetch(ctx, f)
+	kept, err := p.store.Locate(ctx, f)
 	if err != nil {
 		return ""
 	}

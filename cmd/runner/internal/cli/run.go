@@ -126,10 +126,11 @@ type runner struct {
 	frozen   bool // a miss is an error
 	quiet    bool // no outputs are printed
 	style    view.Style
-	expected time.Duration // what it is likely to take; 0 where nobody knows
-	onEnd    string        // a command
-	inputs   []string      // that the steps take, once they are known
-	saved    *savedPlan    // that must still hold; nil for none
+	expected time.Duration  // what it is likely to take; 0 where nobody knows
+	onEnd    string         // a command
+	made     *pipeline.Plan // once there is one
+	inputs   []string       // that are watched beside what the recipe reads
+	saved    *savedPlan     // that must still hold; nil for none
 }
 
 // run plans, executes and sums up.
@@ -147,7 +148,7 @@ func (r *runner) run(parent context.Context) error {
 	}
 	defer store.Close()
 	defer release()
-	r.inputs = inputsOf(plan)
+	r.made = plan
 	if r.saved != nil {
 		if err := r.saved.check(plan); err != nil {
 			return err

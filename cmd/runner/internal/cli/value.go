@@ -38,7 +38,7 @@ func plain(ctx context.Context, store *store.Store, v any) any {
 		}
 		if v.Path != "" {
 			h["path"] = v.Path
-		} else if f, err := store.Fetch(ctx, v); err == nil {
+		} else if f, err := store.Locate(ctx, v); err == nil {
 			h["path"] = f.Path
 		}
 		return h

@@ -33,8 +33,8 @@ func (r *runner) watch(parent context.Context) error {
 		if err != nil {
 			r.complain(err)
 		}
-		if next.inputs != nil { // of a recipe with mistakes those of the last one without count
-			r.inputs = next.inputs
+		if next.made != nil { // of a recipe with mistakes those of the last one without count
+			r.inputs = inputsOf(next.made)
 		}
 		changed, err := r.await(ctx, started)
 		if err != nil {
@@ -147,7 +147,7 @@ func (r *runner) stamps() map[string]stamp {
 
 // inputsOf returns the files and directories that a plan's steps take.
 func inputsOf(p *pipeline.Plan) []string {
-	all := []string{}
+	var all []string
 	for _, s := range p.Steps {
 		for _, src := range s.Sources() {
 			if src.Path != "" {

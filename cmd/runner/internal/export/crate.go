@@ -280,7 +280,9 @@ func (c *crate) copyFile(ctx context.Context, name string, f artifacts.File) (st
 		return id, nil
 	}
 	from, err := c.fetch(ctx, f)
-	if err != nil {
+	if isOutside(err) {
+		return c.mentioned(f), nil
+	} else if err != nil {
 		return "", fmt.Errorf("output %s: %w", name, err)
 	}
 	id := path.Join("outputs", name)
@@ -340,8 +342,10 @@ func (c *crate) mentioned(f artifacts.File) string {
 	c.describe(id, f)
 	e := c.graph[len(c.graph)-1]
 	e["@type"] = "CreativeWork" // no data entity: those have to be in the crate
-	e["identifier"] = "sha256:" + f.Digest.String()
-	delete(e, "sha256")
+	if !f.Tree {
+		e["identifier"] = "sha256:" + f.Digest.String()
+		delete(e, "sha256")
+	}
 	return id
 }
 

@@ -9,6 +9,7 @@ package export
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"maps"
 	"math"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"eyrie/artifacts"
+	"eyrie/artifacts/store"
 	"eyrie/pipeline"
 )
 
@@ -96,6 +98,13 @@ func withoutFiles(v any) any {
 
 // Fetch returns where the content of a file can be read.
 type Fetch func(ctx context.Context, f artifacts.File) (path string, err error)
+
+// isOutside reports whether a file is a tree that is not in the store, because it is too large
+// to be copied: it is told of and not exported.
+func isOutside(err error) bool {
+	var outside *store.OutsideError
+	return errors.As(err, &outside)
+}
 
 // leaf is a value within another one that has no parts.
 type leaf struct {

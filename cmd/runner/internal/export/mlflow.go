@@ -152,7 +152,9 @@ func (m *exporter) files(ctx context.Context, run *Found, outputs []Value, fetch
 	for _, v := range outputs {
 		err := eachFile(v.Value, v.Name, func(name string, f artifacts.File) error {
 			from, err := fetch(ctx, f)
-			if err != nil {
+			if isOutside(err) {
+				return nil
+			} else if err != nil {
 				return fmt.Errorf("output %s: %w", name, err)
 			}
 			return m.upload(ctx, run, name, f, from)
