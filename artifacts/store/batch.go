@@ -76,9 +76,9 @@ func (b *Batch) scan(ctx context.Context, path string) (artifacts.File, error) {
 	return f, err
 }
 
-// Keep makes an artifact that the store holds, or that is behind it, part of the batch, and returns it as a record
-// refers to it: a tree that lies outside is part of it with its manifest alone. It fails
-// with ErrNotFound or ErrDamaged where the store has neither.
+// Keep makes an artifact that the store holds, or that is behind it, part of the batch, and
+// returns it as a record refers to it: a tree that lies outside is part of it with its
+// manifest alone. It fails with ErrNotFound or ErrDamaged where the store has neither.
 func (b *Batch) Keep(ctx context.Context, f artifacts.File) (artifacts.File, error) {
 	object := artifacts.File{Digest: f.Digest, Size: f.Size, Tree: f.Tree}
 	if b.refers(ctx, object) {

@@ -568,3 +568,39 @@ func TestUsedMeanwhile(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A tree that is read where it lies is known to the machine that has it: its record is for
+// nobody else, and nothing of it is fetched or missed.
+func TestOutside(t *testing.T) {
+	b := new(blobtest.Mem)
+	w := writer(t, b)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "image"), []byte("pixels"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	batch := w.Batch()
+	defer batch.Close()
+	seen, err := batch.Refer(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	object, err := batch.Keep(t.Context(), seen.File)
+	if err != nil || !object.Outside {
+		t.Fatalf("%+v, %v", object, err)
+	}
+	preimage := json.RawMessage(`{"a":1}`)
+	r := store.Record{Action: artifacts.NewActionID(preimage), Preimage: preimage, Output: json.RawMessage(`1`), Objects: []artifacts.File{object}}
+	if err := batch.Commit(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	w.Share(r)
+	if p := w.cache.Wait(t.Context()); p.Sent+p.There+p.Failed != 0 {
+		t.Errorf("published: %s", p)
+	}
+	w.cache.Share(w.Store, r) // as another program might
+	w.cache.Wait(t.Context())
+	isMiss(t, reader(t, b), r)
+	if err := w.Bring(t.Context(), []artifacts.File{{Digest: seen.Digest, Size: seen.Size, Tree: true}}); err != nil {
+		t.Error(err)
+	}
+}
