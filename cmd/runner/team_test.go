@@ -108,6 +108,8 @@ func TestShared(t *testing.T) {
 		t.Errorf("the reader ran %d steps, want 24", n)
 	}
 	two.prints(0, []string{"published by ", "runner "}, "show", "fan.hcl", `part["p1"]`)
+	two.prints(0, []string{"Outputs", "out.txt"}, "show", "fan.hcl", `part["p1"]`, "--run", "last") // which was not fetched
+	two.prints(0, []string{"36 results", "all whole"}, "verify", "fan.hcl")
 	three := newMember(t, server.Endpoint())
 	three.prints(0, []string{"24 results fetched, 0 here already"}, "pull", "fan.hcl")
 	three.prints(0, []string{"24 cached"}, "run", "fan.hcl", "--site", "none")

@@ -55,6 +55,7 @@ func (a *app) verify(ctx context.Context, args []string, repair bool) error {
 		return err
 	}
 	defer kept.Close()
+	kept.Back(nil) // it is about what is here
 	flaws, checked, err := a.examine(ctx, kept.Store)
 	if err != nil {
 		return err
