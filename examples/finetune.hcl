@@ -1,6 +1,6 @@
 # Train what was found: a search's subnet by the supernet's shared weights, fine-tuned from them, and trained alone for
 # as many epochs in all; each in float32, quantised to int8 after training, and trained to bear that. The last takes
-# Python with PyTorch, whose rounding passes Go's kernels do not have.
+# Python with PyTorch, whose rounding passes Go's kernels do not have. Figures are in docs/torch.md.
 #
 #   bin/runner run examples/finetune.hcl
 
@@ -31,7 +31,7 @@ variable "epochs" {
 variable "encoding" {
   description = "Weights in int8: \"uint8\" and \"int8\" are the same integers; \"int7\" is correct and fast on any processor, with steps twice as coarse."
   type        = string
-  default     = "int7"
+  default     = "uint8"
 }
 
 variable "limit" {
@@ -145,6 +145,7 @@ stage "train-network" "last" {
   seed         = each.value.seed
   backend      = "torch"
   torch        = { python = var.python }
+  threads      = 1 # such small networks do not gain by more: steps run side by side
 }
 
 # ---------------------------------------------------------------------------------------------------
@@ -155,7 +156,7 @@ locals {
     merge([for start, weights in local.starts : { for s, w in weights : "${start}, ${s}" => w }]...),
     { for name, run in local.runs : name => stage.last[name].weights },
   )
-  kinds = flatten([for start, weights in local.starts : concat([start], [for last, encoding in local.lasts : "${start} ${last}"])])
+  kinds = flatten([for start in ["shared weights", "fine-tuned", "trained alone"] : concat([start], [for last, encoding in local.lasts : "${start} ${last}"])])
 }
 
 stage "deploy-estimate" "measured" {

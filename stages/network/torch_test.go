@@ -74,26 +74,26 @@ func TestResumeRounded(t *testing.T) {
 	}
 }
 
-// A network whose channels differ in size is of no use in int8. Trained to bear that, it is,
-// and better than where the same steps did not round.
+// A network whose channels differ much in size is of little use in int8. Trained to bear that, it
+// is of more, and of more than where the same steps did not round.
 func TestLearnsToBeQuantised(t *testing.T) {
 	c := small(t)
-	c.Dataset, c.Epochs, c.Arithmetic = datatest.Shapes(t, 16, 3000, 600), 6, nn.Auto
+	c.Dataset, c.Epochs, c.Arithmetic, c.Calibration = datatest.Shapes(t, 16, 3000, 1000), 8, nn.Auto, 2000
 	float := mustTrain(t, c)
 	c.Network, c.Weights = float.Network, uneven(t, float.Weights, 100)
-	after := inInt8(t, c, *c.Weights)
+	after := inInt8(t, c, *c.Weights) // with the statistics of all images, as the others
 	c = inTorch(t, c)
-	c.Epochs, c.Rate = 1, 0.01
+	c.Epochs, c.Rate = 2, 3e-4 // what is that uneven takes small steps
 	longer := mustTrain(t, c)
 	c.Quantise = deployed.Signed
 	aware := mustTrain(t, c)
 	without, with := inInt8(t, c, longer.Weights), inInt8(t, c, aware.Weights)
-	t.Logf("top-1 %.3f; in int8 after training %.3f, after another epoch %.3f, after one that rounds %.3f (%.3f in float32)", float.Top1, after, without, with, aware.Top1)
-	if after > float.Top1-0.1 {
+	t.Logf("top-1 %.3f; in int8 after training %.3f, after two more epochs %.3f, after two that round %.3f (%.3f in float32)", float.Top1, after, without, with, aware.Top1)
+	if after > float.Top1-0.2 {
 		t.Errorf("int8 costs %.3f only: this says nothing", float.Top1-after)
 	}
-	if with < after+0.05 || with < without {
-		t.Errorf("top-1 in int8 is %.3f after training, %.3f after another epoch, %.3f after one that rounds", after, without, with)
+	if with < after+0.1 || with < without+0.05 {
+		t.Errorf("top-1 in int8 is %.3f after training, %.3f after two more epochs, %.3f after two that round", after, without, with)
 	}
 }
 
