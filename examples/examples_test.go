@@ -3,6 +3,7 @@ package examples_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"math"
 	"os"
@@ -11,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"eyrie/artifacts/s3/s3test"
 )
 
 // runner builds the command once per test and returns how to call it.
@@ -47,6 +50,27 @@ func fashionMNIST(t *testing.T) string {
 		t.Skip("Fashion-MNIST is missing: scripts/fashion-mnist data/fashion-mnist")
 	}
 	return dir
+}
+
+// shared publishes what a recipe's steps have, and runs them in an empty store: everything is
+// found, of what was made in another one.
+func shared(t *testing.T, run func(...string) string, args []string) {
+	server := s3test.Start(t)
+	server.Bucket(t, "results")
+	site := filepath.Join(t.TempDir(), "site.hcl")
+	use := func(mode string) {
+		text := fmt.Sprintf("cache \"s3\" \"team\" {\n  bucket = \"results\"\n  endpoint = %q\n  region = \"us-east-1\"\n  mode = %q\n}\n", server.Endpoint(), mode)
+		if err := os.WriteFile(site, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	use("read-write")
+	run(append([]string{"push", "--site", site}, args...)...)
+	use("read")
+	text := run(append(append([]string{"run", "--frozen", "--site", site}, args...), "--store", t.TempDir())...)
+	if !strings.Contains(text, "nothing to do: 24 steps cached") {
+		t.Errorf("not all is found:\n%s", text)
+	}
 }
 
 // number returns an output of the recipe, which must be a number.
@@ -106,7 +130,9 @@ func TestScript(t *testing.T) {
 func TestPaperOnTheHardware(t *testing.T) {
 	run := runner(t)
 	args := []string{"paper.hcl", "--store", t.TempDir(), "--var", "data=" + fashionMNIST(t)}
-	run(append([]string{"run", "--target", "table1", "--target", "table2", "--target", "table3", "--target", "blind_test"}, args...)...)
+	targets := []string{"--target", "table1", "--target", "table2", "--target", "table3", "--target", "blind_test"}
+	run(append(append([]string{"run"}, targets...), args...)...)
+	t.Run("Shared", func(t *testing.T) { shared(t, run, append(targets, args...)) })
 	for name, most := range map[string]float64{
 		"table1_macs_rms":      0.035,
 		"table1_macs_worst":    0.05,

@@ -133,6 +133,9 @@ func sourcesIn(name string) (paths []string) {
 	return paths
 }
 
+// siteFile lies beside recipes and is none; package site reads it.
+const siteFile = "site.hcl"
+
 func filesOf(files source.Files, path string) ([]string, error) {
 	info, err := files.Stat(path)
 	if err != nil {
@@ -144,7 +147,7 @@ func filesOf(files source.Files, path string) ([]string, error) {
 	entries, err := files.ReadDir(path)
 	var names []string
 	for _, e := range entries {
-		if !e.IsDir() && filepath.Ext(e.Name()) == ".hcl" {
+		if !e.IsDir() && filepath.Ext(e.Name()) == ".hcl" && e.Name() != siteFile {
 			names = append(names, filepath.Join(path, e.Name()))
 		}
 	}

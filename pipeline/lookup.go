@@ -26,6 +26,10 @@ type lookups struct {
 	errs []error         // by step, in the plan's order
 }
 
+// mostAsked is how many steps are looked up at a time where that waits for a network: a
+// thousand lookups take as long as sixteen that wait for each other.
+const mostAsked = 64
+
 // lookup is a step whose attributes are all known, and what the store says of it.
 type lookup struct {
 	step   int // its place in the plan
@@ -37,6 +41,9 @@ type lookup struct {
 
 func newLookups(ctx context.Context, p *Plan, kept *store.Store) *lookups {
 	workers := runtime.GOMAXPROCS(0)
+	if kept.Backed() {
+		workers = max(workers, mostAsked)
+	}
 	l := &lookups{plan: p, store: kept, todo: make(chan *lookup, 4*workers), found: make(chan *lookup, 4*workers), over: make(map[*string]int)}
 	for range workers {
 		l.wait.Go(func() {

@@ -114,3 +114,7 @@ func discreet(e Event) Event {
 	}
 	return e
 }
+
+// Sensitive reports whether secrets may be in the step's result, which then stays on this
+// machine.
+func (s *Planned) Sensitive() bool { return s.Secret || secret(s.Stage, s.Attrs) }

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"time"
 
@@ -113,6 +114,9 @@ func (w *worker) do(ctx context.Context) (*Ended, error) {
 		if err := ready(w.planned.Step, w.attrs, a.config, nil); err != nil {
 			return ended, err
 		}
+		if err := w.bring(ctx, a); err != nil {
+			return ended, err
+		}
 		result, err := w.attempts(ctx, a, ended)
 		if err != nil {
 			return ended, err
@@ -120,9 +124,29 @@ func (w *worker) do(ctx context.Context) (*Ended, error) {
 		ended.Record = result.Record
 		if !result.Found {
 			ended.Type = StepDone
+			w.share(result.Record)
 		}
 	}
 	return ended, w.store.SetLast(w.lastName, a.id)
+}
+
+// bring fetches the action's inputs that lie behind the store: whatever an executor starts
+// has the store, and not what is behind it.
+func (w *worker) bring(ctx context.Context, a *action) error {
+	if !w.store.Backed() {
+		return nil
+	}
+	if err := w.store.Bring(ctx, a.files()); err != nil {
+		return fmt.Errorf("an input could not be read from the store (run again to make it anew): %w", err)
+	}
+	return nil
+}
+
+// share publishes what the step has made, unless secrets may be in it.
+func (w *worker) share(r store.Record) {
+	if !w.planned.Secret && !secret(w.planned.Stage, w.attrs) {
+		w.store.Share(r)
+	}
 }
 
 // attempts has the job performed until that succeeds, at most Retries+1 times.

@@ -12,6 +12,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -67,6 +68,10 @@ type Info struct {
 	// refers to spares what is young. It is by the bucket's clock.
 	Put time.Time
 }
+
+// ErrRefused reports a server that is there and does not do what it is asked to, however
+// often: the address, the bucket's name or the credentials are not right.
+var ErrRefused = errors.New("refused")
 
 // Bucket keeps blobs by key. Its methods may be called by many goroutines and
 // many processes at once. They fail with an error that is fs.ErrNotExist where

@@ -76,9 +76,9 @@ func (b *Batch) scan(ctx context.Context, path string) (artifacts.File, error) {
 	return f, err
 }
 
-// Keep makes an artifact that the store holds part of the batch, and returns it as a record
-// refers to it: a tree that lies outside is part of it with its manifest alone. It fails
-// with ErrNotFound or ErrDamaged where the store has neither.
+// Keep makes an artifact that the store holds, or that is behind it, part of the batch, and
+// returns it as a record refers to it: a tree that lies outside is part of it with its
+// manifest alone. It fails with ErrNotFound or ErrDamaged where the store has neither.
 func (b *Batch) Keep(ctx context.Context, f artifacts.File) (artifacts.File, error) {
 	object := artifacts.File{Digest: f.Digest, Size: f.Size, Tree: f.Tree}
 	if b.refers(ctx, object) {
@@ -86,7 +86,7 @@ func (b *Batch) Keep(ctx context.Context, f artifacts.File) (artifacts.File, err
 		b.note(f.Digest)
 		return object, nil
 	}
-	if err := b.store.Holds(ctx, object); err != nil {
+	if err := b.store.bring(ctx, object); err != nil {
 		return object, err
 	}
 	b.note(f.Digest)
@@ -123,9 +123,6 @@ func (b *Batch) flush(ctx context.Context) error {
 		return err
 	}
 	objects := slices.Collect(maps.Keys(b.objects))
-	if b.store.shared() {
-		return tree.Each(ctx, len(objects), func(ctx context.Context, i int) error { return b.store.push(ctx, objects[i]) })
-	}
 	dirs := make([]string, len(objects))
 	for i, digest := range objects {
 		dirs[i] = filepath.Dir(b.store.objectPath(digest))

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -37,6 +38,16 @@ func (s *Store) Claim(ctx context.Context, id artifacts.ActionID) (Record, error
 	}
 	defer release()
 	r, err := s.Lookup(ctx, id)
+	if err == nil && s.behind != nil {
+		if own, err := s.Own(ctx, id); !own && err == nil { // all of it, as it can turn out to be a miss only now
+			s.behind.Use(r)
+			if err := s.Keep(ctx, r); isMiss(err) {
+				return r, fmt.Errorf("%w: %w", ErrNotFound, err)
+			} else if err != nil {
+				return Record{}, err
+			}
+		}
+	}
 	if err == nil {
 		now := time.Now()
 		_ = os.Chtimes(s.dir.File(actionKey(id)), now, now) // nobody can remove it where this cannot be

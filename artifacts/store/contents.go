@@ -44,7 +44,7 @@ func (s *Store) Content(ctx context.Context, digest artifacts.Digest, limit int6
 // ones are passed over. It ends after an error.
 func (s *Store) Records(ctx context.Context) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		for info, err := range s.bucket.List(ctx, blob.Action) {
+		for info, err := range s.dir.List(ctx, blob.Action) {
 			if err != nil {
 				yield(Record{}, err)
 				return

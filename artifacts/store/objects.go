@@ -17,7 +17,7 @@ import (
 // Open reads an object. The reader verifies: it returns ErrDamaged instead of
 // io.EOF where the content does not match the digest.
 func (s *Store) Open(ctx context.Context, digest artifacts.Digest) (io.ReadCloser, error) {
-	if s.shared() {
+	if s.behind != nil {
 		if err := s.have(ctx, digest); err != nil {
 			return nil, err
 		}
@@ -65,10 +65,13 @@ func (v *verifier) Read(b []byte) (int, error) {
 // with ErrNotFound or ErrDamaged.
 func (s *Store) have(ctx context.Context, digest artifacts.Digest) error {
 	err := s.check(ctx, digest)
-	if s.shared() && isMiss(err) {
-		return s.pull(ctx, digest)
+	if s.behind == nil || !isMiss(err) {
+		return err
 	}
-	return err
+	if pulled := s.pull(ctx, digest); !errors.Is(pulled, ErrNotFound) {
+		return pulled
+	}
+	return err // which may say more: that it was damaged here
 }
 
 // isMiss reports whether err says that something is not in the store as it was.

@@ -156,7 +156,7 @@ func (s *Store) lacksFirst(ctx context.Context, digest artifacts.Digest) bool {
 	}
 	defer f.Close()
 	e, err := tree.First(f)
-	return err == nil && isMiss(s.holds(ctx, e.Digest))
+	return err == nil && isMiss(s.check(ctx, e.Digest))
 }
 
 // Contains reports whether a path is in the store's own directory.

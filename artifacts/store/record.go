@@ -12,7 +12,6 @@ import (
 	"unicode/utf8"
 
 	"eyrie/artifacts"
-	"eyrie/artifacts/blob"
 	"eyrie/artifacts/seal"
 	"eyrie/artifacts/tree"
 )
@@ -28,6 +27,19 @@ type Record struct {
 	Started  time.Time          `json:"started"`
 	Elapsed  time.Duration      `json:"elapsed"` // ns
 	Adopted  *Adopted           `json:"adopted,omitempty"`
+	Shared   *Shared            `json:"shared,omitempty"`
+}
+
+// Shared says who published a record for others, and where from.
+type Shared struct {
+	By     string `json:"by"`     // a user
+	Host   string `json:"host"`   // of the machine
+	Runner string `json:"runner"` // the version of the program
+
+	// Signature is over the record with no signature, by the private key that goes with
+	// Key; both are "" in a record that nobody signed.
+	Key       string `json:"key,omitempty"`
+	Signature []byte `json:"signature,omitempty"`
 }
 
 // Adopted says that a result was not made by its stage: somebody gave files or values for
@@ -47,17 +59,17 @@ func (s *Store) Record(ctx context.Context, r Record) error {
 
 // Forget removes the record of an action. Its objects stay until nothing needs them.
 func (s *Store) Forget(ctx context.Context, id artifacts.ActionID) error {
-	return s.bucket.Delete(ctx, actionKey(id))
+	return s.dir.Delete(ctx, actionKey(id))
 }
 
 // put puts a record, as it is kept, where its objects are.
 func (s *Store) put(ctx context.Context, r Record, encoded []byte) error {
 	for _, f := range r.Objects {
-		if err := s.push(ctx, f.Digest); err != nil {
+		if _, err := s.dir.Stat(ctx, objectKey(f.Digest)); err != nil {
 			return fmt.Errorf("record of %s: object %s: %w", r.Step, f.Digest, missing(err))
 		}
 	}
-	if err := s.bucket.Put(ctx, actionKey(r.Action), bytes.NewReader(encoded)); err != nil {
+	if err := s.dir.Put(ctx, actionKey(r.Action), bytes.NewReader(encoded)); err != nil {
 		return err
 	}
 	s.flush(10 * time.Second) // for a process that is killed later
@@ -66,8 +78,25 @@ func (s *Store) put(ctx context.Context, r Record, encoded []byte) error {
 
 // Lookup returns the record of an action, or ErrNotFound. Where the record is
 // there but one of its objects is missing or damaged it returns both the record
-// and an error that is ErrNotFound and names the object.
+// and an error that is ErrNotFound and names the object. What the store does not have it
+// looks for behind itself, if anything is there: the objects of such a record come when
+// something reads them.
 func (s *Store) Lookup(ctx context.Context, id artifacts.ActionID) (Record, error) {
+	r, err := s.lookupHere(ctx, id)
+	if s.behind == nil || !errors.Is(err, ErrNotFound) {
+		return r, err
+	}
+	theirs, missed := s.lookupBehind(ctx, id)
+	switch {
+	case missed == nil:
+		return theirs, nil
+	case errors.Is(missed, ErrNotFound):
+		return r, err
+	}
+	return Record{}, missed
+}
+
+func (s *Store) lookupHere(ctx context.Context, id artifacts.ActionID) (Record, error) {
 	r, err := s.readRecord(ctx, id)
 	if err != nil {
 		return Record{}, err
@@ -82,18 +111,18 @@ func (s *Store) Lookup(ctx context.Context, id artifacts.ActionID) (Record, erro
 	return r, nil
 }
 
-// Holds fails with ErrNotFound or ErrDamaged if not all of f is in the store as an
-// object: a tree that is laid out for reading does not count. Of a tree that lies outside
+// Holds fails with ErrNotFound or ErrDamaged if not all of f is in the store itself as
+// an object: a tree that is laid out for reading does not count. Of a tree that lies outside
 // the manifest is all.
 func (s *Store) Holds(ctx context.Context, f artifacts.File) error {
 	if !f.Tree || f.Outside {
-		return s.holds(ctx, f.Digest)
+		return s.check(ctx, f.Digest)
 	}
 	m, err := s.manifest(ctx, f.Digest)
 	if err != nil {
 		return err
 	}
-	return m.EachFile(ctx, func(ctx context.Context, e tree.Entry) error { return s.holds(ctx, e.Digest) })
+	return m.EachFile(ctx, func(ctx context.Context, e tree.Entry) error { return s.check(ctx, e.Digest) })
 }
 
 // records are buffers of what is read, because a plan looks up thousands and
@@ -104,7 +133,7 @@ func (s *Store) readRecord(ctx context.Context, id artifacts.ActionID) (Record, 
 	b := records.Get().(*[]byte)
 	defer records.Put(b)
 	var err error
-	if *b, err = s.readBlob(ctx, actionKey(id), (*b)[:0]); err != nil {
+	if *b, err = s.dir.Read(ctx, actionKey(id), (*b)[:0]); err != nil {
 		return Record{}, missing(err)
 	}
 	r, err := decodeRecord(*b, id)
@@ -112,21 +141,6 @@ func (s *Store) readRecord(ctx context.Context, id artifacts.ActionID) (Record, 
 		return Record{}, fmt.Errorf("%w: the record of %s is damaged", ErrNotFound, id)
 	}
 	return r, nil
-}
-
-// readBlob appends a blob to b.
-func (s *Store) readBlob(ctx context.Context, key blob.Key, b []byte) ([]byte, error) {
-	if !s.shared() {
-		return s.dir.Read(ctx, key, b)
-	}
-	f, err := s.bucket.Open(ctx, key)
-	if err != nil {
-		return b, err
-	}
-	defer f.Close()
-	buf := bytes.NewBuffer(b)
-	_, err = buf.ReadFrom(f)
-	return buf.Bytes(), err
 }
 
 // encodeRecord returns r as it is kept: sealed, and indented for a reader.
@@ -190,6 +204,13 @@ func readPlain(line []byte) (r Record, ok bool) {
 		}
 		n := valueEnd(rest)
 		*field.to, rest = rest[:n:n], rest[n:]
+	}
+	if shared, ok := bytes.CutPrefix(rest, []byte(`,"shared":`)); ok {
+		n := valueEnd(shared)
+		if json.Unmarshal(shared[:n], &r.Shared) != nil {
+			return Record{}, false
+		}
+		rest = shared[n:]
 	}
 	ns, err := strconv.ParseInt(string(elapsed), 10, 64)
 	if err != nil || string(rest) != "}" || !readText(step, &r.Step) || !readText(run, &r.Run) || r.Started.UnmarshalJSON(started) != nil {

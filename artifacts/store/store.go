@@ -1,10 +1,9 @@
 // Package store keeps what a pipeline made: immutable content named by its
 // digest, and for each action the record of what it produced.
 //
-// A [Store] stands on a [blob.Bucket], which keeps bytes by key, and on a
-// directory of this machine's. What is read from either is verified by its digest,
-// so a wrong result is never found, whichever program wrote it: what is damaged counts
-// as missing.
+// A [Store] stands on a directory of this machine's. What others have made may lie
+// [Behind] it. What is read from either is verified by its digest, so a wrong result is never
+// found, whichever program wrote it: what is damaged counts as missing.
 package store
 
 import (
@@ -52,13 +51,14 @@ var ErrDamaged = errors.New("content does not match its digest")
 // service does, and a machine may see another's results late; what it sees is
 // verified there, too.
 type Store struct {
-	bucket blob.Bucket // keeps objects and records
-	dir    *disk.Dir   // bucket itself, or with a copy of each object that was used here
-	root   int         // the length of dir's path, with the separator
-	cache  statCache   // of the store's own files
-	outer  statCache   // of all others: a data set may have a million, whose cache is read where it is needed alone
-	locks  keyed       // of actions
-	trees  keyed       // of trees that are laid out
+	dir    *disk.Dir
+	behind Behind    // nil for nothing
+	root   int       // the length of dir's path, with the separator
+	cache  statCache // of the store's own files
+	outer  statCache // of all others: a data set may have a million, whose cache is read where it is needed alone
+	locks  keyed     // of actions
+	trees  keyed     // of trees that are laid out
+	pulls  keyed     // of objects that are fetched
 }
 
 // Open opens the store in the directory at path, which need not exist yet. It
@@ -69,24 +69,7 @@ func Open(path string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return over(dir, dir), nil
-}
-
-// Over opens the store whose objects and records are in bucket, where other
-// machines may find them. The directory at path, as Open has it, holds copies of
-// the objects that were used here, and whatever is this machine's own: its locks
-// do not keep another machine from doing the same action at the same time, which
-// costs time and is not wrong.
-func Over(bucket blob.Bucket, path string) (*Store, error) {
-	dir, err := disk.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	return over(bucket, dir), nil
-}
-
-func over(bucket blob.Bucket, dir *disk.Dir) *Store {
-	return &Store{bucket: bucket, dir: dir, root: len(dir.Path()) + 1, cache: statCache{path: dir.Path("statcache")}, outer: statCache{path: dir.Path("statcache.outside")}}
+	return &Store{dir: dir, root: len(dir.Path()) + 1, cache: statCache{path: dir.Path("statcache")}, outer: statCache{path: dir.Path("statcache.outside")}}, nil
 }
 
 // Close writes the stat cache and removes the directories of Temp. A stat

@@ -22,8 +22,3 @@ func TestStore(t *testing.T) {
 		return s
 	})
 }
-
-// What the local store does, one over another bucket does, too.
-func TestStoreOverMemory(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) *store.Store { return storetest.New(t) })
-}

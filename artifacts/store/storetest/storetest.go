@@ -1,5 +1,5 @@
 // Package storetest is the conformance suite of [store.Store]: what a store does,
-// whatever bucket it stands on.
+// whatever lies behind it.
 package storetest
 
 import (
@@ -13,7 +13,6 @@ import (
 	"testing/iotest"
 
 	"eyrie/artifacts"
-	"eyrie/artifacts/blob/blobtest"
 	"eyrie/artifacts/store"
 )
 
@@ -50,10 +49,10 @@ func Run(t *testing.T, open func(t *testing.T) *store.Store) {
 	}
 }
 
-// New returns an empty store over memory, which ends with the test.
+// New returns an empty store, which ends with the test.
 func New(t testing.TB) *store.Store {
 	t.Helper()
-	s, err := store.Over(new(blobtest.Mem), filepath.Join(t.TempDir(), "store"))
+	s, err := store.Open(filepath.Join(t.TempDir(), "store"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -65,7 +65,7 @@ adopted, so that the step runs again.`,
 
 func (c *adopter) run(ctx context.Context, path, name string, given []string) error {
 	var step string
-	plan, kept, err := c.prepareWith(path, c.hint, func(recipe *pipeline.Recipe, s *store.Store) (_ *pipeline.Plan, err error) {
+	plan, kept, err := c.prepareWith(ctx, path, c.hint, func(recipe *pipeline.Recipe, s *store.Store) (_ *pipeline.Plan, err error) {
 		ids, err := stepsNamed(recipe, name)
 		if err != nil {
 			return nil, invalid(err)

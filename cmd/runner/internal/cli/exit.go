@@ -26,7 +26,8 @@ const exitCodes = `The exit code tells how a command ended:
        --check, a file is not formatted; with output, a value is not known yet; with
        verify, something is damaged or missing, or could not be repaired
   2    the recipe or the command line is wrong; nothing was run or written
-  3    trouble outside the recipe: the store or a file cannot be read or written
+  3    trouble outside the recipe: the store or a file cannot be read or written, or a
+       cache of the site file refuses what it is asked
   4    with run --frozen: a step has no result; nothing was run
   130  interrupted (Ctrl-C, TERM, or the output's reader has gone)
 `

@@ -78,7 +78,7 @@ type maker struct {
 // explainPlan explains steps as they are planned.
 func (a *app) explainPlan(ctx context.Context, path, step string) error {
 	var ids []string
-	plan, kept, err := a.prepareWith(path, a.hint, func(recipe *pipeline.Recipe, store *store.Store) (_ *pipeline.Plan, err error) {
+	plan, kept, err := a.prepareWith(ctx, path, a.hint, func(recipe *pipeline.Recipe, store *store.Store) (_ *pipeline.Plan, err error) {
 		if ids, err = stepsNamed(recipe, step); err != nil {
 			return nil, invalid(err)
 		}

@@ -15,6 +15,7 @@ import (
 
 	"eyrie/artifacts"
 	"eyrie/artifacts/store"
+	"eyrie/hcl/site"
 	"eyrie/nas/unit"
 	"eyrie/pipeline"
 	"eyrie/pipeline/history"
@@ -26,6 +27,7 @@ type collector struct {
 	yes   bool
 	days  int
 	grace time.Duration
+	cache string // the name of one of the site file's; "" for the store
 }
 
 func (a *app) gcCommand() *cobra.Command {
@@ -43,11 +45,17 @@ journals. Checkpoints, directories laid out for reading, and earlier copies of o
 what they belong to.
 
 It is safe beside a running run: what a run has found or made stays, and what it looks for
-after it was removed it makes again.`,
+after it was removed it makes again.
+
+With --cache it is about a cache of the site file: results that no run has used for --days (60
+unless given), and files that belong to no result and are older than a day. A run that may
+write to the cache renews what it uses; what others only read counts as used when it was
+published.`,
 		Example: `  runner gc                        what could go, of the store here
   runner gc --yes
   runner gc --days 0 --yes         also what only the runs of the last days need
-  runner gc paper.hcl --var seeds=3 --yes`,
+  runner gc paper.hcl --var seeds=3 --yes
+  runner gc --cache team --days 90   what could go, of a cache that a team shares`,
 		ValidArgsFunction: completeRecipes,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if c.days < 0 {
@@ -56,12 +64,16 @@ after it was removed it makes again.`,
 			if c.grace < time.Second {
 				return invalidf("--grace %v: want at least 1s, in which a run notes what it has found", c.grace)
 			}
+			if c.cache != "" || cmd.Flags().Changed("cache") {
+				return c.runCache(cmd, args)
+			}
 			return c.run(cmd.Context(), args)
 		},
 	}
 	cmd.Flags().BoolVar(&c.yes, "yes", false, "remove it")
 	cmd.Flags().IntVar(&c.days, "days", 7, "keep what the runs of the last `n` days need")
 	cmd.Flags().DurationVar(&c.grace, "grace", time.Hour, "keep what was made or used so short ago, whatever made it")
+	cmd.Flags().StringVar(&c.cache, "cache", "", "look through the `cache` of this name in the site file instead")
 	return cmd
 }
 
@@ -117,6 +129,7 @@ func (a *app) openFor(args []string) (*store.Store, []string, error) {
 	}
 	if len(args) == 0 {
 		args, _ = filepath.Glob(filepath.Join(filepath.Dir(filepath.Clean(dir)), "*.hcl"))
+		args = slices.DeleteFunc(args, func(path string) bool { return filepath.Base(path) == site.Name })
 	}
 	if len(args) == 0 {
 		return nil, nil, invalidf("there is no recipe beside the store %s: name those whose results are needed", dir)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"eyrie/artifacts/store"
+	"eyrie/artifacts/team"
 	"eyrie/cmd/runner/internal/view"
 	"eyrie/pipeline"
 	"eyrie/pipeline/history"
@@ -56,6 +58,9 @@ func (a *app) past(path string) (*past, error) {
 	if p.Store, err = store.Open(dir); err == nil && gone && !p.ran() {
 		p.Close()
 		return nil, invalidf("there is no recipe %s, and no run of one that had this name", path)
+	}
+	if err == nil {
+		p.Back(&lateCache{tell: a.hint, open: func() (*team.Cache, error) { return a.openCache(context.Background(), recipeDir(path), a.hint) }})
 	}
 	return p, err
 }

@@ -91,20 +91,20 @@ func recipeDir(path string) string {
 // prepare loads the recipe, opens its store, which the caller closes, and makes
 // a plan. Where that takes long, as large inputs are hashed, it tells so.
 func (a *app) prepare(ctx context.Context, path string, opt pipeline.PlanOptions, tell func(text string)) (*pipeline.Plan, *store.Store, error) {
-	return a.prepareWith(path, tell, func(recipe *pipeline.Recipe, store *store.Store) (*pipeline.Plan, error) {
+	return a.prepareWith(ctx, path, tell, func(recipe *pipeline.Recipe, store *store.Store) (*pipeline.Plan, error) {
 		return a.plan(ctx, recipe, store, opt)
 	})
 }
 
 // prepareWith is prepare with another way to make the plan.
-func (a *app) prepareWith(path string, tell func(text string), make func(*pipeline.Recipe, *store.Store) (*pipeline.Plan, error)) (*pipeline.Plan, *store.Store, error) {
+func (a *app) prepareWith(ctx context.Context, path string, tell func(text string), make func(*pipeline.Recipe, *store.Store) (*pipeline.Plan, error)) (*pipeline.Plan, *store.Store, error) {
 	defer busy(tell, path+": planning …")()
 	defer collectLate()()
 	recipe, err := a.load(path)
 	if err != nil {
 		return nil, nil, err
 	}
-	store, err := store.Open(a.storeDir(path))
+	store, err := a.openStore(ctx, path, tell)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -28,7 +28,7 @@ waits for in "after".`,
 		Args:              exactly("RECIPE", "[NAME]"),
 		ValidArgsFunction: a.completeOutputs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			plan, store, err := a.prepareWith(args[0], a.hint, func(recipe *pipeline.Recipe, store *store.Store) (_ *pipeline.Plan, err error) {
+			plan, store, err := a.prepareWith(cmd.Context(), args[0], a.hint, func(recipe *pipeline.Recipe, store *store.Store) (_ *pipeline.Plan, err error) {
 				var opt pipeline.PlanOptions
 				if len(args) == 2 {
 					if recipe, opt.Targets, err = only(recipe, args[1]); err != nil {

@@ -31,7 +31,8 @@ succeeded, outputs. A run's journal has the same lines but for step-progress, an
 more: run-recipe with the recipe's text, and run-outputs. Other commands print what they
 are asked for: plan, outputs, step, graph, stage, function, valid, formatted, version;
 of runs run, explained, log, diff, comparison, lineage, crate, mlflow; of the store collected,
-usage, verified, repaired, adopted, forgotten, pinned, unpinned, pins. Any command may
+usage, verified, repaired, adopted, forgotten, pinned, unpinned, pins; of the site site, key,
+published (also of a run), pulled. Any command may
 print
 
   notice      a message

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"eyrie/artifacts/team"
 	"eyrie/cmd/runner/internal/view"
 	"eyrie/pipeline"
 )
@@ -25,6 +26,7 @@ type app struct {
 	err    io.Writer
 
 	store    string
+	site     string
 	vars     []string
 	varFiles []string
 	jobs     int
@@ -33,7 +35,8 @@ type app struct {
 	noColor  bool
 	verbose  bool
 
-	reads *reads // of the recipe that was loaded
+	reads *reads      // of the recipe that was loaded
+	cache *team.Cache // behind the store that was opened; nil for none
 }
 
 // Main runs the command line over the stages and returns the exit code.
@@ -90,6 +93,7 @@ has no result yet, tells why, and keeps every result in a store beside the recip
 	root.SetHelpCommand(helpCommand(root))
 	f := root.PersistentFlags()
 	f.StringVar(&a.store, "store", "", "where results are kept (default: .eyrie beside the recipe)")
+	f.StringVar(&a.site, "site", "", "the `file` that says what there is at this site, or none (default: site.hcl beside the recipe, else ~/.config/eyrie/site.hcl)")
 	f.StringArrayVar(&a.vars, "var", nil, "a variable's value, as `name=value`; may be repeated")
 	f.StringArrayVar(&a.varFiles, "var-file", nil, "a `file` of variables' values; may be repeated")
 	f.IntVarP(&a.jobs, "jobs", "j", 0, "how many steps run at once (default: one per CPU)")
@@ -105,6 +109,7 @@ has no result yet, tells why, and keeps every result in a store beside the recip
 		{"Recipes:", []*cobra.Command{a.runCommand(), a.planCommand(), a.validateCommand(), a.fmtCommand(), a.graphCommand(), a.outputCommand()}},
 		{"What happened, and why:", []*cobra.Command{a.showCommand(), a.explainCommand(), a.runsCommand(), a.logCommand(), a.diffCommand(), a.compareCommand(), a.lineageCommand(), a.exportCommand()}},
 		{"The store:", []*cobra.Command{a.duCommand(), a.gcCommand(), a.verifyCommand(), a.adoptCommand(), a.pinCommand(), a.unpinCommand()}},
+		{"The site, and what a team shares:", []*cobra.Command{a.siteCommand(), a.pushCommand(), a.pullCommand()}},
 		{"Reference:", []*cobra.Command{a.stagesCommand(), a.functionsCommand(), a.versionCommand()}},
 	}
 	for _, g := range groups {

@@ -142,7 +142,7 @@ func (r *runner) run(parent context.Context) error {
 	r.out = sig.guard(r.out)
 
 	git := gitOf(sig.ctx, recipeDir(r.recipe), r.storeDir(r.recipe))
-	plan, store, release, err := r.hold(sig.ctx)
+	plan, store, release, err := r.hold(sig)
 	if err != nil {
 		return err
 	}
@@ -194,6 +194,7 @@ func (r *runner) run(parent context.Context) error {
 	if run.NoJournal != nil {
 		r.notice("the run leaves no journal, as the store cannot be written: " + run.NoJournal.Error())
 	}
+	r.published(sig.ctx)
 	sum := &summary{app: r.app, style: r.style, plan: plan, run: run, store: store, files: r.publisher(r.recipe, store), quiet: r.quiet, elapsed: time.Since(start)}
 	end := sum.write(sig.ctx)
 	r.notify(plan, run, sum.elapsed)
@@ -204,13 +205,19 @@ func (r *runner) run(parent context.Context) error {
 }
 
 // hold prepares the run, and keeps gc from what the plan finds until release is called.
-func (r *runner) hold(ctx context.Context) (plan *pipeline.Plan, kept *store.Store, release func(), err error) {
+func (r *runner) hold(sig *signals) (plan *pipeline.Plan, kept *store.Store, release func(), err error) {
 	release = func() {}
-	plan, kept, err = r.prepareWith(r.recipe, r.notice, func(recipe *pipeline.Recipe, s *store.Store) (*pipeline.Plan, error) {
+	ctx := sig.ctx
+	tell := func(text string) { // also in the middle of the run
+		if !sig.notice(text) {
+			r.notice(text)
+		}
+	}
+	plan, kept, err = r.prepareWith(ctx, r.recipe, tell, func(recipe *pipeline.Recipe, s *store.Store) (*pipeline.Plan, error) {
 		if release, err = s.Hold(ctx); err != nil {
 			return nil, err
 		}
-		return r.app.plan(ctx, recipe, s, r.plan)
+		return r.planWhole(ctx, recipe, s, r.plan)
 	})
 	if err != nil {
 		release()

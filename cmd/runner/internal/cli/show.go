@@ -40,7 +40,7 @@ started with and where, what became of each step, and the recipe's outputs.
 				return invalidf("%s: STEP is missing, or --run RUN: %s", cmd.CommandPath(), cmd.UseLine())
 			}
 			var ids []string
-			plan, store, err := a.prepareWith(args[0], a.hint, func(recipe *pipeline.Recipe, store *store.Store) (_ *pipeline.Plan, err error) {
+			plan, store, err := a.prepareWith(cmd.Context(), args[0], a.hint, func(recipe *pipeline.Recipe, store *store.Store) (_ *pipeline.Plan, err error) {
 				if ids, err = stepsNamed(recipe, args[1]); err != nil {
 					return nil, invalid(err)
 				}
@@ -87,6 +87,7 @@ type showJSON struct {
 	Run          string          `json:"run,omitempty"`      // the run that made the result
 	Started      *time.Time      `json:"started,omitempty"`
 	Elapsed      float64         `json:"elapsed,omitempty"` // s
+	Published    *store.Shared   `json:"published,omitempty"`
 	Attributes   []attrJSON      `json:"attributes"`
 	Outputs      []resultJSON    `json:"outputs"`
 }
@@ -123,6 +124,7 @@ func showDocument(ctx context.Context, store *store.Store, s *pipeline.Planned) 
 		return doc, nil
 	}
 	doc.Preimage, doc.Run, doc.Started, doc.Elapsed = r.Preimage, r.Run, &r.Started, r.Elapsed.Seconds()
+	doc.Published = r.Shared
 	var output map[string]any
 	if err := json.Unmarshal(r.Output, &output); err != nil {
 		return doc, fmt.Errorf("the output of step %s: %w", s.ID, err)
@@ -209,6 +211,9 @@ func (a *app) writeStep(s *pipeline.Planned, doc showJSON) {
 	} else if doc.Started != nil {
 		say(a.out, "run %s, %s, took %s", doc.Run, doc.Started.Local().Format(time.DateTime), view.Seconds(doc.Elapsed))
 	}
+	if p := doc.Published; p != nil {
+		say(a.out, "%s", publisherText(p))
+	}
 	var rows [][3]string
 	for _, at := range doc.Attributes {
 		rows = append(rows, [3]string{at.Name, attrText(at), originText(at)})
@@ -235,6 +240,15 @@ func (a *app) writeStep(s *pipeline.Planned, doc showJSON) {
 			}
 		}
 	}
+}
+
+// publisherText says who has published a result that was found in a cache.
+func publisherText(p *store.Shared) string {
+	text := fmt.Sprintf("published by %s on %s, runner %s", p.By, p.Host, p.Runner)
+	if p.Key != "" {
+		text += ", signed by " + p.Key
+	}
+	return text
 }
 
 // sentences returns the texts of an output that is a list of texts, and says

@@ -71,6 +71,16 @@ func (s *signals) second() {
 	os.Exit(exitInterrupted)
 }
 
+// notice says something, on the view if there is one, and reports whether there was.
+func (s *signals) notice(text string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.view != nil {
+		s.view.Notice(text)
+	}
+	return s.view != nil
+}
+
 // showOn makes v, which may be nil, what shows that a signal came.
 func (s *signals) showOn(v view.View) {
 	s.mu.Lock()

@@ -55,6 +55,7 @@ func (a *app) verify(ctx context.Context, args []string, repair bool) error {
 		return err
 	}
 	defer kept.Close()
+	kept.Back(nil) // it is about what is here
 	flaws, checked, err := a.examine(ctx, kept.Store)
 	if err != nil {
 		return err
@@ -172,6 +173,7 @@ func (a *app) repair(ctx context.Context, path string, kept *store.Store, flaws 
 			broken[id] = true
 		}
 	}
+	a.site = noSite // what was found damaged here is made here
 	recipe, err := a.load(path)
 	if err != nil {
 		return err

@@ -1,0 +1,172 @@
+package s3_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"eyrie/artifacts"
+	"eyrie/artifacts/blob"
+	"eyrie/artifacts/blob/blobtest"
+	"eyrie/artifacts/s3"
+	"eyrie/artifacts/s3/s3test"
+)
+
+func open(t testing.TB, c s3.Config) *s3.Bucket {
+	t.Helper()
+	if c.Region == "" {
+		c.Region = "us-east-1"
+	}
+	b, err := s3.Open(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// A bucket of a real server is a bucket, with and without a prefix.
+func TestBucket(t *testing.T) {
+	server := s3test.Start(t)
+	n := 0
+	for _, prefix := range []string{"", "team/nas"} {
+		t.Run("prefix="+prefix, func(t *testing.T) {
+			blobtest.Run(t, func(t *testing.T) blob.Bucket {
+				n++
+				name := fmt.Sprint("bucket-", n)
+				server.Bucket(t, name)
+				return open(t, s3.Config{Bucket: name, Prefix: prefix, Endpoint: server.Endpoint()})
+			})
+		})
+	}
+}
+
+// What is wrong with a bucket is told before it is used, with what to check, and without
+// the secret.
+func TestCheck(t *testing.T) {
+	server := s3test.Start(t)
+	server.Bucket(t, "there")
+	ctx := t.Context()
+	config := s3.Config{Bucket: "there", Endpoint: server.Endpoint()}
+	for _, write := range []bool{false, true, true, false} {
+		if err := open(t, config).Check(ctx, write); err != nil {
+			t.Errorf("write %v: %v", write, err)
+		}
+	}
+	refused := func(want string, c s3.Config) {
+		t.Helper()
+		err := open(t, c).Check(ctx, false)
+		if !errors.Is(err, blob.ErrRefused) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), os.Getenv("AWS_SECRET_ACCESS_KEY")) {
+			t.Errorf("want %q, got %v", want, err)
+		}
+	}
+	refused("no such bucket", s3.Config{Bucket: "not-there", Endpoint: server.Endpoint()})
+	t.Setenv("AWS_ACCESS_KEY_ID", "unknown")
+	refused("check the credentials", config)
+	t.Setenv("AWS_ACCESS_KEY_ID", s3test.Key)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "wrong-secret")
+	refused("check the credentials", config)
+	// Nobody listens there: that is not refused, as a network may come back.
+	err := open(t, s3.Config{Bucket: "there", Endpoint: "http://127.0.0.1:1"}).Check(ctx, false)
+	if err == nil || errors.Is(err, blob.ErrRefused) {
+		t.Errorf("offline: %v", err)
+	}
+}
+
+// An address that is none is refused with what to write.
+func TestEndpoint(t *testing.T) {
+	for endpoint, want := range map[string]string{
+		"minio.example:9000":            "want http:// or https://",
+		"https://key:secret@s3.example": "credentials do not belong",
+		"https://s3.example/bucket":     "without a path",
+	} {
+		_, err := s3.Open(s3.Config{Bucket: "b", Endpoint: endpoint})
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", endpoint, err)
+		}
+	}
+}
+
+// cutting is a network that breaks each answer off after some bytes.
+type cutting struct {
+	after int64
+	cuts  atomic.Int64
+}
+
+func (c *cutting) RoundTrip(r *http.Request) (*http.Response, error) {
+	w, err := http.DefaultTransport.RoundTrip(r)
+	if err == nil && r.Method == "GET" && w.ContentLength > c.after {
+		c.cuts.Add(1)
+		w.Body = &cut{w.Body, io.LimitReader(w.Body, c.after)}
+	}
+	return w, err
+}
+
+type cut struct {
+	io.Closer
+	io.Reader
+}
+
+// A large object goes up in parts, and comes down whole over connections that break again
+// and again.
+func TestResumes(t *testing.T) {
+	server := s3test.Start(t)
+	server.Bucket(t, "large")
+	network := &cutting{after: 20 << 20}
+	b := open(t, s3.Config{Bucket: "large", Endpoint: server.Endpoint(), Transport: network})
+	content := make([]byte, 150<<20)
+	rand.Read(content)
+	key := blob.Key{Kind: blob.Object, Hash: artifacts.Sum(content)}
+	if err := b.Put(t.Context(), key, bytes.NewReader(content)); err != nil {
+		t.Fatal(err)
+	}
+	r, err := b.Open(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	got, err := io.ReadAll(r)
+	if err != nil || !bytes.Equal(got, content) {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	if n := network.cuts.Load(); n != 7 {
+		t.Errorf("the network broke %d times, want 7", n)
+	}
+}
+
+// What is not resumed, because the object is another one by now, is an error.
+func TestChangedMeanwhile(t *testing.T) {
+	server := s3test.Start(t)
+	server.Bucket(t, "changing")
+	b := open(t, s3.Config{Bucket: "changing", Endpoint: server.Endpoint(), Transport: &cutting{after: 1000}})
+	key := blob.Key{Kind: blob.Object}
+	for _, c := range []string{"a", "b"} {
+		if err := b.Put(t.Context(), key, strings.NewReader(strings.Repeat(c, 5000))); err != nil {
+			t.Fatal(err)
+		}
+		if c == "b" {
+			break
+		}
+		r, err := b.Open(t.Context(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		defer func() {
+			if got, err := io.ReadAll(r); err == nil || bytes.Contains(got, []byte("b")) {
+				t.Errorf("%d bytes, %v", len(got), err)
+			}
+		}()
+	}
+	if _, err := b.Open(context.Background(), blob.Key{Kind: blob.Action}); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+}

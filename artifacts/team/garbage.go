@@ -1,0 +1,151 @@
+package team
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"sync"
+	"time"
+
+	"eyrie/artifacts"
+	"eyrie/artifacts/blob"
+	"eyrie/artifacts/store"
+	"eyrie/artifacts/tree"
+)
+
+// Garbage is what nobody uses of a bucket.
+type Garbage struct {
+	Records []blob.Info // that were put, or used by one who may write, before some time
+	Objects []blob.Info // that belong to no other record
+	Total   int64       // bytes of all that is in the bucket
+
+	bucket blob.Bucket
+}
+
+// young is the age below which an object is no garbage, as its record may be on its way.
+const young = 24 * time.Hour
+
+// FindGarbage looks for what nobody has used since some time. It reads all records that stay.
+func FindGarbage(ctx context.Context, from Source, now, since time.Time) (*Garbage, error) {
+	g := &Garbage{bucket: from.Bucket}
+	var stay []blob.Key
+	for info, err := range from.Bucket.List(ctx, blob.Action) {
+		if err != nil {
+			return nil, err
+		}
+		g.Total += info.Size
+		if info.Put.Before(since) {
+			g.Records = append(g.Records, info)
+		} else {
+			stay = append(stay, info.Key)
+		}
+	}
+	needed, err := g.needed(ctx, stay)
+	if err != nil {
+		return nil, err
+	}
+	for info, err := range from.Bucket.List(ctx, blob.Object) {
+		if err != nil {
+			return nil, err
+		}
+		g.Total += info.Size
+		if !needed[info.Key.Hash] && now.Sub(info.Put) > young {
+			g.Objects = append(g.Objects, info)
+		}
+	}
+	return g, nil
+}
+
+// needed returns the objects that records refer to. What cannot be read of a record or a tree
+// refers to nothing: it is a miss for everybody.
+func (g *Garbage) needed(ctx context.Context, records []blob.Key) (map[artifacts.Digest]bool, error) {
+	var mu sync.Mutex
+	all, trees := map[artifacts.Digest]bool{}, map[artifacts.Digest]bool{}
+	err := tree.Each(ctx, len(records), func(ctx context.Context, i int) error {
+		b, err := g.read(ctx, records[i])
+		if err != nil {
+			return err
+		}
+		r, err := store.DecodeRecord(b, records[i].Hash)
+		if err != nil {
+			return nil
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		for _, f := range r.Objects {
+			all[f.Digest] = true
+			if f.Tree {
+				trees[f.Digest] = true
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	digests := make([]artifacts.Digest, 0, len(trees))
+	for digest := range trees {
+		digests = append(digests, digest)
+	}
+	err = tree.Each(ctx, len(digests), func(ctx context.Context, i int) error {
+		b, err := g.read(ctx, objectKey(digests[i]))
+		if err != nil {
+			return err
+		}
+		m, err := tree.Decode(b)
+		if err != nil {
+			return nil
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		for _, e := range m {
+			all[e.Digest] = true
+		}
+		return nil
+	})
+	return all, err
+}
+
+// read reads a blob whole: nothing where it is gone.
+func (g *Garbage) read(ctx context.Context, key blob.Key) ([]byte, error) {
+	r, err := g.bucket.Open(ctx, key)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return io.ReadAll(r)
+}
+
+// Size returns how many bytes the garbage takes.
+func (g *Garbage) Size() (n int64) {
+	for _, all := range [][]blob.Info{g.Records, g.Objects} {
+		for _, info := range all {
+			n += info.Size
+		}
+	}
+	return n
+}
+
+// Remove removes it, records first. A record that was used meanwhile stays; an object of it may
+// be gone then, and it is a miss.
+func (g *Garbage) Remove(ctx context.Context) error {
+	for _, all := range [][]blob.Info{g.Records, g.Objects} {
+		err := tree.Each(ctx, len(all), func(ctx context.Context, i int) error {
+			was := all[i]
+			now, err := g.bucket.Stat(ctx, was.Key)
+			if errors.Is(err, fs.ErrNotExist) || err == nil && now.Put.After(was.Put) {
+				return nil
+			} else if err != nil {
+				return err
+			}
+			return g.bucket.Delete(ctx, was.Key)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,217 @@
+package team
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"sync"
+	"time"
+
+	"eyrie/artifacts"
+	"eyrie/artifacts/blob"
+	"eyrie/artifacts/store"
+)
+
+// publishing is what is on its way to the buckets.
+type publishing struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+	wait   sync.WaitGroup
+	slots  chan struct{} // of objects and records that are on their way
+
+	mu   sync.Mutex
+	done Published
+}
+
+// Published says what became of results that were to be published.
+type Published struct {
+	Sent   int   `json:"sent"`
+	There  int   `json:"there"` // others had published them
+	Failed int   `json:"failed"`
+	Bytes  int64 `json:"bytes"` // of objects that were sent
+
+	Differ []string `json:"differ,omitempty"` // steps whose result, made again, is another one than what is there
+}
+
+// atOnce is how many requests are under way at the same time: most are for what is small, and
+// wait for the server.
+const atOnce = 32
+
+func (p *publishing) begin() {
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.slots = make(chan struct{}, atOnce)
+}
+
+func (p *publishing) slot(f func() error) error {
+	select {
+	case p.slots <- struct{}{}:
+		defer func() { <-p.slots }()
+		return f()
+	case <-p.ctx.Done():
+		return p.ctx.Err()
+	}
+}
+
+// Share implements store.Behind: to each bucket that results are published to, objects
+// first.
+func (c *Cache) Share(s *store.Store, r store.Record) {
+	for _, to := range c.sources {
+		if !to.Write {
+			continue
+		}
+		c.publishing.wait.Go(func() {
+			there, err := c.publish(c.publishing.ctx, to, s, r)
+			p := &c.publishing
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			switch {
+			case err != nil:
+				p.done.Failed++
+			case there:
+				p.done.There++
+			default:
+				p.done.Sent++
+			}
+		})
+	}
+}
+
+// Wait waits until all that was shared is published, or ctx is done; then it gives up what is
+// not. Nothing can be shared afterwards.
+func (c *Cache) Wait(ctx context.Context) Published {
+	p := &c.publishing
+	stop := context.AfterFunc(ctx, p.cancel)
+	defer stop()
+	p.wait.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.done
+}
+
+// publish publishes a result in one bucket, and reports whether it was there.
+func (c *Cache) publish(ctx context.Context, to *source, s *store.Store, r store.Record) (there bool, err error) {
+	err = s.EachObject(ctx, r, func(ctx context.Context, digest artifacts.Digest) error {
+		return c.send(ctx, to, s, digest)
+	})
+	if err != nil {
+		return false, err
+	}
+	me := c.me
+	r.Shared = &me
+	if to.Sign != nil {
+		if err := sign(&r, to.Sign); err != nil {
+			return false, err
+		}
+	}
+	encoded, err := store.EncodeRecord(r)
+	if err != nil {
+		return false, err
+	}
+	err = c.publishing.slot(func() error { return to.put(ctx, actionKey(r.Action), encoded, false) })
+	if errors.Is(err, fs.ErrExist) {
+		return c.compare(ctx, to, r, encoded)
+	}
+	return false, err
+}
+
+// send makes sure that a bucket has an object.
+func (c *Cache) send(ctx context.Context, to *source, s *store.Store, digest artifacts.Digest) error {
+	return c.publishing.slot(func() error {
+		if !c.isSpoilt(digest) {
+			if err := to.has(ctx, digest); !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+		f, err := s.ObjectFile(ctx, digest)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := to.ask(ctx, func(ctx context.Context) error { return to.Bucket.Put(ctx, objectKey(digest), f) }); err != nil {
+			return err
+		}
+		to.there.Store(digest, true)
+		size, err := f.Seek(0, io.SeekEnd)
+		c.publishing.mu.Lock()
+		c.publishing.done.Bytes += size
+		c.publishing.mu.Unlock()
+		return err
+	})
+}
+
+func (s *source) put(ctx context.Context, key blob.Key, content []byte, replace bool) error {
+	return s.brief(ctx, func(ctx context.Context) error {
+		if replace {
+			return s.Bucket.Put(ctx, key, bytes.NewReader(content))
+		}
+		return s.Bucket.Create(ctx, key, bytes.NewReader(content))
+	})
+}
+
+// compare looks at the record that was there before ours. Ours takes its place where that one
+// is of no use: damaged, not to be trusted, or of objects that are not there. Else it stays, and
+// where it says something else, that is noted: the step is not deterministic.
+func (c *Cache) compare(ctx context.Context, to *source, ours store.Record, encoded []byte) (there bool, err error) {
+	theirs, err := to.record(ctx, ours.Action)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return false, to.put(ctx, actionKey(ours.Action), encoded, true)
+	case err != nil:
+		return false, err
+	}
+	if bytes.Equal(theirs.Output, ours.Output) {
+		return true, nil
+	}
+	for _, f := range theirs.Objects {
+		if c.isSpoilt(f.Digest) || errors.Is(to.has(ctx, f.Digest), fs.ErrNotExist) {
+			return false, to.put(ctx, actionKey(ours.Action), encoded, true)
+		}
+	}
+	c.publishing.mu.Lock()
+	defer c.publishing.mu.Unlock()
+	c.publishing.done.Differ = append(c.publishing.done.Differ, ours.Step)
+	return true, nil
+}
+
+// renewAfter is the age from which on a record that is used is put again, so that a bucket
+// may forget what nobody uses by its age.
+const renewAfter = 3 * 24 * time.Hour
+
+// Use implements store.Behind. Only who may write can renew a record.
+func (c *Cache) Use(r store.Record) {
+	c.mu.Lock()
+	f, ok := c.records[r.Action]
+	c.mu.Unlock()
+	if !ok || !f.in.Write {
+		return
+	}
+	c.publishing.wait.Go(func() {
+		_ = c.publishing.slot(func() error { return f.in.renew(c.publishing.ctx, f.Record, time.Now()) })
+	})
+}
+
+// renew puts an old record again, as it is.
+func (s *source) renew(ctx context.Context, r store.Record, now time.Time) error {
+	var at time.Time
+	err := s.brief(ctx, func(ctx context.Context) error {
+		info, err := s.Bucket.Stat(ctx, actionKey(r.Action))
+		at = info.Put
+		return err
+	})
+	if err != nil || now.Sub(at) < renewAfter {
+		return err
+	}
+	encoded, err := store.EncodeRecord(r)
+	if err != nil {
+		return err
+	}
+	return s.put(ctx, actionKey(r.Action), encoded, true)
+}
+
+// String says it in a line: "12 results sent (3.1 MB), 3 there, 1 failed".
+func (p Published) String() string {
+	return fmt.Sprintf("%d sent, %d there, %d failed", p.Sent, p.There, p.Failed)
+}

@@ -1,0 +1,178 @@
+package team
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"eyrie/artifacts"
+	"eyrie/artifacts/store"
+)
+
+// source is a bucket in use.
+type source struct {
+	Source
+	notice func(string)
+
+	there      sync.Map     // artifacts.Digest: objects that the bucket had in this process's time
+	failures   atomic.Int64 // in a row
+	unanswered atomic.Int64 // requests, also those that were not sent any more
+	warned     sync.Once
+	distrust   sync.Once
+}
+
+// mostFailures is after how many requests in a row that failed, each after retries of its
+// own, a bucket is taken for away.
+const mostFailures = 3
+
+var errAway = errors.New("the bucket is away")
+
+// ask makes a request, unless the bucket is away, and keeps account of failures. That
+// something is not there, or is there already, is an answer.
+func (s *source) ask(ctx context.Context, request func(ctx context.Context) error) error {
+	if s.failures.Load() >= mostFailures {
+		s.unanswered.Add(1)
+		return errAway
+	}
+	err := request(ctx)
+	switch {
+	case err == nil, errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrExist):
+		s.failures.Store(0)
+	case ctx.Err() != nil: // the caller wants no answer any more
+	default:
+		s.failures.Add(1)
+		s.unanswered.Add(1)
+		s.warned.Do(func() {
+			s.notice(fmt.Sprintf("cache %q does not answer, and the local store is used where it does not: %v", s.Name, err))
+		})
+	}
+	return err
+}
+
+// brief is ask for something small.
+func (s *source) brief(ctx context.Context, request func(ctx context.Context) error) error {
+	return s.ask(ctx, func(outer context.Context) error {
+		ctx, cancel := context.WithTimeout(outer, patience)
+		defer cancel()
+		return request(ctx)
+	})
+}
+
+// mostRecord is the size of a record that nobody makes: 256 MiB.
+const mostRecord = 256 << 20
+
+// record returns the record of an action, if it may be trusted.
+func (s *source) record(ctx context.Context, id artifacts.ActionID) (r store.Record, err error) {
+	b, err := s.read(ctx, id)
+	if err != nil {
+		return r, err
+	}
+	if r, err = store.DecodeRecord(b, id); err != nil { // damaged, or another action's: once more
+		if b, err = s.read(ctx, id); err == nil {
+			r, err = store.DecodeRecord(b, id)
+		}
+	}
+	if err != nil {
+		return store.Record{}, fmt.Errorf("%w: %w", store.ErrNotFound, err)
+	}
+	if err := trusted(r, s.Trust); err != nil {
+		s.distrust.Do(func() {
+			s.notice(fmt.Sprintf("cache %q: results are passed over that nobody named in trust has signed; the first is of %s: %v", s.Name, r.Step, err))
+		})
+		return store.Record{}, fmt.Errorf("%w: %w", store.ErrNotFound, err)
+	}
+	return r, nil
+}
+
+func (s *source) read(ctx context.Context, id artifacts.ActionID) (b []byte, err error) {
+	err = s.brief(ctx, func(ctx context.Context) error {
+		r, err := s.Bucket.Open(ctx, actionKey(id))
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		b, err = io.ReadAll(io.LimitReader(r, mostRecord))
+		return err
+	})
+	return b, err
+}
+
+// has fails unless the bucket has the object.
+func (s *source) has(ctx context.Context, digest artifacts.Digest) error {
+	if _, ok := s.there.Load(digest); ok {
+		return nil
+	}
+	err := s.brief(ctx, func(ctx context.Context) error {
+		_, err := s.Bucket.Stat(ctx, objectKey(digest))
+		return err
+	})
+	if err == nil {
+		s.there.Store(digest, true)
+	}
+	return err
+}
+
+// longestPause is how long nothing may come of an object, whatever its size, before it counts as
+// lost.
+const longestPause = time.Minute
+
+// Open implements store.Behind.
+func (c *Cache) Open(ctx context.Context, digest artifacts.Digest) (io.ReadCloser, error) {
+	for _, s := range c.sources {
+		r, err := s.open(ctx, digest)
+		if err == nil {
+			return r, nil
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+	}
+	return nil, store.ErrNotFound
+}
+
+func (s *source) open(ctx context.Context, digest artifacts.Digest) (io.ReadCloser, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	d := &download{source: s, ctx: ctx, cancel: cancel}
+	d.stalls = time.AfterFunc(longestPause, cancel)
+	err := s.ask(ctx, func(ctx context.Context) (err error) {
+		d.ReadCloser, err = s.Bucket.Open(ctx, objectKey(digest))
+		return err
+	})
+	if err != nil {
+		d.stalls.Stop()
+		cancel()
+		return nil, err
+	}
+	return d, nil
+}
+
+// download is an object that is being read. What does not come is a miss, and no failure of
+// whatever reads it.
+type download struct {
+	io.ReadCloser
+	source *source
+	ctx    context.Context
+	cancel context.CancelFunc
+	stalls *time.Timer // cancels a download of which nothing comes for a while
+}
+
+func (d *download) Read(b []byte) (int, error) {
+	n, err := d.ReadCloser.Read(b)
+	d.stalls.Reset(longestPause)
+	if err != nil && !errors.Is(err, io.EOF) {
+		_ = d.source.ask(context.WithoutCancel(d.ctx), func(context.Context) error { return err })
+		return n, fmt.Errorf("%w: %w", store.ErrNotFound, err)
+	}
+	return n, err
+}
+
+func (d *download) Close() error {
+	d.stalls.Stop()
+	d.cancel()
+	return d.ReadCloser.Close()
+}

@@ -1,0 +1,606 @@
+package team_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"eyrie/artifacts"
+	"eyrie/artifacts/blob"
+	"eyrie/artifacts/blob/blobtest"
+	"eyrie/artifacts/store"
+	"eyrie/artifacts/store/storetest"
+	"eyrie/artifacts/team"
+)
+
+// mem is a bucket in memory, of which a test says whether it is to be had.
+type mem struct {
+	blob.Bucket
+	err error
+}
+
+func (m mem) Check(context.Context, bool) error { return m.err }
+func (m mem) String() string                    { return "memory" }
+
+// machine is one of those that share a bucket.
+type machine struct {
+	*store.Store
+	cache   *team.Cache
+	mu      sync.Mutex
+	notices []string
+}
+
+func newMachine(t testing.TB, sources ...team.Source) *machine {
+	t.Helper()
+	m := &machine{Store: storetest.New(t)}
+	var err error
+	m.cache, err = team.Open(t.Context(), sources, store.Shared{By: "somebody", Host: "here", Runner: "test"}, func(text string) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.notices = append(m.notices, text)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Back(m.cache)
+	return m
+}
+
+// writer and reader are machines that may and may not publish.
+func writer(t testing.TB, b blob.Bucket) *machine {
+	return newMachine(t, team.Source{Name: "team", Bucket: mem{b, nil}, Write: true})
+}
+
+func reader(t testing.TB, b blob.Bucket) *machine {
+	return newMachine(t, team.Source{Name: "team", Bucket: mem{b, nil}})
+}
+
+// record makes the result of the nth action on a machine: a tree of two files, and one of them.
+func (m *machine) record(t testing.TB, n int) store.Record {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"file", "tool"} {
+		if err := os.WriteFile(filepath.Join(dir, name), fmt.Append(nil, name, n), 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tree, err := m.Import(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := m.Import(t.Context(), filepath.Join(dir, "file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	preimage := json.RawMessage(fmt.Sprintf(`{"a":%d}`, n))
+	r := store.Record{Action: artifacts.NewActionID(preimage), Preimage: preimage, Output: json.RawMessage(`1`),
+		Objects: []artifacts.File{tree, file}, Step: "step"}
+	if err := m.Record(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// publish makes a result and publishes it.
+func (m *machine) publish(t testing.TB, n int) store.Record {
+	t.Helper()
+	r := m.record(t, n)
+	m.Share(r)
+	m.cache.Wait(t.Context())
+	return r
+}
+
+func objectKey(f artifacts.File) blob.Key { return blob.Key{Kind: blob.Object, Hash: f.Digest} }
+
+// isMiss fails the test unless an action has no result.
+func isMiss(t testing.TB, m *machine, r store.Record) {
+	t.Helper()
+	if got, err := m.Lookup(t.Context(), r.Action); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("Lookup: %+v, %v", got, err)
+	}
+}
+
+// A store does what it does whatever is behind it.
+func TestStoreBacked(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) *store.Store { return writer(t, new(blobtest.Mem)).Store })
+}
+
+// What one machine did another one finds and can read, trees too. Objects come when they are
+// read, and the record is the other's own once it has all of them.
+func TestMachinesShare(t *testing.T) {
+	b := new(blobtest.Mem)
+	r := writer(t, b).publish(t, 1)
+	other := reader(t, b)
+	got, err := other.Lookup(t.Context(), r.Action)
+	if err != nil || string(got.Output) != "1" || got.Shared.By != "somebody" {
+		t.Fatalf("Lookup: %+v, %v", got, err)
+	}
+	if err := other.Holds(t.Context(), r.Objects[1]); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("before it was read the file is there: %v", err)
+	}
+	tree, err := other.Fetch(t.Context(), got.Objects[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"file", "tool"} {
+		fi, err := os.Stat(tree.Join(name))
+		if err != nil || fi.Mode()&0o100 == 0 {
+			t.Errorf("%s is %v, %v", name, fi, err)
+		}
+	}
+	if h, err := other.Hash(t.Context(), tree.Path); err != nil || h.Digest != tree.Digest {
+		t.Errorf("the fetched tree is %v, %v", h, err)
+	}
+	if err := other.KeepWhole(t.Context(), []store.Record{got}); err != nil {
+		t.Fatal(err)
+	}
+	other.Back(nil)
+	if _, err := other.Lookup(t.Context(), r.Action); err != nil {
+		t.Errorf("without what is behind it: %v", err)
+	}
+}
+
+// A claim takes all that a result consists of, so that it cannot turn out to be a miss later.
+func TestClaimed(t *testing.T) {
+	b := new(blobtest.Mem)
+	r := writer(t, b).publish(t, 1)
+	other := reader(t, b)
+	if _, err := other.Claim(t.Context(), r.Action); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range r.Objects {
+		if err := other.Holds(t.Context(), f); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// An object that is damaged in the bucket is never read. From then on the record is a miss,
+// and when a machine that may write does the step again all is well.
+func TestDamagedInTheBucket(t *testing.T) {
+	for what, bad := range map[string]string{"changed": "FILE1", "cut": "fil", "longer": "file1.", "empty": ""} {
+		b := new(blobtest.Mem)
+		r := writer(t, b).publish(t, 1)
+		if err := b.Put(t.Context(), objectKey(r.Objects[1]), strings.NewReader(bad)); err != nil {
+			t.Fatal(err)
+		}
+		other := writer(t, b)
+		if _, err := other.Lookup(t.Context(), r.Action); err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range r.Objects {
+			if got, err := other.Fetch(t.Context(), f); !errors.Is(err, store.ErrDamaged) && !errors.Is(err, store.ErrNotFound) {
+				t.Errorf("%s: Fetch: %v, %v", what, got, err)
+			}
+		}
+		isMiss(t, other, r)
+		if _, err := reader(t, b).Claim(t.Context(), r.Action); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("%s: a reader's claim: %v", what, err)
+		}
+		other.publish(t, 1)
+		if _, err := reader(t, b).Claim(t.Context(), r.Action); err != nil {
+			t.Errorf("%s, done again: %v", what, err)
+		}
+	}
+}
+
+// A file of a tree that is damaged makes the record of the tree a miss.
+func TestDamagedInATree(t *testing.T) {
+	b := new(blobtest.Mem)
+	r := writer(t, b).publish(t, 1)
+	if err := b.Put(t.Context(), blob.Key{Kind: blob.Object, Hash: artifacts.Sum([]byte("tool1"))}, strings.NewReader("loot1")); err != nil {
+		t.Fatal(err)
+	}
+	other := reader(t, b)
+	if err := other.Bring(t.Context(), r.Objects); !errors.Is(err, store.ErrDamaged) {
+		t.Errorf("Bring: %v", err)
+	}
+	isMiss(t, other, r)
+}
+
+// A record that is damaged, another action's, or no record at all is a miss, and is made good
+// by the next writer.
+func TestDamagedRecord(t *testing.T) {
+	b := new(blobtest.Mem)
+	w := writer(t, b)
+	r, foreign := w.publish(t, 1), w.publish(t, 2)
+	key := blob.Key{Kind: blob.Action, Hash: r.Action}
+	whole, another := read(t, b, key), read(t, b, blob.Key{Kind: blob.Action, Hash: foreign.Action})
+	for _, bad := range []string{"", "{}", whole[:len(whole)/2], strings.Replace(whole, `"output": 1`, `"output": 2`, 1), another} {
+		if err := b.Put(t.Context(), key, strings.NewReader(bad)); err != nil {
+			t.Fatal(err)
+		}
+		isMiss(t, reader(t, b), r)
+		writer(t, b).publish(t, 1)
+		if _, err := reader(t, b).Lookup(t.Context(), r.Action); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func read(t testing.TB, b blob.Bucket, key blob.Key) string {
+	t.Helper()
+	r, err := b.Open(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	text, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// An object that is gone from the bucket makes the record a miss where no copy is; with the
+// next machine that does the step it is there again.
+func TestGoneFromTheBucket(t *testing.T) {
+	b := new(blobtest.Mem)
+	first := writer(t, b)
+	r := first.publish(t, 1)
+	if err := b.Delete(t.Context(), objectKey(r.Objects[1])); err != nil {
+		t.Fatal(err)
+	}
+	isMiss(t, reader(t, b), r)
+	if _, err := first.Lookup(t.Context(), r.Action); err != nil {
+		t.Errorf("with a copy: %v", err)
+	}
+	writer(t, b).publish(t, 1)
+	if _, err := reader(t, b).Lookup(t.Context(), r.Action); err != nil {
+		t.Errorf("done again: %v", err)
+	}
+}
+
+// down is a bucket whose network has gone.
+type down struct {
+	blob.Bucket
+	gone bool
+}
+
+var errAway = errors.New("no route to host")
+
+func (d *down) Open(ctx context.Context, key blob.Key) (io.ReadCloser, error) {
+	if d.gone {
+		return nil, errAway
+	}
+	return d.Bucket.Open(ctx, key)
+}
+
+func (d *down) Stat(ctx context.Context, key blob.Key) (blob.Info, error) {
+	if d.gone {
+		return blob.Info{}, errAway
+	}
+	return d.Bucket.Stat(ctx, key)
+}
+
+// A bucket that does not answer costs its results, one warning, and nothing else.
+func TestBucketAway(t *testing.T) {
+	b := new(blobtest.Mem)
+	r := writer(t, b).publish(t, 1)
+	network := &down{Bucket: b}
+	m := reader(t, network)
+	if _, err := m.Lookup(t.Context(), r.Action); err != nil {
+		t.Fatal(err)
+	}
+	network.gone = true
+	for n := range 10 {
+		isMiss(t, m, store.Record{Action: artifacts.NewActionID(fmt.Append(nil, n))})
+	}
+	if err := m.Bring(t.Context(), r.Objects); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("Bring: %v", err)
+	}
+	m.record(t, 3) // the local store goes on
+	if len(m.notices) != 1 || !strings.Contains(m.notices[0], "no route") {
+		t.Errorf("notices: %q", m.notices)
+	}
+	if text := m.cache.Lost(); !strings.Contains(text, "12 requests") {
+		t.Errorf("%q", text)
+	}
+}
+
+// A bucket that cannot be reached when a run begins is left out; one that refuses is an
+// error, as somebody must set something right.
+func TestOpen(t *testing.T) {
+	m := newMachine(t, team.Source{Name: "team", Bucket: mem{new(blobtest.Mem), errAway}})
+	isMiss(t, m, store.Record{})
+	if len(m.notices) != 1 || !strings.Contains(m.notices[0], `cache "team" cannot be reached`) {
+		t.Errorf("notices: %q", m.notices)
+	}
+	refused := fmt.Errorf("%w: no such bucket", blob.ErrRefused)
+	_, err := team.Open(t.Context(), []team.Source{{Name: "team", Bucket: mem{new(blobtest.Mem), refused}}}, store.Shared{}, nil)
+	if !errors.Is(err, blob.ErrRefused) || !strings.Contains(err.Error(), `cache "team"`) {
+		t.Errorf("refused: %v", err)
+	}
+}
+
+// A machine that only reads puts nothing into the bucket.
+func TestReaderWritesNothing(t *testing.T) {
+	b := new(blobtest.Mem)
+	reader(t, b).publish(t, 1)
+	for _, kind := range []blob.Kind{blob.Object, blob.Action} {
+		for info, err := range b.List(t.Context(), kind) {
+			t.Errorf("the bucket has %v, %v", info, err)
+		}
+	}
+}
+
+// keyPair returns a pair of keys.
+func keyPair(t testing.TB) (ed25519.PublicKey, ed25519.PrivateKey) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "key")
+	public, err := team.NewKey(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := team.ReadKey(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return public, private
+}
+
+// Whoever names keys takes only what one of these has signed, to the last word of the record.
+func TestTrust(t *testing.T) {
+	public, private := keyPair(t)
+	other, _ := keyPair(t)
+	b := new(blobtest.Mem)
+	signer := newMachine(t, team.Source{Name: "team", Bucket: mem{b, nil}, Write: true, Sign: private})
+	r := signer.publish(t, 1)
+	trusting := func(keys ...ed25519.PublicKey) *machine {
+		return newMachine(t, team.Source{Name: "team", Bucket: mem{b, nil}, Trust: keys})
+	}
+	for _, m := range []*machine{trusting(public), trusting(other, public), trusting()} {
+		if _, err := m.Claim(t.Context(), r.Action); err != nil || len(m.notices) > 0 {
+			t.Errorf("%v, %q", err, m.notices)
+		}
+	}
+	m := trusting(other)
+	isMiss(t, m, r)
+	isMiss(t, m, r)
+	if len(m.notices) != 1 {
+		t.Errorf("notices: %q", m.notices)
+	}
+	unsigned := writer(t, b).publish(t, 2)
+	isMiss(t, trusting(public), unsigned)
+
+	key := blob.Key{Kind: blob.Action, Hash: r.Action}
+	whole, err := store.DecodeRecord([]byte(read(t, b, key)), r.Action)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, forge := range map[string]func(*store.Record){
+		"output":   func(r *store.Record) { r.Output = json.RawMessage(`2`) },
+		"objects":  func(r *store.Record) { r.Objects = r.Objects[:1] },
+		"step":     func(r *store.Record) { r.Step = "another" },
+		"adopted":  func(r *store.Record) { r.Adopted = &store.Adopted{} },
+		"unsigned": func(r *store.Record) { r.Shared = nil },
+		"by":       func(r *store.Record) { s := *r.Shared; s.By = "another"; r.Shared = &s },
+		"key":      func(r *store.Record) { s := *r.Shared; s.Key = team.FormatKey(other); r.Shared = &s },
+	} {
+		forged := whole
+		forge(&forged)
+		text, err := store.EncodeRecord(forged)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Put(t.Context(), key, strings.NewReader(string(text))); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := trusting(public).Lookup(t.Context(), r.Action); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("forged %s: %v", what, err)
+		}
+	}
+}
+
+// Keys that are none are refused, and a private one is not quoted.
+func TestKeys(t *testing.T) {
+	if _, err := team.ParseKey("ed25519:short"); err == nil {
+		t.Error("no key is taken for one")
+	}
+	path := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(path, []byte("secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := team.ReadKey(path); err == nil || strings.Contains(err.Error(), "secret") {
+		t.Error(err)
+	}
+	if _, err := team.NewKey(path); err == nil {
+		t.Error("a key's file is written over")
+	}
+}
+
+// Of two results of one action the first stays, and the second is told to be different.
+func TestFirstStays(t *testing.T) {
+	b := new(blobtest.Mem)
+	one, two := writer(t, b), writer(t, b)
+	r := one.publish(t, 1)
+	mine := two.record(t, 1)
+	mine.Output = json.RawMessage(`2`)
+	two.Share(mine)
+	if p := two.cache.Wait(t.Context()); p.There != 1 || len(p.Differ) != 1 {
+		t.Errorf("%+v", p)
+	}
+	if got, err := reader(t, b).Lookup(t.Context(), r.Action); err != nil || string(got.Output) != "1" {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// Two machines that publish the same at the same time leave it whole, once.
+func TestTwoWriters(t *testing.T) {
+	b := new(blobtest.Mem)
+	machines := []*machine{writer(t, b), writer(t, b)}
+	const n = 50
+	var wg sync.WaitGroup
+	sums := make([]team.Published, len(machines))
+	for i, m := range machines {
+		wg.Go(func() {
+			for k := range n {
+				m.Share(m.record(t, k))
+			}
+			sums[i] = m.cache.Wait(t.Context())
+		})
+	}
+	wg.Wait()
+	if sent, there := sums[0].Sent+sums[1].Sent, sums[0].There+sums[1].There; sent != n || there != n {
+		t.Errorf("%+v", sums)
+	}
+	m := reader(t, b)
+	for k := range n {
+		if _, err := m.Claim(t.Context(), artifacts.NewActionID(fmt.Appendf(nil, `{"a":%d}`, k))); err != nil {
+			t.Error(k, err)
+		}
+	}
+}
+
+// Of several buckets the first that has a result gives it, and all that may be are written to.
+func TestSeveralBuckets(t *testing.T) {
+	one, two := new(blobtest.Mem), new(blobtest.Mem)
+	r := writer(t, two).publish(t, 1)
+	m := newMachine(t, team.Source{Name: "one", Bucket: mem{one, nil}, Write: true}, team.Source{Name: "two", Bucket: mem{two, nil}})
+	if _, err := m.Claim(t.Context(), r.Action); err != nil {
+		t.Error(err)
+	}
+	r = m.publish(t, 2)
+	if _, err := reader(t, one).Claim(t.Context(), r.Action); err != nil {
+		t.Error(err)
+	}
+	isMiss(t, reader(t, two), r)
+}
+
+// aged is a bucket whose blobs are older than they say.
+type aged struct {
+	blob.Bucket
+	by time.Duration
+}
+
+func (a *aged) Stat(ctx context.Context, key blob.Key) (blob.Info, error) {
+	info, err := a.Bucket.Stat(ctx, key)
+	info.Put = info.Put.Add(-a.by)
+	return info, err
+}
+
+// What is used is put again when it is old, by whoever may write, so that a bucket may forget by
+// age.
+func TestRenewed(t *testing.T) {
+	b := new(blobtest.Mem)
+	r := writer(t, b).publish(t, 1)
+	key := blob.Key{Kind: blob.Action, Hash: r.Action}
+	put := func() time.Time {
+		info, err := b.Stat(t.Context(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Put
+	}
+	before, text := put(), read(t, b, key)
+	for _, m := range []*machine{reader(t, &aged{b, 1000 * time.Hour}), writer(t, &aged{b, time.Hour})} {
+		if _, err := m.Claim(t.Context(), r.Action); err != nil {
+			t.Fatal(err)
+		}
+		if m.cache.Wait(t.Context()); !put().Equal(before) {
+			t.Error("renewed")
+		}
+	}
+	m := writer(t, &aged{b, 1000 * time.Hour})
+	if _, err := m.Claim(t.Context(), r.Action); err != nil {
+		t.Fatal(err)
+	}
+	if m.cache.Wait(t.Context()); put().Equal(before) || read(t, b, key) != text {
+		t.Error("not renewed as it was")
+	}
+}
+
+// A collection takes what nobody has used, and files of no result that are old enough, and
+// nothing of what others need, trees included.
+func TestGarbage(t *testing.T) {
+	b := new(blobtest.Mem)
+	w := writer(t, b)
+	w.publish(t, 1)
+	time.Sleep(time.Millisecond) // no two have the same time
+	since := time.Now()
+	stays := writer(t, b).publish(t, 2)
+	from, later := team.Source{Name: "team", Bucket: mem{b, nil}}, time.Now().Add(48*time.Hour)
+	g, err := team.FindGarbage(t.Context(), from, time.Now(), since)
+	if err != nil || len(g.Records) != 1 || len(g.Objects) != 0 {
+		t.Errorf("young: %d records, %d objects, %v", len(g.Records), len(g.Objects), err)
+	}
+	g, err = team.FindGarbage(t.Context(), from, later, since)
+	if err != nil || len(g.Records) != 1 || len(g.Objects) != 3 {
+		t.Fatalf("%d records, %d objects, %v", len(g.Records), len(g.Objects), err)
+	}
+	if err := g.Remove(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := reader(t, b).Claim(t.Context(), stays.Action); err != nil {
+		t.Error(err)
+	}
+	if g, err = team.FindGarbage(t.Context(), from, later, since); err != nil || len(g.Records)+len(g.Objects) != 0 {
+		t.Errorf("again: %d records, %d objects, %v", len(g.Records), len(g.Objects), err)
+	}
+}
+
+// What was used between looking and removing stays.
+func TestUsedMeanwhile(t *testing.T) {
+	b := new(blobtest.Mem)
+	r := writer(t, b).publish(t, 1)
+	g, err := team.FindGarbage(t.Context(), team.Source{Bucket: mem{b, nil}}, time.Now(), time.Now().Add(time.Hour))
+	if err != nil || len(g.Records) != 1 {
+		t.Fatalf("%+v, %v", g, err)
+	}
+	time.Sleep(time.Millisecond)
+	key := blob.Key{Kind: blob.Action, Hash: r.Action}
+	if err := b.Put(t.Context(), key, strings.NewReader(read(t, b, key))); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Remove(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := reader(t, b).Lookup(t.Context(), r.Action); err != nil {
+		t.Error(err)
+	}
+}
+
+// A tree that is read where it lies is known to the machine that has it: its record is for
+// nobody else, and nothing of it is fetched or missed.
+func TestOutside(t *testing.T) {
+	b := new(blobtest.Mem)
+	w := writer(t, b)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "image"), []byte("pixels"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	batch := w.Batch()
+	defer batch.Close()
+	seen, err := batch.Refer(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	object, err := batch.Keep(t.Context(), seen.File)
+	if err != nil || !object.Outside {
+		t.Fatalf("%+v, %v", object, err)
+	}
+	preimage := json.RawMessage(`{"a":1}`)
+	r := store.Record{Action: artifacts.NewActionID(preimage), Preimage: preimage, Output: json.RawMessage(`1`), Objects: []artifacts.File{object}}
+	if err := batch.Commit(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	w.Share(r)
+	if p := w.cache.Wait(t.Context()); p.Sent+p.There+p.Failed != 0 {
+		t.Errorf("published: %s", p)
+	}
+	w.cache.Share(w.Store, r) // as another program might
+	w.cache.Wait(t.Context())
+	isMiss(t, reader(t, b), r)
+	if err := w.Bring(t.Context(), []artifacts.File{{Digest: seen.Digest, Size: seen.Size, Tree: true}}); err != nil {
+		t.Error(err)
+	}
+}

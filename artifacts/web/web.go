@@ -1,0 +1,246 @@
+// Package web keeps blobs on any server that answers GET and HEAD, and PUT where it
+// may be written to: a static site, or nginx with WebDAV. Keys are paths.
+//
+// Plain HTTP can neither list nor, mostly, delete, and a server that does not know
+// "If-None-Match: *" replaces what Create would have left: that is as good as
+// can be where records of one action are alike.
+package web
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"eyrie/artifacts/blob"
+)
+
+// Bucket is a blob.Bucket at an address.
+type Bucket struct {
+	address string // ends in /
+	client  *http.Client
+}
+
+var _ blob.Bucket = (*Bucket)(nil)
+
+// Open returns the bucket at an address, http:// or https://, whose requests
+// transport makes; nil for the default one. It asks the server for nothing.
+func Open(address string, transport http.RoundTripper) (*Bucket, error) {
+	u, err := url.Parse(address)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.Fragment != "":
+		return nil, fmt.Errorf("url %q: want http:// or https://, a host and a path", address)
+	case u.User != nil:
+		return nil, errors.New("url: credentials do not belong into an address")
+	}
+	if transport == nil {
+		t := http.DefaultTransport.(*http.Transport).Clone()
+		t.MaxIdleConnsPerHost = 64 // as many as lookups are under way: else each makes a new one
+		transport = t
+	}
+	return &Bucket{strings.TrimSuffix(address, "/") + "/", &http.Client{Transport: transport}}, nil
+}
+
+// String returns the bucket's address.
+func (b *Bucket) String() string { return strings.TrimSuffix(b.address, "/") }
+
+// marker is what Check asks for; see package s3.
+const marker = "eyrie-format"
+
+const format = "eyrie cache 1\n"
+
+// Check asks whether the server is there, and with write whether it may be written to. An
+// error that is blob.ErrRefused says what to set right.
+func (b *Bucket) Check(ctx context.Context, write bool) error {
+	r, err := b.do(ctx, request{method: "GET", path: marker})
+	if err != nil && (!errors.Is(err, fs.ErrNotExist) || !write) {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // nothing was published yet
+		}
+		return err
+	}
+	if err == nil {
+		defer r.Body.Close()
+		text, err := io.ReadAll(io.LimitReader(r.Body, 100))
+		if err == nil && string(text) != format {
+			return fmt.Errorf("%w: %s: %s is not what this program knows; check url", blob.ErrRefused, b, marker)
+		}
+		if err != nil || !write {
+			return err
+		}
+	}
+	return b.end(b.do(ctx, request{method: "PUT", path: marker, body: strings.NewReader(format)}))
+}
+
+// request is what is asked for.
+type request struct {
+	method, path string
+	body         io.ReadSeeker
+	fresh        bool  // only where nothing is
+	from         int64 // bytes to leave out
+	etag         string
+}
+
+// tries is how often a request is sent that fails as the network or the server does.
+const tries = 4
+
+func (b *Bucket) do(ctx context.Context, q request) (w *http.Response, err error) {
+	for n := range tries {
+		if n > 0 {
+			select {
+			case <-time.After(100 * time.Millisecond << n):
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}
+		var again bool
+		if w, again, err = b.once(ctx, q); !again {
+			return w, err
+		}
+	}
+	return nil, err
+}
+
+// once sends a request, and reports whether it may be worth another try.
+func (b *Bucket) once(ctx context.Context, q request) (w *http.Response, again bool, err error) {
+	r, body, err := b.request(ctx, q)
+	if err != nil {
+		return nil, false, err
+	}
+	w, err = b.client.Do(r)
+	if err != nil {
+		if body != nil && body.err != nil {
+			return nil, false, body.err
+		}
+		return nil, ctx.Err() == nil, b.unanswered(err)
+	}
+	err = b.answered(q, w)
+	if err != nil {
+		w.Body.Close()
+		return nil, w.StatusCode >= 500 || w.StatusCode == http.StatusTooManyRequests, err
+	}
+	return w, false, nil
+}
+
+func (b *Bucket) request(ctx context.Context, q request) (*http.Request, *noting, error) {
+	r, err := http.NewRequestWithContext(ctx, q.method, b.address+q.path, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	if q.fresh {
+		r.Header.Set("If-None-Match", "*")
+	}
+	if q.from > 0 {
+		r.Header.Set("Range", fmt.Sprintf("bytes=%d-", q.from))
+		r.Header.Set("If-Match", q.etag)
+	}
+	if q.body == nil {
+		return r, nil, nil
+	}
+	size, err1 := q.body.Seek(0, io.SeekEnd)
+	_, err2 := q.body.Seek(0, io.SeekStart)
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, nil, err
+	}
+	body := &noting{Reader: q.body}
+	r.Body, r.ContentLength = io.NopCloser(body), size
+	if size == 0 {
+		r.Body = http.NoBody
+	}
+	return r, body, nil
+}
+
+// noting notes why content could not be read.
+type noting struct {
+	io.Reader
+	err error
+}
+
+func (n *noting) Read(b []byte) (int, error) {
+	read, err := n.Reader.Read(b)
+	if err != nil && !errors.Is(err, io.EOF) {
+		n.err = err
+	}
+	return read, err
+}
+
+func (b *Bucket) unanswered(err error) error {
+	var cert *tls.CertificateVerificationError
+	if errors.As(err, &cert) {
+		return fmt.Errorf("%w: %s: %w; check url, and this machine's certificates", blob.ErrRefused, b, cert)
+	}
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err // without the address, which is long and is said already
+	}
+	return fmt.Errorf("%s: %w", b, err)
+}
+
+// answered turns a status into an error.
+func (b *Bucket) answered(q request, w *http.Response) error {
+	switch s := w.StatusCode; {
+	case q.from > 0 && s != http.StatusPartialContent:
+		return fmt.Errorf("%s: %s: cannot be resumed: %s", b, q.path, w.Status)
+	case s >= 200 && s < 300:
+		return nil
+	case s == http.StatusNotFound || s == http.StatusGone:
+		return fmt.Errorf("%s: %s: %w", b, q.path, fs.ErrNotExist)
+	case s == http.StatusPreconditionFailed:
+		return fmt.Errorf("%s: %s: %w", b, q.path, fs.ErrExist)
+	case s >= 400 && s < 500 && s != http.StatusTooManyRequests:
+		return fmt.Errorf("%w: %s: %s of %s: the server says %s; check url and mode, and who may use it", blob.ErrRefused, b, q.method, q.path, w.Status)
+	}
+	return fmt.Errorf("%s: %s of %s: the server says %s", b, q.method, q.path, w.Status)
+}
+
+// end closes an answer that says nothing but its status.
+func (b *Bucket) end(w *http.Response, err error) error {
+	if err != nil {
+		return err
+	}
+	return w.Body.Close()
+}
+
+// Stat implements blob.Bucket.
+func (b *Bucket) Stat(ctx context.Context, key blob.Key) (blob.Info, error) {
+	w, err := b.do(ctx, request{method: "HEAD", path: key.String()})
+	if err != nil {
+		return blob.Info{}, err
+	}
+	defer w.Body.Close()
+	put, _ := http.ParseTime(w.Header.Get("Last-Modified")) // which a server need not say
+	return blob.Info{Key: key, Size: w.ContentLength, Put: put}, nil
+}
+
+// Put implements blob.Bucket.
+func (b *Bucket) Put(ctx context.Context, key blob.Key, content io.ReadSeeker) error {
+	return b.end(b.do(ctx, request{method: "PUT", path: key.String(), body: content}))
+}
+
+// Create implements blob.Bucket.
+func (b *Bucket) Create(ctx context.Context, key blob.Key, content io.ReadSeeker) error {
+	return b.end(b.do(ctx, request{method: "PUT", path: key.String(), body: content, fresh: true}))
+}
+
+// Delete implements blob.Bucket.
+func (b *Bucket) Delete(ctx context.Context, key blob.Key) error {
+	err := b.end(b.do(ctx, request{method: "DELETE", path: key.String()}))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// List implements blob.Bucket: it fails.
+func (b *Bucket) List(context.Context, blob.Kind) iter.Seq2[blob.Info, error] {
+	return func(yield func(blob.Info, error) bool) {
+		yield(blob.Info{}, fmt.Errorf("%s: what is there cannot be listed over plain HTTP: %w", b, errors.ErrUnsupported))
+	}
+}

@@ -1,0 +1,62 @@
+package site
+
+import (
+	"eyrie/hcl/internal/word"
+)
+
+// Cache is a cache block: where results are that a team shares.
+type Cache struct {
+	Kind string // "s3" or "http"
+	Name string
+
+	Bucket, Prefix, Endpoint, Region string // of "s3"
+	URL                              string // of "http"
+
+	Write bool     // mode = "read-write"
+	Trust []string // public keys
+	Sign  string   // path of a private key; "" for none
+
+	pos func(attribute string) string
+}
+
+// Pos returns where an attribute of the block is, or else the block, as "site.hcl:4".
+func (c *Cache) Pos(attribute string) string { return c.pos(attribute) }
+
+// The kinds of caches.
+const (
+	S3   = "s3"
+	HTTP = "http"
+)
+
+// The modes of a cache, the default first.
+const modeRead, modeReadWrite = "read", "read-write"
+
+func readCache(s *Site, b *block) {
+	labels, ok := b.labels(S3, "team")
+	if !ok {
+		return
+	}
+	c := Cache{Kind: labels[0], Name: labels[1], pos: b.pos}
+	switch c.Kind {
+	case S3:
+		c.Bucket = b.needed("bucket", "results")
+		c.Prefix, c.Endpoint, c.Region = b.text("prefix"), b.text("endpoint"), b.text("region")
+	case HTTP:
+		c.URL = b.needed("url", "https://cache.example.org/eyrie")
+	default:
+		kinds := []string{HTTP, S3}
+		b.report(b.LabelRanges[0], "Unknown cache", "A cache is one of %s, and no %q.%s", word.Quote(kinds), c.Kind, word.DidYouMean(c.Kind, kinds))
+		return
+	}
+	c.Write = b.choice("mode", modeRead, modeReadWrite) == modeReadWrite
+	c.Trust, c.Sign = b.list("trust"), b.file("sign")
+	if b.end(); c.Sign != "" && !c.Write {
+		b.report(b.Body.Attributes["sign"].NameRange, "Nothing to sign", "Results are signed when they are published; write mode = %q, or leave sign out.", modeReadWrite)
+	}
+	for _, other := range s.Caches {
+		if other.Name == c.Name {
+			b.report(b.LabelRanges[1], "Name written twice", "There is another cache %q at %s.", c.Name, other.Pos(""))
+		}
+	}
+	s.Caches = append(s.Caches, c)
+}
