@@ -123,9 +123,12 @@ func (a *action) observe(ctx context.Context, o *Observations, s *Step, attrs At
 	return nil
 }
 
-// ready reports what this machine lacks for a step that must run, as far as its
-// attributes are known.
+// ready reports what this machine lacks for a step that must run on it, as far as its
+// attributes are known. What another machine lacks turns out there.
 func ready(s *Step, attrs Attrs, config any, unknown []mistake.Path) error {
+	if s.Place != "" {
+		return nil
+	}
 	r := mistake.New(unknown...)
 	if c, ok := config.(Readier); ok {
 		c.Ready(r)

@@ -30,6 +30,9 @@ type Step struct {
 	// Reveal says that the step's results, which are kept in clear, may hold what
 	// sensitive attributes say. Its output is then sensitive.
 	Reveal bool
+	// Place is where the step runs: "" for this machine, or a name in [RunOptions].Places. Like
+	// its Policy it is no part of any key; it is what a site says, not what a recipe does.
+	Place string
 	Policy
 }
 

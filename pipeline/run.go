@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"runtime"
 	"time"
@@ -74,6 +75,7 @@ type RunOptions struct {
 	LogLevel  zerolog.Level      // of the stages' logs
 	Observe   func(Event)        // called by one goroutine, in order; may be nil
 	Executor  Executor           // what performs the steps' jobs; nil for InProcess
+	Places    map[string]Place   // where steps run that have a Place, by its name
 	Noted     func()             // called when the journal says which results the plan has found; may be nil
 	Header    *Header            // what the journal begins with; nil for the variables alone
 }
@@ -106,15 +108,14 @@ type execution struct {
 	run   *Run
 	start time.Time
 
-	pool       *pool
-	claims     []map[string]float64 // by step, as the plan's order
+	here       *place               // this machine
+	places     []*place             // all of them, this machine first
+	at         []*place             // by step, as the plan's order
+	claims     []map[string]float64 // by step
 	grants     []grant              // by step: what it has while it runs
 	needs      []int                // by step that is not cached: how many dependencies are not done
 	dependents [][]int              // by step: those that wait for it
-	ready      []int                // steps that could start, in order
-	running    int                  // steps that have what they were granted
 	committing []bool               // by step: it only waits for the disk
-	waiting    int                  // how many those are
 	stopping   bool                 // after a failure with FailFast
 
 	messages   chan message
@@ -151,7 +152,9 @@ func newExecution(p *Plan, store *store.Store, opt RunOptions) (*execution, erro
 		total[name] = n
 	}
 	x := &execution{
-		plan: p, store: store, opt: opt, start: time.Now(), pool: newPool(total, process.CPUs()),
+		plan: p, store: store, opt: opt, start: time.Now(),
+		here:       &place{Place: Place{Executor: opt.Executor, Jobs: opt.Jobs}, pool: newPool(total, process.CPUs())},
+		at:         make([]*place, len(p.Steps)),
 		run:        &Run{ID: newRunID(), Steps: make([]*Ended, len(p.Steps)), byID: make(map[string]*Ended, len(p.Steps))},
 		claims:     make([]map[string]float64, len(p.Steps)),
 		grants:     make([]grant, len(p.Steps)),
@@ -161,6 +164,7 @@ func newExecution(p *Plan, store *store.Store, opt RunOptions) (*execution, erro
 		messages:   make(chan message, 64),
 	}
 	x.run.outputs.base = &p.outputs // which no run changes
+	known := x.open(opt.Places)
 	index := make(map[string]int, len(p.Steps))
 	var refused []error
 	for i, s := range p.Steps {
@@ -172,8 +176,12 @@ func newExecution(p *Plan, store *store.Store, opt RunOptions) (*execution, erro
 			x.needs[i]++
 			x.dependents[index[d]] = append(x.dependents[index[d]], i)
 		}
+		x.at[i] = known[s.Place]
+		if x.at[i] == nil {
+			return nil, fmt.Errorf("step %s runs at %q, and there is no such place: a mistake of the runner", s.ID, s.Place)
+		}
 		var err error
-		x.claims[i], err = x.pool.claim(s.Step)
+		x.claims[i], err = x.at[i].claim(s.Step)
 		refused = append(refused, err)
 	}
 	if err := errors.Join(refused...); err != nil {
@@ -243,7 +251,7 @@ func (x *execution) dispatch(ctx context.Context) {
 	}
 	for {
 		x.launch(ctx)
-		if x.running+x.waiting == 0 {
+		if !x.busy() {
 			x.failReady(ctx)
 			break
 		}
@@ -254,11 +262,11 @@ func (x *execution) dispatch(ctx context.Context) {
 		case m.committing:
 			x.free(m.step)
 			x.committing[m.step] = true
-			x.waiting++
+			x.at[m.step].waiting++
 		case m.ended == nil:
 			x.emit(m.event)
 		case x.committing[m.step]:
-			x.waiting--
+			x.at[m.step].waiting--
 			x.end(m.step, m.ended, m.event)
 		default:
 			x.free(m.step)
@@ -270,8 +278,8 @@ func (x *execution) dispatch(ctx context.Context) {
 
 // free takes back what a step was granted.
 func (x *execution) free(i int) {
-	x.running--
-	x.pool.release(x.grants[i])
+	x.at[i].running--
+	x.at[i].release(x.grants[i])
 }
 
 // failReady fails the steps that are ready though nothing runs any more and nothing
@@ -280,28 +288,32 @@ func (x *execution) failReady(ctx context.Context) {
 	if ctx.Err() != nil || x.stopping {
 		return
 	}
-	for len(x.ready) > 0 {
-		i := x.ready[0]
-		x.ready = x.ready[1:]
-		s := x.plan.Steps[i]
-		err := stepError(s.Pos, s.Step, "resources", errors.New("there is never room for the step, though the machine has what it asks for: a mistake of the runner"))
-		x.end(i, &Ended{Planned: s, Type: StepFailed, Err: err}, Event{Pos: s.Pos, Error: err.Error()})
+	for _, at := range x.places {
+		for len(at.ready) > 0 {
+			i := at.ready[0]
+			at.ready = at.ready[1:]
+			s := x.plan.Steps[i]
+			err := stepError(s.Pos, s.Step, "resources", errors.New("there is never room for the step, though the machine has what it asks for: a mistake of the runner"))
+			x.end(i, &Ended{Planned: s, Type: StepFailed, Err: err}, Event{Pos: s.Pos, Error: err.Error()})
+		}
 	}
 }
 
-// launch starts, in the plan's order, every ready step that there is room for.
+// launch starts, in the plan's order, every ready step that there is room for at its place.
 func (x *execution) launch(ctx context.Context) {
-	for k := 0; k < len(x.ready) && x.running < x.opt.Jobs && x.waiting < mostCommitting; {
-		if ctx.Err() != nil || x.stopping {
-			return
+	for _, at := range x.places {
+		for k := 0; k < len(at.ready) && at.running < at.Jobs && at.waiting < mostCommitting; {
+			if ctx.Err() != nil || x.stopping {
+				return
+			}
+			i := at.ready[k]
+			if !at.fits(x.claims[i]) {
+				k++
+				continue
+			}
+			at.ready = append(at.ready[:k], at.ready[k+1:]...)
+			x.startStep(ctx, i)
 		}
-		i := x.ready[k]
-		if !x.pool.fits(x.claims[i]) {
-			k++
-			continue
-		}
-		x.ready = append(x.ready[:k], x.ready[k+1:]...)
-		x.startStep(ctx, i)
 	}
 }
 
@@ -319,9 +331,10 @@ func (x *execution) startStep(ctx context.Context, i int) {
 		}
 		s.Secret = s.Secret || revealing(s.Stage, attrs) != ""
 	}
-	x.running++
-	x.grants[i] = x.pool.take(x.claims[i])
-	w := &worker{store: x.store, observed: x.plan.observed, executor: x.opt.Executor, backoff: x.opt.Backoff, logLevel: x.opt.LogLevel, grace: x.opt.Grace,
+	at := x.at[i]
+	at.running++
+	x.grants[i] = at.take(x.claims[i])
+	w := &worker{store: x.store, observed: x.plan.observed, executor: at.Executor, backoff: x.opt.Backoff, logLevel: x.opt.LogLevel, grace: x.opt.Grace,
 		step: i, planned: s, attrs: attrs, granted: x.grants[i], lastName: x.plan.Recipe.LastName(s.ID), run: x.run.ID, send: x.messages}
 	if s.Stage.lineage {
 		w.lineage = x.lineage(i)
@@ -374,15 +387,16 @@ func (x *execution) skip(first int, failed string) {
 	}
 }
 
-// queue adds a step to the ready ones, keeping the plan's order.
+// queue adds a step to the ready ones of its place, keeping the plan's order.
 func (x *execution) queue(i int) {
-	k := len(x.ready)
-	for k > 0 && x.ready[k-1] > i {
+	at := x.at[i]
+	k := len(at.ready)
+	for k > 0 && at.ready[k-1] > i {
 		k--
 	}
-	x.ready = append(x.ready, 0)
-	copy(x.ready[k+1:], x.ready[k:])
-	x.ready[k] = i
+	at.ready = append(at.ready, 0)
+	copy(at.ready[k+1:], at.ready[k:])
+	at.ready[k] = i
 }
 
 // finish ends the steps that never started, and the run.

@@ -14,15 +14,12 @@
 package isolate
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -30,6 +27,7 @@ import (
 
 	"eyrie/artifacts/store"
 	"eyrie/pipeline"
+	"eyrie/pipeline/apart"
 	"eyrie/pipeline/process"
 )
 
@@ -39,29 +37,20 @@ type Executor struct {
 	Command func() *exec.Cmd // makes the command of a child, which calls Serve
 }
 
-// message is a line on descriptor 3; one of the fields is set. The last line of a
-// child that comes to its end is a Result or a Failure.
-type message struct {
-	Event    *pipeline.Event   `json:"event,omitempty"`
-	Returned bool              `json:"returned,omitempty"` // the stage has; what it made is being stored
-	Result   *pipeline.Result  `json:"result,omitempty"`
-	Failure  *pipeline.Failure `json:"failure,omitempty"`
-}
-
 // child is one process, as the runner sees it.
 type child struct {
 	cmd    *exec.Cmd
 	job    *pipeline.Job
 	stdin  *os.File
 	events *os.File
-	log    *output
+	log    *apart.Output
 
 	mu       sync.Mutex
 	report   func(pipeline.Event) // nil once Perform returns
 	gone     atomic.Bool          // the process has ended
 	started  gate                 // the stage runs
 	returned gate                 // it does no longer
-	last     message              // read when events has ended
+	last     apart.Message        // read when events has ended
 	crash    []byte               // the last words of one that did not say how it ended
 }
 
@@ -82,7 +71,7 @@ func (x *Executor) Perform(ctx context.Context, job *pipeline.Job, report func(p
 	}
 	c := &child{cmd: x.Command(), job: job, report: report, started: newGate(), returned: newGate()}
 	defer c.mute()
-	c.log = &output{level: job.LogLevel, report: c.event}
+	c.log = &apart.Output{Level: job.LogLevel, Report: c.event}
 	if err := c.start(); err != nil {
 		return pipeline.Result{}, fmt.Errorf("starting a process for the step: %w", err)
 	}
@@ -145,7 +134,7 @@ func (c *child) wait(ctx context.Context, grace time.Duration) (killed error) {
 	_ = c.events.SetReadDeadline(time.Now().Add(patience))
 	<-read
 	c.events.Close()
-	c.crash = c.log.end(c.last == message{})
+	c.crash = c.log.End(c.last == apart.Message{})
 	return killed
 }
 
@@ -216,7 +205,7 @@ func (r listener) Read(b []byte) (int, error) {
 func (c *child) read() {
 	d := json.NewDecoder(listener{c})
 	for {
-		var m message
+		var m apart.Message
 		if err := d.Decode(&m); err != nil {
 			return
 		}
@@ -265,40 +254,13 @@ func (x *Executor) outcome(ctx context.Context, c *child, killed error) (pipelin
 		return pipeline.Result{}, killed
 	}
 	if c.crash != nil {
-		return pipeline.Result{}, c.explain(c.crash)
+		return pipeline.Result{}, apart.Explain(c.crash, c.job)
 	}
 	reason := fmt.Sprintf("the step's process ended without a result (%v)", c.cmd.ProcessState)
 	if s, ok := c.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && s.Signaled() && s.Signal() == syscall.SIGKILL {
 		reason = "the step's process was killed, as a system does that runs out of memory"
 	}
 	return pipeline.Result{}, &pipeline.CrashError{Reason: reason}
-}
-
-// explain says what a Go program's last words mean.
-func (c *child) explain(crash []byte) error {
-	first, _, _ := bytes.Cut(crash, []byte("\n"))
-	what, value, _ := strings.Cut(string(first), ": ")
-	if what == "panic" {
-		return pipeline.PanicError(value, string(crash))
-	}
-	if m := c.job.Resources["memory"]; outOfMemory(crash, m > 0) {
-		reason := "it ran out of memory"
-		if m > 0 {
-			reason += fmt.Sprintf(" (its resources.memory is %.4g MiB)", m/(1<<20))
-		}
-		return &pipeline.CrashError{Reason: reason, Stack: string(crash)}
-	}
-	return &pipeline.CrashError{Reason: "the step's process crashed: " + string(first), Stack: string(crash)}
-}
-
-// outOfMemory reports whether the last words are about memory. A process at its
-// limit can also lack it for a thread's stack, and then speaks of threads.
-func outOfMemory(words []byte, limited bool) bool {
-	about := []string{"out of memory", "cannot allocate memory"}
-	if limited {
-		about = append(about, "pthread_create failed", "failed to create new OS thread")
-	}
-	return slices.ContainsFunc(about, func(s string) bool { return bytes.Contains(words, []byte(s)) })
 }
 
 var errNoJob = errors.New("no job came: this command is for the runner to start")

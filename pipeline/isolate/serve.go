@@ -8,11 +8,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"sync"
 	"syscall"
 
 	"eyrie/artifacts/store"
 	"eyrie/pipeline"
+	"eyrie/pipeline/apart"
 )
 
 // Serve is the child's side: it performs the job on standard input with the store
@@ -22,8 +22,7 @@ func Serve(ctx context.Context, s *store.Store, stages []*pipeline.Stage) error 
 	syscall.CloseOnExec(events) // processes that the stage starts must not keep the runner waiting
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM)
 	defer stop()
-	to := &sender{json: json.NewEncoder(os.NewFile(events, "events"))}
-	to.json.SetEscapeHTML(false)
+	to := apart.NewSender(os.NewFile(events, "events"))
 	job, err := receive(os.Stdin)
 	if err != nil {
 		return err
@@ -32,16 +31,9 @@ func Serve(ctx context.Context, s *store.Store, stages []*pipeline.Stage) error 
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		die() // the runner is gone
 	}()
-	job.Returned = func() { to.send(message{Returned: true}) }
-	last := message{}
-	result, err := perform(ctx, s, stages, job, func(e pipeline.Event) { to.send(message{Event: &e}) })
-	if err != nil {
-		last.Failure = pipeline.NewFailure(err)
-	} else {
-		last.Result = &result
-	}
-	to.send(last)
-	return to.err
+	job.Returned = func() { to.Send(apart.Message{Returned: true}) }
+	to.Send(apart.Last(apart.Perform(ctx, s, stages, job, func(e pipeline.Event) { to.Send(apart.Message{Event: &e}) })))
+	return to.Err()
 }
 
 // events is the descriptor that messages are written to.
@@ -61,34 +53,6 @@ func receive(r io.Reader) (*pipeline.Job, error) {
 	}
 	job.Secrets = secrets
 	return job, nil
-}
-
-func perform(ctx context.Context, s *store.Store, stages []*pipeline.Stage, job *pipeline.Job, report func(pipeline.Event)) (pipeline.Result, error) {
-	if err := job.Bind(stages); err != nil {
-		return pipeline.Result{}, err
-	}
-	for i := range job.GPUs {
-		job.GPUs[i] = i // as they are numbered among those that this process is shown
-	}
-	if err := limit(job.Resources["memory"]); err != nil {
-		return pipeline.Result{}, fmt.Errorf("limiting the step's memory: %w", err)
-	}
-	return pipeline.Perform(ctx, s, job, report)
-}
-
-// sender writes messages until its first error.
-type sender struct {
-	mu   sync.Mutex
-	json *json.Encoder
-	err  error
-}
-
-func (t *sender) send(m message) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.err == nil {
-		t.err = t.json.Encode(m)
-	}
 }
 
 // die ends this process and its group, if it leads one as the runner's children do.

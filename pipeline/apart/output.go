@@ -1,4 +1,4 @@
-package isolate
+package apart
 
 import (
 	"bytes"
@@ -11,12 +11,12 @@ import (
 	"eyrie/pipeline"
 )
 
-// output takes what a child writes to standard output and standard error: lines of
+// Output takes what a process writes to standard output and standard error: lines of
 // the stage's log, until a crashing Go program's last words, which begin with one of
 // lastWords and would bury the reason under stacks.
-type output struct {
-	level  zerolog.Level
-	report func(pipeline.Event)
+type Output struct {
+	Level  zerolog.Level        // of what is wanted; a line is information
+	Report func(pipeline.Event) // receives the lines
 
 	mu    sync.Mutex
 	line  []byte // the beginning of one
@@ -31,7 +31,7 @@ const (
 )
 
 // Write never fails: a stage does not fail because of what it prints.
-func (o *output) Write(b []byte) (int, error) {
+func (o *Output) Write(b []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	n := len(b)
@@ -49,7 +49,7 @@ func (o *output) Write(b []byte) (int, error) {
 }
 
 // flush makes an entry of the line, or begins the last words with it.
-func (o *output) flush() {
+func (o *Output) flush() {
 	line := o.line
 	o.line = nil
 	if slices.ContainsFunc(lastWords, func(begin []byte) bool { return bytes.HasPrefix(line, begin) }) {
@@ -59,17 +59,17 @@ func (o *output) flush() {
 	o.entry(line)
 }
 
-func (o *output) entry(line []byte) {
-	if len(bytes.TrimSpace(line)) == 0 || o.level > zerolog.InfoLevel {
+func (o *Output) entry(line []byte) {
+	if len(bytes.TrimSpace(line)) == 0 || o.Level > zerolog.InfoLevel {
 		return
 	}
 	entry, _ := json.Marshal(map[string]string{"level": "info", "message": string(line)}) // strings always marshal
-	o.report(pipeline.Event{Type: pipeline.StepLog, Log: entry})
+	o.Report(pipeline.Event{Type: pipeline.StepLog, Log: entry})
 }
 
-// end returns the last words of a process that crashed, or nil. If the process did not
+// End returns the last words of a process that crashed, or nil. If the process did not
 // crash, lines that looked like last words are log entries.
-func (o *output) end(crashed bool) []byte {
+func (o *Output) End(crashed bool) []byte {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.line) > 0 {
