@@ -136,7 +136,7 @@ func killedDuring(t *testing.T, bin string, args []string, step string) (said st
 			continue
 		}
 		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
-			if found, _ := filepath.Glob(filepath.Join(store, "checkpoints", "*", "*.checkpoint")); len(found) > 0 {
+			if found, _ := filepath.Glob(filepath.Join(store, "checkpoints", "*", "*", "*.checkpoint")); len(found) > 0 {
 				killed = cmd.Process.Kill() == nil
 				break
 			}

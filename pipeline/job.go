@@ -61,6 +61,11 @@ type Job struct {
 	// cannot kill a part of itself.
 	Grace time.Duration `json:"-"`
 
+	// Fenced says that another attempt at the action may begin before this one has ended, as
+	// where a scheduler has lost the machine that it runs on. The attempt then takes its
+	// checkpoint before the stage begins, so that it is the one that is kept out, not the other.
+	Fenced bool `json:"-"`
+
 	// Returned, unless nil, is called when the stage has returned, and before what it
 	// made is stored: the timeout is the stage's.
 	Returned func() `json:"-"`

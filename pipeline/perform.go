@@ -50,10 +50,24 @@ func Perform(ctx context.Context, s *store.Store, job *Job, report func(Event)) 
 	p := &performer{store: s, job: job, report: report, made: s.Batch()}
 	defer p.made.Close()
 	p.record = store.Record{Action: job.Action, Preimage: preimage, Step: job.Step, Run: job.Run, Started: time.Now().UTC()}
-	if err := p.perform(ctx, config); err != nil {
+	err = p.perform(ctx, config)
+	if job.Fenced && err != nil {
+		return p.fenced(ctx, err)
+	} else if err != nil {
 		return Result{}, err
 	}
 	return Result{Record: p.record}, nil
+}
+
+// fenced is how an attempt ended with an error beside which another one may have begun.
+func (p *performer) fenced(ctx context.Context, err error) (Result, error) {
+	if r, e := p.store.Claim(context.WithoutCancel(ctx), p.job.Action); e == nil {
+		return Result{r, true}, nil
+	}
+	if p.taken != "" && !p.store.Took(p.taken) {
+		err = fmt.Errorf("another attempt at the step has begun, and this one may write no more: %w", err)
+	}
+	return Result{}, err
 }
 
 // performer is one attempt.
@@ -68,6 +82,7 @@ type performer struct {
 	mu    sync.Mutex // a stage that was given up may still ask for its checkpoint
 	links string     // to the checkpoint and the inputs; "" before there is one
 	seen  string     // what of the checkpoint is the attempt's; "" for all
+	taken string     // the checkpoint's directory; "" before it is taken
 	over  bool       // the attempt has ended
 }
 
@@ -78,22 +93,29 @@ const checkpointName, inputsName = "checkpoint", "inputs"
 
 var errOver = errors.New("the attempt has ended")
 
-// checkpoint makes the action's checkpoint directory, and returns a link to it.
+// checkpoint takes the action's checkpoint, and returns a link to its directory.
 func (p *performer) checkpoint() (string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.over {
 		return "", errOver
 	}
-	dir, err := p.store.Checkpoint(p.job.Action)
-	if err != nil {
+	if err := p.own(); err != nil {
 		return "", err
 	}
-	dir = filepath.Join(dir, p.seen)
+	dir := filepath.Join(p.taken, p.seen)
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return "", err
 	}
 	return p.link(dir, checkpointName)
+}
+
+// own takes the action's checkpoint, unless the attempt has.
+func (p *performer) own() (err error) {
+	if p.taken == "" {
+		p.taken, err = p.store.Checkpoint(p.job.Action)
+	}
+	return err
 }
 
 // checkpointLink returns where the link to the checkpoint is, if there is one.
@@ -131,6 +153,11 @@ func (p *performer) clean() {
 
 func (p *performer) perform(ctx context.Context, config any) (err error) {
 	defer p.clean()
+	if p.job.Fenced {
+		if err := p.own(); err != nil {
+			return err
+		}
+	}
 	output, err := p.output(ctx, config)
 	if err != nil {
 		return err
@@ -164,6 +191,7 @@ func (p *performer) output(ctx context.Context, config any) (any, error) {
 	output, err := p.call(ctx, config, in)
 	if checkpoint := p.checkpointLink(); err != nil && store.Obstructed(checkpoint, err) { // what it holds are files of the stage's own
 		p.store.Discard(p.work)
+		p.taken = ""
 		if err := errors.Join(p.store.DropCheckpoint(p.job.Action), os.Remove(checkpoint)); err != nil {
 			return nil, err
 		}

@@ -59,7 +59,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 		}
 		d := openDir(t, root)
 		checkCommitted(t, d, step, out.Len() > 0)
-		if halves, err := os.ReadDir(d.checkpointPath(testRecord(step).Action)); err == nil && len(halves) == 1 {
+		if halves, err := filepath.Glob(filepath.Join(d.checkpointPath(testRecord(step).Action), "*", "*")); err == nil && len(halves) == 1 {
 			t.Errorf("killed at step %d, half a checkpoint is left", step)
 		}
 		if err := commit(d, step, func() {}); err != nil {

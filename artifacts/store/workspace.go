@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -16,9 +17,18 @@ func (s *Store) checkpointPath(id artifacts.ActionID) string {
 	return s.dir.Path("checkpoints", id.String())
 }
 
-// Checkpoint returns the directory in which the action may keep what it needs to
-// go on after an interruption. It survives a kill and is never visible
-// downstream. Call it while holding the action's lock.
+// attemptPrefix begins the name of the directory, within an action's checkpoint, that the
+// attempt which took it last has; its number follows.
+const attemptPrefix = "attempt-"
+
+// Checkpoint takes the action's checkpoint, and returns the directory in which the action
+// may keep what it needs to go on after an interruption. It survives a kill and is never
+// visible downstream. Call it while holding the action's lock, or where whoever holds it is
+// known to be cut off.
+//
+// Each call moves the directory to a new name, its content unchanged. That is a fence: an
+// attempt that took it before and still runs, as on a node that the scheduler has lost,
+// finds its own directory gone and can write no more.
 func (s *Store) Checkpoint(id artifacts.ActionID) (string, error) {
 	dir := s.checkpointPath(id)
 	if _, err := s.dir.Begin(); err != nil {
@@ -27,7 +37,43 @@ func (s *Store) Checkpoint(id artifacts.ActionID) (string, error) {
 	if err := s.dir.Mkdir(dir); err != nil {
 		return "", err
 	}
-	return dir, s.onlyFiles(dir)
+	for {
+		last, n, err := lastAttempt(dir)
+		if err != nil {
+			return "", err
+		}
+		mine := filepath.Join(dir, attemptPrefix+strconv.Itoa(n+1))
+		if n == 0 {
+			err = s.dir.Mkdir(mine)
+		} else {
+			err = s.dir.Rename(filepath.Join(dir, last), mine)
+		}
+		if errors.Is(err, fs.ErrNotExist) { // another attempt was faster
+			continue
+		} else if err != nil {
+			return "", err
+		}
+		return mine, s.onlyFiles(mine)
+	}
+}
+
+// Took reports whether a directory of Checkpoint is still that of the attempt which took it.
+func (*Store) Took(dir string) bool {
+	_, err := os.Stat(dir)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// lastAttempt returns the directory of the attempt that took a checkpoint last, and its
+// number; 0 where none has.
+func lastAttempt(dir string) (name string, n int, err error) {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		number, ok := strings.CutPrefix(e.Name(), attemptPrefix)
+		if m, err := strconv.Atoi(number); ok && err == nil && m > n && e.IsDir() {
+			name, n = e.Name(), m
+		}
+	}
+	return name, n, err
 }
 
 // onlyFiles removes what is neither a file nor a directory and might keep a stage that
@@ -44,10 +90,12 @@ func (s *Store) onlyFiles(dir string) error {
 // HasCheckpoint reports whether there is something in the action's checkpoint
 // directory to go on from. It makes none.
 func (s *Store) HasCheckpoint(id artifacts.ActionID) bool {
-	if fi, err := os.Stat(s.checkpointPath(id)); err != nil || !fi.IsDir() {
+	dir := s.checkpointPath(id)
+	last, n, err := lastAttempt(dir)
+	if err != nil || n == 0 {
 		return false
 	}
-	f, err := os.Open(s.checkpointPath(id))
+	f, err := os.Open(filepath.Join(dir, last))
 	if err != nil {
 		return false
 	}

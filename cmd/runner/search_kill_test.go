@@ -203,7 +203,7 @@ func (s searcher) forget() {
 // kept returns the whole lines of what an interrupted search has measured.
 func (s searcher) kept() []byte {
 	s.t.Helper()
-	logs, err := filepath.Glob(filepath.Join(s.store, "checkpoints", "*", "measured.jsonl"))
+	logs, err := filepath.Glob(filepath.Join(s.store, "checkpoints", "*", "*", "measured.jsonl"))
 	if err != nil || len(logs) > 1 {
 		s.t.Fatalf("checkpoints %v, %v", logs, err)
 	}

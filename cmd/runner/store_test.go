@@ -78,7 +78,7 @@ func TestAnythingInTheStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	for begin := time.Now(); ; time.Sleep(time.Millisecond) {
-		if found, _ := filepath.Glob(filepath.Join(kept, "checkpoints/*/count")); len(found) > 0 {
+		if found, _ := filepath.Glob(filepath.Join(kept, "checkpoints/*/*/count")); len(found) > 0 {
 			break
 		} else if time.Since(begin) > 10*time.Second {
 			t.Fatal("no checkpoint")

@@ -234,6 +234,9 @@ func checkpoint(t *testing.T, s *store.Store) {
 	if b, err := os.ReadFile(filepath.Join(again, "epoch/1")); err != nil || string(b) != "state" {
 		t.Errorf("the checkpoint is %q, %v", b, err)
 	}
+	if err := os.WriteFile(filepath.Join(dir, "late"), nil, 0o666); err == nil || s.Took(dir) || !s.Took(again) {
+		t.Errorf("an attempt whose checkpoint another one has taken can write: %v", err)
+	}
 	for range 2 {
 		if err := s.DropCheckpoint(a); err != nil {
 			t.Fatal(err)
