@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 
 	"eyrie/artifacts/store"
 )
@@ -25,6 +26,10 @@ type Executor interface {
 	// *[CrashError] says that the stage did not return.
 	Perform(ctx context.Context, job *Job, report func(Event)) (Result, error)
 }
+
+// ErrDetached is the cause of a context that ends because the run is left, and not because
+// what it started is to stop: jobs elsewhere go on, and a later run finds them.
+var ErrDetached = errors.New("the run was left; its jobs go on elsewhere")
 
 // Result is how an attempt ended well.
 type Result struct {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"eyrie/artifacts"
 	"eyrie/artifacts/disk"
@@ -115,6 +116,21 @@ func Obstructed(dir string, err error) bool {
 		path = e.New
 	}
 	return disk.InTheWay(err) && strings.HasPrefix(path, dir+string(filepath.Separator))
+}
+
+// CheckpointTime returns when something was last kept in the action's checkpoint, as the file
+// system says; the zero time for never.
+func (s *Store) CheckpointTime(id artifacts.ActionID) (last time.Time) {
+	_ = filepath.WalkDir(s.checkpointPath(id), func(_ string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return nil // what cannot be read is no checkpoint
+		}
+		if fi, err := e.Info(); err == nil && fi.ModTime().After(last) {
+			last = fi.ModTime()
+		}
+		return nil
+	})
+	return last
 }
 
 // DropCheckpoint removes the action's checkpoint directory, if there is one. It

@@ -1,10 +1,15 @@
 // Package site reads a site file: what there is where recipes are run, apart from
-// the recipes and in no key. So far these are caches; a kind of block is added by a
-// function in blocks.
+// the recipes and in no key. Each kind of block is
+// read by a function in blocks.
 //
 //	cache "s3" "team" {
 //	  bucket   = "results"
 //	  endpoint = "https://s3.example.org"
+//	}
+//
+//	executor "slurm" "gpu" {
+//	  takes     = { gpus = 1 }
+//	  partition = "gpu"
 //	}
 package site
 
@@ -29,13 +34,15 @@ const Name = "site.hcl"
 
 // Site is what a site file says.
 type Site struct {
-	Path   string // of the file
-	Caches []Cache
+	Path      string // of the file
+	Caches    []Cache
+	Executors []Executor // the first that takes a step performs it; this machine does, where none does
 }
 
 // blocks are the kinds of blocks that a site file may have, each with what reads one.
 var blocks = map[string]func(s *Site, b *block){
-	"cache": readCache,
+	"cache":    readCache,
+	"executor": readExecutor,
 }
 
 // Find returns the site file for recipes in a directory: the one beside them, or else the
@@ -86,7 +93,7 @@ func Load(path string) (*Site, diagnostic.List) {
 	return s, diagnostic.New(r.diags, files)
 }
 
-const example = `cache "s3" "team" { … }`
+const example = `cache "s3" "team" { … } and executor "slurm" "gpu" { … }`
 
 // reader gathers mistakes.
 type reader struct{ diags hcl.Diagnostics }

@@ -14,12 +14,13 @@ import (
 )
 
 // Message is what a performer says in a line of JSON; one of the fields is set. The last line
-// of one that comes to its end is a Result or a Failure.
+// of one that comes to its end is a Result or a Failure, or says why it was Stopped before.
 type Message struct {
 	Event    *pipeline.Event   `json:"event,omitempty"`
 	Returned bool              `json:"returned,omitempty"` // the stage has; what it made is being stored
 	Result   *pipeline.Result  `json:"result,omitempty"`
 	Failure  *pipeline.Failure `json:"failure,omitempty"`
+	Stopped  string            `json:"stopped,omitempty"`
 }
 
 // Last returns the message with which a performer comes to its end.

@@ -229,7 +229,7 @@ func (c *converter) scalar(v cty.Value, f *pipeline.Field, t *pipeline.Type) any
 		}
 	case pipeline.Number, pipeline.Integer:
 		if v.Type() == cty.String && f.Unit != "" {
-			n, err := parseQuantity(v.AsString(), f.Unit)
+			n, err := ParseQuantity(v.AsString(), f.Unit)
 			if err != nil {
 				return c.fault("Wrong quantity", ": %s. Write a number of %s or a quantity, such as %s.",
 					c.hide(err.Error()), f.Unit, exampleOf(f.Unit))

@@ -37,9 +37,9 @@ func scaleOf(suffix, unit string) (quantity.Scale, bool) {
 	return quantity.Of(suffix, unit)
 }
 
-// parseQuantity reads a number followed by a unit, such as "87ms", as a number
+// ParseQuantity reads a number followed by a unit, such as "87ms", as a number
 // of the schema's unit.
-func parseQuantity(text, unit string) (cty.Value, error) {
+func ParseQuantity(text, unit string) (cty.Value, error) {
 	text = strings.TrimSpace(text)
 	end := numberEnd(text)
 	digits, suffix := text[:end], strings.TrimSpace(text[end:])

@@ -44,7 +44,7 @@ func TestQuantity(t *testing.T) {
 		{"+3W", "W", 3},
 		{"2Mcycles", "cycles", 2e6},
 	} {
-		v, err := parseQuantity(test.text, test.unit)
+		v, err := ParseQuantity(test.text, test.unit)
 		if err != nil {
 			t.Errorf("%q: %v", test.text, err)
 			continue
@@ -75,7 +75,7 @@ func TestQuantityRefused(t *testing.T) {
 		{"1_000s", "s", "is not a unit"},
 		{"Infs", "s", "does not begin with a number"},
 	} {
-		v, err := parseQuantity(test.text, test.unit)
+		v, err := ParseQuantity(test.text, test.unit)
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%q of %s is %v, %v; want an error with %q", test.text, test.unit, v, err, test.want)
 		}
@@ -105,7 +105,7 @@ func TestQuantityExact(t *testing.T) {
 		value, _ := new(big.Rat).SetString(number)
 		factor, _ := new(big.Rat).SetString(units[unit][suffix])
 		want, _ := value.Mul(value, factor).Float64()
-		v, err := parseQuantity(number+suffix, unit)
+		v, err := ParseQuantity(number+suffix, unit)
 		if err != nil {
 			t.Fatalf("%s%s: %v", number, suffix, err)
 		}

@@ -1,0 +1,217 @@
+package site
+
+import (
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"eyrie/hcl/internal/value"
+	"eyrie/hcl/internal/word"
+	"eyrie/pipeline"
+)
+
+// Executor is an executor block: what performs some of the steps.
+type Executor struct {
+	Kind string // [Local], [Slurm] or [Command]
+	Name string
+
+	Steps []string           // patterns of the names of the steps that it takes; none for any
+	Takes map[string]float64 // what a step must ask for at least that it takes; none for nothing
+
+	Jobs   int           // that may run or wait there at once; 0 for any number
+	Time   time.Duration // that a job may take where the step has no timeout; 0 for what the scheduler says
+	Setup  []string      // lines of shell before a job's program
+	Runner string        // the program that nodes start; "" for a copy of this one
+
+	Partition, Account, QOS, Constraint, GRES string   // of Slurm
+	Extra                                     []string // options of sbatch
+
+	Submit, Status, Cancel []string // of Command
+
+	pos func(attribute string) string
+}
+
+// Pos returns where an attribute of the block is, or else the block, as "site.hcl:4".
+func (e *Executor) Pos(attribute string) string { return e.pos(attribute) }
+
+// The kinds of executors.
+const (
+	Local   = "local"   // this machine
+	Slurm   = "slurm"   // jobs of Slurm
+	Command = "command" // jobs of any scheduler, by three commands
+)
+
+// Take reports whether the executor is for a step: one of its names, and which asks for
+// as much as it must.
+func (e *Executor) Take(s *pipeline.Step) bool {
+	if len(e.Steps) > 0 && !slices.ContainsFunc(e.Steps, func(pattern string) bool { return matches(pattern, s) }) {
+		return false
+	}
+	for name, least := range e.Takes {
+		if s.Resources[name] < least {
+			return false
+		}
+	}
+	return true
+}
+
+// matches reports whether a pattern is for a step: for its name, or its ID with an instance's key.
+func matches(pattern string, s *pipeline.Step) bool {
+	for _, name := range []string{s.Name(), s.ID} {
+		if ok, _ := path.Match(pattern, name); ok || pattern == name {
+			return true
+		}
+	}
+	return false
+}
+
+func readExecutor(s *Site, b *block) {
+	labels, ok := b.labels(Slurm, "gpu")
+	if !ok {
+		return
+	}
+	e := Executor{Kind: labels[0], Name: labels[1], pos: b.pos}
+	e.Steps, e.Takes = b.list("steps"), b.amounts("takes")
+	for _, p := range e.Steps {
+		if _, err := path.Match(p, ""); err != nil {
+			b.report(b.Body.Attributes["steps"].Expr.Range(), "Wrong value", "steps: %q is no pattern: want a step's name, in which * stands for any text, such as \"train-*\".", p)
+		}
+	}
+	switch e.Kind {
+	case Local:
+	case Slurm:
+		e.Partition, e.Account, e.QOS, e.Constraint, e.GRES = b.text("partition"), b.text("account"), b.text("qos"), b.text("constraint"), b.text("gres")
+		e.Extra = b.list("extra")
+		b.remote(&e)
+	case Command:
+		e.Submit, e.Status, e.Cancel = b.commands("submit", "bsub"), b.commands("status", "bjobs"), b.commands("cancel", "bkill")
+		b.remote(&e)
+	default:
+		kinds := []string{Command, Local, Slurm}
+		b.report(b.LabelRanges[0], "Unknown executor", "An executor is one of %s, and no %q.%s", word.Quote(kinds), e.Kind, word.DidYouMean(e.Kind, kinds))
+		return
+	}
+	b.end()
+	if !plainName(e.Name) {
+		b.report(b.LabelRanges[1], "Not a name", "An executor has a plain name, of letters, digits, - and _, such as %q.", "gpu")
+	}
+	for _, other := range s.Executors {
+		if other.Name == e.Name {
+			b.report(b.LabelRanges[1], "Name written twice", "There is another executor %q at %s.", e.Name, other.Pos(""))
+		}
+	}
+	s.Executors = append(s.Executors, e)
+}
+
+// remote reads what all executors on other machines have.
+func (b *block) remote(e *Executor) {
+	e.Setup, e.Runner = b.list("setup"), b.text("runner")
+	e.Jobs = b.count("max_jobs")
+	e.Time = b.duration("time")
+}
+
+func plainName(s string) bool {
+	return s != "" && strings.IndexFunc(s, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_')
+	}) < 0
+}
+
+// commands is a command that must be written, as a list of its words.
+func (b *block) commands(name, such string) []string {
+	words := b.list(name)
+	if b.Body.Attributes[name] == nil {
+		b.report(b.DefRange(), "Missing attribute", "%s %q needs %s, a command as a list of its words, such as %s = [%q, …].", b.Type, b.Labels[0], name, name, such)
+	} else if len(words) == 0 && !b.diags.HasErrors() {
+		b.report(b.Body.Attributes[name].Expr.Range(), "Wrong value", "%s is empty; write a command, such as [%q, …].", name, such)
+	}
+	return words
+}
+
+// count is a whole number from 1; 0 where it is not written.
+func (b *block) count(name string) int {
+	v, a := b.value(name, cty.Number)
+	if a == nil {
+		return 0
+	}
+	n, accuracy := v.AsBigFloat().Int64()
+	if accuracy != 0 || n < 1 || n > 1<<30 {
+		b.report(a.Expr.Range(), "Wrong value", "%s: want a whole number from 1.", name)
+		return 0
+	}
+	return int(n)
+}
+
+// duration is a time such as "20 h"; 0 where it is not written.
+func (b *block) duration(name string) time.Duration {
+	v, a := b.value(name, cty.String)
+	if a == nil {
+		return 0
+	}
+	n, err := quantity(v.AsString(), "s")
+	if err != nil || n <= 0 || n > 1e9 {
+		b.report(a.Expr.Range(), "Wrong value", "%s: want a time such as \"20 h\" or \"90 min\", not %q.", name, v.AsString())
+		return 0
+	}
+	return time.Duration(n * float64(time.Second))
+}
+
+// quantity reads an amount with its unit, as recipes write it.
+func quantity(text, unit string) (float64, error) {
+	v, err := value.ParseQuantity(text, unit)
+	if err != nil {
+		return 0, err
+	}
+	n, _ := v.AsBigFloat().Float64()
+	return n, nil
+}
+
+// amounts is an object of numbers, such as { gpus = 1, memory = "64 GiB" }.
+func (b *block) amounts(name string) map[string]float64 {
+	b.asked[name] = true
+	a := b.Body.Attributes[name]
+	if a == nil {
+		return nil
+	}
+	v, diags := a.Expr.Value(scope)
+	b.diags = append(b.diags, diags...)
+	if diags.HasErrors() {
+		return nil
+	}
+	wrong := func() map[string]float64 {
+		b.report(a.Expr.Range(), "Wrong type", "%s: want what a step asks for at least, such as { gpus = 1 } or { memory = \"64 GiB\" }.", name)
+		return nil
+	}
+	if v.IsNull() || !v.Type().IsObjectType() {
+		return wrong()
+	}
+	all := map[string]float64{}
+	fields := v.AsValueMap()
+	for _, field := range slices.Sorted(maps.Keys(fields)) {
+		n, ok := amount(field, fields[field])
+		if !ok {
+			return wrong()
+		}
+		all[field] = n
+	}
+	return all
+}
+
+// amount returns a number, or a text with a unit where memory is meant.
+func amount(name string, v cty.Value) (float64, bool) {
+	if v.IsNull() {
+		return 0, false
+	}
+	if v.Type() == cty.Number {
+		n, _ := v.AsBigFloat().Float64()
+		return n, n >= 0
+	}
+	if v.Type() != cty.String || name != "memory" {
+		return 0, false
+	}
+	n, err := quantity(v.AsString(), "bytes")
+	return n, err == nil
+}

@@ -1,0 +1,276 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"eyrie/pipeline"
+	"eyrie/pipeline/apart"
+)
+
+// attempt is a job of ours, from its submission to its end.
+type attempt struct {
+	executor *Executor
+	job      *pipeline.Job
+	report   func(pipeline.Event) // called by the goroutine that waits
+	takeover bool                 // an attempt before it was lost, and may be running still
+	since    time.Time            // when it came, and then when it was handed in
+	changed  chan struct{}        // receives when something below has changed
+
+	// What the executor's mu guards.
+	batch    *batch // nil before it is handed in
+	element  int
+	id       string
+	status   Status
+	missed   int   // how many answers in a row knew nothing of it
+	err      error // that it could not be handed in
+	detached bool
+
+	// What belongs to the goroutine that waits.
+	start   int // of the element, from 0, whose events are read
+	events  tail
+	log     tail
+	output  *apart.Output
+	told    bool          // that it waits
+	warned  bool          // that it is stuck
+	stopped string        // why the performer was told to stop, unless it has been started again
+	last    apart.Message // with which the performer came to its end
+	over    time.Time     // when it was first seen that nothing more is to come
+	looked  time.Time     // at the store
+}
+
+// place notes where the attempt is. The caller holds the executor's mu.
+func (a *attempt) place(b *batch, element int, id string) {
+	a.batch, a.element, a.id, a.since = b, element, id, time.Now()
+	select {
+	case a.changed <- struct{}{}:
+	default:
+	}
+}
+
+// view is what the executor knows of the attempt.
+type view struct {
+	dir, id string
+	element int
+	status  Status
+	missed  int
+	err     error
+	since   time.Time
+}
+
+func (a *attempt) view() view {
+	a.executor.mu.Lock()
+	defer a.executor.mu.Unlock()
+	v := view{id: a.id, element: a.element, status: a.status, missed: a.missed, err: a.err, since: a.since}
+	if a.batch != nil {
+		v.dir = a.batch.Dir
+	}
+	return v
+}
+
+// wait waits until the attempt is over, and passes on meanwhile what its performer says. A nil
+// ending is a success.
+func (a *attempt) wait(ctx context.Context) (pipeline.Result, *Ending) {
+	a.output = &apart.Output{Level: a.job.LogLevel, Report: a.report}
+	for {
+		v := a.view()
+		if v.err != nil {
+			return pipeline.Result{}, &Ending{Err: v.err}
+		}
+		if v.dir != "" {
+			a.follow(v)
+			if result, ending, ok := a.outcome(ctx, v); ok {
+				return result, ending
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return pipeline.Result{}, a.abandon(ctx)
+		case <-a.changed:
+		case <-time.After(a.executor.pause()):
+		}
+	}
+}
+
+// pause is how long to wait before files are looked at again: with many jobs less often, to
+// spare the file system.
+func (x *Executor) pause() time.Duration {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return min(max(time.Duration(len(x.live))*10*time.Millisecond, 200*time.Millisecond), 5*time.Second)
+}
+
+func (x *Executor) patience() time.Duration {
+	if x.Patience > 0 {
+		return x.Patience
+	}
+	return time.Minute
+}
+
+// follow reads what the performer has said since.
+func (a *attempt) follow(v view) {
+	job := a.executor.Scheduler.Traits().Name
+	if !a.told {
+		a.told = true
+		a.report(pipeline.Event{Type: pipeline.StepWaiting, Holder: fmt.Sprintf("%s job %s of executor %q", job, v.id, a.executor.Name)})
+	}
+	if advice := v.status.Stuck; advice != "" && !a.warned && time.Since(v.since) > time.Minute {
+		a.warned = true
+		a.warn(fmt.Sprintf("%s job %s does not start (%s): %s", job, v.id, v.status.Reason, advice))
+	}
+	base := filepath.Join(v.dir, strconv.Itoa(v.element))
+	a.log.path = base + ".log"
+	for _, line := range a.log.lines(false) {
+		_, _ = a.output.Write(append(line, '\n'))
+	}
+	for {
+		a.events.path = fmt.Sprintf("%s.%d.events", base, a.start)
+		for _, line := range a.events.lines(false) {
+			a.hear(line)
+		}
+		if _, err := os.Stat(fmt.Sprintf("%s.%d.events", base, a.start+1)); err != nil {
+			return
+		}
+		a.start++ // it was started again: what the first copy says, if it runs still, counts no more
+		a.events, a.last, a.stopped, a.over = tail{}, apart.Message{}, "", time.Time{}
+	}
+}
+
+// hear takes a line of the performer's.
+func (a *attempt) hear(line []byte) {
+	var m apart.Message
+	if json.Unmarshal(line, &m) != nil {
+		return // half a line, of a performer that was killed
+	}
+	switch {
+	case m.Event != nil:
+		a.report(*m.Event)
+	case m.Stopped != "":
+		a.stopped = m.Stopped
+		a.warn(m.Stopped)
+	case m.Result != nil || m.Failure != nil:
+		a.last = m
+	}
+}
+
+func (a *attempt) warn(text string) {
+	entry, _ := json.Marshal(map[string]string{"level": "warn", "message": text}) // strings always marshal
+	a.report(pipeline.Event{Type: pipeline.StepLog, Log: entry})
+}
+
+// outcome returns how the attempt has ended, if it has.
+func (a *attempt) outcome(ctx context.Context, v view) (pipeline.Result, *Ending, bool) {
+	switch {
+	case a.last.Failure != nil:
+		a.output.End(false)
+		return pipeline.Result{}, &Ending{Err: a.last.Failure.Err()}, true
+	case a.last.Result != nil:
+		if _, err := a.executor.Store.Lookup(ctx, a.job.Action); err == nil {
+			a.output.End(false)
+			return *a.last.Result, nil, true
+		}
+		// What was written on the node is not here yet.
+	case v.status.State == Ended || v.missed >= 2:
+	default:
+		a.over = time.Time{}
+		return a.found(ctx)
+	}
+	if a.over.IsZero() {
+		a.over = time.Now()
+	}
+	if v.status.State == Ended && a.stopped != "" && a.last.Result == nil {
+		return pipeline.Result{}, a.explain(ctx, v), true
+	}
+	if a.refresh(v.dir); time.Since(a.over) < a.executor.patience() {
+		return a.found(ctx)
+	}
+	if result, _, ok := a.found(ctx); ok {
+		return result, nil, true
+	}
+	return pipeline.Result{}, a.explain(ctx, v), true
+}
+
+// found looks now and then whether the result is in the store, whoever has made it.
+func (a *attempt) found(ctx context.Context) (pipeline.Result, *Ending, bool) {
+	if a.job.Rerun || time.Since(a.looked) < 5*a.executor.pause() {
+		return pipeline.Result{}, nil, false
+	}
+	a.looked = time.Now()
+	r, err := a.executor.Store.Lookup(ctx, a.job.Action)
+	if err != nil {
+		return pipeline.Result{}, nil, false
+	}
+	return pipeline.Result{Record: r, Found: r.Run != a.job.Run}, nil, true
+}
+
+// refresh has a network file system ask its server what is in a directory.
+func (a *attempt) refresh(dir string) {
+	if f, err := os.Open(dir); err == nil {
+		_, _ = f.Readdirnames(-1)
+		f.Close()
+	}
+}
+
+// explain says why an attempt is over that did not say so itself.
+func (a *attempt) explain(ctx context.Context, v view) *Ending {
+	job := a.executor.Scheduler.Traits().Name
+	if a.last.Result != nil {
+		return &Ending{Err: fmt.Errorf("%s job %s has made a result that cannot be seen from here: do the nodes and this machine share the store?", job, v.id)}
+	}
+	for _, line := range a.log.lines(true) {
+		_, _ = a.output.Write(line)
+	}
+	if crash := a.output.End(true); crash != nil {
+		return &Ending{Err: apart.Explain(crash, a.job)}
+	}
+	if a.stopped != "" {
+		return &Ending{Err: fmt.Errorf("%s job %s: %s", job, v.id, a.stopped), Lost: v.status.Code != "CANCELLED"}
+	}
+	if err := a.executor.disproved(ctx); err != nil {
+		return &Ending{Err: err}
+	}
+	e := a.executor.Scheduler.Explain(ctx, v.id, v.status)
+	log, _ := os.ReadFile(a.log.path)
+	e.Err = fmt.Errorf("%w%s", e.Err, lastLines(log))
+	return &e
+}
+
+// abandon ends the job, or leaves it to itself if the run is to be detached from it, and
+// returns the run's error.
+func (a *attempt) abandon(ctx context.Context) *Ending {
+	x := a.executor
+	x.mu.Lock()
+	id, batch := a.id, a.batch
+	if a.detached = errors.Is(context.Cause(ctx), pipeline.ErrDetached); !a.detached {
+		x.drop(a)
+	}
+	x.mu.Unlock()
+	if a.detached || batch == nil {
+		return &Ending{Err: context.Cause(ctx)}
+	}
+	a.awaitEnd(id)
+	return &Ending{Err: context.Cause(ctx)}
+}
+
+// awaitEnd waits until a job that was cancelled has ended, so that its checkpoint is whole.
+func (a *attempt) awaitEnd(id string) {
+	deadline := time.Now().Add(a.job.Grace + time.Minute)
+	for time.Now().Before(deadline) {
+		v := a.view()
+		a.follow(v)
+		if a.stopped != "" || a.last.Failure != nil || a.last.Result != nil || v.status.State == Ended || v.missed > 0 {
+			return
+		}
+		select {
+		case <-a.changed:
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+	a.executor.tell("job %s was cancelled and has not ended yet", id)
+}

@@ -1,0 +1,216 @@
+// Package cluster performs jobs on other machines, by way of a scheduler that shares them out:
+// Slurm, or whatever else has commands to submit a job, to ask for it and to cancel it.
+//
+// A job is this program once more, on a node, which performs one action with the same store:
+// the nodes and this machine share its file system. The store has a directory for each batch
+// of jobs that were handed in together:
+//
+//	jobs/BATCH/batch        which actions, by number, and for which executor
+//	jobs/BATCH/ids          the scheduler's names of the jobs, once it has them
+//	jobs/BATCH/run          the script that is started with an element's number
+//	jobs/BATCH/3.job        what element 3 performs
+//	jobs/BATCH/3.0.events   what it says; 3.1.events once it was started again
+//	jobs/BATCH/3.log        what it prints
+//
+// Jobs outlive the runner. One that is started again finds, by these directories, those of
+// its actions that are waiting or running still, and waits for them.
+//
+// Whether an action is done is decided by what its performer says and by the store. What the
+// scheduler says explains the rest, and is asked for rarely: one question for all jobs.
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"eyrie/artifacts"
+	"eyrie/artifacts/store"
+	"eyrie/pipeline"
+	"eyrie/pipeline/mistake"
+)
+
+// Scheduler runs scripts on other machines. Its methods are called one at a time.
+type Scheduler interface {
+	// Submit hands in a batch, and returns a name for each element. An error that is
+	// [ErrBusy] says that it may be tried again.
+	Submit(ctx context.Context, b *Batch) (ids []string, err error)
+	// Find returns the names of a batch's elements that was handed in by a process which
+	// died before it could write them down; none where it was not handed in.
+	Find(ctx context.Context, b *Batch) (ids []string, err error)
+	// Status returns what is known of jobs; nothing of those that the scheduler has forgotten.
+	Status(ctx context.Context, ids []string) (map[string]Status, error)
+	// Explain says why a job has ended without a word, or is forgotten.
+	Explain(ctx context.Context, id string, last Status) Ending
+	// Cancel ends jobs, by SIGTERM at first. Of those that have ended it says nothing.
+	Cancel(ctx context.Context, ids []string) error
+	// Traits says what the scheduler is like.
+	Traits() Traits
+}
+
+// Traits are what a scheduler is like.
+type Traits struct {
+	Name    string // "Slurm"
+	After   bool   // it can hold a batch back until another job has succeeded
+	Largest int    // elements of a batch; 0 for any number
+}
+
+// ErrBusy says that a scheduler cannot take jobs now.
+var ErrBusy = errors.New("the scheduler takes no jobs now")
+
+// Batch is a number of jobs that ask for the same.
+type Batch struct {
+	Name   string // the jobs' name for the scheduler: "eyrie-" and what no other batch has
+	Dir    string // of its files, the same on all nodes
+	Size   int
+	Ask    Ask
+	After  string   // a job that must have succeeded before; "" for none
+	Locked *os.File // for the command that submits to inherit: as long as it is open, the batch may be being submitted
+}
+
+// Ask is what each job of a batch asks for.
+type Ask struct {
+	CPUs, GPUs, Nodes int           // 0 for what the scheduler gives by itself
+	Memory            int64         // bytes
+	Time              time.Duration // after which it may be ended; 0 for what the site says
+}
+
+// State is where a job is.
+type State int
+
+// The states of a job.
+const (
+	Unknown State = iota // the scheduler says nothing of it
+	Pending
+	Running
+	Ended
+)
+
+// Status is what a scheduler says of a job.
+type Status struct {
+	State  State
+	Code   string // the state in the scheduler's own words
+	Reason string // why it waits, or has ended, likewise
+	Node   string // where it runs
+	Stuck  string // what to change, where it will not start by itself
+}
+
+// Ending is how a job ended that did not say so itself.
+type Ending struct {
+	Err  error
+	Lost bool // by no fault of the job: another attempt is due, and costs no retry
+}
+
+// Executor performs jobs by way of a scheduler.
+type Executor struct {
+	Name      string // of the executor, in the site file
+	Store     *store.Store
+	Dir       string // of the store, as the nodes call it
+	Scheduler Scheduler
+	Program   string            // the runner that the nodes start; "" for a copy of this one, in the store
+	Setup     []string          // lines of shell before it
+	Time      time.Duration     // that a job may take where the step has no timeout; 0 for what the scheduler says
+	Tell      func(text string) // receives what the user should know; may be nil
+	Poll      time.Duration     // how long after a job was handed in the scheduler is asked first; 0 for 10 s
+	Patience  time.Duration     // how long files may take from a node to this machine; 0 for a minute
+
+	mu        sync.Mutex
+	tending   bool
+	fresh     []*attempt        // not submitted yet
+	live      map[*attempt]bool // submitted
+	unwanted  []string          // to be cancelled
+	adoptable map[artifacts.ActionID]adoptable
+	probe     *batch // of the job that shows whether nodes can perform any; nil for none
+	wake      chan struct{}
+	asked     int // how often the scheduler was asked for states
+	submitted int // how many jobs were handed in
+}
+
+// mostLost is how often an attempt is handed in again that was lost.
+const mostLost = 4
+
+// Perform does what [pipeline.Executor] says.
+func (x *Executor) Perform(ctx context.Context, job *pipeline.Job, report func(pipeline.Event)) (pipeline.Result, error) {
+	if len(job.Withheld) > 0 {
+		return pipeline.Result{}, mistake.At(job.Withheld[0], "it is sensitive, and a job of executor %q would have it on a disk: let this machine run the step (executor \"local\" … { steps = [%q] } in the site file, before the others)", x.Name, job.Step)
+	}
+	if err := ctx.Err(); err != nil {
+		return pipeline.Result{}, err
+	}
+	for lost := 0; ; lost++ {
+		a := &attempt{executor: x, job: job, report: report, takeover: lost > 0, changed: make(chan struct{}, 1)}
+		if err := x.enter(ctx, a, lost == 0 && job.Attempt <= 1); err != nil {
+			return pipeline.Result{}, err
+		}
+		result, ending := a.wait(ctx)
+		x.leave(a, ending == nil)
+		if ending == nil {
+			return result, nil
+		}
+		if !ending.Lost || lost == mostLost || ctx.Err() != nil {
+			return pipeline.Result{}, ending.Err
+		}
+		a.warn(fmt.Sprintf("%v: it is handed in again", ending.Err))
+	}
+}
+
+// enter takes an attempt in: it adopts a job that a runner before this one left behind, or has
+// one submitted with others.
+func (x *Executor) enter(ctx context.Context, a *attempt, adopt bool) error {
+	found, err := x.adopt(ctx, a.job, adopt)
+	if err != nil {
+		return err
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.live == nil {
+		x.live, x.wake = map[*attempt]bool{}, make(chan struct{}, 1)
+	}
+	if found != nil {
+		a.place(found.batch, found.element, found.id)
+		x.live[a] = true
+	} else {
+		a.since = time.Now()
+		x.fresh = append(x.fresh, a)
+	}
+	if !x.tending {
+		x.tending = true
+		go x.tend()
+	}
+	x.rouse()
+	return nil
+}
+
+// leave forgets an attempt that is over, and its batch's files with the last one.
+func (x *Executor) leave(a *attempt, ok bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.live, a)
+	if ok {
+		x.proven()
+	}
+	if a.batch != nil && !a.detached {
+		a.batch.left--
+		if a.batch.left == 0 {
+			_ = os.RemoveAll(a.batch.Dir)
+		}
+	}
+	x.rouse()
+}
+
+// rouse has the executor look what there is to do. The caller holds mu.
+func (x *Executor) rouse() {
+	select {
+	case x.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (x *Executor) tell(format string, args ...any) {
+	if x.Tell != nil {
+		x.Tell(fmt.Sprintf("executor %q: ", x.Name) + fmt.Sprintf(format, args...))
+	}
+}

@@ -1,0 +1,160 @@
+package cluster
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"eyrie/pipeline/apart"
+)
+
+// prove returns the job that shows whether the nodes can perform jobs at all: that they see the
+// store and can run the program. It returns "" where one has shown it before.
+func (x *Executor) prove(ctx context.Context) (id string, err error) {
+	program, err := x.program()
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(x.proof(program)); err == nil {
+		return "", nil
+	}
+	if x.probe != nil {
+		if _, ended := x.probed(); ended {
+			return "", nil // if it failed, so will the others, and say why
+		}
+		return x.probe.ids[0], nil
+	}
+	b, err := x.newBatch(Ask{CPUs: 1, Time: 5 * time.Minute}, nil)
+	if err != nil {
+		return "", err
+	}
+	defer b.Locked.Close()
+	if b.ids, err = x.Scheduler.Submit(ctx, &b.Batch); err != nil {
+		_ = os.RemoveAll(b.Dir)
+		return "", err
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.probe = b
+	return b.ids[0], nil
+}
+
+// proof is the file that says that a node has run a program.
+func (x *Executor) proof(program string) string {
+	sum := sha256.Sum256([]byte(program))
+	return filepath.Join(x.jobs(), "proof-"+x.Name+"-"+hex.EncodeToString(sum[:6]))
+}
+
+// proven notes that nodes can perform jobs. The caller holds mu.
+func (x *Executor) proven() {
+	if x.probe == nil {
+		return
+	}
+	if program, err := x.program(); err == nil {
+		_ = os.WriteFile(x.proof(program), nil, 0o666) // without it the next run asks once more
+	}
+	_ = os.RemoveAll(x.probe.Dir)
+	x.probe = nil
+}
+
+// probed returns what the job has shown, if it has come to its end.
+func (x *Executor) probed() (failed error, ended bool) {
+	events := tail{path: filepath.Join(x.probe.Dir, "0.0.events")}
+	for _, line := range events.lines(true) {
+		var m apart.Message
+		switch {
+		case json.Unmarshal(line, &m) != nil:
+		case m.Result != nil:
+			return nil, true
+		case m.Failure != nil:
+			return m.Failure.Err(), true
+		}
+	}
+	return nil, false
+}
+
+// disproved returns why the nodes can perform no jobs, if a job has shown that.
+func (x *Executor) disproved(ctx context.Context) error {
+	x.mu.Lock()
+	b := x.probe
+	x.mu.Unlock()
+	if b == nil {
+		return nil
+	}
+	err, ended := x.probed()
+	if err != nil {
+		return fmt.Errorf("no node can perform jobs: %w", err)
+	} else if ended {
+		return nil
+	}
+	states, err := x.Scheduler.Status(ctx, b.ids)
+	last := states[b.ids[0]]
+	if err != nil || last.State == Pending || last.State == Running {
+		return nil
+	}
+	log, _ := os.ReadFile(filepath.Join(b.Dir, "0.log"))
+	return fmt.Errorf("no node can perform jobs: the one that tried them: %w; do the nodes see %s, and can they run its programs?%s",
+		x.Scheduler.Explain(ctx, b.ids[0], last).Err, x.jobs(), lastLines(log))
+}
+
+// lastLines returns the end of a log, to be added to an error; "" where there is none.
+func lastLines(log []byte) string {
+	const most = 10
+	lines := strings.Split(strings.TrimSpace(string(log)), "\n")
+	if lines[0] == "" {
+		return ""
+	}
+	return "; the end of its log:\n  " + strings.Join(lines[max(0, len(lines)-most):], "\n  ")
+}
+
+// copySelf copies this program to a directory, under a name of its content, unless it is there.
+func copySelf(dir string) (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Stat("/proc/self/exe"); err == nil {
+		self = "/proc/self/exe" // also where the file has been replaced
+	}
+	f, err := os.Open(self)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, f); err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "runner-"+hex.EncodeToString(sum.Sum(nil)[:8]))
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return "", err
+	}
+	tmp, err := os.CreateTemp(dir, "tmp-")
+	if err != nil {
+		return "", err
+	}
+	defer os.Remove(tmp.Name())
+	if _, err = f.Seek(0, io.SeekStart); err == nil {
+		_, err = io.Copy(tmp, f)
+	}
+	if err == nil {
+		err = tmp.Chmod(0o755)
+	}
+	if e := tmp.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	return path, err
+}

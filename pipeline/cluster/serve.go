@@ -1,0 +1,128 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"eyrie/artifacts/store"
+	"eyrie/pipeline"
+	"eyrie/pipeline/apart"
+)
+
+// The exit codes of a job: what it has said is what counts, but sites count failures.
+const (
+	exitDone    = 0
+	exitFailed  = 1
+	exitStopped = 75 // EX_TEMPFAIL: to be started again
+)
+
+// Serve performs the errand at path+".job" on a node, and returns its exit code. An error says
+// that it could not even say how that went.
+//
+// SIGTERM stops the stage, which writes its checkpoint. So does SIGUSR1, which says that the
+// time limit is near: the job is then put back into the queue by again, if that can be done.
+func Serve(ctx context.Context, s *store.Store, stages []*pipeline.Stage, path string, again func() error) (code int, err error) {
+	var e errand
+	if err := readJSON(path+".job", &e); err != nil {
+		return exitFailed, err
+	}
+	events, n, err := newEvents(path)
+	if err != nil {
+		return exitFailed, err
+	}
+	defer events.Close()
+	to := apart.NewSender(events)
+	if e.Job == nil {
+		to.Send(apart.Last(pipeline.Result{}, nil))
+		return exitDone, to.Err()
+	}
+	e.Job.Grace, e.Job.Fenced = e.Grace, true
+	if n > 0 || e.Takeover { // the attempt before may be running still, and hold the lock until it finds that it cannot write
+		if _, err := s.Checkpoint(e.Job.Action); err != nil {
+			return exitFailed, err
+		}
+	}
+	_ = os.Chdir(e.Job.Dir) // what relative paths start from; Perform says which it cannot read
+	ctx, told := watchSignals(ctx)
+	before, began := s.CheckpointTime(e.Job.Action), time.Now()
+	result, err := apart.Perform(ctx, s, stages, e.Job, newTeller(to, events).tell)
+	if err != nil && ctx.Err() != nil {
+		to.Send(stopped(told(), s, e.Job, before, began, again))
+		return exitStopped, errors.Join(to.Err(), events.Sync())
+	}
+	to.Send(apart.Last(result, err))
+	if code = exitDone; err != nil {
+		code = exitFailed
+	}
+	return code, errors.Join(to.Err(), events.Sync())
+}
+
+// newEvents makes the file for what the element says, the nth time that it is started.
+func newEvents(path string) (f *os.File, n int, err error) {
+	for ; ; n++ {
+		f, err = os.OpenFile(fmt.Sprintf("%s.%d.events", path, n), os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o666)
+		if !errors.Is(err, fs.ErrExist) {
+			return f, n, err
+		}
+	}
+}
+
+// watchSignals returns a context that ends when the scheduler wants the job to stop, and what
+// tells which signal said so.
+func watchSignals(parent context.Context) (ctx context.Context, told func() os.Signal) {
+	ctx, cancel := context.WithCancel(parent)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGUSR1, os.Interrupt)
+	var got os.Signal
+	go func() {
+		got = <-signals
+		cancel()
+		for range signals { // a second one changes nothing: the scheduler kills what takes too long
+		}
+	}()
+	return ctx, func() os.Signal { <-ctx.Done(); return got }
+}
+
+// stopped says why a job was stopped, after it was put back into the queue if it should be. A
+// job that has made no checkpoint since it began would never come to its end: that is a failure.
+func stopped(by os.Signal, s *store.Store, job *pipeline.Job, before, began time.Time, again func() error) apart.Message {
+	if by != syscall.SIGUSR1 {
+		return apart.Message{Stopped: "it was told to stop"}
+	}
+	if s.CheckpointTime(job.Action).Equal(before) {
+		return apart.Last(pipeline.Result{}, errors.New("its time limit was near, and it has kept no checkpoint to go on from: give it more time (time in the site file, or the step's timeout)"))
+	}
+	ran := time.Since(began).Round(time.Second)
+	if err := again(); err != nil {
+		return apart.Message{Stopped: fmt.Sprintf("its time limit was near after %v, and it could not be put back into the queue: %v", ran, err)}
+	}
+	return apart.Message{Stopped: fmt.Sprintf("its time limit was near after %v: it is back in the queue, to go on from its checkpoint", ran)}
+}
+
+// teller passes on what a stage reports: of its progress, on a file system that others read,
+// what is new every second.
+type teller struct {
+	to   *apart.Sender
+	file *os.File
+	last time.Time
+}
+
+func newTeller(to *apart.Sender, file *os.File) *teller { return &teller{to: to, file: file} }
+
+func (t *teller) tell(e pipeline.Event) {
+	now := time.Now()
+	if e.Type == pipeline.StepProgress && now.Sub(t.last) < time.Second {
+		return
+	}
+	t.to.Send(apart.Message{Event: &e})
+	if now.Sub(t.last) >= time.Second {
+		t.last = now
+		_ = t.file.Sync() // other machines see a file's content once it has left this one
+	}
+}

@@ -1,0 +1,261 @@
+// Package slurm submits jobs to Slurm, by its commands: sbatch, squeue, scontrol, scancel and,
+// where accounting is kept, sacct. They are everywhere where Slurm is, which slurmrestd is not.
+package slurm
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"eyrie/pipeline/cluster"
+)
+
+// Scheduler is Slurm, with what a site wants of its jobs.
+type Scheduler struct {
+	Partition, Account, QOS string
+	Constraint              string        // features of nodes
+	GRES                    string        // what a GPU is, as in "gpu:a100"; "" for --gpus
+	Extra                   []string      // further options of sbatch
+	Notice                  time.Duration // between the signal and the time limit; 0 for two minutes
+
+	traits func() cluster.Traits
+}
+
+// New completes a scheduler.
+func New(s Scheduler) *Scheduler {
+	s.traits = sync.OnceValue(func() cluster.Traits {
+		return cluster.Traits{Name: "Slurm", After: true, Largest: largest()}
+	})
+	return &s
+}
+
+// Traits does what [cluster.Scheduler] says.
+func (s *Scheduler) Traits() cluster.Traits { return s.traits() }
+
+// defaultLargest is the MaxArraySize of Slurm's where nobody has set another.
+const defaultLargest = 1001
+
+// largest returns how many elements an array may have.
+func largest() int {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	out, err := run(ctx, nil, "scontrol", "show", "config")
+	if m := regexp.MustCompile(`(?m)^MaxArraySize\s*=\s*(\d+)`).FindStringSubmatch(out); err == nil && m != nil {
+		if n, err := strconv.Atoi(m[1]); err == nil && n > 1 {
+			return n - 1 // numbers are below it
+		}
+	}
+	return defaultLargest - 1
+}
+
+// Check reports whether Slurm can be used, and returns its version.
+func (s *Scheduler) Check(ctx context.Context) (version string, err error) {
+	version, err = run(ctx, nil, "sinfo", "--version")
+	if err != nil {
+		return "", err
+	}
+	out, err := run(ctx, nil, "sinfo", "-h", "-o", "%P")
+	if err != nil {
+		return "", err
+	}
+	partitions := strings.Fields(strings.ReplaceAll(out, "*", ""))
+	if s.Partition != "" && !slices.Contains(partitions, s.Partition) {
+		return "", fmt.Errorf("there is no partition %q, but %s", s.Partition, strings.Join(partitions, ", "))
+	}
+	return strings.TrimSpace(version), nil
+}
+
+// Submit does what [cluster.Scheduler] says: a batch is an array, also one of a single job, so
+// that the element's number is always there.
+func (s *Scheduler) Submit(ctx context.Context, b *cluster.Batch) ([]string, error) {
+	cmd := command(ctx, "sbatch", s.options(b)...)
+	cmd.Stdin = strings.NewReader("#!/bin/sh\nexec /bin/sh '" + strings.ReplaceAll(b.Dir, "'", `'\''`) + "/run' \"$SLURM_ARRAY_TASK_ID\"\n")
+	cmd.ExtraFiles = []*os.File{b.Locked}
+	out, err := output(cmd)
+	if err != nil {
+		return nil, classify(err)
+	}
+	job, _, _ := strings.Cut(strings.TrimSpace(out), ";") // behind it, the cluster's name
+	if _, err := strconv.Atoi(job); err != nil {
+		return nil, fmt.Errorf("sbatch printed %q in place of a job's number", out)
+	}
+	return elements(job, b.Size), nil
+}
+
+func elements(job string, n int) []string {
+	ids := make([]string, n)
+	for i := range ids {
+		ids[i] = job + "_" + strconv.Itoa(i)
+	}
+	return ids
+}
+
+// options are sbatch's. It must say which job it has made: never -Q.
+func (s *Scheduler) options(b *cluster.Batch) []string {
+	notice := cmp.Or(s.Notice, 2*time.Minute)
+	all := []string{
+		"--parsable", "--job-name=" + b.Name, "--array=0-" + strconv.Itoa(b.Size-1), "--requeue", "--open-mode=append", "--kill-on-invalid-dep=yes",
+		"--output=" + strings.ReplaceAll(b.Dir, "%", "%%") + "/%a.log", "--chdir=/", fmt.Sprintf("--signal=B:USR1@%d", int(notice.Seconds())),
+	}
+	add := func(option, value string) {
+		if value != "" {
+			all = append(all, option+"="+value)
+		}
+	}
+	add("--partition", s.Partition)
+	add("--account", s.Account)
+	add("--qos", s.QOS)
+	add("--constraint", s.Constraint)
+	if b.After != "" {
+		add("--dependency", "afterok:"+b.After)
+	}
+	if b.Ask.Time > 0 {
+		add("--time", strconv.Itoa(int((b.Ask.Time+time.Minute-1)/time.Minute)))
+	}
+	if b.Ask.Memory > 0 {
+		add("--mem", strconv.FormatInt(max(1, (b.Ask.Memory/int64(max(1, b.Ask.Nodes))+1<<20-1)>>20), 10)+"M")
+	}
+	nodes := max(1, b.Ask.Nodes)
+	if b.Ask.Nodes > 0 {
+		add("--nodes", strconv.Itoa(nodes))
+		add("--ntasks-per-node", strconv.Itoa(max(1, (b.Ask.GPUs+nodes-1)/nodes)))
+	}
+	if n := b.Ask.CPUs; n > 0 {
+		add("--cpus-per-task", strconv.Itoa(n))
+	}
+	if n := (b.Ask.GPUs + nodes - 1) / nodes; n > 0 && s.GRES != "" {
+		add("--gres", s.GRES+":"+strconv.Itoa(n))
+	} else if n > 0 {
+		add("--gpus-per-node", strconv.Itoa(n))
+	}
+	return append(all, s.Extra...)
+}
+
+// Find does what [cluster.Scheduler] says.
+func (s *Scheduler) Find(ctx context.Context, b *cluster.Batch) ([]string, error) {
+	out, err := run(ctx, nil, "squeue", "-h", "--me", "-t", "all", "--name="+b.Name, "-o", "%F")
+	if err != nil {
+		return nil, err
+	}
+	if jobs := strings.Fields(out); len(jobs) > 0 {
+		return elements(jobs[0], b.Size), nil
+	}
+	return nil, nil
+}
+
+// Status does what [cluster.Scheduler] says: with one squeue, whatever their number.
+func (s *Scheduler) Status(ctx context.Context, ids []string) (map[string]cluster.Status, error) {
+	out, err := run(ctx, nil, "squeue", "-h", "-r", "--me", "-t", "all", "-o", "%i|%T|%N|%r")
+	if err != nil {
+		return nil, err
+	}
+	wanted := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		wanted[id] = true
+	}
+	all := make(map[string]cluster.Status, len(ids))
+	for line := range strings.Lines(out) {
+		fields := strings.SplitN(strings.TrimSpace(line), "|", 4)
+		if len(fields) == 4 && wanted[fields[0]] {
+			all[fields[0]] = status(fields[1], fields[2], fields[3])
+		}
+	}
+	return all, nil
+}
+
+// Cancel does what [cluster.Scheduler] says.
+func (s *Scheduler) Cancel(ctx context.Context, ids []string) error {
+	var failed []error
+	for some := range slices.Chunk(ids, 100) { // hundreds at a time keep slurmctld busy for seconds
+		if _, err := run(ctx, nil, "scancel", some...); err != nil && !strings.Contains(err.Error(), "Invalid job id") {
+			failed = append(failed, err)
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// Requeue puts the job that this process belongs to back into the queue.
+func Requeue() error {
+	job := os.Getenv("SLURM_JOB_ID")
+	if job == "" {
+		return errors.New("SLURM_JOB_ID is not set")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	_, err := run(ctx, nil, "scontrol", "requeue", job)
+	return err
+}
+
+// run runs one of Slurm's commands and returns what it prints.
+func run(ctx context.Context, stdin []byte, name string, args ...string) (string, error) {
+	cmd := command(ctx, name, args...)
+	if stdin != nil {
+		cmd.Stdin = bytes.NewReader(stdin)
+	}
+	return output(cmd)
+}
+
+// command returns one of Slurm's commands. It is in a group of its own, so that Ctrl-C does not
+// end it between the submission of a job and its name, and has no variables of the job that
+// this process may itself be part of: they would bind the new one to that one's processors.
+func command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.WaitDelay = time.Second
+	cmd.Env = Environment(os.Environ())
+	return cmd
+}
+
+// own are the variables that say how Slurm's commands find it, and not which job this is.
+var own = []string{"SLURM_CONF=", "SLURM_CONF_SERVER=", "SLURM_TIME_FORMAT="}
+
+// Environment returns those variables that are not of the job that a process belongs to.
+func Environment(environ []string) []string {
+	return slices.DeleteFunc(slices.Clone(environ), func(v string) bool {
+		has := func(p string) bool { return strings.HasPrefix(v, p) }
+		return slices.ContainsFunc([]string{"SLURM_", "SLURMD_", "SBATCH_", "SRUN_", "SQUEUE_", "SCANCEL_", "SALLOC_", "PMI_", "PMIX_"}, has) && !slices.ContainsFunc(own, has)
+	})
+}
+
+func output(cmd *exec.Cmd) (string, error) {
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err == nil {
+		return string(out), nil
+	}
+	name := cmd.Args[0]
+	switch text := strings.TrimSpace(errs.String()); {
+	case errors.Is(err, exec.ErrNotFound):
+		return "", fmt.Errorf("there is no %s on this machine: run from one where Slurm's commands are", name)
+	case text != "":
+		return "", fmt.Errorf("%s: %s", name, strings.ReplaceAll(text, "\n", "; "))
+	default:
+		return "", fmt.Errorf("%s: %w", name, err)
+	}
+}
+
+// passing are parts of what sbatch says where trying again helps.
+var passing = []string{
+	"Socket timed out", "Unable to contact slurm controller", "temporarily", "Resource temporarily unavailable", "Connection refused", "Connection reset",
+	"Zero Bytes were transmitted", "slurmctld is in recovery", "MaxSubmitJob", "maximum number of jobs", "Slurm temporarily unable to accept job",
+}
+
+// classify marks an error of sbatch's that passes.
+func classify(err error) error {
+	if slices.ContainsFunc(passing, func(s string) bool { return strings.Contains(err.Error(), s) }) {
+		return fmt.Errorf("%w: %w", cluster.ErrBusy, err)
+	}
+	return err
+}

@@ -1,0 +1,128 @@
+package slurm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"eyrie/pipeline/cluster"
+)
+
+// status returns what a line of squeue says.
+func status(code, node, reason string) cluster.Status {
+	s := cluster.Status{Code: code, Node: node, Reason: reason}
+	switch code {
+	case "PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD":
+		s.State = cluster.Pending
+		s.Stuck = advice(reason)
+		if reason == "DependencyNeverSatisfied" {
+			s.State = cluster.Ended // which Slurm has it stay in the queue for a while
+		}
+	case "RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING":
+		s.State = cluster.Running
+	default:
+		s.State = cluster.Ended
+	}
+	return s
+}
+
+// stuck are reasons, by how they begin, for which a job waits until somebody changes something.
+var stuck = []struct{ reason, advice string }{
+	{"PartitionConfig", "no node of the partition can give what it asks for; ask for less in resources, or name another partition"},
+	{"PartitionNodeLimit", "the partition gives fewer nodes to a job; ask for less in resources.nodes"},
+	{"PartitionTimeLimit", "it asks for more time than the partition gives; write a smaller time in the site file, or a timeout for the step"},
+	{"PartitionDown", "the partition takes no jobs"},
+	{"PartitionInactive", "the partition starts no jobs"},
+	{"BadConstraints", "no node has the features in constraint"},
+	{"ReqNodeNotAvail", "the nodes that it needs are down or reserved"},
+	{"JobHeld", "it is held; scontrol release lets it go"},
+	{"launch failed requeued held", "a node could not start it, and it is held; scontrol release lets it go"},
+	{"InvalidAccount", "the account is not valid; change account in the site file"},
+	{"InvalidQOS", "the QOS is not valid; change qos in the site file"},
+	{"Assoc", "a limit of the account is reached"},
+	{"QOS", "a limit of the QOS is reached"},
+	{"DependencyNeverSatisfied", "the job that tries a node has failed"},
+}
+
+func advice(reason string) string {
+	for _, s := range stuck {
+		if strings.HasPrefix(reason, s.reason) {
+			return s.advice
+		}
+	}
+	return ""
+}
+
+// Explain does what [cluster.Scheduler] says. Slurm forgets jobs after MinJobAge, five minutes
+// where nobody has set another; sacct remembers, where accounting is kept.
+func (s *Scheduler) Explain(ctx context.Context, id string, last cluster.Status) cluster.Ending {
+	code, reason, exit := last.Code, last.Reason, ""
+	if out, err := run(ctx, nil, "scontrol", "-o", "show", "job", id); err == nil {
+		code, reason, exit = field(out, "JobState"), field(out, "Reason"), field(out, "ExitCode")
+	} else if out, err := run(ctx, nil, "sacct", "-n", "-P", "-X", "-S", "now-7days", "-j", id, "-o", "State,ExitCode"); err == nil && strings.TrimSpace(out) != "" {
+		line, _, _ := strings.Cut(strings.TrimSpace(out), "\n")
+		code, exit, _ = strings.Cut(line, "|")
+		code, _, _ = strings.Cut(code, " ") // "CANCELLED by 0"
+	}
+	return ending(id, code, reason, exit)
+}
+
+var fields = regexp.MustCompile(`(\w+)=(\S*)`)
+
+// field returns a field of a line of scontrol.
+func field(line, name string) string {
+	for _, m := range fields.FindAllStringSubmatch(line, -1) {
+		if m[1] == name {
+			return m[2]
+		}
+	}
+	return ""
+}
+
+// ending says what a job's last state means.
+func ending(id, code, reason, exit string) cluster.Ending {
+	job := "Slurm job " + id
+	fail := func(format string, args ...any) cluster.Ending {
+		return cluster.Ending{Err: fmt.Errorf(job+" "+format, args...)}
+	}
+	lost := func(format string, args ...any) cluster.Ending {
+		e := fail(format, args...)
+		e.Lost = true
+		return e
+	}
+	switch code {
+	case "":
+		return lost("has vanished, and nobody knows why")
+	case "NODE_FAIL":
+		return lost("was lost with its node")
+	case "BOOT_FAIL":
+		return lost("was lost, as its node did not boot")
+	case "PREEMPTED":
+		return lost("was preempted")
+	case "OUT_OF_MEMORY":
+		return fail("ran out of memory: ask for more in resources { memory = … }")
+	case "TIMEOUT":
+		return fail("was killed at its time limit, before it could keep a checkpoint: give it more time (time in the site file, or the step's timeout)")
+	case "DEADLINE":
+		return fail("missed its deadline")
+	case "CANCELLED":
+		if strings.HasPrefix(reason, "Dependency") {
+			return fail("was not started, as the job that tries a node has failed")
+		}
+		return fail("was cancelled")
+	case "COMPLETED":
+		return fail("has ended without a result")
+	}
+	if reason == "DependencyNeverSatisfied" {
+		return fail("was not started, as the job that tries a node has failed")
+	}
+	switch exit {
+	case "0:53":
+		return fail("could not be started: its node cannot write its log; do the nodes see the store?")
+	case "0:9":
+		return fail("was killed, as a system does that runs out of memory: ask for more in resources { memory = … }")
+	}
+	return cluster.Ending{Err: errors.New(job + " failed: " + strings.ToLower(code) + ", reason " + reason + ", exit code " + exit)}
+}
