@@ -20,6 +20,7 @@ const (
 	RunStarted   EventType = "run-started"
 	StepCached   EventType = "step-cached"   // the result was in the store
 	StepStarted  EventType = "step-started"  //
+	StepQueued   EventType = "step-queued"   // handed to a scheduler, which starts it elsewhere
 	StepWaiting  EventType = "step-waiting"  // for another run that does the same action
 	StepProgress EventType = "step-progress" // not kept in the journal
 	StepLog      EventType = "step-log"      // what the stage wrote to its log
@@ -55,7 +56,7 @@ type Event struct {
 	Resumed  bool            `json:"resumed,omitempty"`  // of StepStarted: there is a checkpoint to go on from
 	Progress *Progress       `json:"progress,omitempty"` // of StepProgress
 	Log      json.RawMessage `json:"log,omitempty"`      // of StepLog: {"level", "message", …}
-	Holder   string          `json:"holder,omitempty"`   // of StepWaiting: the process that does it
+	Holder   string          `json:"holder,omitempty"`   // of StepWaiting: the process that does it; of StepQueued: the scheduler's job
 	Attempt  int             `json:"attempt,omitempty"`  // of StepRetry: the one that failed, from 1
 	Error    string          `json:"error,omitempty"`    //
 	Err      error           `json:"-"`                  // of StepFailed: the error itself, for whoever observes the run

@@ -18,7 +18,7 @@ type Executor interface {
 	// When ctx is cancelled it tells the stage to stop, gives it the job's grace to
 	// write its checkpoint, and returns an error.
 	//
-	// It calls report for each event, StepWaiting, StepStarted, StepProgress and
+	// It calls report for each event, StepQueued, StepWaiting, StepStarted, StepProgress and
 	// StepLog, one call at a time and none after it has returned. The caller adds
 	// what it knows itself: the step, its place and its reasons.
 	//

@@ -199,7 +199,7 @@ func (w *worker) reporter(ctx context.Context, a *action, ended *Ended) func(Eve
 			e = discreet(e)
 		}
 		switch e.Type {
-		case StepWaiting:
+		case StepQueued, StepWaiting:
 			e.Action = a.id.String()
 		case StepStarted:
 			if started {

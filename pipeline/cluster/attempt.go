@@ -37,7 +37,8 @@ type attempt struct {
 	events  tail
 	log     tail
 	output  *apart.Output
-	told    bool          // that it waits
+	told    bool          // that it is queued
+	heard   bool          // its performer has said something
 	warned  bool          // that it is stuck
 	stopped string        // why the performer was told to stop, unless it has been started again
 	last    apart.Message // with which the performer came to its end
@@ -118,17 +119,23 @@ func (a *attempt) follow(v view) {
 	job := a.executor.Scheduler.Traits().Name
 	if !a.told {
 		a.told = true
-		a.report(pipeline.Event{Type: pipeline.StepWaiting, Holder: fmt.Sprintf("%s job %s of executor %q", job, v.id, a.executor.Name)})
+		a.report(pipeline.Event{Type: pipeline.StepQueued, Holder: job + " " + v.id})
 	}
 	if advice := v.status.Stuck; advice != "" && !a.warned && time.Since(v.since) > time.Minute {
 		a.warned = true
-		a.warn(fmt.Sprintf("%s job %s does not start (%s): %s", job, v.id, v.status.Reason, advice))
+		a.warn(fmt.Sprintf("%s %s does not start (%s): %s", job, v.id, v.status.Reason, advice))
 	}
 	base := filepath.Join(v.dir, strconv.Itoa(v.element))
+	a.hearAll(base)
 	a.log.path = base + ".log"
-	for _, line := range a.log.lines(false) {
+	for _, line := range a.log.lines(a.last.Result != nil || a.last.Failure != nil) {
 		_, _ = a.output.Write(append(line, '\n'))
 	}
+}
+
+// hearAll reads the events of all copies that were started: of one that was lost and runs
+// still, what it says counts no more once there is another.
+func (a *attempt) hearAll(base string) {
 	for {
 		a.events.path = fmt.Sprintf("%s.%d.events", base, a.start)
 		for _, line := range a.events.lines(false) {
@@ -137,7 +144,7 @@ func (a *attempt) follow(v view) {
 		if _, err := os.Stat(fmt.Sprintf("%s.%d.events", base, a.start+1)); err != nil {
 			return
 		}
-		a.start++ // it was started again: what the first copy says, if it runs still, counts no more
+		a.start++
 		a.events, a.last, a.stopped, a.over = tail{}, apart.Message{}, "", time.Time{}
 	}
 }
@@ -148,6 +155,7 @@ func (a *attempt) hear(line []byte) {
 	if json.Unmarshal(line, &m) != nil {
 		return // half a line, of a performer that was killed
 	}
+	a.heard = true
 	switch {
 	case m.Event != nil:
 		a.report(*m.Event)
@@ -206,7 +214,7 @@ func (a *attempt) found(ctx context.Context) (pipeline.Result, *Ending, bool) {
 	if err != nil {
 		return pipeline.Result{}, nil, false
 	}
-	return pipeline.Result{Record: r, Found: r.Run != a.job.Run}, nil, true
+	return pipeline.Result{Record: r, Found: r.Run != a.job.Run || !a.heard}, nil, true
 }
 
 // refresh has a network file system ask its server what is in a directory.
@@ -221,7 +229,7 @@ func (a *attempt) refresh(dir string) {
 func (a *attempt) explain(ctx context.Context, v view) *Ending {
 	job := a.executor.Scheduler.Traits().Name
 	if a.last.Result != nil {
-		return &Ending{Err: fmt.Errorf("%s job %s has made a result that cannot be seen from here: do the nodes and this machine share the store?", job, v.id)}
+		return &Ending{Err: fmt.Errorf("%s %s has made a result that cannot be seen from here: do the nodes and this machine share the store?", job, v.id)}
 	}
 	for _, line := range a.log.lines(true) {
 		_, _ = a.output.Write(line)
@@ -230,7 +238,7 @@ func (a *attempt) explain(ctx context.Context, v view) *Ending {
 		return &Ending{Err: apart.Explain(crash, a.job)}
 	}
 	if a.stopped != "" {
-		return &Ending{Err: fmt.Errorf("%s job %s: %s", job, v.id, a.stopped), Lost: v.status.Code != "CANCELLED"}
+		return &Ending{Err: fmt.Errorf("%s %s: %s", job, v.id, a.stopped), Lost: v.status.Code != "CANCELLED"}
 	}
 	if err := a.executor.disproved(ctx); err != nil {
 		return &Ending{Err: err}
@@ -247,9 +255,8 @@ func (a *attempt) abandon(ctx context.Context) *Ending {
 	x := a.executor
 	x.mu.Lock()
 	id, batch := a.id, a.batch
-	if a.detached = errors.Is(context.Cause(ctx), pipeline.ErrDetached); !a.detached {
-		x.drop(a)
-	}
+	a.detached = errors.Is(context.Cause(ctx), pipeline.ErrDetached)
+	x.drop(a)
 	x.mu.Unlock()
 	if a.detached || batch == nil {
 		return &Ending{Err: context.Cause(ctx)}

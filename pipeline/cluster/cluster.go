@@ -53,7 +53,7 @@ type Scheduler interface {
 
 // Traits are what a scheduler is like.
 type Traits struct {
-	Name    string // "Slurm"
+	Name    string // of its jobs: "Slurm job"
 	After   bool   // it can hold a batch back until another job has succeeded
 	Largest int    // elements of a batch; 0 for any number
 }
@@ -146,7 +146,7 @@ func (x *Executor) Perform(ctx context.Context, job *pipeline.Job, report func(p
 			return pipeline.Result{}, err
 		}
 		result, ending := a.wait(ctx)
-		x.leave(a, ending == nil)
+		x.leave(a)
 		if ending == nil {
 			return result, nil
 		}
@@ -185,11 +185,11 @@ func (x *Executor) enter(ctx context.Context, a *attempt, adopt bool) error {
 }
 
 // leave forgets an attempt that is over, and its batch's files with the last one.
-func (x *Executor) leave(a *attempt, ok bool) {
+func (x *Executor) leave(a *attempt) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	delete(x.live, a)
-	if ok {
+	if a.heard {
 		x.proven()
 	}
 	if a.batch != nil && !a.detached {

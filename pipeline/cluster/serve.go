@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -51,7 +52,9 @@ func Serve(ctx context.Context, s *store.Store, stages []*pipeline.Stage, path s
 	_ = os.Chdir(e.Job.Dir) // what relative paths start from; Perform says which it cannot read
 	ctx, told := watchSignals(ctx)
 	before, began := s.CheckpointTime(e.Job.Action), time.Now()
-	result, err := apart.Perform(ctx, s, stages, e.Job, newTeller(to, events).tell)
+	teller := newTeller(to, events)
+	result, err := apart.Perform(ctx, s, stages, e.Job, teller.tell)
+	teller.end()
 	if err != nil && ctx.Err() != nil {
 		to.Send(stopped(told(), s, e.Job, before, began, again))
 		return exitStopped, errors.Join(to.Err(), events.Sync())
@@ -105,24 +108,63 @@ func stopped(by os.Signal, s *store.Store, job *pipeline.Job, before, began time
 	return apart.Message{Stopped: fmt.Sprintf("its time limit was near after %v: it is back in the queue, to go on from its checkpoint", ran)}
 }
 
-// teller passes on what a stage reports: of its progress, on a file system that others read,
-// what is new every second.
+// teller passes on what a stage reports to those who read a file elsewhere: progress once in a
+// second, the last one always.
 type teller struct {
 	to   *apart.Sender
 	file *os.File
-	last time.Time
+
+	mu      sync.Mutex
+	sent    time.Time       // when progress was
+	waiting *pipeline.Event // progress that was held back
+	synced  time.Time
+	over    bool
 }
 
 func newTeller(to *apart.Sender, file *os.File) *teller { return &teller{to: to, file: file} }
 
+const interval = time.Second
+
 func (t *teller) tell(e pipeline.Event) {
-	now := time.Now()
-	if e.Type == pipeline.StepProgress && now.Sub(t.last) < time.Second {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if e.Type != pipeline.StepProgress {
+		t.send(e)
 		return
 	}
+	wait := interval - time.Since(t.sent)
+	if wait <= 0 {
+		t.sent = time.Now()
+		t.send(e)
+		return
+	}
+	if t.waiting == nil {
+		time.AfterFunc(wait, t.flush)
+	}
+	t.waiting = &e
+}
+
+func (t *teller) flush() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.waiting != nil && !t.over {
+		t.sent = time.Now()
+		t.send(*t.waiting)
+	}
+	t.waiting = nil
+}
+
+// end has nothing more sent.
+func (t *teller) end() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.over = true
+}
+
+func (t *teller) send(e pipeline.Event) {
 	t.to.Send(apart.Message{Event: &e})
-	if now.Sub(t.last) >= time.Second {
-		t.last = now
-		_ = t.file.Sync() // other machines see a file's content once it has left this one
+	if now := time.Now(); now.Sub(t.synced) >= interval {
+		t.synced = now
+		_ = t.file.Sync() // other machines see what is in a file once it has left this one
 	}
 }

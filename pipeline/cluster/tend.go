@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -98,19 +99,23 @@ func (x *Executor) submit(r *rounds) {
 		return
 	}
 	r.busy, r.retry = 0, time.Time{}
-	still := x.fresh[:0]
-	for _, a := range x.fresh {
-		if i := slices.Index(all, a); i < 0 {
-			still = append(still, a)
-		} else if err != nil {
-			a.err = err
-			a.place(nil, 0, "")
-		} else {
+	for i, a := range all {
+		k := slices.Index(x.fresh, a)
+		switch {
+		case k >= 0 && err == nil:
 			a.place(b, i, b.ids[i])
 			x.live[a] = true
+		case k >= 0:
+			a.err = err
+			a.place(nil, 0, "")
+		case err == nil && !a.detached: // it was dropped meanwhile
+			x.unwanted = append(x.unwanted, b.ids[i])
+			b.left--
+		}
+		if k >= 0 {
+			x.fresh = slices.Delete(x.fresh, k, k+1)
 		}
 	}
-	x.fresh = still
 }
 
 // handIn submits a batch, and writes down its names. A batch of several elements is held back
@@ -136,7 +141,16 @@ func (x *Executor) handIn(b *batch, many bool) (err error) {
 	x.mu.Lock()
 	x.submitted += b.Size
 	x.mu.Unlock()
+	x.tell("%s", handed(x.Scheduler.Traits().Name, b.ids))
 	return writeJSON(filepath.Join(b.Dir, "ids"), b.ids)
+}
+
+// handed words which jobs were handed in: "3 in the queue: Slurm job 7_0 to 7_2".
+func handed(job string, ids []string) string {
+	if len(ids) == 1 {
+		return fmt.Sprintf("%s %s is in the queue", job, ids[0])
+	}
+	return fmt.Sprintf("%d steps are in the queue: %s %s to %s", len(ids), job, ids[0], ids[len(ids)-1])
 }
 
 // cancel ends the jobs that nobody wants any more.
@@ -156,9 +170,10 @@ func (x *Executor) cancel(r *rounds) {
 	r.poll = min(r.poll, time.Second) // somebody waits for their end
 }
 
-// drop has an attempt's job cancelled, or keeps it from being handed in. The caller holds mu.
+// drop keeps an attempt from being handed in, or has its job cancelled unless it is to be left
+// to itself. The caller holds mu.
 func (x *Executor) drop(a *attempt) {
-	if a.batch != nil {
+	if a.batch != nil && !a.detached {
 		x.unwanted = append(x.unwanted, a.id)
 	}
 	x.fresh = slices.DeleteFunc(x.fresh, func(b *attempt) bool { return a == b })

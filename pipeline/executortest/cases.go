@@ -134,7 +134,9 @@ func rerun(f *fixture) {
 
 func secret(f *fixture) {
 	run := f.perform(step("a", "secret", map[string]any{"token": "hunter2"}))
-	if !strings.Contains(string(run.Steps[0].Record.Output), `"length":7`) {
+	if f.subject.OnDisk {
+		f.fails(run, "token")
+	} else if !strings.Contains(string(run.Steps[0].Record.Output), `"length":7`) {
 		f.Errorf("%s, %v", run.Steps[0].Record.Output, run.Steps[0].Err)
 	}
 	err := filepath.WalkDir(f.dir, func(path string, d fs.DirEntry, err error) error {

@@ -26,6 +26,9 @@ type Subject struct {
 	// Apart says that a stage cannot take the runner with it: the suite then lets
 	// stages panic in a goroutine, leave the process and not stop.
 	Apart bool
+	// OnDisk says that a job lies on a disk before it is performed, so that one with secrets
+	// is refused.
+	OnDisk bool
 }
 
 // grace is what stages of the suite have to stop.
@@ -179,7 +182,7 @@ func (f *fixture) types() string {
 	defer f.mu.Unlock()
 	var all []string
 	for _, e := range f.seen {
-		if e.Step != "" {
+		if e.Step != "" && e.Type != pipeline.StepQueued {
 			all = append(all, strings.TrimPrefix(string(e.Type), "step-"))
 		}
 	}

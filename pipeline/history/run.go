@@ -195,7 +195,7 @@ func (s *Step) add(e pipeline.Event) {
 		_ = s.Action.UnmarshalText([]byte(e.Action)) // what is none is unknown
 	}
 	switch {
-	case e.Type == pipeline.StepWaiting:
+	case e.Type == pipeline.StepWaiting, e.Type == pipeline.StepQueued:
 		s.Holder, s.Type = e.Holder, e.Type
 	case e.Type == pipeline.StepStarted:
 		s.Type, s.Started, s.Stage, s.Pos, s.Resumed = e.Type, e.Time, e.Stage, e.Pos, e.Resumed

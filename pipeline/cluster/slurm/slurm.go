@@ -35,7 +35,7 @@ type Scheduler struct {
 // New completes a scheduler.
 func New(s Scheduler) *Scheduler {
 	s.traits = sync.OnceValue(func() cluster.Traits {
-		return cluster.Traits{Name: "Slurm", After: true, Largest: largest()}
+		return cluster.Traits{Name: "Slurm job", After: true, Largest: largest()}
 	})
 	return &s
 }

@@ -118,6 +118,10 @@ func ending(id, code, reason, exit string) cluster.Ending {
 	if reason == "DependencyNeverSatisfied" {
 		return fail("was not started, as the job that tries a node has failed")
 	}
+	switch n, signal, _ := strings.Cut(exit, ":"); {
+	case signal == "0" && n != "":
+		return fail("ended without a result (exit status %s)", n)
+	}
 	switch exit {
 	case "0:53":
 		return fail("could not be started: its node cannot write its log; do the nodes see the store?")

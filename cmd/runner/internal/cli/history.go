@@ -60,7 +60,13 @@ func (a *app) past(path string) (*past, error) {
 		return nil, invalidf("there is no recipe %s, and no run of one that had this name", path)
 	}
 	if err == nil {
-		p.Back(&lateCache{tell: a.hint, open: func() (*team.Cache, error) { return a.openCache(context.Background(), recipeDir(path), a.hint) }})
+		p.Back(&lateCache{tell: a.hint, open: func() (*team.Cache, error) {
+			s, err := a.loadSite(recipeDir(path))
+			if err != nil {
+				return nil, err
+			}
+			return a.openCache(context.Background(), s, a.hint)
+		}})
 	}
 	return p, err
 }
@@ -187,6 +193,8 @@ func stateOf(t pipeline.EventType) string {
 		return "stopped"
 	case pipeline.StepSkipped:
 		return "skipped"
+	case pipeline.StepQueued:
+		return "queued"
 	case pipeline.StepWaiting:
 		return "waiting"
 	}

@@ -108,6 +108,7 @@ func (a *app) prepareWith(ctx context.Context, path string, tell func(text strin
 	if err != nil {
 		return nil, nil, err
 	}
+	a.route(recipe)
 	plan, err := make(recipe, store)
 	if err != nil {
 		_ = store.Close()

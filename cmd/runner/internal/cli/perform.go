@@ -9,14 +9,18 @@ import (
 	"github.com/spf13/cobra"
 
 	"eyrie/artifacts/store"
+	"eyrie/pipeline/cluster"
+	"eyrie/pipeline/cluster/slurm"
 	"eyrie/pipeline/isolate"
 )
 
-// performCommand is what run --isolate starts for each step.
+// performCommand is what run --isolate starts for each step, and what a job of an executor is
+// on its node.
 func (a *app) performCommand() *cobra.Command {
-	return &cobra.Command{
+	var job string
+	cmd := &cobra.Command{
 		Use:    "perform",
-		Short:  "Perform the job on standard input",
+		Short:  "Perform the job on standard input, or that of a file",
 		Hidden: true,
 		Args:   exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -28,9 +32,18 @@ func (a *app) performCommand() *cobra.Command {
 				return err
 			}
 			defer s.Close()
-			return isolate.Serve(cmd.Context(), s, a.stages)
+			if job == "" {
+				return isolate.Serve(cmd.Context(), s, a.stages)
+			}
+			code, err := cluster.Serve(cmd.Context(), s, a.stages, job, slurm.Requeue)
+			if err == nil && code != 0 {
+				err = reported(code)
+			}
+			return err
 		},
 	}
+	cmd.Flags().StringVar(&job, "job", "", "the job's `file`, without .job")
+	return cmd
 }
 
 // performer returns what makes the commands of a run's steps. They run the image

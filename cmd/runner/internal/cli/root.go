@@ -15,6 +15,7 @@ import (
 
 	"eyrie/artifacts/team"
 	"eyrie/cmd/runner/internal/view"
+	"eyrie/hcl/site"
 	"eyrie/pipeline"
 )
 
@@ -36,6 +37,7 @@ type app struct {
 	verbose  bool
 
 	reads *reads      // of the recipe that was loaded
+	there *site.Site  // that the store was opened for; nil for none
 	cache *team.Cache // behind the store that was opened; nil for none
 }
 

@@ -164,6 +164,13 @@ func (r *runner) run(parent context.Context) error {
 	if r.isolated {
 		r.opt.Executor = &isolate.Executor{Store: store, Command: performer(r.storeDir(r.recipe))}
 	}
+	if r.opt.Places, err = r.places(store, r.storeDir(r.recipe), func(text string) {
+		if !sig.notice(text) {
+			r.notice(text)
+		}
+	}); err != nil {
+		return err
+	}
 	if !r.json {
 		text, e := tally(plan), r.expect(plan, store)
 		if more := e.text(); more != "" {

@@ -54,7 +54,10 @@ func (a *app) openStore(ctx context.Context, path string, tell func(string)) (*s
 	if err != nil {
 		return nil, err
 	}
-	if a.cache, err = a.openCache(ctx, recipeDir(path), tell); err != nil {
+	if a.there, err = a.loadSite(recipeDir(path)); err == nil {
+		a.cache, err = a.openCache(ctx, a.there, tell)
+	}
+	if err != nil {
 		_ = kept.Close()
 		return nil, err
 	}
@@ -64,12 +67,10 @@ func (a *app) openStore(ctx context.Context, path string, tell func(string)) (*s
 	return kept, nil
 }
 
-// openCache opens what the site file for recipes in a directory says that a team shares; nil
-// where it says nothing of that.
-func (a *app) openCache(ctx context.Context, dir string, tell func(string)) (*team.Cache, error) {
-	s, err := a.loadSite(dir)
-	if err != nil || s == nil || len(s.Caches) == 0 {
-		return nil, err
+// openCache opens what a site file says that a team shares; nil where it says nothing of that.
+func (a *app) openCache(ctx context.Context, s *site.Site, tell func(string)) (*team.Cache, error) {
+	if s == nil || len(s.Caches) == 0 {
+		return nil, nil
 	}
 	sources, err := sources(s)
 	if err != nil {

@@ -26,6 +26,7 @@ type Live struct {
 
 	mu      sync.Mutex // guards what the bars are drawn from
 	running map[string]*liveStep
+	queued  map[string]bool // steps that a scheduler has, and has not started
 	ended   int
 }
 
@@ -36,7 +37,7 @@ type liveStep struct {
 
 // NewLive returns a view on a terminal.
 func NewLive(terminal *os.File, opt Options) *Live {
-	v := &Live{lines: newLines(opt), start: time.Now(), running: map[string]*liveStep{}}
+	v := &Live{lines: newLines(opt), start: time.Now(), running: map[string]*liveStep{}, queued: map[string]bool{}}
 	v.console = console{cupwriter.New(terminal, false), terminal}
 	v.bars = mpb.New(mpb.WithConsoleWriter(v.console), mpb.WithRefreshRate(100*time.Millisecond))
 	v.add(math.MaxInt, v.status)
@@ -47,7 +48,10 @@ func NewLive(terminal *os.File, opt Options) *Live {
 func (v *Live) Event(e pipeline.Event) {
 	v.mu.Lock()
 	s, begun := v.running[e.Step], false
+	delete(v.queued, e.Step)
 	switch e.Type {
+	case pipeline.StepQueued:
+		v.queued[e.Step] = true
 	case pipeline.StepWaiting:
 		begun = s == nil
 		s = v.begin(e, waits(e))
@@ -166,6 +170,9 @@ func (v *Live) status(width int) string {
 	defer v.mu.Unlock()
 	elapsed := time.Since(v.start)
 	text := fmt.Sprintf("%d of %s ended, %s", v.ended, Count(len(v.Plan.Steps), "step"), Duration(elapsed))
+	if n := len(v.queued); n > 0 {
+		text += fmt.Sprintf(", %d queued", n)
+	}
 	if left := v.Expected - elapsed; left > time.Second {
 		text += ", about " + Roughly(left) + " left"
 	}
