@@ -201,6 +201,13 @@ func (x *Executor) leave(a *attempt) {
 	x.rouse()
 }
 
+// Live returns how many jobs of this run are waiting or running.
+func (x *Executor) Live() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return len(x.fresh) + len(x.live)
+}
+
 // rouse has the executor look what there is to do. The caller holds mu.
 func (x *Executor) rouse() {
 	select {

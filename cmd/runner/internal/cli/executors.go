@@ -1,12 +1,19 @@
 package cli
 
 import (
+	"bufio"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"syscall"
+
+	"golang.org/x/term"
 
 	"eyrie/artifacts/store"
+	"eyrie/cmd/runner/internal/view"
 	"eyrie/hcl/site"
 	"eyrie/pipeline"
 	"eyrie/pipeline/cluster"
@@ -27,9 +34,23 @@ func (a *app) route(recipe *pipeline.Recipe) {
 	}
 }
 
-// places returns what performs the steps that are not for this machine.
-func (a *app) places(kept *store.Store, dir string, tell func(string)) (map[string]pipeline.Place, error) {
-	all := map[string]pipeline.Place{}
+// elsewhere is what performs the steps that are not for this machine.
+type elsewhere struct {
+	places    map[string]pipeline.Place
+	executors []*cluster.Executor
+}
+
+// live returns how many jobs there are.
+func (e *elsewhere) live() (n int) {
+	for _, x := range e.executors {
+		n += x.Live()
+	}
+	return n
+}
+
+// places makes what performs the steps that are not for this machine.
+func (a *app) places(kept *store.Store, dir string, tell func(string)) (*elsewhere, error) {
+	all := &elsewhere{places: map[string]pipeline.Place{}}
 	if a.there == nil {
 		return all, nil
 	}
@@ -42,11 +63,49 @@ func (a *app) places(kept *store.Store, dir string, tell func(string)) (map[stri
 		if e.Kind == site.Local {
 			continue
 		}
-		all[e.Name] = pipeline.Place{Jobs: e.Jobs, Accept: func(s *pipeline.Step) error { return grants(e, s) }, Executor: &cluster.Executor{
-			Name: e.Name, Store: kept, Dir: dir, Scheduler: scheduler(e), Program: e.Runner, Setup: e.Setup, Time: e.Time, Tell: tell,
-		}}
+		x := &cluster.Executor{Name: e.Name, Store: kept, Dir: dir, Scheduler: scheduler(e), Program: e.Runner, Setup: e.Setup, Time: e.Time, Tell: tell}
+		all.executors = append(all.executors, x)
+		all.places[e.Name] = pipeline.Place{Jobs: e.Jobs, Accept: func(s *pipeline.Step) error { return grants(e, s) }, Executor: x}
 	}
 	return all, nil
+}
+
+// What becomes of jobs on other machines when a run is interrupted; the first is the default.
+const askInterrupt, cancelInterrupt, leaveInterrupt = "ask", "cancel", "leave"
+
+var onInterrupts = []string{askInterrupt, cancelInterrupt, leaveInterrupt}
+
+// leave reports whether jobs on other machines are left running when a signal interrupts the
+// run. Where a connection is lost nobody can be asked, and nothing is to be lost with it.
+func (r *runner) leave(got os.Signal, jobs int, sig *signals) bool {
+	if jobs == 0 || r.onInterrupt == cancelInterrupt {
+		return false
+	}
+	if got == syscall.SIGHUP || r.onInterrupt == leaveInterrupt {
+		return true
+	}
+	if !term.IsTerminal(int(os.Stdin.Fd())) {
+		return false
+	}
+	for in := bufio.NewScanner(os.Stdin); ; {
+		sig.notice(fmt.Sprintf("%s elsewhere: cancel %s, or leave %[2]s running for the next run to find? c or l:", view.Count(jobs, "job"), them(jobs)))
+		if !in.Scan() {
+			return true
+		}
+		switch strings.ToLower(strings.TrimSpace(in.Text())) {
+		case "c", "cancel":
+			return false
+		case "l", "leave":
+			return true
+		}
+	}
+}
+
+func them(n int) string {
+	if n == 1 {
+		return "it"
+	}
+	return "them"
 }
 
 func scheduler(e *site.Executor) cluster.Scheduler {

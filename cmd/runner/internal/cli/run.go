@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,7 +28,7 @@ func (a *app) runCommand() *cobra.Command {
 	var isolated bool
 	var grace time.Duration
 	var frozen bool
-	var onEnd, planned string
+	var onEnd, planned, onInterrupt string
 	cmd := &cobra.Command{
 		Use:   "run RECIPE",
 		Short: "Run what has no result yet, and print the recipe's outputs",
@@ -53,6 +54,9 @@ goes to the standard error; that it fails is a warning.`,
 			if err != nil {
 				return err
 			}
+			if !slices.Contains(onInterrupts, onInterrupt) {
+				return invalidf("--on-interrupt %q: want one of %s", onInterrupt, strings.Join(onInterrupts, ", "))
+			}
 			if grace < 0 {
 				return invalidf("--grace %v: want a time that is not negative", grace)
 			}
@@ -66,7 +70,7 @@ goes to the standard error; that it fails is a warning.`,
 				}
 				opt.Targets, opt.Rerun = saved.Targets, saved.Rerun
 			}
-			r := &runner{app: a, saved: saved, recipe: args[0], plan: opt, isolated: isolated, frozen: frozen, onEnd: onEnd, opt: pipeline.RunOptions{
+			r := &runner{app: a, saved: saved, recipe: args[0], plan: opt, isolated: isolated, frozen: frozen, onEnd: onEnd, onInterrupt: onInterrupt, opt: pipeline.RunOptions{
 				Grace: max(grace, 1), // 0 is for ever
 				Jobs:  a.jobs, FailFast: failFast, Resources: has, LogLevel: a.level(),
 			}}
@@ -85,6 +89,7 @@ goes to the standard error; that it fails is a warning.`,
 	cmd.Flags().DurationVar(&grace, "grace", 30*time.Second, "how long a step that is told to stop (by its timeout, Ctrl-C, SIGTERM) may take for that, before it is given up; with --isolate it is killed then")
 	cmd.Flags().BoolVar(&frozen, "frozen", false, "run nothing: what has no result is an error, with exit code 4")
 	cmd.Flags().BoolVar(&watch, "watch", false, "run again whenever a file changes that the recipe is written in, reads or names, until Ctrl-C")
+	cmd.Flags().StringVar(&onInterrupt, "on-interrupt", onInterrupts[0], "what becomes of jobs on other machines when the run is interrupted: `ask` (on a terminal; else they are cancelled), cancel, or leave them running for the next run to find")
 	cmd.Flags().StringVar(&planned, "plan", "", "do exactly what this `file` of plan --out says, or nothing where anything has changed")
 	cmd.Flags().StringVar(&onEnd, "on-end", "", "a `command` for the shell that is run when the run has ended, however it did, unless nothing had to run; see above")
 	cmd.Flags().StringArrayVar(&resources, "resource", nil, "what this machine has, as `name=amount`, such as gpus=1; may be repeated")
@@ -119,18 +124,19 @@ func parseResources(flags []string) (map[string]float64, error) {
 // runner is one use of the command run.
 type runner struct {
 	*app
-	recipe   string
-	plan     pipeline.PlanOptions
-	opt      pipeline.RunOptions
-	isolated bool
-	frozen   bool // a miss is an error
-	quiet    bool // no outputs are printed
-	style    view.Style
-	expected time.Duration  // what it is likely to take; 0 where nobody knows
-	onEnd    string         // a command
-	made     *pipeline.Plan // once there is one
-	inputs   []string       // that are watched beside what the recipe reads
-	saved    *savedPlan     // that must still hold; nil for none
+	recipe      string
+	plan        pipeline.PlanOptions
+	opt         pipeline.RunOptions
+	isolated    bool
+	frozen      bool // a miss is an error
+	quiet       bool // no outputs are printed
+	style       view.Style
+	expected    time.Duration  // what it is likely to take; 0 where nobody knows
+	onEnd       string         // a command
+	onInterrupt string         // one of onInterrupts
+	made        *pipeline.Plan // once there is one
+	inputs      []string       // that are watched beside what the recipe reads
+	saved       *savedPlan     // that must still hold; nil for none
 }
 
 // run plans, executes and sums up.
@@ -164,12 +170,16 @@ func (r *runner) run(parent context.Context) error {
 	if r.isolated {
 		r.opt.Executor = &isolate.Executor{Store: store, Command: performer(r.storeDir(r.recipe))}
 	}
-	if r.opt.Places, err = r.places(store, r.storeDir(r.recipe), func(text string) {
+	elsewhere, err := r.places(store, r.storeDir(r.recipe), func(text string) {
 		if !sig.notice(text) {
 			r.notice(text)
 		}
-	}); err != nil {
+	})
+	if err != nil {
 		return err
+	}
+	if r.opt.Places = elsewhere.places; len(r.opt.Places) > 0 {
+		sig.leave = func(got os.Signal) bool { return r.leave(got, elsewhere.live(), sig) }
 	}
 	if !r.json {
 		text, e := tally(plan), r.expect(plan, store)

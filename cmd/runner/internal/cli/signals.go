@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"eyrie/cmd/runner/internal/view"
+	"eyrie/pipeline"
 )
 
 // signals lets a run end well: while steps run, the first signal cancels its
@@ -17,9 +18,10 @@ import (
 // runs, ends the process at once.
 type signals struct {
 	ctx    context.Context
-	cancel context.CancelFunc
+	cancel context.CancelCauseFunc
 	say    func(text string) // where there is no view
 	arrive chan os.Signal
+	leave  func(os.Signal) bool // decides whether jobs elsewhere are left running; nil where there are none
 
 	mu   sync.Mutex
 	view view.View // of the run, while there is one
@@ -28,7 +30,7 @@ type signals struct {
 // watchSignals begins to watch. It must be closed.
 func watchSignals(parent context.Context, say func(text string)) *signals {
 	s := &signals{say: say, arrive: make(chan os.Signal, 8)}
-	s.ctx, s.cancel = context.WithCancel(parent)
+	s.ctx, s.cancel = context.WithCancelCause(parent)
 	// A caught SIGPIPE, other than an ignored one, is not inherited by the
 	// processes that stages start; for us, a write then fails with EPIPE.
 	signal.Notify(s.arrive, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
@@ -45,22 +47,43 @@ func (s *signals) loop() {
 		case got == syscall.SIGPIPE:
 		case n == 0:
 			n++
-			s.cancel()
-			s.first()
+			s.first(got)
 		default:
 			s.second()
 		}
 	}
 }
 
-func (s *signals) first() {
+func (s *signals) first(got os.Signal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.view == nil { // nothing is lost: the store is always whole
 		s.say("stopped")
 		os.Exit(exitInterrupted)
 	}
-	s.view.Notice("stopping: waiting for the running steps to write their checkpoint (again: stop at once)")
+	if s.leave == nil {
+		s.stop(false)
+		return
+	}
+	go func() { // a second signal may come while the user is asked
+		leave := s.leave(got)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.stop(leave)
+	}()
+}
+
+// stop ends the run. The caller holds mu.
+func (s *signals) stop(leave bool) {
+	text := "stopping: waiting for the running steps to write their checkpoint (again: stop at once)"
+	if leave {
+		text = "stopping: jobs elsewhere go on, and the next run finds them (again: stop at once)"
+		s.cancel(pipeline.ErrDetached)
+	}
+	s.cancel(nil) // the first cause counts
+	if s.view != nil {
+		s.view.Notice(text)
+	}
 }
 
 func (s *signals) second() {
@@ -92,7 +115,7 @@ func (s *signals) showOn(v view.View) {
 func (s *signals) close() {
 	signal.Stop(s.arrive)
 	close(s.arrive)
-	s.cancel()
+	s.cancel(nil)
 }
 
 // guard returns a writer to w that interrupts the run, as a signal would, when
@@ -107,7 +130,7 @@ type guarded struct {
 
 func (g guarded) Write(b []byte) (int, error) {
 	if _, err := g.w.Write(b); errors.Is(err, syscall.EPIPE) {
-		g.s.cancel()
+		g.s.cancel(nil)
 	}
 	return len(b), nil
 }
