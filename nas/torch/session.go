@@ -178,8 +178,8 @@ func (s *Session) start(m Machine, o Options, python, worker string) error {
 	if err != nil {
 		return err
 	}
-	host := "127.0.0.1"
-	if len(o.Launch) > 0 { // perhaps on other machines
+	host, launch := "127.0.0.1", o.launcher(os.Getenv)
+	if len(launch) > 0 { // perhaps on other machines
 		if host, err = os.Hostname(); err != nil {
 			return err
 		}
@@ -188,7 +188,9 @@ func (s *Session) start(m Machine, o Options, python, worker string) error {
 		"MASTER_ADDR="+host, "MASTER_PORT="+strconv.Itoa(port),
 		"OMP_NUM_THREADS="+strconv.Itoa(max(1, m.CPUs()/o.ranks())), "CUBLAS_WORKSPACE_CONFIG=:4096:8",
 	)
-	env = append(env, process.Visible(m.GPUs(), os.Getenv)...)
+	if len(launch) == 0 || len(o.Launch) > 0 { // Slurm shows each rank the GPUs of its machine
+		env = append(env, process.Visible(m.GPUs(), os.Getenv)...)
+	}
 	command := []string{python, "-I", "-u", worker, filepath.Join(filepath.Dir(worker), "job.json")}
 	run := func(name string, log zerolog.Logger, command []string, env ...string) {
 		p := &process.Program{
@@ -201,12 +203,14 @@ func (s *Session) start(m Machine, o Options, python, worker string) error {
 			s.ended(name, ended, err)
 		})
 	}
-	if len(o.Launch) > 0 {
-		launcher, err := exec.LookPath(o.Launch[0])
-		if err != nil {
+	if len(launch) > 0 {
+		launcher, err := exec.LookPath(launch[0])
+		if err != nil && len(o.Launch) == 0 {
+			return fmt.Errorf("the ranks are for %s machines: %w", os.Getenv(slurmNodes), err)
+		} else if err != nil {
 			return mistake.At("torch.launch[0]", "%w", err)
 		}
-		run(o.Launch[0], *s.log, slices.Concat([]string{launcher}, o.Launch[1:], command), env...)
+		run(launch[0], *s.log, slices.Concat([]string{launcher}, launch[1:], command), env...)
 		return nil
 	}
 	if runtime.GOOS == "linux" { // else gloo asks for this machine's name, which may lead nowhere

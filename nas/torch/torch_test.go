@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"eyrie/nas/train"
@@ -63,5 +64,26 @@ func TestLaunch(t *testing.T) {
 	}
 	if !bytes.Equal(states[0], states[1]) {
 		t.Error("the ranks of a launcher give another state than those of the runner")
+	}
+}
+
+// In a job of Slurm's on several machines the ranks are started by srun, on all of them.
+func TestLauncher(t *testing.T) {
+	for _, test := range []struct {
+		nodes string
+		o     Options
+		want  string
+	}{
+		{"", Options{Ranks: 4}, ""},
+		{"1", Options{Ranks: 4}, ""},
+		{"2", Options{}, ""},
+		{"2", Options{Ranks: 8}, "srun --mpi=none --kill-on-bad-exit=1 --overcommit --distribution=block --nodes=2 --ntasks=8 --ntasks-per-node=4 --cpus-per-task=3"},
+		{"4", Options{Ranks: 2}, "srun --mpi=none --kill-on-bad-exit=1 --overcommit --distribution=block --nodes=2 --ntasks=2 --ntasks-per-node=1 --cpus-per-task=3"},
+		{"2", Options{Ranks: 8, Launch: []string{"mine"}}, "mine"},
+	} {
+		environ := map[string]string{"SLURM_JOB_NUM_NODES": test.nodes, "SLURM_CPUS_PER_TASK": "3"}
+		if got := strings.Join(test.o.launcher(func(name string) string { return environ[name] }), " "); got != test.want {
+			t.Errorf("%+v on %q nodes: %s", test.o, test.nodes, got)
+		}
 	}
 }

@@ -126,12 +126,14 @@ func (s *Scheduler) options(b *cluster.Batch) []string {
 	if b.Ask.Memory > 0 {
 		add("--mem", strconv.FormatInt(max(1, (b.Ask.Memory/int64(max(1, b.Ask.Nodes))+1<<20-1)>>20), 10)+"M")
 	}
-	nodes := max(1, b.Ask.Nodes)
-	if b.Ask.Nodes > 0 {
+	nodes, tasks := max(1, b.Ask.Nodes), 1
+	if nodes > 1 { // a task for each GPU, or else for each node
+		each := max(1, (b.Ask.GPUs+nodes-1)/nodes)
+		tasks = nodes * each
 		add("--nodes", strconv.Itoa(nodes))
-		add("--ntasks-per-node", strconv.Itoa(max(1, (b.Ask.GPUs+nodes-1)/nodes)))
+		add("--ntasks-per-node", strconv.Itoa(each))
 	}
-	if n := b.Ask.CPUs; n > 0 {
+	if n := (b.Ask.CPUs + tasks - 1) / tasks; n > 0 {
 		add("--cpus-per-task", strconv.Itoa(n))
 	}
 	if n := (b.Ask.GPUs + nodes - 1) / nodes; n > 0 && s.GRES != "" {

@@ -1,0 +1,24 @@
+package torch
+
+import "strconv"
+
+// slurmNodes is the variable that says on how many machines a job of Slurm's is.
+const slurmNodes = "SLURM_JOB_NUM_NODES"
+
+// launcher returns the command that starts the ranks; none where the runner starts them. In a
+// job of Slurm's on several machines that is srun, as nothing else reaches the others.
+func (o Options) launcher(getenv func(string) string) []string {
+	nodes, err := strconv.Atoi(getenv(slurmNodes))
+	if len(o.Launch) > 0 || err != nil || nodes < 2 || o.ranks() < 2 {
+		return o.Launch
+	}
+	nodes = min(nodes, o.ranks())
+	launch := []string{
+		"srun", "--mpi=none", "--kill-on-bad-exit=1", "--overcommit", "--distribution=block",
+		"--nodes=" + strconv.Itoa(nodes), "--ntasks=" + strconv.Itoa(o.ranks()), "--ntasks-per-node=" + strconv.Itoa((o.ranks()+nodes-1)/nodes),
+	}
+	if n := getenv("SLURM_CPUS_PER_TASK"); n != "" { // which srun does not take from the job by itself
+		launch = append(launch, "--cpus-per-task="+n)
+	}
+	return launch
+}
