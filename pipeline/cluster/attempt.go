@@ -111,7 +111,7 @@ func (x *Executor) patience() time.Duration {
 	if x.Patience > 0 {
 		return x.Patience
 	}
-	return time.Minute
+	return 30 * time.Second
 }
 
 // follow reads what the performer has said since.
@@ -192,7 +192,7 @@ func (a *attempt) outcome(ctx context.Context, v view) (pipeline.Result, *Ending
 	if a.over.IsZero() {
 		a.over = time.Now()
 	}
-	if v.status.State == Ended && a.stopped != "" && a.last.Result == nil {
+	if v.status.State == Ended && (v.status.Never || a.stopped != "") && a.last.Result == nil {
 		return pipeline.Result{}, a.explain(ctx, v), true
 	}
 	if a.refresh(v.dir); time.Since(a.over) < a.executor.patience() {

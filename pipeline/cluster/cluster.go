@@ -96,6 +96,7 @@ type Status struct {
 	Reason string // why it waits, or has ended, likewise
 	Node   string // where it runs
 	Stuck  string // what to change, where it will not start by itself
+	Never  bool   // of Ended: it was not started, so that it can have made nothing
 }
 
 // Ending is how a job ended that did not say so itself.
@@ -115,13 +116,14 @@ type Executor struct {
 	Time      time.Duration     // that a job may take where the step has no timeout; 0 for what the scheduler says
 	Tell      func(text string) // receives what the user should know; may be nil
 	Poll      time.Duration     // how long after a job was handed in the scheduler is asked first; 0 for 10 s
-	Patience  time.Duration     // how long files may take from a node to this machine; 0 for a minute
+	Patience  time.Duration     // how long files may take from a node to this machine; 0 for half a minute
 
 	mu        sync.Mutex
 	tending   bool
-	fresh     []*attempt        // not submitted yet
-	live      map[*attempt]bool // submitted
-	unwanted  []string          // to be cancelled
+	fresh     []*attempt                           // not submitted yet
+	live      map[*attempt]bool                    // submitted
+	unwanted  []string                             // to be cancelled
+	same      map[artifacts.ActionID]chan struct{} // closed when nothing performs the action any more
 	adoptable map[artifacts.ActionID]adoptable
 	probe     *batch // of the job that shows whether nodes can perform any; nil for none
 	wake      chan struct{}
@@ -140,6 +142,16 @@ func (x *Executor) Perform(ctx context.Context, job *pipeline.Job, report func(p
 	if err := ctx.Err(); err != nil {
 		return pipeline.Result{}, err
 	}
+	release, waited, err := x.alone(ctx, job.Action, report)
+	if err != nil {
+		return pipeline.Result{}, err
+	}
+	defer release()
+	if waited && !job.Rerun {
+		if r, err := x.Store.Claim(ctx, job.Action); err == nil {
+			return pipeline.Result{Record: r, Found: true}, nil
+		}
+	}
 	for lost := 0; ; lost++ {
 		a := &attempt{executor: x, job: job, report: report, takeover: lost > 0, changed: make(chan struct{}, 1)}
 		if err := x.enter(ctx, a, lost == 0 && job.Attempt <= 1); err != nil {
@@ -154,6 +166,39 @@ func (x *Executor) Perform(ctx context.Context, job *pipeline.Job, report func(p
 			return pipeline.Result{}, ending.Err
 		}
 		a.warn(fmt.Sprintf("%v: it is handed in again", ending.Err))
+	}
+}
+
+// alone waits until this run has no other job that performs the action: a second one would take
+// a node's place to wait there.
+func (x *Executor) alone(ctx context.Context, id artifacts.ActionID, report func(pipeline.Event)) (release func(), waited bool, err error) {
+	for {
+		x.mu.Lock()
+		done := x.same[id]
+		if done == nil {
+			if x.same == nil {
+				x.same = map[artifacts.ActionID]chan struct{}{}
+			}
+			done = make(chan struct{})
+			x.same[id] = done
+			x.mu.Unlock()
+			return func() {
+				x.mu.Lock()
+				defer x.mu.Unlock()
+				delete(x.same, id)
+				close(done)
+			}, waited, nil
+		}
+		x.mu.Unlock()
+		if !waited {
+			report(pipeline.Event{Type: pipeline.StepWaiting, Holder: "another step of this run"})
+		}
+		waited = true
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return nil, false, ctx.Err()
+		}
 	}
 }
 

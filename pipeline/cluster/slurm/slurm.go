@@ -166,14 +166,19 @@ func (s *Scheduler) Status(ctx context.Context, ids []string) (map[string]cluste
 	for _, id := range ids {
 		wanted[id] = true
 	}
-	all := make(map[string]cluster.Status, len(ids))
+	return parse(out, wanted), nil
+}
+
+// parse reads what squeue prints of the jobs that are wanted.
+func parse(out string, wanted map[string]bool) map[string]cluster.Status {
+	all := make(map[string]cluster.Status, len(wanted))
 	for line := range strings.Lines(out) {
 		fields := strings.SplitN(strings.TrimSpace(line), "|", 4)
 		if len(fields) == 4 && wanted[fields[0]] {
 			all[fields[0]] = status(fields[1], fields[2], fields[3])
 		}
 	}
-	return all, nil
+	return all
 }
 
 // Cancel does what [cluster.Scheduler] says.

@@ -4,9 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -50,7 +47,3 @@ func TestExecutor(t *testing.T) {
 		return executor(t, s, dir)
 	}})
 }
-
-var _ = slices.Contains[[]string]
-var _ = strings.Contains
-var _ = filepath.Join

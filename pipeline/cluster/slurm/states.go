@@ -18,12 +18,12 @@ func status(code, node, reason string) cluster.Status {
 		s.State = cluster.Pending
 		s.Stuck = advice(reason)
 		if reason == "DependencyNeverSatisfied" {
-			s.State = cluster.Ended // which Slurm has it stay in the queue for a while
+			s.State, s.Never = cluster.Ended, true // which Slurm has it stay in the queue for a while
 		}
 	case "RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING":
 		s.State = cluster.Running
 	default:
-		s.State = cluster.Ended
+		s.State, s.Never = cluster.Ended, code == "CANCELLED" && strings.HasPrefix(reason, "Dependency")
 	}
 	return s
 }

@@ -25,8 +25,8 @@ type Cluster struct {
 
 // What a node of the cluster has.
 const (
-	CPUs   = 4
-	Memory = 2000 // MB
+	CPUs   = 16    // whatever this machine has
+	Memory = 20000 // MB, likewise
 )
 
 // commands are those of Slurm's whose calls are counted.
