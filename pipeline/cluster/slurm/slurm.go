@@ -123,8 +123,8 @@ func (s *Scheduler) options(b *cluster.Batch) []string {
 	if b.Ask.Time > 0 {
 		add("--time", strconv.Itoa(int((b.Ask.Time+time.Minute-1)/time.Minute)))
 	}
-	if b.Ask.Memory > 0 {
-		add("--mem", strconv.FormatInt(max(1, (b.Ask.Memory/int64(max(1, b.Ask.Nodes))+1<<20-1)>>20), 10)+"M")
+	if n := int64(max(1, b.Ask.Nodes)) << 20; b.Ask.Memory > 0 {
+		add("--mem", strconv.FormatInt((b.Ask.Memory+n-1)/n, 10)+"M")
 	}
 	nodes, tasks := max(1, b.Ask.Nodes), 1
 	if nodes > 1 { // a task for each GPU, or else for each node
