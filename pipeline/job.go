@@ -61,6 +61,10 @@ type Job struct {
 	// cannot kill a part of itself.
 	Grace time.Duration `json:"-"`
 
+	// Alone says that the performer's process is there for this job and nothing else, so that
+	// what it has used is what the attempt has.
+	Alone bool `json:"-"`
+
 	// Returned, unless nil, is called when the stage has returned, and before what it
 	// made is stored: the timeout is the stage's.
 	Returned func() `json:"-"`

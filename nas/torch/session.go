@@ -36,6 +36,7 @@ type Machine interface {
 	GPUs() []int
 	Grace() time.Duration
 	Path(name string) string
+	Used(process.Usage)
 	Log() *zerolog.Logger
 }
 
@@ -198,6 +199,10 @@ func (s *Session) start(m Machine, o Options, python, worker string) error {
 		}
 		s.ranks.Go(func() {
 			ended, err := p.Run(life)
+			if err == nil {
+				ended.Usage.Part = ended.Usage.Part || len(o.Launch) > 0 // on other machines, perhaps
+				m.Used(ended.Usage)
+			}
 			s.ended(name, ended, err)
 		})
 	}

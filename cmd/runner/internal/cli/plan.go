@@ -158,7 +158,9 @@ type planJSON struct {
 	Cached   int        `json:"cached"`
 	Run      int        `json:"run"`
 	Unknown  int        `json:"unknown"`
-	Expected float64    `json:"expected,omitempty"` // s: what it is likely to take, by earlier runs
+	Expected float64    `json:"expected,omitempty"`      // s: what it is likely to take, by earlier runs
+	Cost     *priceJSON `json:"expected_cost,omitempty"` // likewise, of all steps that run and have run before
+	NeverRan int        `json:"never_ran,omitempty"`     // how many steps have not, so that nothing is known of them
 	Steps    []stepJSON `json:"steps"`
 }
 
@@ -172,8 +174,9 @@ type stepJSON struct {
 	Resumes  bool              `json:"resumes,omitempty"` // it goes on from a checkpoint
 	After    []string          `json:"after,omitempty"`
 	Action   string            `json:"action,omitempty"`
-	Expected float64           `json:"expected,omitempty"` // s: what it is likely to take, by earlier runs
-	Adopted  *store.Adopted    `json:"adopted,omitempty"`  // the stage did not make the result
+	Expected float64           `json:"expected,omitempty"`      // s: what it is likely to take, by earlier runs
+	Cost     *priceJSON        `json:"expected_cost,omitempty"` // likewise
+	Adopted  *store.Adopted    `json:"adopted,omitempty"`       // the stage did not make the result
 }
 
 func planDocument(p *pipeline.Plan) planJSON {
