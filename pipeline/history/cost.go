@@ -59,16 +59,16 @@ func (a Amount) MarshalJSON() ([]byte, error) {
 
 // Cost is what a step has cost in a run, all of its attempts, or what several have.
 type Cost struct {
-	Elapsed  time.Duration // of the steps, each as long as it took
-	Attempts int           // that have begun, as far as the journal tells
-	CPU      Amount        // s, user and system
-	CPUs     int           // the most that one attempt was granted
-	GPU      Amount        // s: GPUs that were granted, as long as they were
-	Memory   Amount        // bytes: the most that one process held
-	Read     Amount        // bytes, by system calls
-	Written  Amount        // likewise
-	Inputs   Amount        // bytes of artifacts that attempts were given
-	Outputs  Amount        // bytes of artifacts that were made
+	Elapsed  time.Duration `json:"-"`        // of the steps, each as long as it took
+	Attempts int           `json:"attempts"` // that have begun, as far as the journal tells
+	CPU      Amount        `json:"cpu"`      // s, user and system
+	CPUs     int           `json:"cpus"`     // the most that one attempt was granted
+	GPU      Amount        `json:"gpu"`      // s: GPUs that were granted, as long as they were
+	Memory   Amount        `json:"memory"`   // bytes: the most that one process held
+	Read     Amount        `json:"read"`     // bytes, by system calls
+	Written  Amount        `json:"written"`  // likewise
+	Inputs   Amount        `json:"inputs"`   // bytes of artifacts that attempts were given
+	Outputs  Amount        `json:"outputs"`  // bytes of artifacts that were made
 }
 
 // Plus returns the cost of both.

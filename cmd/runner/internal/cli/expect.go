@@ -41,6 +41,8 @@ func (e expected) text() string {
 	switch {
 	case e.runs == 0 || e.unknown == e.runs || e.total < time.Second:
 		return ""
+	case e.unknown == 1:
+		return fmt.Sprintf("about %s, and what 1 step takes that never ran", e.price())
 	case e.unknown > 0:
 		return fmt.Sprintf("about %s, and what %s take that never ran", e.price(), view.Count(e.unknown, "step"))
 	}

@@ -22,6 +22,11 @@ func (a *app) planCommand() *cobra.Command {
 		Long: `Show what run would do, and why. Nothing is run, and nothing written but the digests
 of inputs that took long to read, so that run need not read them again.
 
+The last line says how long the steps that run are likely to take, and how many CPU and GPU
+hours where these are worth a word, by what they took in the recipe's last runs. "At most"
+stands where what they were granted is known and no more (see runner help show, --cost).
+What never ran is counted, not guessed.
+
 With --out the plan is saved to a file, which run RECIPE --plan FILE does exactly. It
 refuses where anything has changed since: the recipe's text, a variable, a stage's version,
 an input, or what is in the store. The file has no values of variables, but salted digests.`,
