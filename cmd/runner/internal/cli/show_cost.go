@@ -225,21 +225,32 @@ var signs = []struct{ how, text string }{
 
 // writeSigns says what the signs in a table mean, of those that it has.
 func (a *app) writeSigns(doc costJSON) {
+	for i, line := range doc.signs() {
+		if i == 0 {
+			say(a.out, "")
+		}
+		say(a.out, "%s", a.style(a.out).Dim(line))
+	}
+}
+
+func (doc *costJSON) signs() (lines []string) {
 	found, resumed := map[string]bool{}, false
-	for _, s := range append(doc.Steps[:len(doc.Steps):len(doc.Steps)], stepCost{figures: doc.Spent}, stepCost{figures: doc.Saved}) {
+	for _, s := range doc.Steps {
 		if s.saved || s.Attempts > 0 {
 			found[s.CPU.How()], found[s.Memory.How()] = true, true
 			resumed = resumed || s.Resumed
 		}
 	}
-	y := a.style(a.out)
-	say(a.out, "")
+	for _, sum := range []figures{doc.Spent, doc.Saved} {
+		found[sum.CPU.How()], found[sum.Memory.How()] = true, true
+	}
 	for _, sign := range signs {
 		if found[sign.how] {
-			say(a.out, "%s", y.Dim(sign.text))
+			lines = append(lines, sign.text)
 		}
 	}
 	if resumed {
-		say(a.out, "%s", y.Dim("resumed: without what it cost before its checkpoint, in earlier runs"))
+		lines = append(lines, "resumed: without what it cost before its checkpoint, in earlier runs")
 	}
+	return lines
 }
