@@ -200,7 +200,7 @@ func (s *Session) start(m Machine, o Options, python, worker string) error {
 		s.ranks.Go(func() {
 			ended, err := p.Run(life)
 			if err == nil {
-				ended.Usage.Part = ended.Usage.Part || len(o.Launch) > 0 // on other machines, perhaps
+				ended.Usage.Part = ended.Usage.Part || host != "127.0.0.1" // ranks may be on other machines
 				m.Used(ended.Usage)
 			}
 			s.ended(name, ended, err)
