@@ -24,6 +24,7 @@ const (
 	StepWaiting  EventType = "step-waiting"  // for another run that does the same action
 	StepProgress EventType = "step-progress" // not kept in the journal
 	StepLog      EventType = "step-log"      // what the stage wrote to its log
+	StepUsed     EventType = "step-used"     // from a performer to its caller: what the attempt has cost. It is told with the attempt's end, in no line of its own
 	StepRetry    EventType = "step-retry"    // an attempt failed, another follows
 	StepDone     EventType = "step-done"     //
 	StepFailed   EventType = "step-failed"   //
@@ -63,6 +64,7 @@ type Event struct {
 	Stack    string          `json:"stack,omitempty"`    // of StepFailed by a panic
 	After    []string        `json:"after,omitempty"`    // of StepSkipped: the steps that failed
 	Elapsed  float64         `json:"elapsed,omitempty"`  // s
+	Usage    *Usage          `json:"usage,omitempty"`    // of StepRetry, StepDone, StepFailed, StepStopped: what the attempt has cost, where one began
 	Secret   bool            `json:"secret,omitempty"`   // of StepDone, StepCached: the output is sensitive
 	Status   Status          `json:"status,omitempty"`   // of RunFinished
 	Done     int             `json:"done,omitempty"`     // of RunFinished: steps run
@@ -107,7 +109,7 @@ func (e Event) line() []byte {
 
 // isPlain reports whether the event says only which step was cached, as most do.
 func (e Event) isPlain() bool {
-	return e.Type == StepCached && e.Deps == nil && e.Sources == nil && !e.Secret && e.Elapsed == 0
+	return e.Type == StepCached && e.Deps == nil && e.Sources == nil && !e.Secret && e.Elapsed == 0 && e.Usage == nil
 }
 
 // plainLine is line for an event that is plain: in a tenth of the time.

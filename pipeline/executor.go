@@ -18,9 +18,13 @@ type Executor interface {
 	// When ctx is cancelled it tells the stage to stop, gives it the job's grace to
 	// write its checkpoint, and returns an error.
 	//
-	// It calls report for each event, StepQueued, StepWaiting, StepStarted, StepProgress and
-	// StepLog, one call at a time and none after it has returned. The caller adds
-	// what it knows itself: the step, its place and its reasons.
+	// It calls report for each event, StepQueued, StepWaiting, StepStarted,
+	// StepProgress, StepLog and StepUsed, one call at a time and none after it has returned. The caller
+	// adds what it knows itself: the step, its place and its reasons.
+	//
+	// Perform reports StepUsed for an attempt that has begun, also for one that fails. An
+	// executor whose performer did not live to do so reports what it knows itself; of several
+	// the last one counts.
 	//
 	// An error that is a [mistake.Mistake] is about an attribute. One that is a
 	// *[CrashError] says that the stage did not return.

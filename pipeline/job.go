@@ -66,6 +66,10 @@ type Job struct {
 	// checkpoint before the stage begins, so that it is the one that is kept out, not the other.
 	Fenced bool `json:"-"`
 
+	// Alone says that the performer's process is there for this job and nothing else, so that
+	// what it has used is what the attempt has.
+	Alone bool `json:"-"`
+
 	// Returned, unless nil, is called when the stage has returned, and before what it
 	// made is stored: the timeout is the stage's.
 	Returned func() `json:"-"`

@@ -50,6 +50,7 @@ func Perform(ctx context.Context, s *store.Store, job *Job, report func(Event)) 
 	p := &performer{store: s, job: job, report: report, made: s.Batch()}
 	defer p.made.Close()
 	p.record = store.Record{Action: job.Action, Preimage: preimage, Step: job.Step, Run: job.Run, Started: time.Now().UTC()}
+	defer func(began time.Time) { report(Event{Type: StepUsed, Usage: p.usage(began)}) }(time.Now())
 	err = p.perform(ctx, config)
 	if job.Fenced && err != nil {
 		return p.fenced(ctx, err)
@@ -78,6 +79,8 @@ type performer struct {
 	record store.Record
 	made   *store.Batch // what the record refers to
 	work   string       // where the stage makes files; "" before it runs
+
+	programs ledger // what those have used that the stage ran
 
 	mu    sync.Mutex // a stage that was given up may still ask for its checkpoint
 	links string     // to the checkpoint and the inputs; "" before there is one
@@ -355,6 +358,7 @@ func (p *performer) task(wire *wire) *Task {
 		Work: p.work, CPUs: int(p.job.Resources["cpus"]), GPUs: p.job.GPUs,
 		CPUSet: p.job.CPUs, Grace: p.job.Grace,
 		Progress: wire.progress, Log: zerolog.New(wire).Level(p.job.LogLevel),
+		Used: p.programs.add,
 		Lineage: func() []Ancestor {
 			if !p.job.stage.lineage {
 				panic("pipeline: the stage " + p.job.Stage + " asks for its lineage, and is not defined with WithLineage")

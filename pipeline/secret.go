@@ -112,6 +112,11 @@ func discreet(e Event) Event {
 		p.Note = ""
 		e.Progress = &p
 	}
+	if e.Usage != nil { // how long a secret is
+		u := *e.Usage
+		u.Read, u.Written, u.Inputs, u.Outputs = 0, 0, 0, 0
+		e.Usage = &u
+	}
 	return e
 }
 

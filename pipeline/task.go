@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"eyrie/pipeline/process"
 )
 
 // Task is what a running stage may use besides its configuration: one use of it, while
@@ -26,15 +28,16 @@ type Task struct {
 
 // Env is what a task is made of.
 type Env struct {
-	Work       string            // an empty directory for the files that the stage makes; "" for none
-	Checkpoint string            // a directory that survives a kill; "" for none
-	CPUs       int               // how many threads the stage may keep busy; 0 for all
-	GPUs       []int             // which GPUs are its own
-	CPUSet     []int             // which processors are its own; none for any
-	Grace      time.Duration     // see [Task.Grace]
-	Progress   func(Progress)    // receives what is reported; may be nil
-	Log        zerolog.Logger    // the zero Logger drops what is logged
-	Lineage    func() []Ancestor // see [Task.Lineage]; nil for none
+	Work       string              // an empty directory for the files that the stage makes; "" for none
+	Checkpoint string              // a directory that survives a kill; "" for none
+	CPUs       int                 // how many threads the stage may keep busy; 0 for all
+	GPUs       []int               // which GPUs are its own
+	CPUSet     []int               // which processors are its own; none for any
+	Grace      time.Duration       // see [Task.Grace]
+	Progress   func(Progress)      // receives what is reported; may be nil
+	Log        zerolog.Logger      // the zero Logger drops what is logged
+	Used       func(process.Usage) // receives what programs have used; may be nil
+	Lineage    func() []Ancestor   // see [Task.Lineage]; nil for none
 }
 
 // Progress is how far a stage has come.
@@ -133,6 +136,14 @@ func (t *Task) Each(ctx context.Context, n int, p Progress, f func(i int)) error
 	close(next)
 	group.Wait()
 	return err
+}
+
+// Used says what a program has used that the stage ran, and that has ended. It is told with
+// the step's cost.
+func (t *Task) Used(u process.Usage) {
+	if f := t.env.Used; f != nil {
+		f(u)
+	}
 }
 
 // Lineage returns the steps that the running step needs, directly or not, each

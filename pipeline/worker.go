@@ -34,13 +34,14 @@ type worker struct {
 	inputs   map[string]artifacts.File // of the action, once it is known
 	send     chan<- message
 
-	committing bool // what was granted is another step's by now
+	committing bool   // what was granted is another step's by now
+	used       *Usage // by the last attempt; nil where none has begun
 }
 
 func (w *worker) work(ctx context.Context) {
 	begin := time.Now()
 	ended, err := w.do(ctx)
-	e := Event{Action: ended.Record.Action.String(), Elapsed: time.Since(begin).Seconds()}
+	e := Event{Action: ended.Record.Action.String(), Elapsed: time.Since(begin).Seconds(), Usage: w.used}
 	if ended.Record.Action.IsZero() {
 		e.Action = ""
 	}
@@ -157,11 +158,12 @@ func (w *worker) attempts(ctx context.Context, a *action, ended *Ended) (Result,
 		if err != nil {
 			return Result{}, err
 		}
+		w.used = nil
 		result, err := w.executor.Perform(ctx, job, report)
 		if err == nil || ctx.Err() != nil || n > w.planned.Retries || w.committing || crashOf(err).Panic || crashOf(err).Stuck {
 			return result, err
 		}
-		w.event(Event{Type: StepRetry, Attempt: n, Error: w.place(err).reason()})
+		w.event(Event{Type: StepRetry, Attempt: n, Error: w.place(err).reason(), Usage: w.used})
 		select {
 		case <-time.After(w.backoff << min(n-1, 5)):
 		case <-ctx.Done():
@@ -199,6 +201,9 @@ func (w *worker) reporter(ctx context.Context, a *action, ended *Ended) func(Eve
 			e = discreet(e)
 		}
 		switch e.Type {
+		case StepUsed:
+			w.used = e.Usage
+			return
 		case StepQueued, StepWaiting:
 			e.Action = a.id.String()
 		case StepStarted:

@@ -36,6 +36,7 @@ type Machine interface {
 	GPUs() []int
 	Grace() time.Duration
 	Path(name string) string
+	Used(process.Usage)
 	Log() *zerolog.Logger
 }
 
@@ -200,6 +201,10 @@ func (s *Session) start(m Machine, o Options, python, worker string) error {
 		}
 		s.ranks.Go(func() {
 			ended, err := p.Run(life)
+			if err == nil {
+				ended.Usage.Part = ended.Usage.Part || host != "127.0.0.1" // ranks may be on other machines
+				m.Used(ended.Usage)
+			}
 			s.ended(name, ended, err)
 		})
 	}

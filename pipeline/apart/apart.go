@@ -66,6 +66,7 @@ func Perform(ctx context.Context, s *store.Store, stages []*pipeline.Stage, job 
 	if err := job.Bind(stages); err != nil {
 		return pipeline.Result{}, err
 	}
+	job.Alone = true
 	for i := range job.GPUs {
 		job.GPUs[i] = i // as they are numbered among those that this process is shown
 	}

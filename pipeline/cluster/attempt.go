@@ -44,6 +44,10 @@ type attempt struct {
 	last    apart.Message // with which the performer came to its end
 	over    time.Time     // when it was first seen that nothing more is to come
 	looked  time.Time     // at the store
+
+	began time.Time       // when the copy that is heard began
+	used  *pipeline.Usage // what it says it has used; nil before
+	spent pipeline.Usage  // what copies before it had
 }
 
 // place notes where the attempt is. The caller holds the executor's mu.
@@ -145,6 +149,7 @@ func (a *attempt) hearAll(base string) {
 			return
 		}
 		a.start++
+		a.spend()
 		a.events, a.last, a.stopped, a.over = tail{}, apart.Message{}, "", time.Time{}
 	}
 }
@@ -158,13 +163,39 @@ func (a *attempt) hear(line []byte) {
 	a.heard = true
 	switch {
 	case m.Event != nil:
-		a.report(*m.Event)
+		a.report(a.counted(*m.Event))
 	case m.Stopped != "":
 		a.stopped = m.Stopped
 		a.warn(m.Stopped)
 	case m.Result != nil || m.Failure != nil:
 		a.last = m
 	}
+}
+
+// counted adds to an event of the performer's what copies before it have used.
+func (a *attempt) counted(e pipeline.Event) pipeline.Event {
+	switch {
+	case e.Type == pipeline.StepStarted:
+		a.began, a.used = time.Now(), nil
+	case e.Type == pipeline.StepUsed && e.Usage != nil:
+		a.used = e.Usage
+		sum := e.Usage.After(a.spent)
+		e.Usage = &sum
+	}
+	return e
+}
+
+// spend adds what the copy has used that ran last, which may not have lived to say so.
+func (a *attempt) spend() {
+	if a.began.IsZero() {
+		return
+	}
+	used := a.job.Granted(time.Since(a.began))
+	if a.used != nil {
+		used = *a.used
+	}
+	a.spent = used.After(a.spent)
+	a.began, a.used = time.Time{}, nil
 }
 
 func (a *attempt) warn(text string) {
@@ -230,6 +261,10 @@ func (a *attempt) explain(ctx context.Context, v view) *Ending {
 	job := a.executor.Scheduler.Traits().Name
 	if a.last.Result != nil {
 		return &Ending{Err: fmt.Errorf("%s %s has made a result that cannot be seen from here: do the nodes and this machine share the store?", job, v.id)}
+	}
+	if a.used == nil && !a.began.IsZero() {
+		a.spend()
+		a.report(pipeline.Event{Type: pipeline.StepUsed, Usage: &a.spent})
 	}
 	for _, line := range a.log.lines(true) {
 		_, _ = a.output.Write(line)

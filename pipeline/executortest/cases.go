@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -230,5 +231,52 @@ func prints(f *fixture) {
 	}
 	if got := fmt.Sprint(all); !strings.Contains(got, "to standard output") || !strings.Contains(got, "to standard error") || endings(run) != "a:done" {
 		f.Errorf("%s: %s", endings(run), got)
+	}
+}
+
+// Every attempt that began tells what it has cost. Where a process performs one job alone
+// that is measured; else it is what the job was granted.
+func cost(f *fixture) {
+	const seconds, memory = 0.2, 64 << 20
+	s := step("a", "burn", map[string]any{"seconds": seconds, "memory": float64(memory), "in": f.input("some text")})
+	s.Resources = map[string]float64{"cpus": 1}
+	fails := step("b", "burn", map[string]any{"seconds": 0.001, "memory": 1., "in": f.input("more"), "fail": true})
+	fails.Retries = 1
+	if got := endings(f.perform(s, fails)); got != "a:done b:failed" {
+		f.Fatal(got)
+	}
+	told := map[string]int{}
+	for _, e := range f.seen {
+		u := e.Usage
+		if u == nil {
+			continue
+		}
+		told[e.Step+string(e.Type)]++
+		if whole := u.Measured == pipeline.Whole; whole != f.subject.Apart || u.CPUs < 1 || u.Elapsed <= 0 || e.Step == "a" && u.CPUs != 1 {
+			f.Errorf("%s %s: %+v", e.Step, e.Type, u)
+		}
+		if e.Step == "a" && f.subject.Apart && (u.CPU < seconds || u.Memory < memory) {
+			f.Errorf("measured: %+v", u)
+		}
+		if e.Step == "a" && (u.Inputs != int64(len("some text")) || u.Outputs != 1000) {
+			f.Errorf("moved: %+v", u)
+		}
+	}
+	if want := map[string]int{"astep-done": 1, "bstep-retry": 1, "bstep-failed": 1}; !maps.Equal(told, want) {
+		f.Errorf("told %v, want %v", told, want)
+	}
+}
+
+// A process that is lost could not say what it has used; the executor does.
+func lostCost(f *fixture) {
+	f.perform(step("a", "leave", nil))
+	var used *pipeline.Usage
+	for _, e := range f.seen {
+		if e.Type == pipeline.StepFailed {
+			used = e.Usage
+		}
+	}
+	if used == nil || used.Measured == pipeline.Whole || used.CPUs < 1 {
+		f.Errorf("%+v", used)
 	}
 }

@@ -58,6 +58,8 @@ func Run(t *testing.T, subject Subject) {
 		{"a panic in a goroutine costs the step alone", apart("bolt", "the stage panicked: out of reach"), true},
 		{"a stage that leaves costs the step alone", apart("leave", "ended without a result"), true},
 		{"a stage that does not stop is given up", stubborn, false},
+		{"what an attempt has cost is told", cost, false},
+		{"what an attempt has cost is told also if its process is lost", lostCost, true},
 		{"what a stage prints is its log", prints, true},
 	}
 	for _, test := range tests {

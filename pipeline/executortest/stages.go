@@ -11,6 +11,7 @@ import (
 
 	"eyrie/artifacts"
 	"eyrie/pipeline"
+	"eyrie/pipeline/process"
 )
 
 // Stages are what the suite has executors perform.
@@ -32,6 +33,7 @@ var Stages = []*pipeline.Stage{
 	pipeline.Define("bolt", 1, "Panics in a goroutine.", none{}, func(context.Context, *pipeline.Task, none) (none, error) { go panic("out of reach"); select {} }),
 	pipeline.Define("leave", 1, "Leaves the process.", none{}, func(context.Context, *pipeline.Task, none) (none, error) { os.Exit(7); return none{}, nil }),
 	pipeline.Define("stubborn", 1, "Does not stop.", none{}, runStubborn),
+	pipeline.Define("burn", 1, "Takes the processor's time, and memory.", burnConfig{}, runBurn),
 	pipeline.Define("print", 1, "Prints.", none{}, runPrint),
 }
 
@@ -169,4 +171,25 @@ func runPrint(context.Context, *pipeline.Task, none) (none, error) {
 	fmt.Println("to standard output")
 	fmt.Fprint(os.Stderr, "to standard error")
 	return none{}, nil
+}
+
+type burnConfig struct {
+	Seconds float64        `json:"seconds"` // of the processor, with what starting the process took
+	Memory  int            `json:"memory"`  // bytes
+	In      artifacts.File `json:"in"`
+	Fail    bool           `json:"fail,omitempty"`
+}
+
+func runBurn(_ context.Context, task *pipeline.Task, c burnConfig) (copyOutput, error) {
+	b := make([]byte, c.Memory)
+	for process.Own().CPU.Seconds() < c.Seconds {
+		for i := range b {
+			b[i]++
+		}
+	}
+	if c.Fail {
+		return copyOutput{}, errNo
+	}
+	path := task.Path("ash")
+	return copyOutput{File: artifacts.Local(path), Same: c.In}, os.WriteFile(path, b[:1000], 0o666)
 }

@@ -27,13 +27,23 @@ func TestExpectation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &Expectation{map[string]time.Duration{"a": 10, "b": 20, "c": 30}, map[string][]time.Duration{"give": {5, 7, 100}}}
+	took := func(d time.Duration, gpu float64) Cost {
+		return Cost{Elapsed: d, CPU: Amount{Value: float64(2 * d)}, GPU: Amount{Value: gpu}}
+	}
+	e := &Expectation{
+		map[string]Cost{"a": took(10, 1), "b": took(20, 0), "c": {Elapsed: 30, CPU: Amount{Value: 60, Most: true}}},
+		map[string][]Cost{"give": {took(5, 0), took(7, 3), took(100, 0)}},
+	}
 	for _, test := range []struct {
 		jobs int
 		want time.Duration
 	}{{1, 67}, {2, 60}, {8, 60}} {
-		if got, unknown := e.Plan(p, test.jobs); got != test.want || unknown != 1 {
+		got, cost, unknown := e.Plan(p, test.jobs)
+		if got != test.want || unknown != 1 {
 			t.Errorf("on %d jobs: %d, %d unknown; want %d, 1", test.jobs, got, unknown, test.want)
+		}
+		if cost.CPU != (Amount{Value: 134, Most: true}) || cost.GPU != (Amount{Value: 4}) {
+			t.Errorf("on %d jobs it costs %+v, %+v", test.jobs, cost.CPU, cost.GPU)
 		}
 	}
 	id := execute(t, s, recipe("b", 1, 2))
@@ -41,8 +51,8 @@ func TestExpectation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d, ok := Expect(s, "b").Step("s0", "give"); !ok || d != run.Step("s0").Elapsed {
-		t.Errorf("s0 is expected to take %v, %v; it took %v", d, ok, run.Step("s0").Elapsed)
+	if c, ok := Expect(s, "b").Step("s0", "give"); !ok || c.Elapsed != run.Step("s0").Elapsed || !c.CPU.Most {
+		t.Errorf("s0 is expected to take %+v, %v; it took %v", c, ok, run.Step("s0").Elapsed)
 	}
 	if _, ok := Expect(s, "c").Step("s0", "give"); ok {
 		t.Error("another recipe's steps are expected")

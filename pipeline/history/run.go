@@ -42,8 +42,9 @@ type Step struct {
 	Log      []LogLine
 	Error    string
 	Stack    string
-	After    []string // of one that was skipped: the steps that failed
-	Secret   bool     // its output is sensitive
+	After    []string        // of one that was skipped: the steps that failed
+	Secret   bool            // its output is sensitive
+	Usage    *pipeline.Usage // by its last attempt; nil where that is not known
 }
 
 // Attempt is one that failed.
@@ -51,6 +52,7 @@ type Attempt struct {
 	Number int // from 1
 	At     time.Time
 	Error  string
+	Usage  *pipeline.Usage // nil where that is not known
 }
 
 // LogLine is a line of a stage's log.
@@ -203,10 +205,10 @@ func (s *Step) add(e pipeline.Event) {
 	case e.Type == pipeline.StepLog:
 		s.Log = append(s.Log, LogLine{e.Time, e.Log})
 	case e.Type == pipeline.StepRetry:
-		s.Attempts = append(s.Attempts, Attempt{e.Attempt, e.Time, e.Error})
+		s.Attempts = append(s.Attempts, Attempt{e.Attempt, e.Time, e.Error, e.Usage})
 	case IsEnd(e.Type):
 		s.Type, s.Ended, s.Elapsed = e.Type, e.Time, time.Duration(e.Elapsed*float64(time.Second))
-		s.Error, s.Stack, s.After, s.Secret = e.Error, e.Stack, e.After, e.Secret
+		s.Error, s.Stack, s.After, s.Secret, s.Usage = e.Error, e.Stack, e.After, e.Secret, e.Usage
 		if e.Deps != nil || e.Sources != nil {
 			s.Deps, s.Sources = e.Deps, e.Sources
 		}

@@ -49,6 +49,8 @@ type child struct {
 	report   func(pipeline.Event) // nil once Perform returns
 	gone     atomic.Bool          // the process has ended
 	started  gate                 // the stage runs
+	began    time.Time            // when it said so
+	told     bool                 // it has said what the attempt has cost
 	returned gate                 // it does no longer
 	last     apart.Message        // read when events has ended
 	crash    []byte               // the last words of one that did not say how it ended
@@ -135,6 +137,7 @@ func (c *child) wait(ctx context.Context, grace time.Duration) (killed error) {
 	<-read
 	c.events.Close()
 	c.crash = c.log.End(c.last == apart.Message{})
+	c.tell()
 	return killed
 }
 
@@ -212,8 +215,12 @@ func (c *child) read() {
 		switch {
 		case m.Event != nil:
 			c.event(*m.Event)
-			if m.Event.Type == pipeline.StepStarted {
+			switch m.Event.Type {
+			case pipeline.StepStarted:
+				c.began = time.Now()
 				c.started.open()
+			case pipeline.StepUsed:
+				c.told = true
 			}
 		case m.Returned:
 			c.returned.open()
@@ -221,6 +228,17 @@ func (c *child) read() {
 			c.last = m
 		}
 	}
+}
+
+// tell tells what an attempt has cost whose process did not live to say so. Nobody has waited
+// for what the process had started, so that this is not all.
+func (c *child) tell() {
+	if c.told || c.began.IsZero() {
+		return
+	}
+	used := c.job.Granted(time.Since(c.began))
+	used.Measure(process.UsageOf(c.cmd.ProcessState), pipeline.Part)
+	c.event(pipeline.Event{Type: pipeline.StepUsed, Usage: &used})
 }
 
 func (c *child) event(e pipeline.Event) {

@@ -55,6 +55,7 @@ type Ended struct {
 	State  *os.ProcessState
 	Killed bool     // it had not stopped within its grace
 	Left   int      // how many processes it left behind, as far as could be seen; they were killed
+	Usage  Usage    // without what it left behind, or what is not its descendant
 	Tail   []string // the last lines of its output
 }
 
@@ -80,6 +81,8 @@ func (p *Program) Run(ctx context.Context) (*Ended, error) {
 	ended := &Ended{Killed: killed, Left: r.clear()}
 	_ = r.cmd.Wait() // the state says how it ended
 	ended.State = r.cmd.ProcessState
+	ended.Usage = UsageOf(ended.State)
+	ended.Usage.Part = ended.Left > 0 || len(p.Finally) > 0
 	r.readers.Wait()
 	ended.Tail = r.tail.lines
 	return ended, nil

@@ -206,6 +206,7 @@ func run(ctx context.Context, task *pipeline.Task, c Config) (pipeline.Declared,
 	if err != nil {
 		return nil, fmt.Errorf("%s cannot be started: %w", c.name(), err)
 	}
+	task.Used(ended.Usage)
 	if ended.Left > 0 && ctx.Err() == nil { // one that was stopped had no time to end them
 		task.Log().Warn().Int("processes", ended.Left).Msg("the program ended and left processes behind: they were killed")
 	}

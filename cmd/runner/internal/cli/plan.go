@@ -22,6 +22,11 @@ func (a *app) planCommand() *cobra.Command {
 		Long: `Show what run would do, and why. Nothing is run, and nothing written but the digests
 of inputs that took long to read, so that run need not read them again.
 
+The last line says how long the steps that run are likely to take, and how many CPU and GPU
+hours where these are worth a word, by what they took in the recipe's last runs. "At most"
+stands where what they were granted is known and no more (see runner help show, --cost).
+What never ran is counted, not guessed.
+
 With --out the plan is saved to a file, which run RECIPE --plan FILE does exactly. It
 refuses where anything has changed since: the recipe's text, a variable, a stage's version,
 an input, or what is in the store. The file has no values of variables, but salted digests.`,
@@ -158,7 +163,9 @@ type planJSON struct {
 	Cached   int        `json:"cached"`
 	Run      int        `json:"run"`
 	Unknown  int        `json:"unknown"`
-	Expected float64    `json:"expected,omitempty"` // s: what it is likely to take, by earlier runs
+	Expected float64    `json:"expected,omitempty"`      // s: what it is likely to take, by earlier runs
+	Cost     *priceJSON `json:"expected_cost,omitempty"` // likewise, of all steps that run and have run before
+	NeverRan int        `json:"never_ran,omitempty"`     // how many steps have not, so that nothing is known of them
 	Steps    []stepJSON `json:"steps"`
 }
 
@@ -172,8 +179,9 @@ type stepJSON struct {
 	Resumes  bool              `json:"resumes,omitempty"` // it goes on from a checkpoint
 	After    []string          `json:"after,omitempty"`
 	Action   string            `json:"action,omitempty"`
-	Expected float64           `json:"expected,omitempty"` // s: what it is likely to take, by earlier runs
-	Adopted  *store.Adopted    `json:"adopted,omitempty"`  // the stage did not make the result
+	Expected float64           `json:"expected,omitempty"`      // s: what it is likely to take, by earlier runs
+	Cost     *priceJSON        `json:"expected_cost,omitempty"` // likewise
+	Adopted  *store.Adopted    `json:"adopted,omitempty"`       // the stage did not make the result
 }
 
 func planDocument(p *pipeline.Plan) planJSON {

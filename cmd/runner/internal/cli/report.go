@@ -30,7 +30,7 @@ step-retry, step-done, step-failed, step-stopped, step-skipped), run-finished an
 succeeded, outputs. A run's journal has the same lines but for step-progress, and two
 more: run-recipe with the recipe's text, and run-outputs. Other commands print what they
 are asked for: plan, outputs, step, graph, stage, function, valid, formatted, version;
-of runs run, explained, log, diff, comparison, lineage, crate, mlflow; of the store collected,
+of runs run, cost, explained, log, diff, comparison, lineage, crate, mlflow; of the store collected,
 usage, verified, repaired, adopted, forgotten, pinned, unpinned, pins; of the site site, key,
 published (also of a run), pulled. Any command may
 print

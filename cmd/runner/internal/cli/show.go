@@ -17,6 +17,7 @@ import (
 
 func (a *app) showCommand() *cobra.Command {
 	var run string
+	var cost bool
 	cmd := &cobra.Command{
 		Use:   "show RECIPE [STEP]",
 		Short: "Show a step: its attributes and outputs, and where each came from; or a run",
@@ -27,17 +28,38 @@ steps' outputs it came from, each output with how its numbers came about. With
 With --run, show the step as it was in a run; without a STEP the run itself: what it was
 started with and where, what became of each step, and the recipe's outputs.
 
+With --cost, show what each step has cost in a run, the last one without --run: time, CPU
+time (user and system), GPUs as long as they were granted, the memory that the largest process
+held, bytes that processes read and wrote, and bytes of the artifacts that it was given and
+made. All attempts count, those that failed, too. A cached step is shown with what it cost
+when it was made, and counts as saved.
+
+  12 s    measured
+  ≤ 24 s  granted: the CPUs that the step had, as long as it had them. Steps that run in the
+          runner's own process cannot be told apart by the system; run --isolate measures them
+  ≥ 12 s  measured in part: the programs that such a step ran, but not the stage itself; or all
+          but what ran elsewhere, as a container does
+  –       not known: an earlier version wrote the journal, the runner was killed, or the result
+          was made in another store
+
 ` + namesHelp + "\n\n" + runHelp,
 		Example: `  runner show paper.hcl train
-  runner show paper.hcl --run last`,
+  runner show paper.hcl --run last
+  runner show paper.hcl --cost`,
 		Args:              exactly("RECIPE", "[STEP]"),
 		ValidArgsFunction: a.completeRecipe,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if cost && !cmd.Flags().Changed("run") {
+				run = "last"
+			}
+			if cost {
+				return a.showCost(cmd.Context(), args[0], run, args[1:])
+			}
 			if cmd.Flags().Changed("run") {
 				return a.showRun(cmd.Context(), args[0], run, args[1:])
 			}
 			if len(args) < 2 {
-				return invalidf("%s: STEP is missing, or --run RUN: %s", cmd.CommandPath(), cmd.UseLine())
+				return invalidf("%s: STEP is missing, or --run RUN, or --cost: %s", cmd.CommandPath(), cmd.UseLine())
 			}
 			var ids []string
 			plan, store, err := a.prepareWith(cmd.Context(), args[0], a.hint, func(recipe *pipeline.Recipe, store *store.Store) (_ *pipeline.Plan, err error) {
@@ -62,6 +84,7 @@ started with and where, what became of each step, and the recipe's outputs.
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&cost, "cost", false, "show what the steps have cost, in the last run or in --run")
 	cmd.Flags().StringVar(&run, "run", "", "show a `RUN`, or the step as it was in it")
 	return cmd
 }

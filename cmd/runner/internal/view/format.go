@@ -80,8 +80,8 @@ func nothingNew(reasons []pipeline.Reason) bool {
 	return len(reasons) == 1 && reasons[0].Why == pipeline.NoResult
 }
 
-// number returns x with three significant digits, and whole numbers in full.
-func number(x float64) string {
+// Number returns x with three significant digits, and whole numbers in full.
+func Number(x float64) string {
 	switch {
 	case x == float64(int64(x)):
 		return strconv.FormatInt(int64(x), 10)

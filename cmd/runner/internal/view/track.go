@@ -106,9 +106,9 @@ func (t *track) text(now time.Time) string {
 	}
 	var rate, left string
 	if r := t.rate(); r > 0 {
-		rate = number(r) + " " + p.Unit + "/s"
+		rate = Number(r) + " " + p.Unit + "/s"
 		if p.Unit == "" {
-			rate = number(r) + "/s"
+			rate = Number(r) + "/s"
 		}
 		if seconds := t.left(now); seconds >= 1 {
 			left = Duration(time.Duration(min(seconds, 1e6)*float64(time.Second)).Round(time.Second)) + " left"
@@ -120,9 +120,9 @@ func (t *track) text(now time.Time) string {
 // count words what is done: "450/1200 images".
 func (t *track) count() string {
 	p := t.progress
-	text := number(p.Done)
+	text := Number(p.Done)
 	if p.Total > 0 {
-		text += "/" + number(p.Total)
+		text += "/" + Number(p.Total)
 	}
 	return strings.TrimSpace(text + " " + p.Unit)
 }
