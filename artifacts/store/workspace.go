@@ -156,3 +156,14 @@ func (s *Store) Temp() (string, error) { return s.dir.Temp() }
 
 // Discard removes a directory of Temp that is no longer needed.
 func (s *Store) Discard(dir string) { s.dir.Discard(dir) }
+
+// CheckpointDir returns the directory that the attempt has which took the action's checkpoint
+// last; "" for none.
+func (s *Store) CheckpointDir(id artifacts.ActionID) string {
+	dir := s.checkpointPath(id)
+	last, n, err := lastAttempt(dir)
+	if err != nil || n == 0 {
+		return ""
+	}
+	return filepath.Join(dir, last)
+}

@@ -163,6 +163,9 @@ func (c *Cache) compare(ctx context.Context, to *source, ours store.Record, enco
 		return false, err
 	}
 	if bytes.Equal(theirs.Output, ours.Output) {
+		if to.Sign != nil && (theirs.Shared == nil || len(theirs.Shared.Signature) == 0) { // it is a node's, which has no key
+			return false, to.put(ctx, actionKey(ours.Action), encoded, true)
+		}
 		return true, nil
 	}
 	for _, f := range theirs.Objects {
@@ -214,4 +217,34 @@ func (s *source) renew(ctx context.Context, r store.Record, now time.Time) error
 // String says it in a line: "12 results sent (3.1 MB), 3 there, 1 failed".
 func (p Published) String() string {
 	return fmt.Sprintf("%d sent, %d there, %d failed", p.Sent, p.There, p.Failed)
+}
+
+// Push makes sure that the buckets that are published to have some artifacts of s, which belong
+// to no record: what jobs elsewhere read.
+func (c *Cache) Push(ctx context.Context, s *store.Store, files []artifacts.File) error {
+	for _, to := range c.sources {
+		if !to.Write {
+			continue
+		}
+		err := s.EachObject(ctx, store.Record{Objects: files}, func(ctx context.Context, digest artifacts.Digest) error {
+			return c.send(ctx, to, s, digest)
+		})
+		if err != nil {
+			return fmt.Errorf("cache %q: %w", to.Name, err)
+		}
+	}
+	return nil
+}
+
+// Learn has a record be found that somebody else has published just now, and has told of.
+func (c *Cache) Learn(r store.Record) error {
+	for _, s := range c.sources {
+		if s.Write {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.records[r.Action] = found{r, s}
+			return nil
+		}
+	}
+	return errors.New("no cache is published to")
 }

@@ -20,7 +20,12 @@ type Cache struct {
 }
 
 // Pos returns where an attribute of the block is, or else the block, as "site.hcl:4".
-func (c *Cache) Pos(attribute string) string { return c.pos(attribute) }
+func (c *Cache) Pos(attribute string) string {
+	if c.pos == nil { // it was written elsewhere, and is on a node now
+		return "the site file"
+	}
+	return c.pos(attribute)
+}
 
 // The kinds of caches.
 const (

@@ -16,7 +16,7 @@ import (
 
 // Executor is an executor block: what performs some of the steps.
 type Executor struct {
-	Kind string // [Local], [Slurm] or [Command]
+	Kind string // [Local], [Slurm], [Command] or [Kubernetes]
 	Name string
 
 	Steps []string           // patterns of the names of the steps that it takes; none for any
@@ -32,6 +32,11 @@ type Executor struct {
 
 	Submit, Status, Cancel []string // of Command
 
+	Pods // of Kubernetes
+
+	Cache   bool   // store = "cache": the nodes do not see this machine's store
+	Scratch string // with it: the directory, on the nodes, for what a job has there; "" for a temporary one
+
 	pos func(attribute string) string
 }
 
@@ -43,6 +48,8 @@ const (
 	Local   = "local"   // this machine
 	Slurm   = "slurm"   // jobs of Slurm
 	Command = "command" // jobs of any scheduler, by three commands
+
+	Kubernetes = "kubernetes" // jobs of Kubernetes
 )
 
 // Take reports whether the executor is for a step: one of its names, and which asks for
@@ -87,11 +94,15 @@ func readExecutor(s *Site, b *block) {
 		e.Partition, e.Account, e.QOS, e.Constraint, e.GRES = b.text("partition"), b.text("account"), b.text("qos"), b.text("constraint"), b.text("gres")
 		e.Extra = b.list("extra")
 		b.remote(&e)
+		b.where(s, &e)
 	case Command:
 		e.Submit, e.Status, e.Cancel = b.commands("submit", "bsub"), b.commands("status", "bjobs"), b.commands("cancel", "bkill")
 		b.remote(&e)
+		b.where(s, &e)
+	case Kubernetes:
+		b.pods(s, &e)
 	default:
-		kinds := []string{Command, Local, Slurm}
+		kinds := []string{Command, Kubernetes, Local, Slurm}
 		b.report(b.LabelRanges[0], "Unknown executor", "An executor is one of %s, and no %q.%s", word.Quote(kinds), e.Kind, word.DidYouMean(e.Kind, kinds))
 		return
 	}

@@ -37,6 +37,8 @@ type Site struct {
 	Path      string // of the file
 	Caches    []Cache
 	Executors []Executor // the first that takes a step performs it; this machine does, where none does
+
+	later []func() // what is to be checked when all of it is read
 }
 
 // blocks are the kinds of blocks that a site file may have, each with what reads one.
@@ -89,6 +91,9 @@ func Load(path string) (*Site, diagnostic.List) {
 		} else {
 			r.report(b.TypeRange, "Unknown block", "A site file may have %s blocks, and no %q.%s", word.Quote(word.Keys(blocks)), b.Type, word.DidYouMean(b.Type, word.Keys(blocks)))
 		}
+	}
+	for _, check := range s.later {
+		check()
 	}
 	return s, diagnostic.New(r.diags, files)
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"sync"
 
+	"eyrie/artifacts"
 	"eyrie/artifacts/store"
 	"eyrie/pipeline"
 )
@@ -21,6 +22,10 @@ type Message struct {
 	Result   *pipeline.Result  `json:"result,omitempty"`
 	Failure  *pipeline.Failure `json:"failure,omitempty"`
 	Stopped  string            `json:"stopped,omitempty"`
+
+	// Checkpoint is where an attempt can be gone on from, where the performer's store is lost
+	// with it: a tree in what is behind that store.
+	Checkpoint *artifacts.File `json:"checkpoint,omitempty"`
 }
 
 // Last returns the message with which a performer comes to its end.

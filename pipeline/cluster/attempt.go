@@ -19,6 +19,7 @@ type attempt struct {
 	executor *Executor
 	job      *pipeline.Job
 	report   func(pipeline.Event) // called by the goroutine that waits
+	packed   *pipeline.Job        // as nodes perform it that do not share the store; else nil
 	takeover bool                 // an attempt before it was lost, and may be running still
 	since    time.Time            // when it came, and then when it was handed in
 	changed  chan struct{}        // receives when something below has changed
@@ -129,6 +130,7 @@ func (a *attempt) follow(v view) {
 		a.warned = true
 		a.warn(fmt.Sprintf("%s %s does not start (%s): %s", job, v.id, v.status.Reason, advice))
 	}
+	a.executor.receive(v.dir, v.element, v.status.State == Ended || v.missed > 0)
 	base := filepath.Join(v.dir, strconv.Itoa(v.element))
 	a.hearAll(base)
 	a.log.path = base + ".log"
@@ -164,6 +166,8 @@ func (a *attempt) hear(line []byte) {
 	switch {
 	case m.Event != nil:
 		a.report(a.counted(*m.Event))
+	case m.Checkpoint != nil:
+		a.executor.keepCheckpoint(a.job, *m.Checkpoint)
 	case m.Stopped != "":
 		a.stopped = m.Stopped
 		a.warn(m.Stopped)
@@ -210,6 +214,9 @@ func (a *attempt) outcome(ctx context.Context, v view) (pipeline.Result, *Ending
 		a.output.End(false)
 		return pipeline.Result{}, &Ending{Err: a.last.Failure.Err()}, true
 	case a.last.Result != nil:
+		if err := a.executor.accept(ctx, a.job, a.last.Result.Record); err != nil {
+			return pipeline.Result{}, &Ending{Err: err}, true
+		}
 		if _, err := a.executor.Store.Lookup(ctx, a.job.Action); err == nil {
 			a.output.End(false)
 			return *a.last.Result, nil, true
@@ -260,7 +267,7 @@ func (a *attempt) refresh(dir string) {
 func (a *attempt) explain(ctx context.Context, v view) *Ending {
 	job := a.executor.Scheduler.Traits().Name
 	if a.last.Result != nil {
-		return &Ending{Err: fmt.Errorf("%s %s has made a result that cannot be seen from here: do the nodes and this machine share the store?", job, v.id)}
+		return &Ending{Err: fmt.Errorf("%s %s has made a result that cannot be seen from here; %s", job, v.id, a.executor.doubt())}
 	}
 	if a.used == nil && !a.began.IsZero() {
 		a.spend()

@@ -40,6 +40,8 @@ type errand struct {
 	Job      *pipeline.Job `json:"job,omitempty"` // nil for showing that a job can be performed
 	Grace    time.Duration `json:"grace"`         // ns, to stop
 	Takeover bool          `json:"takeover"`      // another attempt was lost, and may be running still
+
+	Checkpoint *artifacts.File `json:"checkpoint,omitempty"` // to go on from, where nodes have stores of their own
 }
 
 // jobsDir is where batches are, in a store.
@@ -78,13 +80,17 @@ func (x *Executor) newBatch(ask Ask, attempts []*attempt) (*batch, error) {
 		}
 		n.Actions, n.Rerun = append(n.Actions, a.job.Action), append(n.Rerun, a.job.Rerun)
 		errands[i] = errand{Job: a.job, Grace: a.job.Grace, Takeover: a.takeover}
+		if x.Carrier != nil {
+			errands[i].Job, errands[i].Checkpoint = a.packed, x.checkpoint(a.job)
+		}
 	}
 	var err error
 	for i, e := range errands {
 		err = errors.Join(err, writeJSON(filepath.Join(b.Dir, strconv.Itoa(i)+".job"), e))
 	}
-	script, e := x.script(b.Dir)
-	err = errors.Join(err, e, os.WriteFile(filepath.Join(b.Dir, "run"), []byte(script), 0o777), writeJSON(filepath.Join(b.Dir, "batch"), n))
+	if err = errors.Join(err, writeJSON(filepath.Join(b.Dir, "batch"), n)); err == nil && x.Carrier == nil {
+		err = x.writeScript(b)
+	}
 	if err == nil {
 		b.Locked, err = lock(b.Dir)
 	}
@@ -95,19 +101,30 @@ func (x *Executor) newBatch(ask Ask, attempts []*attempt) (*batch, error) {
 	return b, nil
 }
 
-// script returns what a job of a batch runs, with the number of its element as its argument.
-func (x *Executor) script(dir string) (string, error) {
+// writeScript writes what a job of a batch runs, with the number of its element as its argument.
+// It is for the user's eyes alone where it has the batch's order.
+func (x *Executor) writeScript(b *batch) error {
 	program, err := x.program()
 	if err != nil {
-		return "", err
+		return err
 	}
+	path := filepath.Join(b.Dir, "run")
+	if x.Carrier == nil {
+		return os.WriteFile(path, []byte(x.script(fmt.Sprintf("%s perform --store %s --job %s/\"$1\"", quote(program), quote(x.Dir), quote(b.Dir)))), 0o777)
+	}
+	b.Script = x.script(fmt.Sprintf("%s perform --element \"$1\"", quote(program)), "export "+OrderVariable+"="+quote(b.Order))
+	return os.WriteFile(path, []byte(b.Script), 0o700)
+}
+
+// script returns a script that ends in a command, after what the site has before it and more.
+func (x *Executor) script(command string, more ...string) string {
 	var s strings.Builder
 	s.WriteString("#!/bin/sh\n")
-	for _, line := range x.Setup {
+	for _, line := range append(slices.Clone(x.Setup), more...) {
 		s.WriteString(line + "\n")
 	}
-	fmt.Fprintf(&s, "exec %s perform --store %s --job %s/\"$1\"\n", quote(program), quote(x.Dir), quote(dir))
-	return s.String(), nil
+	s.WriteString("exec " + command + "\n")
+	return s.String()
 }
 
 // quote writes a word for the shell.
@@ -237,7 +254,7 @@ func (x *Executor) left(ctx context.Context) (map[artifacts.ActionID]adoptable, 
 // runner may be reading what its jobs said last.
 func (x *Executor) forget(b *batch) {
 	if fi, err := os.Stat(b.Dir); err == nil && time.Since(fi.ModTime()) > 24*time.Hour {
-		_ = os.RemoveAll(b.Dir)
+		x.remove(b.Dir)
 	}
 }
 

@@ -11,6 +11,10 @@
 //	jobs/BATCH/3.job        what element 3 performs
 //	jobs/BATCH/3.0.events   what it says; 3.1.events once it was started again
 //	jobs/BATCH/3.log        what it prints
+//	jobs/checkpoints/ID     where to go on with an action whose node had a store of its own
+//
+// Where nodes do not share the file system, a [Carrier] carries the files of that directory to
+// them and back, inputs and results as well.
 //
 // Jobs outlive the runner. One that is started again finds, by these directories, those of
 // its actions that are waiting or running still, and waits for them.
@@ -68,7 +72,29 @@ type Batch struct {
 	Size   int
 	Ask    Ask
 	After  string   // a job that must have succeeded before; "" for none
+	Script string   // what a job runs, where nodes do not see Dir; "" where they do, and run Dir/run
+	Order  string   // with Script: what the runner on a node must know, in the variable [OrderVariable]
 	Locked *os.File // for the command that submits to inherit: as long as it is open, the batch may be being submitted
+}
+
+// OrderVariable is the variable of the environment that has a batch's order.
+const OrderVariable = "EYRIE_ORDER"
+
+// Carrier carries jobs to nodes that do not share this machine's file system, and back what
+// they say.
+type Carrier interface {
+	// Pack takes what a job reads to where nodes find it, and returns the job as they
+	// perform it.
+	Pack(ctx context.Context, job *pipeline.Job) (*pipeline.Job, error)
+	// Send takes a batch's files there, and returns what nodes must know to find them.
+	Send(ctx context.Context, b *Batch) (order string, err error)
+	// Receive adds to the files of an element, in its batch's directory, what it has said
+	// since. Unless that is wanted now, it may wait for a better time.
+	Receive(ctx context.Context, dir string, element int, now bool) error
+	// Accept has the store find a result that a node has made.
+	Accept(ctx context.Context, job *pipeline.Job, r store.Record) error
+	// Remove removes what there is of a batch, other than in its directory.
+	Remove(ctx context.Context, dir string) error
 }
 
 // Ask is what each job of a batch asks for.
@@ -111,6 +137,7 @@ type Executor struct {
 	Store     *store.Store
 	Dir       string // of the store, as the nodes call it
 	Scheduler Scheduler
+	Carrier   Carrier           // nil where the nodes share the store
 	Program   string            // the runner that the nodes start; "" for a copy of this one, in the store
 	Setup     []string          // lines of shell before it
 	Time      time.Duration     // that a job may take where the step has no timeout; 0 for what the scheduler says
@@ -127,8 +154,9 @@ type Executor struct {
 	adoptable map[artifacts.ActionID]adoptable
 	probe     *batch // of the job that shows whether nodes can perform any; nil for none
 	wake      chan struct{}
-	asked     int // how often the scheduler was asked for states
-	submitted int // how many jobs were handed in
+	deaf      sync.Once // what jobs say did not arrive
+	asked     int       // how often the scheduler was asked for states
+	submitted int       // how many jobs were handed in
 }
 
 // mostLost is how often an attempt is handed in again that was lost.
@@ -152,8 +180,19 @@ func (x *Executor) Perform(ctx context.Context, job *pipeline.Job, report func(p
 			return pipeline.Result{Record: r, Found: true}, nil
 		}
 	}
+	if x.Carrier != nil {
+		return x.carried(ctx, job, report)
+	}
+	return x.attempts(ctx, job, report)
+}
+
+// attempts has a job performed, again where it was lost.
+func (x *Executor) attempts(ctx context.Context, job *pipeline.Job, report func(pipeline.Event)) (pipeline.Result, error) {
 	for lost := 0; ; lost++ {
 		a := &attempt{executor: x, job: job, report: report, takeover: lost > 0, changed: make(chan struct{}, 1)}
+		if err := x.pack(ctx, a); err != nil {
+			return pipeline.Result{}, err
+		}
 		if err := x.enter(ctx, a, lost == 0 && job.Attempt <= 1); err != nil {
 			return pipeline.Result{}, err
 		}
@@ -231,8 +270,16 @@ func (x *Executor) enter(ctx context.Context, a *attempt, adopt bool) error {
 
 // leave forgets an attempt that is over, and its batch's files with the last one.
 func (x *Executor) leave(a *attempt) {
+	if over := x.drops(a); over != nil {
+		x.remove(over.Dir)
+	}
+}
+
+// drops forgets an attempt, and returns its batch if that was the last one of it.
+func (x *Executor) drops(a *attempt) (over *batch) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	defer x.rouse()
 	delete(x.live, a)
 	if a.heard {
 		x.proven()
@@ -240,10 +287,10 @@ func (x *Executor) leave(a *attempt) {
 	if a.batch != nil && !a.detached {
 		a.batch.left--
 		if a.batch.left == 0 {
-			_ = os.RemoveAll(a.batch.Dir)
+			return a.batch
 		}
 	}
-	x.rouse()
+	return nil
 }
 
 // Live returns how many jobs of this run are waiting or running.

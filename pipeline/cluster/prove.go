@@ -36,8 +36,11 @@ func (x *Executor) prove(ctx context.Context) (id string, err error) {
 		return "", err
 	}
 	defer b.Locked.Close()
-	if b.ids, err = x.Scheduler.Submit(ctx, &b.Batch); err != nil {
-		_ = os.RemoveAll(b.Dir)
+	if err = x.send(ctx, b); err == nil {
+		b.ids, err = x.Scheduler.Submit(ctx, &b.Batch)
+	}
+	if err != nil {
+		x.remove(b.Dir)
 		return "", err
 	}
 	x.mu.Lock()
@@ -60,12 +63,13 @@ func (x *Executor) proven() {
 	if program, err := x.program(); err == nil {
 		_ = os.WriteFile(x.proof(program), nil, 0o666) // without it the next run asks once more
 	}
-	_ = os.RemoveAll(x.probe.Dir)
+	go x.remove(x.probe.Dir)
 	x.probe = nil
 }
 
 // probed returns what the job has shown, if it has come to its end.
 func (x *Executor) probed() (failed error, ended bool) {
+	x.receive(x.probe.Dir, 0, true)
 	events := tail{path: filepath.Join(x.probe.Dir, "0.0.events")}
 	for _, line := range events.lines(true) {
 		var m apart.Message
@@ -100,8 +104,8 @@ func (x *Executor) disproved(ctx context.Context) error {
 		return nil
 	}
 	log, _ := os.ReadFile(filepath.Join(b.Dir, "0.log"))
-	return fmt.Errorf("no node can perform jobs: the one that tried them: %w; do the nodes see %s, and can they run its programs?%s",
-		x.Scheduler.Explain(ctx, b.ids[0], last).Err, x.jobs(), lastLines(log))
+	return fmt.Errorf("no node can perform jobs: the one that tried them: %w; %s%s",
+		x.Scheduler.Explain(ctx, b.ids[0], last).Err, x.doubt(), lastLines(log))
 }
 
 // lastLines returns the end of a log, to be added to an error; "" where there is none.

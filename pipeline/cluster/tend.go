@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -127,9 +126,12 @@ func (x *Executor) handIn(b *batch, many bool) (err error) {
 	defer func() {
 		b.Locked.Close()
 		if err != nil {
-			_ = os.RemoveAll(b.Dir)
+			x.remove(b.Dir)
 		}
 	}()
+	if err := x.send(ctx, b); err != nil {
+		return err
+	}
 	if many && x.Scheduler.Traits().After {
 		if b.After, err = x.prove(ctx); err != nil {
 			return err

@@ -26,6 +26,7 @@ const (
 // Server is a server that ends with the test.
 type Server struct {
 	Address string // host:port
+	Dir     string // of its buckets, each a directory
 	client  *minio.Client
 }
 
@@ -48,8 +49,8 @@ func Start(t testing.TB) *Server {
 	setenv(t, "AWS_ACCESS_KEY_ID", Key)
 	setenv(t, "AWS_SECRET_ACCESS_KEY", Secret)
 	setenv(t, "AWS_SESSION_TOKEN", "")
-	s := &Server{Address: freePort(t)}
-	cmd := exec.Command(program, "--quiet", "--port", s.Address, "posix", t.TempDir())
+	s := &Server{Address: freePort(t), Dir: t.TempDir()}
+	cmd := exec.Command(program, "--quiet", "--port", s.Address, "posix", s.Dir)
 	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+Key, "ROOT_SECRET_KEY="+Secret)
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log

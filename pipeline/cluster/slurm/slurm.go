@@ -80,7 +80,7 @@ func (s *Scheduler) Check(ctx context.Context) (version string, err error) {
 // that the element's number is always there.
 func (s *Scheduler) Submit(ctx context.Context, b *cluster.Batch) ([]string, error) {
 	cmd := command(ctx, "sbatch", s.options(b)...)
-	cmd.Stdin = strings.NewReader("#!/bin/sh\nexec /bin/sh '" + strings.ReplaceAll(b.Dir, "'", `'\''`) + "/run' \"$SLURM_ARRAY_TASK_ID\"\n")
+	cmd.Stdin = strings.NewReader(script(b))
 	cmd.ExtraFiles = []*os.File{b.Locked}
 	out, err := output(cmd)
 	if err != nil {
@@ -91,6 +91,24 @@ func (s *Scheduler) Submit(ctx context.Context, b *cluster.Batch) ([]string, err
 		return nil, fmt.Errorf("sbatch printed %q in place of a job's number", out)
 	}
 	return elements(job, b.Size), nil
+}
+
+// script returns what each element of the array runs.
+func script(b *cluster.Batch) string {
+	if b.Script == "" {
+		return "#!/bin/sh\nexec /bin/sh '" + strings.ReplaceAll(b.Dir, "'", `'\''`) + "/run' \"$SLURM_ARRAY_TASK_ID\"\n"
+	}
+	first, rest, _ := strings.Cut(b.Script, "\n")
+	return first + "\nset -- \"$SLURM_ARRAY_TASK_ID\"\n" + rest
+}
+
+// logOf returns where Slurm puts what an element prints. Where nodes do not see the batch's
+// files, the element's runner sends it.
+func logOf(b *cluster.Batch) string {
+	if b.Script == "" {
+		return strings.ReplaceAll(b.Dir, "%", "%%") + "/%a.log"
+	}
+	return "/dev/null"
 }
 
 func elements(job string, n int) []string {
@@ -106,7 +124,7 @@ func (s *Scheduler) options(b *cluster.Batch) []string {
 	notice := cmp.Or(s.Notice, 2*time.Minute)
 	all := []string{
 		"--parsable", "--job-name=" + b.Name, "--array=0-" + strconv.Itoa(b.Size-1), "--requeue", "--open-mode=append", "--kill-on-invalid-dep=yes",
-		"--output=" + strings.ReplaceAll(b.Dir, "%", "%%") + "/%a.log", "--chdir=/", fmt.Sprintf("--signal=B:USR1@%d", int(notice.Seconds())),
+		"--output=" + logOf(b), "--chdir=/", fmt.Sprintf("--signal=B:USR1@%d", int(notice.Seconds())),
 	}
 	add := func(option, value string) {
 		if value != "" {

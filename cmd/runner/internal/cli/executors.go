@@ -63,7 +63,11 @@ func (a *app) places(kept *store.Store, dir string, tell func(string)) (*elsewhe
 		if e.Kind == site.Local {
 			continue
 		}
-		x := &cluster.Executor{Name: e.Name, Store: kept, Dir: dir, Scheduler: scheduler(e), Program: e.Runner, Setup: e.Setup, Time: e.Time, Tell: tell}
+		carrier, err := a.carrier(e, kept)
+		if err != nil {
+			return nil, err
+		}
+		x := &cluster.Executor{Name: e.Name, Store: kept, Dir: dir, Scheduler: scheduler(e), Carrier: carrier, Program: e.Runner, Setup: e.Setup, Time: e.Time, Tell: tell}
 		all.executors = append(all.executors, x)
 		all.places[e.Name] = pipeline.Place{Jobs: e.Jobs, Accept: func(s *pipeline.Step) error { return grants(e, s) }, Executor: x}
 	}

@@ -10,7 +10,6 @@ import (
 
 	"eyrie/artifacts/store"
 	"eyrie/pipeline/cluster"
-	"eyrie/pipeline/cluster/slurm"
 	"eyrie/pipeline/isolate"
 )
 
@@ -18,12 +17,16 @@ import (
 // on its node.
 func (a *app) performCommand() *cobra.Command {
 	var job string
+	element := -1
 	cmd := &cobra.Command{
 		Use:    "perform",
 		Short:  "Perform the job on standard input, or that of a file",
 		Hidden: true,
 		Args:   exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if element >= 0 {
+				return a.performAway(cmd.Context(), element)
+			}
 			if a.store == "" {
 				return invalidf("runner perform: --store is missing")
 			}
@@ -35,7 +38,7 @@ func (a *app) performCommand() *cobra.Command {
 			if job == "" {
 				return isolate.Serve(cmd.Context(), s, a.stages)
 			}
-			code, err := cluster.Serve(cmd.Context(), s, a.stages, job, slurm.Requeue)
+			code, err := cluster.Serve(cmd.Context(), s, a.stages, job, requeue())
 			if err == nil && code != 0 {
 				err = reported(code)
 			}
@@ -43,6 +46,7 @@ func (a *app) performCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&job, "job", "", "the job's `file`, without .job")
+	cmd.Flags().IntVar(&element, "element", element, "the `number` of the job, in the batch that EYRIE_ORDER tells of")
 	return cmd
 }
 

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"eyrie/artifacts/s3/s3test"
+	"eyrie/pipeline/cluster/relay/relaytest"
+)
+
+// On machines that share nothing with this one but the cache, a recipe gives what it gives here:
+// with a file that it names, a tree, and a file that one step makes and another reads. Another
+// member of the team then finds it all, and nothing stays in the cache but results.
+func TestAway(t *testing.T) {
+	t.Parallel()
+	server := s3test.Start(t)
+	server.Bucket(t, "results")
+	nodes := relaytest.Start(t)
+	self, err := exec.LookPath("runner")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := func(words []string) string { return strings.ReplaceAll(fmt.Sprintf("%q", words), `" "`, `", "`) }
+	away := func(m *member, executor string) {
+		m.write("site.hcl", fmt.Sprintf(`
+executor "command" "far" {
+  submit = %s
+  status = %s
+  cancel = %s
+  runner = %q
+  store  = "cache"
+  %s
+}
+cache "s3" "team" {
+  bucket   = "results"
+  endpoint = %q
+  region   = "us-east-1"
+  mode     = "read-write"
+}
+`, list(nodes.Submit), list(nodes.Status), list(nodes.Cancel), self, executor, server.Endpoint()))
+	}
+	recipe := `
+stage "read" "named" { file = "in.txt" }
+stage "write" "made" { text = "made of ${stage.named.text}" }
+stage "read" "again" { file = stage.made.file }
+output "text" { value = stage.again.text }
+`
+	first := newMember(t, server.Endpoint())
+	away(first, "")
+	first.write("fan.hcl", recipe)
+	first.write("in.txt", "a file")
+	if out := first.runs(0, "run", "fan.hcl"); !strings.Contains(out, "made of a file") || !strings.Contains(out, "3 ran in") {
+		t.Error(out)
+	}
+	if jobs, _ := filepath.Glob(filepath.Join(nodes.Dir, "job.*")); len(jobs) != 3 {
+		t.Errorf("%d jobs", len(jobs))
+	}
+	left, _ := filepath.Glob(filepath.Join(nodes.Dir, "job.*/tmp/*"))
+	if len(left) > 0 {
+		t.Errorf("jobs have left %s", left)
+	}
+	if left, _ := os.ReadDir(filepath.Join(server.Dir, "results", "jobs")); len(left) > 0 {
+		t.Errorf("the cache has %d of the jobs' files", len(left))
+	}
+	second := newMember(t, server.Endpoint())
+	second.write("fan.hcl", recipe)
+	second.write("in.txt", "a file")
+	if out := second.runs(0, "run", "fan.hcl"); !strings.Contains(out, "made of a file") || !strings.Contains(out, "3 cached") {
+		t.Error(out)
+	}
+}

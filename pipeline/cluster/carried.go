@@ -1,0 +1,127 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"eyrie/artifacts"
+	"eyrie/artifacts/blob"
+	"eyrie/artifacts/store"
+	"eyrie/pipeline"
+)
+
+// carried has a job performed by a node with a store of its own. The lock that a performer takes
+// of the store that it shares is then taken here.
+func (x *Executor) carried(ctx context.Context, job *pipeline.Job, report func(pipeline.Event)) (pipeline.Result, error) {
+	if job.Secret {
+		return pipeline.Result{}, fmt.Errorf("what it makes may show something sensitive, and a job of executor %q would publish it: let this machine run the step (executor \"local\" … { steps = [%q] } in the site file, before the others)", x.Name, job.Step)
+	}
+	unlock, err := x.Store.Lock(ctx, job.Action, func(holder string) { report(pipeline.Event{Type: pipeline.StepWaiting, Holder: holder}) })
+	if err != nil {
+		return pipeline.Result{}, err
+	}
+	defer unlock()
+	if !job.Rerun {
+		if r, err := x.Store.Claim(ctx, job.Action); err == nil {
+			return pipeline.Result{Record: r, Found: true}, nil
+		} else if !errors.Is(err, store.ErrNotFound) {
+			return pipeline.Result{}, err
+		}
+	} else if job.Attempt <= 1 {
+		x.dropCheckpoint(job)
+	}
+	result, err := x.attempts(ctx, job, report)
+	if err == nil {
+		x.dropCheckpoint(job)
+	}
+	return result, err
+}
+
+// pack makes an attempt's job one that nodes can perform.
+func (x *Executor) pack(ctx context.Context, a *attempt) (err error) {
+	if x.Carrier == nil {
+		return nil
+	}
+	if a.packed, err = x.Carrier.Pack(ctx, a.job); err != nil {
+		return fmt.Errorf("bringing what the step reads to the nodes of executor %q: %w", x.Name, err)
+	}
+	return nil
+}
+
+// send takes a batch's files to where nodes find them, if they do not share the store.
+func (x *Executor) send(ctx context.Context, b *batch) (err error) {
+	if x.Carrier == nil {
+		return nil
+	}
+	if b.Order, err = x.Carrier.Send(ctx, &b.Batch); err == nil {
+		return x.writeScript(b)
+	}
+	if errors.Is(err, blob.ErrRefused) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrBusy, err)
+}
+
+// receive brings what an element has said.
+func (x *Executor) receive(dir string, element int, now bool) {
+	if x.Carrier == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), command)
+	defer cancel()
+	if err := x.Carrier.Receive(ctx, dir, element, now); err != nil {
+		x.deaf.Do(func() { x.tell("what jobs say does not arrive: %v; asking again", err) })
+	}
+}
+
+// accept has the store find a result of a node's.
+func (x *Executor) accept(ctx context.Context, job *pipeline.Job, r store.Record) error {
+	if x.Carrier == nil {
+		return nil
+	}
+	return x.Carrier.Accept(ctx, job, r)
+}
+
+// remove removes a batch's files, wherever they are.
+func (x *Executor) remove(dir string) {
+	if x.Carrier != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), command)
+		defer cancel()
+		_ = x.Carrier.Remove(ctx, dir) // what stays is removed by age
+	}
+	_ = os.RemoveAll(dir)
+}
+
+// doubt asks what is to be checked where nodes do not do what they should.
+func (x *Executor) doubt() string {
+	if x.Carrier != nil {
+		return fmt.Sprintf("do the nodes reach the cache, with credentials, and have they %s?", x.Program)
+	}
+	return fmt.Sprintf("do the nodes see %s, and can they run its programs?", x.jobs())
+}
+
+func (x *Executor) checkpointPath(job *pipeline.Job) string {
+	return filepath.Join(x.jobs(), "checkpoints", job.Action.String())
+}
+
+// checkpoint returns where a job can be gone on with; nil for nowhere.
+func (x *Executor) checkpoint(job *pipeline.Job) *artifacts.File {
+	var f artifacts.File
+	if readJSON(x.checkpointPath(job), &f) != nil {
+		return nil
+	}
+	return &f
+}
+
+// keepCheckpoint notes where a job can be gone on with. Without a note it begins anew.
+func (x *Executor) keepCheckpoint(job *pipeline.Job, f artifacts.File) {
+	path := x.checkpointPath(job)
+	if os.MkdirAll(filepath.Dir(path), 0o777) == nil {
+		_ = writeJSON(path, f)
+	}
+}
+
+func (x *Executor) dropCheckpoint(job *pipeline.Job) { _ = os.Remove(x.checkpointPath(job)) }

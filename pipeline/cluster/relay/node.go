@@ -1,0 +1,478 @@
+package relay
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+
+	"eyrie/artifacts"
+	"eyrie/artifacts/blob"
+	"eyrie/artifacts/store"
+	"eyrie/artifacts/team"
+	"eyrie/pipeline"
+	"eyrie/pipeline/apart"
+)
+
+// Node performs an element of a batch on a machine that has no store.
+type Node struct {
+	Order  Order
+	Cache  *team.Cache
+	Bucket blob.Bucket // the one that the batch's files are in
+	// Command returns the command that performs a job of a store, by the path of its
+	// files, and prints what is the job's log.
+	Command func(store, job string) *exec.Cmd
+	// Requeue puts the job that this process belongs to back into the queue, after SIGUSR1.
+	Requeue func() error
+}
+
+// errand is what relay knows of a batch's job file. The rest is the performer's.
+type errand struct {
+	Job        *pipeline.Job   `json:"job,omitempty"`
+	Checkpoint *artifacts.File `json:"checkpoint,omitempty"`
+}
+
+// exitTrouble is the exit code of a node that could not even begin.
+const exitTrouble = 1
+
+// exitStopped is that of a job that was told to stop.
+const exitStopped = 75 // EX_TEMPFAIL
+
+// Perform performs an element, and returns the exit code of the job. An error says that it could
+// not even say how that went.
+func (n *Node) Perform(ctx context.Context, element int) (code int, err error) {
+	s := &session{node: n, box: n.Order.box(n.Bucket), element: element, next: 1, signals: make(chan os.Signal, 4)}
+	signal.Notify(s.signals, syscall.SIGTERM, syscall.SIGUSR1, os.Interrupt)
+	defer signal.Stop(s.signals)
+	defer s.end()
+	if err := s.begin(ctx); err != nil {
+		return exitTrouble, err
+	}
+	if code, err = s.perform(ctx); err != nil { // whatever is wrong on this node, the runner is told
+		s.say(apart.Last(pipeline.Result{}, err))
+		return exitTrouble, s.send(ctx)
+	}
+	return code, nil
+}
+
+// session is one start of an element.
+type session struct {
+	node    *Node
+	box     *box
+	element int
+	start   int
+	next    int // of the part that comes next
+
+	scratch string // the directory of all that the node has of it
+	store   *store.Store
+	path    string // of the job's files
+	errand  errand
+
+	said        []byte         // events that were not sent yet
+	events, log tail           // of the performer's files
+	last        *apart.Message // with which it came to its end, held back until its result is published
+	sent        time.Time
+	signals     chan os.Signal
+	kept        time.Time // the checkpoint that was sent
+	signal      os.Signal
+}
+
+// begin makes the node's store, and fetches what the job is.
+func (s *session) begin(ctx context.Context) (err error) {
+	if dir := s.node.Order.Scratch; dir != "" {
+		if err := os.MkdirAll(dir, 0o777); err != nil {
+			return err
+		}
+	}
+	if s.scratch, err = os.MkdirTemp(s.node.Order.Scratch, "eyrie-job-"); err != nil {
+		return err
+	}
+	if s.store, err = store.Open(filepath.Join(s.scratch, "store")); err != nil {
+		return err
+	}
+	s.store.Back(s.node.Cache)
+	for ; ; s.start++ {
+		if err := s.box.create(ctx, startFile(s.element, s.start)); err == nil {
+			break
+		} else if !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	text, err := s.box.get(ctx, jobFile(s.element))
+	if err != nil {
+		return fmt.Errorf("the job's file: %w", err)
+	}
+	s.path = filepath.Join(s.scratch, "job")
+	s.events, s.log = tail{path: s.path + ".0.events"}, tail{path: s.path + ".log"}
+	if err := json.Unmarshal(text, &s.errand); err != nil {
+		return err
+	}
+	return os.WriteFile(s.path+".job", text, 0o666)
+}
+
+func (s *session) end() {
+	if s.store != nil {
+		_ = s.store.Close()
+	}
+	if s.scratch != "" {
+		_ = os.RemoveAll(s.scratch)
+	}
+}
+
+// perform has the job performed, unless there is its result by now.
+func (s *session) perform(ctx context.Context) (code int, err error) {
+	if job := s.errand.Job; job != nil {
+		stop, cancel := s.untilTold(ctx)
+		found, err := s.prepare(stop, job)
+		told := stop.Err() != nil && ctx.Err() == nil
+		cancel()
+		if told {
+			s.say(apart.Message{Stopped: "it was told to stop, before it began"})
+			return exitStopped, s.send(ctx)
+		}
+		if found || err != nil {
+			return 0, err
+		}
+	}
+	cmd := s.node.Command(filepath.Join(s.scratch, "store"), s.path)
+	log, err := os.Create(s.path + ".log")
+	if err != nil {
+		return 0, err
+	}
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	if err := s.watch(ctx, cmd, ended); err != nil {
+		return 0, err
+	}
+	return exitCode(cmd.ProcessState), s.conclude(ctx)
+}
+
+// untilTold returns a context that ends when a signal comes, which stays for whoever looks next.
+func (s *session) untilTold(parent context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(parent)
+	go func() {
+		select {
+		case got := <-s.signals:
+			s.signals <- got
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
+// exitCode is a process's as a shell has it.
+func exitCode(p *os.ProcessState) int {
+	if status, ok := p.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		return 128 + int(status.Signal())
+	}
+	return p.ExitCode()
+}
+
+// prepare brings what a job reads into the node's store, and reports whether its result is
+// there already.
+func (s *session) prepare(ctx context.Context, job *pipeline.Job) (found bool, err error) {
+	if !job.Rerun {
+		if r, err := s.store.Lookup(ctx, job.Action); err == nil {
+			s.say(apart.Last(pipeline.Result{Record: r, Found: true}, nil))
+			return true, s.send(ctx)
+		}
+	}
+	files := make([]artifacts.File, len(job.Inputs))
+	for i, in := range job.Inputs {
+		files[i] = in.File
+	}
+	if err := s.store.Bring(ctx, files); err != nil {
+		return false, fmt.Errorf("an input could not be read from the cache (run again to make it anew): %w", err)
+	}
+	return false, s.layCheckpoint(ctx, job)
+}
+
+// layCheckpoint lays out the last checkpoint that there is, of an attempt on another node. One
+// that is not to be had is none.
+func (s *session) layCheckpoint(ctx context.Context, job *pipeline.Job) error {
+	from := s.errand.Checkpoint
+	if text, err := s.box.get(ctx, checkpointFile(s.element)); err == nil {
+		from = &artifacts.File{}
+		if err := json.Unmarshal(text, from); err != nil {
+			return err
+		}
+	}
+	if from == nil {
+		return nil
+	}
+	kept, err := s.store.Fetch(ctx, *from)
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrDamaged) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	dir, err := s.store.Checkpoint(job.Action)
+	if err != nil {
+		return err
+	}
+	if err := copyTree(dir, kept.Path); err != nil {
+		return err
+	}
+	s.kept = s.store.CheckpointTime(job.Action)
+	return nil
+}
+
+// copyTree copies files, which the store's own are not to be: a stage writes to its checkpoint.
+func copyTree(to, from string) error {
+	return filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		if e.IsDir() {
+			return os.MkdirAll(filepath.Join(to, rel), 0o777)
+		}
+		return copyFile(filepath.Join(to, rel), path)
+	})
+}
+
+func copyFile(to, from string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
+}
+
+// between is how long after a checkpoint was sent the next one is, at least.
+const between = 5 * time.Minute
+
+// watch passes on what the performer says, and signals to it, until it ends.
+func (s *session) watch(ctx context.Context, cmd *exec.Cmd, ended <-chan error) error {
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	checked := time.Now()
+	for {
+		select {
+		case <-ended: // what that means, the exit code says
+			return nil
+		case got := <-s.signals:
+			s.signal = got
+			_ = cmd.Process.Signal(got) // it may have ended
+		case <-ctx.Done():
+			_ = cmd.Process.Kill()
+			<-ended
+			return ctx.Err()
+		case <-tick.C:
+		}
+		if err := s.sendSome(ctx); err != nil {
+			continue // it is sent again, with what comes
+		}
+		if time.Since(checked) >= between {
+			checked = time.Now()
+			_ = s.sendCheckpoint(ctx) // the next one may do
+		}
+	}
+}
+
+// pace is how long there is between parts: the longer the more there have been, since each is
+// an object of the bucket.
+func (s *session) pace() time.Duration {
+	return s.node.Order.Pace * time.Duration(min(1+s.next/60, 10))
+}
+
+// sendSome sends what was said since the last part, if it is time to.
+func (s *session) sendSome(ctx context.Context) error {
+	if time.Since(s.sent) < s.pace() {
+		return nil
+	}
+	s.hear(false)
+	return s.send(ctx)
+}
+
+// hear takes what the performer has said. Its last message is held back.
+func (s *session) hear(end bool) {
+	for line := range bytes.Lines(s.events.more(end)) {
+		var m apart.Message
+		if json.Unmarshal(line, &m) == nil && (m.Result != nil || m.Failure != nil || m.Stopped != "") {
+			s.last = &m
+			continue
+		}
+		s.said = append(s.said, line...)
+	}
+}
+
+// say adds a message of the node's own.
+func (s *session) say(m apart.Message) {
+	var b bytes.Buffer
+	apart.NewSender(&b).Send(m)
+	s.said = append(s.said, b.Bytes()...)
+}
+
+// send sends what there is. Where that fails, nothing is lost.
+func (s *session) send(ctx context.Context) error {
+	p := part{Events: s.said, Log: s.log.pending()}
+	if len(p.Events)+len(p.Log) == 0 {
+		return nil
+	}
+	text, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	s.sent = time.Now()
+	if err := s.box.put(ctx, partFile(s.element, s.start, s.next), text); err != nil {
+		return err
+	}
+	s.next++
+	s.said = nil
+	s.log.done(len(p.Log))
+	return nil
+}
+
+// conclude publishes the result, if there is one, and then says so.
+func (s *session) conclude(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 24*time.Hour)
+	defer cancel()
+	s.hear(true)
+	switch {
+	case s.last == nil || s.last.Result == nil:
+		_ = s.sendCheckpoint(ctx)
+	case s.errand.Job != nil:
+		if err := s.publish(ctx, s.last.Result.Record); err != nil {
+			s.last = &apart.Message{Failure: pipeline.NewFailure(err)}
+		}
+	}
+	if s.last != nil && s.last.Stopped != "" && s.signal == syscall.SIGUSR1 {
+		if err := s.node.Requeue(); err != nil {
+			s.last.Stopped = fmt.Sprintf("it could not be put back into the queue: %v", err)
+		}
+	}
+	if s.last != nil {
+		s.say(*s.last)
+	}
+	return s.sendAll(ctx)
+}
+
+// sendAll sends what there is, over several parts if that is much, and again if it must.
+func (s *session) sendAll(ctx context.Context) (err error) {
+	for n := 0; n < 5; {
+		if err = s.send(ctx); err != nil {
+			n++
+			time.Sleep(time.Second << n)
+		} else if len(s.said) == 0 && len(s.log.pending()) == 0 {
+			return nil
+		}
+	}
+	return err
+}
+
+// publish publishes a result, after which it can be found by everybody.
+func (s *session) publish(ctx context.Context, r store.Record) error {
+	if slices.ContainsFunc(r.Objects, func(f artifacts.File) bool { return f.Outside }) {
+		return errors.New("its result is a tree that lies outside the store, and the node has nobody's: let a machine run the step that has the tree")
+	}
+	s.store.Share(r)
+	if p := s.node.Cache.Wait(ctx); p.Failed > 0 {
+		return fmt.Errorf("its result could not be published, so that nobody can find it: %s", s.node.Cache.Lost())
+	}
+	return nil
+}
+
+// sendCheckpoint takes the action's checkpoint to the cache, if it is a new one.
+func (s *session) sendCheckpoint(ctx context.Context) error {
+	job := s.errand.Job
+	if job == nil || !s.store.HasCheckpoint(job.Action) || s.store.CheckpointTime(job.Action).Equal(s.kept) {
+		return nil
+	}
+	at := s.store.CheckpointTime(job.Action)
+	dir := s.store.CheckpointDir(job.Action)
+	f, err := s.store.Import(ctx, dir)
+	if err != nil {
+		return err
+	}
+	if err := s.node.Cache.Push(ctx, s.store, []artifacts.File{f}); err != nil {
+		return err
+	}
+	text, err := json.Marshal(f)
+	if err != nil {
+		return err
+	}
+	if err := s.box.put(ctx, checkpointFile(s.element), text); err != nil {
+		return err
+	}
+	s.kept = at
+	s.say(apart.Message{Checkpoint: &f})
+	return nil
+}
+
+// tail reads what is added to a file.
+type tail struct {
+	path string
+	read int64
+	held []byte // what was read and is not done with
+}
+
+// mostPart is how much of a log is sent at a time.
+const mostPart = 4 << 20
+
+// pending returns what was added and is not done with.
+func (t *tail) pending() []byte {
+	if len(t.held) < mostPart {
+		t.held = append(t.held, t.readMore(mostPart-len(t.held))...)
+	}
+	return t.held
+}
+
+func (t *tail) done(n int) { t.held = t.held[n:] }
+
+// more returns the whole lines that were added, or at the end all.
+func (t *tail) more(end bool) []byte {
+	for {
+		b := t.readMore(mostPart)
+		t.held = append(t.held, b...)
+		if len(b) == 0 {
+			break
+		}
+	}
+	whole := bytes.LastIndexByte(t.held, '\n') + 1
+	if end {
+		whole = len(t.held)
+	}
+	lines := slices.Clone(t.held[:whole])
+	t.done(whole)
+	return lines
+}
+
+func (t *tail) readMore(most int) []byte {
+	f, err := os.Open(t.path)
+	if err != nil {
+		return nil // it is not there yet
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.NewSectionReader(f, t.read, int64(most)))
+	if err != nil {
+		return nil
+	}
+	t.read += int64(len(b))
+	return b
+}

@@ -1,0 +1,58 @@
+// Package relaytest has machines, for tests, that share nothing with this one but what they reach
+// over the network.
+package relaytest
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// Nodes are such machines: a directory, as far as programs go by their environment, and the three
+// commands of executor "command". A job's directory there is job.N.
+type Nodes struct {
+	Dir                    string
+	Submit, Status, Cancel []string
+}
+
+// Start returns nodes that end with the test.
+func Start(t testing.TB) *Nodes {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "nodes") // which outlasts a job that is being killed
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	script := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte("#!/bin/sh\ncd "+dir+" || exit\n"+text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	submit := script("submit", `
+n=$(ls -d job.* 2>/dev/null | wc -l)
+while ! mkdir job.$n 2>/dev/null; do n=$((n+1)); done
+mkdir job.$n/home job.$n/tmp
+cp "$1" job.$n/script
+cd job.$n
+HOME=$PWD/home TMPDIR=$PWD/tmp setsid sh -c 'echo $$ > pid; trap : TERM; sh ./script "$0" & echo $! > pid; wait $!; code=$?; while test -d /proc/$(cat pid); do wait $!; code=$?; done; echo $code > code.tmp; mv code.tmp code' "$2" >out 2>&1 </dev/null &
+while ! test -s pid; do sleep 0.01; done
+echo $n
+`)
+	status := script("status", `
+for n in $*; do
+	test -d job.$n || continue
+	if ! test -f job.$n/code; then echo $n running
+	elif test "$(cat job.$n/code)" = 0; then echo $n done
+	else echo $n failed exit status $(cat job.$n/code)
+	fi
+done
+`)
+	cancel := script("cancel", `
+for n in $*; do test -f job.$n/code || kill -TERM $(cat job.$n/pid) 2>/dev/null; done
+true
+`)
+	with := func(script string) []string { return []string{"sh", "-c", script + " {ids}"} }
+	return &Nodes{Dir: dir, Submit: []string{submit, "{script}", "{element}"}, Status: with(status), Cancel: with(cancel)}
+}
