@@ -57,6 +57,7 @@ var rooms = []struct{ module, packages, reason string }{
 	{"github.com/zclconf/go-cty", "hcl/...", "only the hcl room knows cty"},
 	{"github.com/google/flatbuffers", "nas/tflite", "only its own room knows the bytes of TensorFlow Lite's format"},
 	{"github.com/minio/minio-go", "artifacts/s3/...", "only its own room knows S3's client"},
+	{"k8s.io", "pipeline/cluster/kubernetes", "only its own room knows Kubernetes' client"},
 	{"github.com/spf13", "cmd/...", "only the command has a command line"},
 }
 

@@ -7,8 +7,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"eyrie/artifacts/s3/s3test"
+	"eyrie/pipeline/cluster/kubernetes/kubetest"
 	"eyrie/pipeline/cluster/relay/relaytest"
 )
 
@@ -71,5 +73,57 @@ output "text" { value = stage.again.text }
 	second.write("in.txt", "a file")
 	if out := second.runs(0, "run", "fan.hcl"); !strings.Contains(out, "made of a file") || !strings.Contains(out, "3 cached") {
 		t.Error(out)
+	}
+}
+
+// In pods of Kubernetes a recipe gives what it gives here. A runner that is killed meanwhile, and
+// started again, makes no second job; credentials reach the pods from their Secret alone.
+func TestKubernetes(t *testing.T) {
+	server, kube := s3test.Start(t), kubetest.Start(t)
+	server.Bucket(t, "results")
+	self, err := exec.LookPath("runner")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kube.Program = self
+	kube.Secrets = map[string]map[string]string{"cache": {"AWS_ACCESS_KEY_ID": s3test.Key, "AWS_SECRET_ACCESS_KEY": s3test.Secret}}
+	m := newMember(t, server.Endpoint(), `mode = "read-write"`)
+	site, err := os.ReadFile(filepath.Join(m.dir, "site.hcl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.write("site.hcl", string(site)+`
+executor "kubernetes" "cloud" {
+  image    = "registry.example.org/eyrie:1"
+  env_from = ["cache"]
+}
+`)
+	if out := m.runs(0, "run", "fan.hcl"); !strings.Contains(out, "24 ran in") {
+		t.Error(out)
+	}
+	if n := kube.Calls("POST jobs"); n != 24 || kube.Calls("LIST jobs") > 4 {
+		t.Errorf("%d jobs were made, and listed %d times", n, kube.Calls("LIST jobs"))
+	}
+
+	m.write("slow.hcl", `
+stage "slow" "count" {
+  for_each = { a = 1, b = 2, c = 3 }
+  steps    = 100
+  seed     = each.value
+}
+`)
+	cmd := m.command("run", "slow.hcl")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(time.Minute); kube.Calls("POST jobs") < 27; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("no jobs")
+		}
+	}
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	if out := m.runs(0, "run", "slow.hcl"); !strings.Contains(out, "3 ran in") || kube.Calls("POST jobs") != 27 {
+		t.Errorf("%d jobs\n%s", kube.Calls("POST jobs"), out)
 	}
 }

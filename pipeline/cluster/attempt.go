@@ -126,7 +126,7 @@ func (a *attempt) follow(v view) {
 		a.told = true
 		a.report(pipeline.Event{Type: pipeline.StepQueued, Holder: job + " " + v.id})
 	}
-	if advice := v.status.Stuck; advice != "" && !a.warned && time.Since(v.since) > time.Minute {
+	if advice := v.status.Stuck; advice != "" && !a.warned && (v.status.Soon || time.Since(v.since) > time.Minute) {
 		a.warned = true
 		a.warn(fmt.Sprintf("%s %s does not start (%s): %s", job, v.id, v.status.Reason, advice))
 	}
@@ -225,6 +225,9 @@ func (a *attempt) outcome(ctx context.Context, v view) (pipeline.Result, *Ending
 	case v.status.State == Ended || v.missed >= 2:
 	default:
 		a.over = time.Time{}
+		if a.heard && a.executor.Carrier != nil { // it publishes before it says what else there is to say
+			return pipeline.Result{}, nil, false
+		}
 		return a.found(ctx)
 	}
 	if a.over.IsZero() {

@@ -122,6 +122,7 @@ type Status struct {
 	Reason string // why it waits, or has ended, likewise
 	Node   string // where it runs
 	Stuck  string // what to change, where it will not start by itself
+	Soon   bool   // of Stuck: that is certain, and told at once
 	Never  bool   // of Ended: it was not started, so that it can have made nothing
 }
 

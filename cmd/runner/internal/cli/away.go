@@ -9,10 +9,12 @@ import (
 	"os/exec"
 	"slices"
 
+	"eyrie/artifacts"
 	"eyrie/artifacts/store"
 	"eyrie/artifacts/team"
 	"eyrie/hcl/site"
 	"eyrie/pipeline/cluster"
+	"eyrie/pipeline/cluster/kubernetes"
 	"eyrie/pipeline/cluster/relay"
 	"eyrie/pipeline/cluster/slurm"
 )
@@ -39,6 +41,17 @@ func (a *app) carrier(e *site.Executor, kept *store.Store) (cluster.Carrier, err
 		return nil, err
 	}
 	return &relay.Carrier{Store: kept, Cache: a.cache, Bucket: bucket, Caches: told, Scratch: e.Scratch}, nil
+}
+
+// pods returns what an executor's pods are. Its jobs are told from others by this machine and the
+// store, so that a runner that is started again finds them.
+func pods(e *site.Executor, store string) kubernetes.Config {
+	host, _ := os.Hostname()
+	return kubernetes.Config{
+		Context: e.Context, Namespace: e.Namespace, Image: e.Image, Runner: e.Runner, Queue: e.Queue, ServiceAccount: e.ServiceAccount,
+		NodeSelector: e.NodeSelector, Tolerations: e.Tolerations, EnvFrom: e.EnvFrom, GPUResource: e.GPUResource,
+		Owner: artifacts.Sum([]byte(host + "\n" + store + "\n" + e.Name)).String()[:16],
+	}
 }
 
 // firstBucket opens the bucket that the files of jobs are in: the first that is written to.

@@ -18,6 +18,7 @@ import (
 	"eyrie/pipeline"
 	"eyrie/pipeline/cluster"
 	"eyrie/pipeline/cluster/command"
+	"eyrie/pipeline/cluster/kubernetes"
 	"eyrie/pipeline/cluster/slurm"
 )
 
@@ -67,7 +68,7 @@ func (a *app) places(kept *store.Store, dir string, tell func(string)) (*elsewhe
 		if err != nil {
 			return nil, err
 		}
-		x := &cluster.Executor{Name: e.Name, Store: kept, Dir: dir, Scheduler: scheduler(e), Carrier: carrier, Program: e.Runner, Setup: e.Setup, Time: e.Time, Tell: tell}
+		x := &cluster.Executor{Name: e.Name, Store: kept, Dir: dir, Scheduler: scheduler(e, dir), Carrier: carrier, Program: e.Runner, Setup: e.Setup, Time: e.Time, Tell: tell}
 		all.executors = append(all.executors, x)
 		all.places[e.Name] = pipeline.Place{Jobs: e.Jobs, Accept: func(s *pipeline.Step) error { return grants(e, s) }, Executor: x}
 	}
@@ -112,8 +113,11 @@ func them(n int) string {
 	return "them"
 }
 
-func scheduler(e *site.Executor) cluster.Scheduler {
-	if e.Kind == site.Command {
+func scheduler(e *site.Executor, store string) cluster.Scheduler {
+	switch e.Kind {
+	case site.Kubernetes:
+		return kubernetes.New(pods(e, store))
+	case site.Command:
 		return &command.Scheduler{Submitting: e.Submit, Asking: e.Status, Cancelling: e.Cancel}
 	}
 	return slurm.New(slurm.Scheduler{Partition: e.Partition, Account: e.Account, QOS: e.QOS, Constraint: e.Constraint, GRES: e.GRES, Extra: e.Extra})
@@ -127,6 +131,9 @@ func grants(e *site.Executor, s *pipeline.Step) error {
 		default:
 			return fmt.Errorf("asks for %s, which executor %q (%s) cannot give: let this machine run the step, by executor \"local\" before it, or leave %s out", name, e.Name, e.Pos(""), name)
 		}
+	}
+	if n := s.Resources["nodes"]; n > 1 && e.Kind == site.Kubernetes {
+		return fmt.Errorf("asks for %v nodes, and executor %q (%s) gives one pod to a job: leave nodes out, or let Slurm run the step", n, e.Name, e.Pos(""))
 	}
 	if n := s.Resources["nodes"]; n > 1 && s.Resources["gpus"] > 0 && int(s.Resources["gpus"])%int(n) != 0 {
 		return fmt.Errorf("asks for %v GPUs on %v nodes: write a multiple of %v", s.Resources["gpus"], n, n)

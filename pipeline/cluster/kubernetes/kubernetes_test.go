@@ -1,0 +1,425 @@
+package kubernetes_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"eyrie/artifacts/s3"
+	"eyrie/artifacts/s3/s3test"
+	"eyrie/artifacts/store"
+	"eyrie/artifacts/team"
+	"eyrie/pipeline"
+	"eyrie/pipeline/cluster"
+	"eyrie/pipeline/cluster/kubernetes"
+	"eyrie/pipeline/cluster/kubernetes/api"
+	"eyrie/pipeline/cluster/kubernetes/kubetest"
+	"eyrie/pipeline/cluster/relay"
+	"eyrie/pipeline/executortest"
+)
+
+// The test binary is also what pods run: "perform --element N", which starts
+// "perform --store DIR --job FILE".
+func TestMain(m *testing.M) {
+	if len(os.Args) < 4 || os.Args[1] != "perform" {
+		os.Exit(m.Run())
+	}
+	code, err := perform(os.Args[2:])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func perform(args []string) (code int, err error) {
+	ctx := context.Background()
+	if args[0] == "--store" {
+		s, err := store.Open(args[1])
+		if err != nil {
+			return 1, err
+		}
+		defer s.Close()
+		return cluster.Serve(ctx, s, executortest.Stages, args[3], func() error { return nil })
+	}
+	order, err := relay.ParseOrder(os.Getenv(cluster.OrderVariable))
+	if err != nil {
+		return 1, err
+	}
+	var config s3.Config
+	if err := json.Unmarshal(order.Caches, &config); err != nil {
+		return 1, err
+	}
+	cache, bucket, err := open(ctx, config)
+	if err != nil {
+		return 1, err
+	}
+	element, err := strconv.Atoi(args[1])
+	if err != nil {
+		return 1, err
+	}
+	n := relay.Node{Order: order, Cache: cache, Bucket: bucket, Command: func(store, job string) *exec.Cmd {
+		return exec.Command(os.Args[0], "perform", "--store", store, "--job", job)
+	}}
+	return n.Perform(ctx, element)
+}
+
+func open(ctx context.Context, config s3.Config) (*team.Cache, *s3.Bucket, error) {
+	bucket, err := s3.Open(config)
+	if err != nil {
+		return nil, nil, err
+	}
+	cache, err := team.Open(ctx, []team.Source{{Name: "test", Bucket: bucket, Write: true}}, store.Shared{By: "test"}, func(text string) { fmt.Fprintln(os.Stderr, text) })
+	return cache, bucket, err
+}
+
+// start starts a server whose pods run this test's binary, with the cache's credentials from a Secret.
+func start(t testing.TB) *kubetest.Server {
+	s := kubetest.Start(t)
+	s.Program = os.Args[0]
+	s.Secrets = map[string]map[string]string{"cache": {"AWS_ACCESS_KEY_ID": s3test.Key, "AWS_SECRET_ACCESS_KEY": s3test.Secret}}
+	return s
+}
+
+func config() kubernetes.Config {
+	return kubernetes.Config{Image: "eyrie:1", Runner: "runner", EnvFrom: []string{"cache"}, GPUResource: "example.com/gpu", Owner: "me", Pause: 5 * time.Millisecond}
+}
+
+// carriers are by store, each with a bucket of its own.
+type carriers struct {
+	server *s3test.Server
+	mu     sync.Mutex
+	all    map[*store.Store]*relay.Carrier
+}
+
+func (c *carriers) executor(t *testing.T, s *store.Store, dir string) *cluster.Executor {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	of := c.all[s]
+	if of == nil {
+		config := s3.Config{Bucket: "b" + strconv.FormatInt(time.Now().UnixNano(), 36), Endpoint: c.server.Endpoint(), Region: "us-east-1"}
+		c.server.Bucket(t, config.Bucket)
+		cache, bucket, err := open(t.Context(), config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Back(cache)
+		told, err := json.Marshal(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		of = &relay.Carrier{Cache: cache, Bucket: bucket, Caches: told}
+		c.all[s] = of
+	}
+	return &cluster.Executor{
+		Name: "test", Store: s, Dir: dir, Scheduler: kubernetes.New(config()), Program: "runner", Poll: 500 * time.Millisecond, Patience: 3 * time.Second,
+		Carrier: &relay.Carrier{Store: s, Cache: of.Cache, Bucket: of.Bucket, Caches: of.Caches, Pace: 200 * time.Millisecond},
+		Tell:    func(text string) { t.Log(text) },
+	}
+}
+
+// A job of Kubernetes does what the runner's own goroutine does, also where requests fail, answers
+// are lost and connections are cut.
+func TestExecutor(t *testing.T) {
+	server := start(t)
+	var n atomic.Int64
+	server.Before = func(r *http.Request) int {
+		switch i := n.Add(1); {
+		case i%20 == 0:
+			server.CutWatches()
+		case i%7 == 0:
+			return http.StatusTooManyRequests
+		case i%11 == 0:
+			return http.StatusInternalServerError
+		case i%33 == 1:
+			server.Forget()
+		}
+		return 0
+	}
+	all := &carriers{server: s3test.Start(t), all: map[*store.Store]*relay.Carrier{}}
+	executortest.Run(t, executortest.Subject{Apart: true, OnDisk: true, New: func(t *testing.T, s *store.Store, dir string) pipeline.Executor {
+		return all.executor(t, s, dir)
+	}})
+}
+
+// batch is one of jobs that nobody carries: their pods fail, or are held.
+func batch(name string, n int) *cluster.Batch {
+	return &cluster.Batch{Name: name, Size: n, Order: "{}", Ask: cluster.Ask{CPUs: 2, GPUs: 1, Memory: 1 << 30, Time: time.Hour}}
+}
+
+func submit(t *testing.T, s *kubernetes.Scheduler, b *cluster.Batch) []string {
+	t.Helper()
+	ids, err := s.Submit(t.Context(), b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ids
+}
+
+// await asks for a job's status until it is as wanted.
+func await(t *testing.T, s *kubernetes.Scheduler, id, what string, is func(cluster.Status) bool) cluster.Status {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		all, err := s.Status(t.Context(), []string{id})
+		if err == nil && is(all[id]) {
+			return all[id]
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%s is not %s: %+v, %v", id, what, all[id], err)
+		}
+	}
+}
+
+func state(want cluster.State) func(cluster.Status) bool {
+	return func(s cluster.Status) bool { return s.State == want }
+}
+
+// What a job is made of is what the site wants: nothing of it is left to a default that kills.
+func TestJob(t *testing.T) {
+	server := start(t)
+	server.Hold = true
+	c := config()
+	c.Queue, c.ServiceAccount, c.NodeSelector, c.Tolerations = "team", "runner", map[string]string{"gpu": "a100"}, []string{"dedicated"}
+	s := kubernetes.New(c)
+	ids := submit(t, s, batch("eyrie-x", 2))
+	if want := []string{"eyrie-x-0", "eyrie-x-1"}; !slices.Equal(ids, want) {
+		t.Fatal(ids)
+	}
+	await(t, s, ids[1], "suspended", func(s cluster.Status) bool { return s.State == cluster.Pending && s.Code == "Suspended" })
+	text, err := json.MarshalIndent(server.Job(ids[1]).Spec, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"backoffLimit": 0`, `"ttlSecondsAfterFinished": 3600`, `"suspend": true`, `"action": "Ignore"`, `"activeDeadlineSeconds": 3600`,
+		`"terminationGracePeriodSeconds": 120`, `"serviceAccountName": "runner"`, `"gpu": "a100"`, `"key": "dedicated"`, `"example.com/gpu": "1"`, `"cpu": "2"`,
+		`"memory": "1342177280"`, `"name": "cache"`, `"automountServiceAccountToken": false`, `"restartPolicy": "Never"`} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+	if job := server.Job(ids[1]); job.Metadata.Labels["kueue.x-k8s.io/queue-name"] != "team" || strings.Contains(string(text), s3test.Secret) {
+		t.Errorf("%+v", job)
+	}
+	server.Begin(ids[1])
+	await(t, s, ids[1], "pending for a node", func(s cluster.Status) bool { return s.State == cluster.Pending && s.Code == "Pending" })
+}
+
+// An answer that is lost costs nothing: the job is there, and is ours. What is somebody else's is not.
+func TestLostAnswer(t *testing.T) {
+	server := start(t)
+	server.Hold = true
+	s := kubernetes.New(config())
+	first := submit(t, s, batch("eyrie-x", 3))
+	again := submit(t, s, batch("eyrie-x", 3))
+	if !slices.Equal(first, again) || len(server.Jobs()) != 3 {
+		t.Errorf("%v, %v: %v", first, again, server.Jobs())
+	}
+	if found, err := s.Find(t.Context(), batch("eyrie-x", 3)); err != nil || !slices.Equal(found, first) {
+		t.Errorf("found %v, %v", found, err)
+	}
+	if found, err := s.Find(t.Context(), batch("eyrie-y", 3)); err != nil || found != nil {
+		t.Errorf("found %v, %v", found, err)
+	}
+	server.SetJob(first[1], func(j *api.Job) { j.Metadata.Labels = map[string]string{"eyrie/batch": "eyrie-z"} })
+	if ids, err := s.Submit(t.Context(), batch("eyrie-x", 3)); err == nil || !strings.Contains(err.Error(), "another job eyrie-x-1") {
+		t.Errorf("%v, %v", ids, err)
+	}
+}
+
+// Errors of a server that pass are tried again, and then wait; others end at once, with what to check.
+func TestRefusals(t *testing.T) {
+	server := start(t)
+	server.Hold = true
+	s := kubernetes.New(config())
+	var status atomic.Int64
+	server.Before = func(r *http.Request) int {
+		if r.Method == "POST" {
+			return int(status.Load())
+		}
+		return 0
+	}
+	for code, want := range map[int]string{403: "auth can-i create jobs", 404: "is there a namespace lab?", 401: "credentials", 422: "not itself"} {
+		status.Store(int64(code))
+		posts := server.Calls("POST jobs")
+		if _, err := s.Submit(t.Context(), batch("eyrie-x", 1)); err == nil || errors.Is(err, cluster.ErrBusy) || !strings.Contains(err.Error(), want) || server.Calls("POST jobs") != posts+1 {
+			t.Errorf("%d: %v", code, err)
+		}
+	}
+	for _, code := range []int{429, 500, 503} {
+		status.Store(int64(code))
+		posts := server.Calls("POST jobs")
+		if _, err := s.Submit(t.Context(), batch("eyrie-x", 1)); !errors.Is(err, cluster.ErrBusy) || server.Calls("POST jobs") != posts+5 {
+			t.Errorf("%d: %v", code, err)
+		}
+	}
+}
+
+// Of a batch that cannot be made whole, nothing is left.
+func TestHalfABatch(t *testing.T) {
+	server := start(t)
+	server.Hold = true
+	var posts atomic.Int64
+	server.Before = func(r *http.Request) int {
+		if r.Method == "POST" && posts.Add(1) > 3 {
+			return 403
+		}
+		return 0
+	}
+	if ids, err := kubernetes.New(config()).Submit(t.Context(), batch("eyrie-x", 5)); err == nil || len(server.Jobs()) > 0 {
+		t.Errorf("%v, %v; left are %v", ids, err, server.Jobs())
+	}
+}
+
+// Changes are told over cut connections, without a list for each; where the server has forgotten
+// what was, things are listed once more, and what has gone meanwhile is known to be gone.
+func TestWatch(t *testing.T) {
+	server := start(t)
+	server.Hold = true
+	s := kubernetes.New(config())
+	ids := submit(t, s, batch("eyrie-x", 2))
+	await(t, s, ids[0], "pending", state(cluster.Pending))
+	for range 20 {
+		server.CutWatches()
+	}
+	running := func(p *api.Pod) { p.Status.Phase = "Running" }
+	server.SetPod(ids[0], running)
+	await(t, s, ids[0], "running", state(cluster.Running))
+	if n := server.Calls("LIST jobs") + server.Calls("LIST pods"); n != 2 {
+		t.Errorf("%d lists, want one of jobs and one of pods", n)
+	}
+	server.Before = func(r *http.Request) int { // while the server is away, much happens
+		if r.URL.Query().Get("watch") != "" {
+			return 503
+		}
+		return 0
+	}
+	server.CutWatches()
+	server.Remove(ids[0])
+	server.SetPod(ids[1], running)
+	server.Forget()
+	server.Before = nil
+	await(t, s, ids[0], "forgotten", state(cluster.Unknown))
+	await(t, s, ids[1], "running", state(cluster.Running))
+}
+
+// What a pod waits for is said: a place, a quota, an image.
+func TestWaiting(t *testing.T) {
+	server := start(t)
+	server.Hold = true
+	s := kubernetes.New(config())
+	waiting := func(reason, message string) func(p *api.Pod) {
+		return func(p *api.Pod) {
+			p.Status.ContainerStatuses = []api.ContainerStatus{{State: api.ContainerState{Waiting: &api.Waiting{Reason: reason, Message: message}}}}
+		}
+	}
+	long := func(p *api.Pod) {
+		began := time.Now().Add(-time.Hour)
+		p.Status.StartTime = &began
+		waiting("ImagePullBackOff", "no such tag")(p)
+	}
+	for i, test := range []struct {
+		set    func(p *api.Pod)
+		state  cluster.State
+		soon   bool
+		reason string
+		advice string
+	}{
+		{func(p *api.Pod) {
+			p.Status.Conditions = []api.Condition{{Type: "PodScheduled", Status: "False", Reason: "Unschedulable", Message: "0/3 nodes are available: 3 Insufficient example.com/gpu."}}
+		}, cluster.Pending, false, "3 Insufficient", "begins when one has"},
+		{waiting("ContainerCreating", ""), cluster.Pending, false, "ContainerCreating", ""},
+		{waiting("ErrImagePull", "denied"), cluster.Pending, true, "ErrImagePull: denied", "check image"},
+		{waiting("CreateContainerConfigError", `secret "cache" not found`), cluster.Pending, true, `"cache" not found`, "env_from"},
+		{waiting("InvalidImageName", "a b"), cluster.Ended, false, "InvalidImageName", "not a name"},
+		{long, cluster.Ended, true, "no such tag", "check image"},
+	} {
+		id := submit(t, s, batch(fmt.Sprintf("eyrie-%d", i), 1))[0]
+		server.SetPod(id, test.set)
+		got := await(t, s, id, test.reason, func(s cluster.Status) bool { return strings.Contains(s.Reason, test.reason) })
+		if got.State != test.state || got.Soon != test.soon || !strings.Contains(got.Stuck, test.advice) || got.Never != (test.state == cluster.Ended) {
+			t.Errorf("%s: %+v", test.reason, got)
+		}
+		if got.Never {
+			if e := s.Explain(t.Context(), id, got); !strings.Contains(e.Err.Error(), test.advice) || e.Lost || slices.Contains(server.Jobs(), id) {
+				t.Errorf("%+v; it is left: %v", e, slices.Contains(server.Jobs(), id))
+			}
+		}
+	}
+	id := submit(t, s, batch("eyrie-quota", 1))[0]
+	server.Tell(id, "FailedCreate", "exceeded quota: gpus")
+	server.SetPod(id, func(p *api.Pod) { p.Metadata.Labels = map[string]string{"eyrie/owner": "me"} }) // it is no longer this job's
+	server.SetJob(id, func(j *api.Job) { began := time.Now().Add(-time.Minute); j.Metadata.CreationTimestamp = &began })
+	await(t, s, id, "waiting for a quota", func(s cluster.Status) bool {
+		return s.State == cluster.Pending && s.Reason == "exceeded quota: gpus"
+	})
+}
+
+// How a job has ended is told apart: its own fault, or a node's.
+func TestEndings(t *testing.T) {
+	server := start(t)
+	server.Hold = true
+	s := kubernetes.New(config())
+	ended := func(t api.Terminated, reason, message string) func(p *api.Pod) {
+		return func(p *api.Pod) {
+			p.Spec.NodeName, p.Status.Phase, p.Status.Reason, p.Status.Message = "node-1", "Failed", reason, message
+			p.Status.ContainerStatuses = []api.ContainerStatus{{State: api.ContainerState{Terminated: &t}}}
+		}
+	}
+	for i, test := range []struct {
+		set  func(p *api.Pod)
+		want string
+		lost bool
+	}{
+		{ended(api.Terminated{ExitCode: 137, Reason: "OOMKilled"}, "", ""), "ran out of memory on node-1: ask for more", false},
+		{ended(api.Terminated{ExitCode: 137, Reason: "Error"}, "", ""), "as a system does that runs out of memory", false},
+		{ended(api.Terminated{ExitCode: 143}, "Evicted", "The node was low on resource: memory."), "was evicted on node-1: The node was low", true},
+		{ended(api.Terminated{ExitCode: 143}, "DeadlineExceeded", ""), "at its time limit: give it more", false},
+		{ended(api.Terminated{}, "NodeLost", ""), "was lost with its node", true},
+		{ended(api.Terminated{ExitCode: 143}, "Terminated", "Pod was terminated in response to imminent node shutdown."), "imminent node shutdown", true},
+		{ended(api.Terminated{ExitCode: 128, Reason: "StartError", Message: `exec: "runner": not found`}, "", ""), "does the image have the runner", false},
+		{ended(api.Terminated{ExitCode: 7, Reason: "Error"}, "", ""), "ended without a result (exit status 7)", false},
+	} {
+		id := submit(t, s, batch(fmt.Sprintf("eyrie-%d", i), 1))[0]
+		server.SetPod(id, test.set)
+		server.SetJob(id, func(j *api.Job) {
+			j.Status.Conditions = []api.Condition{{Type: "Failed", Status: "True", Reason: "BackoffLimitExceeded"}}
+		})
+		last := await(t, s, id, "over", state(cluster.Ended))
+		if e := s.Explain(t.Context(), id, last); !strings.Contains(e.Err.Error(), test.want) || e.Lost != test.lost {
+			t.Errorf("want %q, got %+v", test.want, e)
+		}
+	}
+	id := submit(t, s, batch("eyrie-deleted", 1))[0]
+	last := await(t, s, id, "pending", state(cluster.Pending))
+	server.Remove(id)
+	await(t, s, id, "gone", state(cluster.Unknown))
+	if e := s.Explain(t.Context(), id, last); e.Lost || !strings.Contains(e.Err.Error(), "deleted by somebody") {
+		t.Errorf("%+v", e)
+	}
+}
+
+// What a pod prints that could not even reach the cache is in the error.
+func TestLog(t *testing.T) {
+	server := start(t)
+	s := kubernetes.New(config())
+	id := submit(t, s, batch("eyrie-x", 1))[0]
+	last := await(t, s, id, "over", state(cluster.Ended))
+	if e := s.Explain(t.Context(), id, last); !strings.Contains(e.Err.Error(), "the order in EYRIE_ORDER") {
+		t.Error(e.Err)
+	}
+	if version, err := s.Check(t.Context()); err != nil || version != "Kubernetes v1.37.2, namespace lab" {
+		t.Error(version, err)
+	}
+	_ = server
+}
