@@ -111,7 +111,7 @@ func names(b *cluster.Batch) []string {
 
 // create makes a job, unless it has been made.
 func (c *connection) create(ctx context.Context, job *api.Job) error {
-	err := c.do(ctx, "POST", c.client.jobs(), job, nil)
+	err := c.do(ctx, "POST", c.client.jobs()+"?fieldValidation=Strict", job, nil) // an old server is not to leave out what it does not know
 	if code(err) != http.StatusConflict {
 		return err
 	}
