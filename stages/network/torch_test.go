@@ -168,4 +168,3 @@ func inInt8(t *testing.T, c Config, weights artifacts.File) float64 {
 	}
 	return float64(right) / float64(test.Len())
 }
-
