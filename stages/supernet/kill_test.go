@@ -83,7 +83,7 @@ func TestKilledTorch(t *testing.T) {
 	killed(t, c, 4, func(work string) { gone(t, work) })
 }
 
-// killed kills a training so many times, and calls after with its work directory each time.
+// killed kills a training again and again, and calls after with its work directory each time.
 func killed(t *testing.T, c Config, kills int, after func(work string)) {
 	dir := filepath.Dir(c.Dataset.Train.Index.Path)
 	run := func(name string) (cmd *exec.Cmd, work string) {

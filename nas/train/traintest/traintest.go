@@ -213,7 +213,7 @@ func stops(t *testing.T, open Open) {
 	c := open(t, other)
 	Train(t, c, Steps(other, 0, done, 1000))
 	if !bytes.Equal(state, State(t, c)) {
-		t.Errorf("stopped after %d steps, a training has not the state of so many", done)
+		t.Errorf("the state after a stop at step %d is not that of a training of as many steps", done)
 	}
 }
 
