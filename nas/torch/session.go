@@ -92,11 +92,12 @@ func Open(ctx context.Context, m Machine, o Options, job train.Job) (*Session, e
 	token := make([]byte, 16)
 	_, _ = rand.Read(token) // never fails
 	s := &Session{job: job, log: m.Log()}
-	path, err := s.write(m, o, listener.Addr().String(), hex.EncodeToString(token))
+	dir := m.Path("torch")
+	args, err := s.write(dir, m, o, listener.Addr().String(), hex.EncodeToString(token))
 	if err != nil {
 		return nil, err
 	}
-	if err := s.start(m, o, python, path); err != nil {
+	if err := s.start(dir, m, o, append([]string{python}, args...)); err != nil {
 		s.Close()
 		return nil, err
 	}
@@ -129,7 +130,7 @@ func (o Options) python() (string, error) {
 // install is what to do where there is no PyTorch.
 const install = `install Python 3 with PyTorch (python3 -m pip install torch, or Debian's python3-torch), or write torch = { python = "/path/of/python3" }`
 
-// jobFile is what the ranks and their feeders read: see worker.py.
+// jobFile is what the ranks and their feeders read.
 type jobFile struct {
 	Space     any      `json:"space"`
 	Device    Device   `json:"device"`
@@ -141,15 +142,16 @@ type jobFile struct {
 	Feed      feed     `json:"feed"`
 }
 
-// write writes the worker and its job, and returns the path of the worker.
-func (s *Session) write(m Machine, o Options, address, token string) (string, error) {
+// write writes the worker and its job into dir, and returns the command of a rank without the
+// interpreter.
+func (s *Session) write(dir string, m Machine, o Options, address, token string) ([]string, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	dir := m.Path("torch")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", err
+	program, err := writeWorker(dir)
+	if err != nil {
+		return nil, err
 	}
 	path := filepath.Join(dir, "job.json")
 	f := feed{
@@ -164,35 +166,22 @@ func (s *Session) write(m Machine, o Options, address, token string) (string, er
 		Connect: address, Token: token, Feeder: []string{self, feederName, path}, Feed: f,
 	})
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	program := filepath.Join(dir, "worker.py")
-	return program, errors.Join(os.WriteFile(path, b, 0o600), os.WriteFile(program, []byte(worker), 0o600))
+	return []string{"-I", "-B", "-u", program, path}, os.WriteFile(path, b, 0o600)
 }
 
-// start starts the ranks, or what starts them.
-func (s *Session) start(m Machine, o Options, python, worker string) error {
+// start starts the ranks, or what starts them, in dir.
+func (s *Session) start(dir string, m Machine, o Options, rank []string) error {
 	life, stop := context.WithCancel(context.Background())
 	s.stop = stop
-	port, err := freePort()
+	env, err := o.environment(m)
 	if err != nil {
 		return err
 	}
-	host := "127.0.0.1"
-	if len(o.Launch) > 0 { // perhaps on other machines
-		if host, err = os.Hostname(); err != nil {
-			return err
-		}
-	}
-	env := append(os.Environ(),
-		"MASTER_ADDR="+host, "MASTER_PORT="+strconv.Itoa(port),
-		"OMP_NUM_THREADS="+strconv.Itoa(max(1, m.CPUs()/o.ranks())), "CUBLAS_WORKSPACE_CONFIG=:4096:8",
-	)
-	env = append(env, process.Visible(m.GPUs(), os.Getenv)...)
-	command := []string{python, "-I", "-u", worker, filepath.Join(filepath.Dir(worker), "job.json")}
 	run := func(name string, log zerolog.Logger, command []string, env ...string) {
 		p := &process.Program{
-			Path: command[0], Args: command, Dir: filepath.Dir(worker), Env: env,
+			Path: command[0], Args: command, Dir: dir, Env: env,
 			Line: func(line string) { log.Info().Msg(line) },
 			CPUs: m.CPUSet(), Grace: cmp.Or(m.Grace(), patience),
 		}
@@ -206,18 +195,34 @@ func (s *Session) start(m Machine, o Options, python, worker string) error {
 		if err != nil {
 			return mistake.At("torch.launch[0]", "%w", err)
 		}
-		run(o.Launch[0], *s.log, slices.Concat([]string{launcher}, o.Launch[1:], command), env...)
+		run(o.Launch[0], *s.log, slices.Concat([]string{launcher}, o.Launch[1:], rank), env...)
 		return nil
 	}
-	if runtime.GOOS == "linux" { // else gloo asks for this machine's name, which may lead nowhere
-		env = append(env, "GLOO_SOCKET_IFNAME=lo")
-	}
-	for rank := range o.ranks() {
-		number := strconv.Itoa(rank)
-		run("rank "+number, s.log.With().Int("rank", rank).Logger(), command,
+	for i := range o.ranks() {
+		number := strconv.Itoa(i)
+		run("rank "+number, s.log.With().Int("rank", i).Logger(), rank,
 			append(slices.Clip(env), "RANK="+number, "LOCAL_RANK="+number, "WORLD_SIZE="+strconv.Itoa(o.ranks()))...)
 	}
 	return nil
+}
+
+// environment returns the environment of all ranks.
+func (o Options) environment(m Machine) ([]string, error) {
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	env := append(os.Environ(),
+		"MASTER_PORT="+strconv.Itoa(port), "OMP_NUM_THREADS="+strconv.Itoa(max(1, m.CPUs()/o.ranks())), "CUBLAS_WORKSPACE_CONFIG=:4096:8")
+	env = append(env, process.Visible(m.GPUs(), os.Getenv)...)
+	if len(o.Launch) > 0 { // perhaps on other machines
+		host, err := os.Hostname()
+		return append(env, "MASTER_ADDR="+host), err
+	}
+	if runtime.GOOS == "linux" { // else gloo looks up this machine's name, which may lead nowhere
+		env = append(env, "GLOO_SOCKET_IFNAME=lo")
+	}
+	return append(env, "MASTER_ADDR=127.0.0.1"), nil
 }
 
 // Ports that systems give to nobody by themselves, so that one that is free stays free until

@@ -45,7 +45,7 @@ func processes(t testing.TB, dir string) (all, ranks []int) {
 		}
 		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
 		all = append(all, pid)
-		if bytes.Contains(b, []byte("worker.py")) {
+		if bytes.Contains(b, []byte("/torch/worker\x00")) {
 			ranks = append(ranks, pid)
 		}
 	}
