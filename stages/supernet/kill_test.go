@@ -14,6 +14,7 @@ import (
 
 	"eyrie/artifacts"
 	"eyrie/nas/data"
+	"eyrie/nas/train/traintest"
 	"eyrie/pipeline"
 )
 
@@ -61,12 +62,11 @@ func trainChild(spec string) error {
 	if err != nil {
 		return err
 	}
-	out.Torch = nil // whose times differ
 	d, err := digest(out)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(c.Digest, []byte(d), 0o666)
+	return os.WriteFile(c.Digest, []byte(d.String()), 0o666)
 }
 
 // A training process that is killed (SIGKILL) at random moments, mostly while
@@ -120,7 +120,7 @@ func killed(t *testing.T, c Config, kills int, after func(work string)) {
 	complete("alone")
 	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
 	latest := func() string {
-		list, _ := filepath.Glob(filepath.Join(dir, "killed", checkpoints))
+		list, _ := filepath.Glob(filepath.Join(dir, "killed", "*"+traintest.CheckpointSuffix))
 		if len(list) == 0 {
 			return ""
 		}
