@@ -47,9 +47,9 @@ and activations as they are in int8. Fine-tune so what was trained without, at a
 The output top1 is without rounding; deploy-estimate measures what int8 does, with the same
 integers as an accelerator.
 
-Training is interrupted and resumed at any step without a difference in the result, which
-does not depend on the number of threads either. backend = "torch" trains with PyTorch: see
-train-supernet.`,
+Training is interrupted and resumed at any step without a difference in the result. With
+backend = "go" it does not depend on the number of threads either. backend = "torch" trains
+with PyTorch: see train-supernet.`,
 	Config{
 		Settings: train.Defaults(), Choice: backend.Choice{Arithmetic: nn.Auto}, Execution: train.Execution{CheckpointEvery: 2},
 	}, run)

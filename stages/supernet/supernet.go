@@ -30,8 +30,8 @@ network first, then elastic kernels, depths and expansions, each phase
 learning from the labels and from the largest network as it was trained.
 
 Write phases to set each phase yourself. Training is interrupted and resumed
-at any step without a difference in the result, which does not depend on the
-number of threads either.
+at any step without a difference in the result. With backend = "go" it does not
+depend on the number of threads either.
 
 backend = "torch" trains with PyTorch, on CPUs or on GPUs:
 
@@ -41,7 +41,8 @@ backend = "torch" trains with PyTorch, on CPUs or on GPUs:
 
 What is random is drawn in the same way, so that both backends train the same subnets on
 the same images; the weights can be used with either. Several ranks share each batch, so
-that batch normalisation sees fewer images: ranks change the result, as the device does.`,
+that batch normalisation sees fewer images: ranks change the result, as the device does.
+Another number of CPUs may change how sums are rounded.`,
 	Config{
 		Schedule: Sandwich, Epochs: 450, Subnets: 2, // the paper's epochs
 		Settings: train.Defaults(), Choice: backend.Choice{Arithmetic: nn.Auto}, Execution: train.Execution{CheckpointEvery: 2},
