@@ -7,8 +7,7 @@ import (
 )
 
 // worker is the program that each rank runs, given a job file: a directory that Python starts
-// by its __main__.py. Python finds the modules beside that one also under -I, which keeps all
-// else away that could stand for one of them.
+// by its __main__.py. It looks there before all else for the modules beside that one.
 //
 //go:embed worker/*.py
 var worker embed.FS

@@ -168,7 +168,7 @@ func (s *Session) write(dir string, m Machine, o Options, address, token string)
 	if err != nil {
 		return nil, err
 	}
-	return []string{"-I", "-B", "-u", program, path}, os.WriteFile(path, b, 0o600)
+	return []string{"-B", "-u", program, path}, os.WriteFile(path, b, 0o600)
 }
 
 // start starts the ranks, or what starts them, in dir.

@@ -110,7 +110,7 @@ class Ranks:
         for r in range(ranks):
             mine = {**env, "RANK": str(r), "LOCAL_RANK": str(r), "WORLD_SIZE": str(ranks), **(environ or {})}
             with open(self.errors, "ab") as f:
-                args = [PYTHON, "-I", "-B", "-u", str(HERE / command[0]), *command[1:], str(path / "job.json")]
+                args = [PYTHON, "-B", "-u", str(HERE / command[0]), *command[1:], str(path / "job.json")]
                 self.processes.append(subprocess.Popen(args, env=mine, stdout=subprocess.DEVNULL, stderr=f))
         self.connection = None
 
@@ -569,7 +569,7 @@ def test_a_worker_without_runner_ends(tmp_path):
     (tmp_path / "job.json").write_text(json.dumps({"device": "cpu", "ranks": 1, "connect": address}))
     for path, code, message in (("job.json", 75, "cannot be reached"), ("none.json", 2, "not a job"), ("test", 2, "not a job")):
         (tmp_path / "test").write_text("[]")
-        done = subprocess.run([PYTHON, "-I", "-B", str(HERE / "worker"), str(tmp_path / path)], stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run([PYTHON, "-B", str(HERE / "worker"), str(tmp_path / path)], stderr=subprocess.PIPE, text=True, check=False)
         assert done.returncode == code and message in done.stderr and "Traceback" not in done.stderr
 
 

@@ -1,6 +1,6 @@
 """One rank of the worker.
 
-usage: python3 -I -B -u worker JOB.json
+usage: python3 -B -u worker JOB.json
 """
 from worker import main
 
