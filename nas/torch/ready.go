@@ -26,7 +26,7 @@ type found struct {
 	err  error
 }
 
-// known are the questions that were asked in this process: many steps have the same.
+// known has the answers of this process, because many steps ask the same.
 var known sync.Map // question to *found
 
 // Ready reports what this machine lacks: an interpreter, PyTorch, GPUs. It is a mistake in

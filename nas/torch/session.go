@@ -39,7 +39,7 @@ type Machine interface {
 	Log() *zerolog.Logger
 }
 
-// Report is what has computed: where numbers come from, not what they depend on.
+// Report is what computed the numbers of a step: their provenance, and no part of a key.
 type Report struct {
 	Python     string   `json:"python" doc:"version of Python"`
 	Torch      string   `json:"torch" doc:"version of PyTorch"`
@@ -49,7 +49,7 @@ type Report struct {
 	PeakMemory *int64   `json:"peak_memory" provenance:"measured" unit:"bytes" doc:"most memory of its GPU that rank 0 has held; null on a CPU"`
 }
 
-// Session is a supernet whose weights are in the ranks of a worker: a [train.Backend].
+// Session is a [train.Backend] whose weights are in the ranks of a worker.
 type Session struct {
 	job     train.Job
 	log     *zerolog.Logger
@@ -71,11 +71,11 @@ type Session struct {
 // timeout is how long the ranks may take to import PyTorch and find each other.
 const timeout = 5 * time.Minute
 
-// patience is how long a rank may go on that was told to stop, where nothing else is said.
+// patience is how long a rank that was told to stop may take, where the run sets no grace.
 const patience = time.Minute
 
-// Open starts the ranks and gives them the job's weights. What a machine lacks is a mistake
-// in the attribute torch.
+// Open starts the ranks and gives them the job's weights. An error that the machine lacks
+// something is a mistake in the attribute torch.
 func Open(ctx context.Context, m Machine, o Options, job train.Job) (*Session, error) {
 	python, err := o.python()
 	if err != nil {
@@ -225,11 +225,11 @@ func (o Options) environment(m Machine) ([]string, error) {
 	return append(env, "MASTER_ADDR=127.0.0.1"), nil
 }
 
-// Ports that systems give to nobody by themselves, so that one that is free stays free until
-// rank 0 listens at it, as far as other jobs let it.
+// Systems hand out ports above these, so that one that is free here usually stays free until
+// rank 0 listens on it.
 const firstPort, lastPort = 20000, 32000
 
-// freePort returns a port that nobody listens at.
+// freePort returns a port on which nobody listens.
 func freePort() (int, error) {
 	for range 100 {
 		port := firstPort + mrand.IntN(lastPort-firstPort)
@@ -240,12 +240,12 @@ func freePort() (int, error) {
 	return 0, fmt.Errorf("no port between %d and %d is free, at which the ranks could meet", firstPort, lastPort)
 }
 
-// ended notes that a rank, or what starts them, has ended, and why, if that was not asked for. The others can do
-// nothing without it.
+// ended notes that a rank or the launcher has ended and, unless Close asked for that, why. It stops the
+// others, which can do nothing without it.
 func (s *Session) ended(name string, ended *process.Ended, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	// What was killed did not say anything: others that missed it have.
+	// One that was killed could not say why, and is the cause of what others have said that missed it.
 	if !s.over && (s.failed == nil || err == nil && !ended.State.Exited()) {
 		s.failed = reason(name, ended, err)
 	}
@@ -323,7 +323,7 @@ func (s *Session) why() error {
 	return s.failed
 }
 
-// because returns the reason behind a failed exchange: that of the ranks, where they ended.
+// because explains a failed exchange with the worker: by why the ranks ended, if they did.
 func (s *Session) because(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
