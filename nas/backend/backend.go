@@ -14,7 +14,7 @@ import (
 	"eyrie/pipeline/mistake"
 )
 
-// Choice is what computes, as recipes write it.
+// Choice is a backend with its options, as recipes write them.
 type Choice struct {
 	Backend    Name           `json:"backend,omitempty" doc:"what computes: \"go\", the runner's own kernels for this machine's processors (the default), or \"torch\", PyTorch on CPUs or GPUs"`
 	Arithmetic nn.Arithmetic  `json:"arithmetic" doc:"backend go: the kernels that compute: the fastest of this machine, or those named; \"go\" rounds the same on every machine"`
@@ -33,7 +33,7 @@ const (
 // Choices returns the backends.
 func (Name) Choices() []string { return []string{string(Go), string(Torch)} }
 
-// Check reports what does not fit the backend.
+// Check reports options that belong to the other backend, and those that do not fit each other.
 func (c Choice) Check(r *mistake.Report) {
 	if !r.Knows("backend") {
 		return
@@ -78,7 +78,7 @@ func (c Choice) Open(ctx context.Context, m torch.Machine, job train.Job) (train
 	return asBackend(native.Open(job, native.Options{Arithmetic: c.Arithmetic, Threads: m.CPUs()}))
 }
 
-// Limit returns the machine with only so many threads; 0 for all that it has.
+// Limit returns m with threads in place of its CPUs. 0 leaves it as it is.
 func Limit(m torch.Machine, threads int) torch.Machine { return limited{m, threads} }
 
 type limited struct {
@@ -88,7 +88,7 @@ type limited struct {
 
 func (l limited) CPUs() int { return cmp.Or(l.threads, l.Machine.CPUs()) }
 
-// asBackend returns no backend beside an error, where a nil pointer would be one.
+// asBackend returns a nil interface beside an error: b, a nil pointer then, would make one that is not nil.
 func asBackend[T train.Backend](b T, err error) (train.Backend, error) {
 	if err != nil {
 		return nil, err
@@ -96,8 +96,8 @@ func asBackend[T train.Backend](b T, err error) (train.Backend, error) {
 	return b, nil
 }
 
-// Report returns what has computed, for the provenance; nil of Go, of which the action's
-// record says all.
+// Report returns what has computed, for the provenance. It is nil for the Go backend, whose
+// version and machine are in the action's record already.
 func Report(e meter.Evaluator) *torch.Report {
 	if s, ok := e.(*torch.Session); ok {
 		r := s.Report()

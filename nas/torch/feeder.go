@@ -20,10 +20,11 @@ import (
 // feederName is the first argument by which this program knows that it is a feeder.
 const feederName = "(feeder)"
 
-// A feeder is any program that has this package, so that test binaries are one, too.
+// Any program that has this package can be a feeder, test binaries included.
 func init() {
 	if len(os.Args) > 2 && os.Args[1] == feederName {
-		// Its rank ends it: one that is told to stop with its group still needs images for the step that it is in.
+		// When all of a group are told to stop, ranks still need the images of the step that they are in. Each ends its
+		// feeder itself.
 		signal.Ignore(syscall.SIGINT, syscall.SIGTERM)
 		if err := serve(os.Args[2:], os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, "feeder:", err)
@@ -55,7 +56,7 @@ func (f *feed) files() (places []*string) {
 	return places
 }
 
-// request asks for a batch: a rank's part of a step's, or some images as they are.
+// request asks for a batch: for the rank's part of a training step's, or for some images as they are.
 type request struct {
 	Train *struct {
 		Step       int `json:"step"`
@@ -79,8 +80,8 @@ type server struct {
 	selected    map[data.Selection]*data.Split
 }
 
-// serve answers the requests on in until it ends. A request that cannot be answered is
-// answered by an error, and is the last.
+// serve answers the requests on in, until that ends or one fails. The answer to that one is an
+// error.
 func serve(args []string, in io.Reader, out io.Writer) error {
 	flags := flag.NewFlagSet(feederName, flag.ContinueOnError)
 	rank, world := flags.Int("rank", 0, ""), flags.Int("world", 1, "")
@@ -125,8 +126,8 @@ func (s *server) open() (err error) {
 	return nil
 }
 
-// answered is a batch that is being prepared, or the reason why there is none.
-type answered struct {
+// pending is a batch that is being prepared, or the reason why there is none.
+type pending struct {
 	batch data.Batch
 	err   error
 	ready chan struct{}
@@ -136,52 +137,55 @@ type answered struct {
 // requests.
 func (s *server) answer(in io.Reader, w *bufio.Writer) error {
 	ctx, cancel := context.WithCancel(context.Background())
-	threads := max(1, s.Threads)
-	queue := make(chan *answered, threads+1) // bounds what is prepared ahead
-	spare := make(chan *answered, threads+3)
-	go func() {
-		defer close(queue)
-		turns := make(chan struct{}, threads)
-		for lines := bufio.NewReader(in); ; {
-			line, err := lines.ReadBytes('\n')
-			if err != nil {
-				return
-			}
-			var a *answered
-			select {
-			case a = <-spare:
-			default:
-				a = new(answered)
-			}
-			a.ready = make(chan struct{})
-			turns <- struct{}{}
-			go func() {
-				a.err = s.prepare(ctx, line, &a.batch)
-				<-turns
-				close(a.ready)
-			}()
-			select {
-			case queue <- a:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
 	defer cancel()
-	for a := range queue {
-		<-a.ready
-		if a.err != nil {
-			return errors.Join(fail(w, a.err), w.Flush())
+	threads := max(1, s.Threads)
+	queue := make(chan *pending, threads+1) // bounds what is prepared ahead
+	spare := make(chan *pending, threads+3) // whose memory is used again
+	go s.receive(ctx, in, queue, spare)
+	for p := range queue {
+		<-p.ready
+		if p.err != nil {
+			return errors.Join(fail(w, p.err), w.Flush())
 		}
-		if err := write(w, &a.batch); err != nil {
+		if err := write(w, &p.batch); err != nil {
 			return err
 		}
 		select {
-		case spare <- a:
+		case spare <- p:
 		default:
 		}
 	}
 	return w.Flush()
+}
+
+// receive puts a batch for each request into the queue, in their order, and has it prepared.
+func (s *server) receive(ctx context.Context, in io.Reader, queue, spare chan *pending) {
+	defer close(queue)
+	turns := make(chan struct{}, max(1, s.Threads))
+	for lines := bufio.NewReader(in); ; {
+		line, err := lines.ReadBytes('\n')
+		if err != nil {
+			return
+		}
+		var p *pending
+		select {
+		case p = <-spare:
+		default:
+			p = new(pending)
+		}
+		p.ready = make(chan struct{})
+		turns <- struct{}{}
+		go func() {
+			p.err = s.prepare(ctx, line, &p.batch)
+			<-turns
+			close(p.ready)
+		}()
+		select {
+		case queue <- p:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // fail says why a request is not answered.

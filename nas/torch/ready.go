@@ -26,7 +26,7 @@ type found struct {
 	err  error
 }
 
-// known are the questions that were asked in this process: many steps have the same.
+// known has the answers of this process, because many steps ask the same.
 var known sync.Map // question to *found
 
 // Ready reports what this machine lacks: an interpreter, PyTorch, GPUs. It is a mistake in
@@ -45,7 +45,11 @@ func (o Options) Ready() error {
 	return f.err
 }
 
-// ask looks for PyTorch. It is imported only to ask for GPUs: that takes seconds.
+// here keeps modules in the current directory, which the ranks do not see, from being found.
+const here = "import sys; sys.path = [p for p in sys.path if p]; "
+
+// ask looks for PyTorch where the ranks will: also in the user's own packages, and on PYTHONPATH, by
+// which clusters offer it. It is imported only to ask for GPUs: that takes seconds.
 func (o Options) ask() error {
 	python, err := o.python()
 	if err != nil {
@@ -53,11 +57,11 @@ func (o Options) ask() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	program := "import importlib.util, json; print(json.dumps({'torch': importlib.util.find_spec('torch') is not None}))"
+	program := here + "import importlib.util, json; print(json.dumps({'torch': importlib.util.find_spec('torch') is not None}))"
 	if o.Device == CUDA {
-		program = "import json, torch; print(json.dumps({'torch': True, 'gpus': torch.cuda.device_count() if torch.cuda.is_available() else 0}))"
+		program = here + "import json, torch; print(json.dumps({'torch': True, 'gpus': torch.cuda.device_count() if torch.cuda.is_available() else 0}))"
 	}
-	out, err := exec.CommandContext(ctx, python, "-I", "-c", program).Output()
+	out, err := exec.CommandContext(ctx, python, "-c", program).Output()
 	var has struct {
 		Torch bool
 		GPUs  int

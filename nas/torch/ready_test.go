@@ -2,6 +2,7 @@ package torch
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -39,5 +40,35 @@ func TestReady(t *testing.T) {
 				t.Errorf("%+v: %v, want %q", c.o, err, c.want)
 			}
 		}
+	}
+}
+
+// PyTorch is found where clusters and pip install --user put it, and not in the directory in
+// which the command happens to run.
+func TestWhereTorchIs(t *testing.T) {
+	real, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("no python3")
+	}
+	torch := func(dir string) string { // what Python takes for PyTorch
+		if err := os.WriteFile(filepath.Join(dir, "torch.py"), nil, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	python := func() string { // an interpreter that has none
+		path := filepath.Join(t.TempDir(), "python3")
+		if err := os.WriteFile(path, []byte("#!/bin/sh\nexec "+real+" -S \"$@\"\n"), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	t.Chdir(torch(t.TempDir()))
+	if err := (Options{Python: python()}).Ready(); err == nil || !strings.Contains(err.Error(), "has no PyTorch") {
+		t.Errorf("in the current directory: %v", err)
+	}
+	t.Setenv("PYTHONPATH", torch(t.TempDir()))
+	if err := (Options{Python: python()}).Ready(); err != nil {
+		t.Errorf("on PYTHONPATH: %v", err)
 	}
 }

@@ -3,37 +3,20 @@ package torch
 import (
 	"bytes"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"eyrie/nas/torch/torchtest"
 	"eyrie/nas/train"
 	"eyrie/nas/train/traintest"
 	"eyrie/pipeline"
 )
 
-// python returns an interpreter that has torch. Without one the test is skipped, except
-// under CI, where it fails.
-func python(t testing.TB) string {
-	t.Helper()
-	for _, p := range []string{os.Getenv("PYTHON"), "/usr/bin/python3", "python3"} {
-		if p != "" && exec.Command(p, "-c", "import torch").Run() == nil {
-			return p
-		}
-	}
-	const how = "no python3 with torch: install Debian's python3-torch, or set PYTHON"
-	if os.Getenv("CI") == "true" {
-		t.Fatal(how)
-	}
-	t.Skip(how)
-	return ""
-}
-
 // open opens a session until the test ends.
 func open(t *testing.T, job train.Job, o Options) *Session {
 	t.Helper()
-	o.Python = python(t)
+	o.Python = torchtest.Python(t)
 	s, err := Open(t.Context(), pipeline.NewTask(pipeline.Env{Work: t.TempDir(), CPUs: 2}), o, job)
 	if err != nil {
 		t.Fatal(err)
