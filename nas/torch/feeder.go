@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"unsafe"
 
+	"golang.org/x/sync/errgroup"
+
 	"eyrie/nas/data"
 )
 
@@ -129,23 +131,24 @@ func (s *server) open() (err error) {
 // pending is a batch that is being prepared, or the reason why there is none.
 type pending struct {
 	batch data.Batch
-	err   error
-	ready chan struct{}
+	parts errgroup.Group // that prepare it
 }
 
-// answer prepares several batches at the same time, and writes them in the order of the
+// ahead is how many batches are prepared before they are taken: a batch of ImageNet's has
+// hundreds of megabytes.
+const ahead = 2
+
+// answer has batches prepared by all threads together, and writes them in the order of the
 // requests.
 func (s *server) answer(in io.Reader, w *bufio.Writer) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	threads := max(1, s.Threads)
-	queue := make(chan *pending, threads+1) // bounds what is prepared ahead
-	spare := make(chan *pending, threads+3) // whose memory is used again
+	queue := make(chan *pending, ahead)
+	spare := make(chan *pending, ahead+2) // whose memory is used again
 	go s.receive(ctx, in, queue, spare)
 	for p := range queue {
-		<-p.ready
-		if p.err != nil {
-			return errors.Join(fail(w, p.err), w.Flush())
+		if err := p.parts.Wait(); err != nil {
+			return errors.Join(fail(w, err), w.Flush())
 		}
 		if err := write(w, &p.batch); err != nil {
 			return err
@@ -167,24 +170,43 @@ func (s *server) receive(ctx context.Context, in io.Reader, queue, spare chan *p
 		if err != nil {
 			return
 		}
-		var p *pending
+		p := new(pending)
 		select {
-		case p = <-spare:
+		case old := <-spare:
+			p.batch = old.batch
 		default:
-			p = new(pending)
 		}
-		p.ready = make(chan struct{})
-		turns <- struct{}{}
-		go func() {
-			p.err = s.prepare(ctx, line, &p.batch)
-			<-turns
-			close(p.ready)
-		}()
 		select {
 		case queue <- p:
 		case <-ctx.Done():
 			return
 		}
+		s.prepare(ctx, line, p, turns)
+	}
+}
+
+// part is how many images of a batch one thread prepares at a time. A batch is prepared by all
+// threads: were it by one, they would be busy only with as many batches ahead.
+const part = 8
+
+// prepare has the batch prepared that a request asks for, in parts, each of which takes a turn.
+func (s *server) prepare(ctx context.Context, line []byte, p *pending, turns chan struct{}) {
+	w, err := s.wanted(line)
+	if err == nil {
+		_, err = w.split.Extend(len(w.images), w.view, &p.batch)
+	}
+	if err != nil {
+		p.parts.Go(func() error { return err })
+		return
+	}
+	for from := 0; from < len(w.images); from += part {
+		to := min(from+part, len(w.images))
+		turns <- struct{}{}
+		p.parts.Go(func() error {
+			defer func() { <-turns }()
+			some := p.batch.Slice(from, to)
+			return w.split.Batch(ctx, w.images[from:to], w.view, &some)
+		})
 	}
 }
 
@@ -213,41 +235,48 @@ func bytesOf[T int32 | float32](v []T) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(&v[0])), 4*len(v))
 }
 
-// prepare reads the batch that a request asks for.
-func (s *server) prepare(ctx context.Context, line []byte, dst *data.Batch) error {
-	var r request
-	if err := json.Unmarshal(line, &r); err != nil {
-		return fmt.Errorf("request %q: %w", line, err)
-	}
-	if r.Train != nil {
-		return s.train(ctx, r, dst)
-	}
-	if r.Images == nil {
-		return fmt.Errorf("request %q asks for nothing", line)
-	}
-	split, err := s.selection(*r.Images)
-	if err != nil {
-		return err
-	}
-	if r.From < 0 || r.Count < 0 || r.From > split.Len()-r.Count {
-		return fmt.Errorf("images %d … %d of %d", r.From, r.From+r.Count, split.Len())
-	}
-	indices := make([]int, r.Count)
-	for i := range indices {
-		indices[i] = r.From + i
-	}
-	return split.Batch(ctx, indices, data.View{Resolution: r.Resolution}, dst)
+// wanted is what a request asks for.
+type wanted struct {
+	split  *data.Split
+	images []int // their numbers
+	view   data.View
 }
 
-// train reads the rank's part of a step's images: those of [data.Feed].
-func (s *server) train(ctx context.Context, r request, dst *data.Batch) error {
+// wanted returns what a request asks for.
+func (s *server) wanted(line []byte) (w wanted, err error) {
+	var r request
+	if err := json.Unmarshal(line, &r); err != nil {
+		return w, fmt.Errorf("request %q: %w", line, err)
+	}
+	if r.Train != nil {
+		return s.train(r)
+	}
+	if r.Images == nil {
+		return w, fmt.Errorf("request %q asks for nothing", line)
+	}
+	if w.split, err = s.selection(*r.Images); err != nil {
+		return w, err
+	}
+	if r.From < 0 || r.Count < 0 || r.From > w.split.Len()-r.Count {
+		return w, fmt.Errorf("images %d … %d of %d", r.From, r.From+r.Count, w.split.Len())
+	}
+	w.images = make([]int, r.Count)
+	for i := range w.images {
+		w.images[i] = r.From + i
+	}
+	w.view = data.View{Resolution: r.Resolution}
+	return w, nil
+}
+
+// train returns the rank's part of a step's images: those of [data.Feed].
+func (s *server) train(r request) (w wanted, err error) {
 	if s.Batch < 1 || s.Batch > s.images.Len() || s.Batch%s.world != 0 || r.Train.Step < 0 {
-		return fmt.Errorf("step %d: a batch of %d from %d images for %d ranks", r.Train.Step, s.Batch, s.images.Len(), s.world)
+		return w, fmt.Errorf("step %d: a batch of %d from %d images for %d ranks", r.Train.Step, s.Batch, s.images.Len(), s.world)
 	}
 	epoch, images := s.steps.Images(r.Train.Step)
 	part := s.Batch / s.world
-	v := data.View{Resolution: r.Train.Resolution, Augment: s.Augment, Seed: s.Seed, Epoch: epoch}
-	return s.images.Batch(ctx, images[s.rank*part:(s.rank+1)*part], v, dst)
+	view := data.View{Resolution: r.Train.Resolution, Augment: s.Augment, Seed: s.Seed, Epoch: epoch}
+	return wanted{s.images, images[s.rank*part : (s.rank+1)*part], view}, nil
 }
 
 // selection returns images, which it remembers.

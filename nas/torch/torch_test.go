@@ -13,11 +13,16 @@ import (
 	"eyrie/pipeline"
 )
 
-// open opens a session until the test ends.
+// open opens a session until the test ends: on the CPU, or with EYRIE_TEST_DEVICE=cuda on one
+// GPU, in one rank.
 func open(t *testing.T, job train.Job, o Options) *Session {
 	t.Helper()
 	o.Python = torchtest.Python(t)
-	s, err := Open(t.Context(), pipeline.NewTask(pipeline.Env{Work: t.TempDir(), CPUs: 2}), o, job)
+	env := pipeline.Env{Work: t.TempDir(), CPUs: 2}
+	if os.Getenv("EYRIE_TEST_DEVICE") == string(CUDA) {
+		o.Device, o.Ranks, env.GPUs = CUDA, 1, []int{0}
+	}
+	s, err := Open(t.Context(), pipeline.NewTask(env), o, job)
 	if err != nil {
 		t.Fatal(err)
 	}
