@@ -16,7 +16,7 @@ import (
 
 // Choice is a backend with its options, as recipes write them.
 type Choice struct {
-	Backend    Name           `json:"backend,omitempty" doc:"what computes: \"go\", the runner's own kernels for this machine's processors (the default), or \"torch\", PyTorch on CPUs or GPUs"`
+	Backend    Name           `json:"backend,omitzero" doc:"what computes: \"go\", the runner's own kernels for this machine's processors (the default), or \"torch\", PyTorch on CPUs or GPUs"`
 	Arithmetic nn.Arithmetic  `json:"arithmetic" doc:"backend go: the kernels that compute: the fastest of this machine, or those named; \"go\" rounds the same on every machine"`
 	Torch      *torch.Options `json:"torch,omitempty" doc:"backend torch: how it computes; by default in one process, on the CPU"`
 }
@@ -32,6 +32,9 @@ const (
 
 // Choices returns the backends.
 func (Name) Choices() []string { return []string{string(Go), string(Torch)} }
+
+// IsZero returns whether it is the default, which is not in the key.
+func (n Name) IsZero() bool { return n == "" || n == Go }
 
 // Check reports options that belong to the other backend, and those that do not fit each other.
 func (c Choice) Check(r *mistake.Report) {
@@ -51,7 +54,7 @@ func (c Choice) Check(r *mistake.Report) {
 
 // CheckBatch reports a batch that the processes of the backend cannot share.
 func (c Choice) CheckBatch(r *mistake.Report, batch int) {
-	if r.Knows("backend", "torch", "batch") && c.Backend == Torch && c.Torch != nil && c.Torch.Ranks > 0 && batch%c.Torch.Ranks != 0 {
+	if r.Knows("backend", "torch", "batch") && c.Backend == Torch && c.Torch != nil && c.Torch.Ranks > 0 && batch%int(c.Torch.Ranks) != 0 {
 		r.At("batch").Badf("%d images cannot be shared equally by %d ranks: write a multiple of %d", batch, c.Torch.Ranks, c.Torch.Ranks)
 	}
 }

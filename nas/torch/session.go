@@ -115,7 +115,7 @@ func Open(ctx context.Context, m Machine, o Options, job train.Job) (*Session, e
 	return s, nil
 }
 
-func (o Options) ranks() int { return max(1, o.Ranks) }
+func (o Options) ranks() int { return max(1, int(o.Ranks)) }
 
 // python returns the path of the interpreter.
 func (o Options) python() (string, error) {
