@@ -17,7 +17,7 @@ import (
 type Options struct {
 	Device    Device    `json:"device,omitzero" doc:"cpu (the default) or cuda: NVIDIA's GPUs, those that resources grants"`
 	Precision Precision `json:"precision,omitzero" doc:"float32 (the default), or bfloat16: PyTorch's automatic mixed precision, for GPUs"`
-	Ranks     Ranks      `json:"ranks,omitzero" min:"0" max:"4096" doc:"processes that share each batch (0 for 1); on cuda one for each GPU. Batch normalisation sees batch / ranks images"`
+	Ranks     Ranks     `json:"ranks,omitzero" min:"0" max:"4096" doc:"processes that share each batch (0 for 1); on cuda one for each GPU. Batch normalisation sees batch / ranks images"`
 	Python    string    `json:"python,omitempty" key:"-" doc:"the interpreter that has PyTorch; python3 by default"`
 	Launch    []string  `json:"launch,omitempty" key:"-" doc:"what starts the ranks, where it isn't the runner: a command to which that of a rank is added, python3 with arguments, such as [\"srun\", \"--ntasks=8\"] or [\"torchrun\", \"--no_python\", \"--nproc_per_node=8\"]. It starts them in an order of which the first is on this machine"`
 	Loaders   int       `json:"loaders,omitempty" min:"0" key:"-" doc:"threads that decode images, for all ranks of a machine; 0 for as many as the run grants CPUs"`

@@ -127,6 +127,15 @@ func (o Options) python() (string, error) {
 	return path, nil
 }
 
+// launcher returns the path of what starts the ranks.
+func (o Options) launcher() (string, error) {
+	path, err := exec.LookPath(o.Launch[0])
+	if err != nil {
+		return "", mistake.At("torch.launch[0]", "there is no command %q on this machine, which is to start the ranks: write its path, or remove launch", o.Launch[0])
+	}
+	return path, nil
+}
+
 // install is what to do where there is no PyTorch.
 const install = `install Python 3 with PyTorch (python3 -m pip install torch, or Debian's python3-torch), or write torch = { python = "/path/of/python3" }`
 
@@ -191,9 +200,9 @@ func (s *Session) start(dir string, m Machine, o Options, rank []string) error {
 		})
 	}
 	if len(o.Launch) > 0 {
-		launcher, err := exec.LookPath(o.Launch[0])
+		launcher, err := o.launcher()
 		if err != nil {
-			return mistake.At("torch.launch[0]", "%w", err)
+			return err
 		}
 		run(o.Launch[0], *s.log, slices.Concat([]string{launcher}, o.Launch[1:], rank), env...)
 		return nil

@@ -563,6 +563,15 @@ def test_a_job_that_cannot_run_is_told(tmp_path):
         assert "Traceback" not in r.errors.read_text()
 
 
+def test_a_torch_that_is_too_old_or_broken_is_told_without_a_trace(tmp_path):
+    (tmp_path / "torch").mkdir()
+    for code, message in (("__version__ = '1.12.1+cu113'", "PyTorch 1.12.1+cu113: 3.8 and 1.13, or later"), ("raise OSError('libcudart.so')", "cannot be imported: libcudart.so")):
+        (tmp_path / "torch" / "__init__.py").write_text(code)
+        environ = {**os.environ, "PYTHONPATH": str(tmp_path)}
+        done = subprocess.run([PYTHON, "-B", str(HERE / "worker"), "none.json"], env=environ, stderr=subprocess.PIPE, text=True, check=False)
+        assert done.returncode == 1 and message in done.stderr and "Traceback" not in done.stderr
+
+
 def test_a_worker_without_runner_ends(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as s:
         address = "127.0.0.1:%d" % s.getsockname()[1]
