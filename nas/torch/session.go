@@ -110,9 +110,21 @@ func Open(ctx context.Context, m Machine, o Options, job train.Job) (*Session, e
 		s.Close()
 		return nil, err
 	}
-	s.log.Info().Str("python", s.report.Python).Str("torch", s.report.Torch).Str("cuda", s.report.CUDA).Str("device", s.report.Device).
-		Msgf("PyTorch computes in %d processes", o.ranks())
+	s.introduce(o.ranks())
 	return s, nil
+}
+
+// introduce logs what computes.
+func (s *Session) introduce(ranks int) {
+	e := s.log.Info().Str("python", s.report.Python).Str("torch", s.report.Torch)
+	if s.report.Device != "" {
+		e = e.Str("cuda", s.report.CUDA).Str("device", s.report.Device)
+	}
+	if ranks == 1 {
+		e.Msg("PyTorch computes in one process")
+	} else {
+		e.Msgf("PyTorch computes in %d processes", ranks)
+	}
 }
 
 func (o Options) ranks() int { return max(1, int(o.Ranks)) }
@@ -273,6 +285,8 @@ func reason(name string, ended *process.Ended, err error) error {
 		return fmt.Errorf("%s was ended by a %v, often for want of memory: run again to go on from the last checkpoint", name, ended.State)
 	case strings.Contains(strings.Join(ended.Tail, "\n"), "No module named 'torch'"):
 		return mistake.At("torch.python", "it has no PyTorch: %s", install)
+	case ended.State.Success():
+		return fmt.Errorf("%s ended before the work was done, with exit code 0: what starts ranks must wait for their end", name)
 	case len(ended.Tail) == 0:
 		return fmt.Errorf("%s ended with exit code %d", name, ended.State.ExitCode())
 	}
