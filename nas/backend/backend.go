@@ -5,7 +5,9 @@ package backend
 import (
 	"cmp"
 	"context"
+	"slices"
 
+	"eyrie/nas/arch"
 	"eyrie/nas/meter"
 	"eyrie/nas/native"
 	"eyrie/nas/nn"
@@ -54,8 +56,24 @@ func (c Choice) Check(r *mistake.Report) {
 
 // CheckBatch reports a batch that the processes of the backend cannot share.
 func (c Choice) CheckBatch(r *mistake.Report, batch int) {
-	if r.Knows("backend", "torch", "batch") && c.Backend == Torch && c.Torch != nil && c.Torch.Ranks > 0 && batch%int(c.Torch.Ranks) != 0 {
-		r.At("batch").Badf("%d images cannot be shared equally by %d ranks: write a multiple of %d", batch, c.Torch.Ranks, c.Torch.Ranks)
+	if ranks := int(c.options().Ranks); r.Knows("backend", "torch", "batch") && c.Backend == Torch && ranks > 0 && batch%ranks != 0 {
+		r.At("batch").Badf("%d images cannot be shared equally by %d ranks: write a multiple of %d", batch, ranks, ranks)
+	}
+}
+
+// CheckMaps reports a batch of which each process has one image, where the network's last map
+// is a pixel: a batch normalised over one value is 0, and nothing would be learnt.
+func (c Choice) CheckMaps(r *mistake.Report, batch int, n arch.Network) {
+	if !r.Knows("backend", "torch", "batch") {
+		return
+	}
+	ranks := 1
+	if c.Backend == Torch {
+		ranks = max(1, int(c.options().Ranks))
+	}
+	head := slices.IndexFunc(n.Layers, func(l arch.Layer) bool { return l.Name == "head" })
+	if head >= 0 && batch == ranks && n.Layers[head].Out.H*n.Layers[head].Out.W == 1 {
+		r.At("batch").Badf("one image for each process, whose map before the classifier is one pixel at resolution %d, leaves batch normalisation nothing to learn from: write at least %d", n.Input.H, 2*ranks)
 	}
 }
 

@@ -150,6 +150,7 @@ func (c Config) Check(r *mistake.Report) {
 		r.Add(c.isOf(about))
 	}
 	meter.CheckHoldout(r, c.Supernet, c.Dataset, c.Holdout)
+	meter.CheckCalibration(r, c.Dataset, c.Holdout, c.Calibration)
 	c.Choice.Check(r)
 }
 

@@ -106,6 +106,7 @@ func (c Config) Check(r *mistake.Report) {
 		r.At("supernet").Add(about.Shared())
 	}
 	meter.CheckHoldout(r, &c.Supernet, &c.Dataset, c.Holdout)
+	meter.CheckCalibration(r, &c.Dataset, c.Holdout, c.Calibration)
 	c.Choice.Check(r)
 	if r.Knows("samples", "unseen", "folds") {
 		if seen := c.Samples - c.unseen(); seen < c.Folds {
