@@ -41,6 +41,22 @@ func options(t *testing.T) meter.Options {
 }
 
 // A meter that cannot be opened says why.
+// Images that do not suit weights are told before these are trained.
+func TestCheckFit(t *testing.T) {
+	o := options(t)
+	for classes, want := range map[int]string{
+		o.Set.Classes: "",
+		5:             `dataset: "shapes" has 3 channels and 5 classes; the supernet takes 3 channels and has 12 classes`,
+	} {
+		r, set, weights := mistake.New(), o.Set, nn.About{Space: o.Supernet.Space(), HeldOut: o.Holdout}.Promise()
+		set.Classes = classes
+		meter.CheckFit(r, &weights, &set, o.Holdout)
+		if err := r.Err(); (err == nil) != (want == "") || err != nil && err.Error() != want {
+			t.Errorf("%d classes: %v", classes, err)
+		}
+	}
+}
+
 // A last batch of a few calibration images would count as much as each of 200: its number is
 // refused, and a better one named.
 func TestCheckCalibration(t *testing.T) {
