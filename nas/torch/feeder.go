@@ -176,12 +176,12 @@ func (s *server) receive(ctx context.Context, in io.Reader, queue, spare chan *p
 			p.batch = old.batch
 		default:
 		}
+		s.prepare(ctx, line, p, turns)
 		select {
 		case queue <- p:
 		case <-ctx.Done():
 			return
 		}
-		s.prepare(ctx, line, p, turns)
 	}
 }
 
@@ -190,6 +190,7 @@ func (s *server) receive(ctx context.Context, in io.Reader, queue, spare chan *p
 const part = 8
 
 // prepare has the batch prepared that a request asks for, in parts, each of which takes a turn.
+// It returns when the last part has begun.
 func (s *server) prepare(ctx context.Context, line []byte, p *pending, turns chan struct{}) {
 	w, err := s.wanted(line)
 	if err == nil {

@@ -111,12 +111,24 @@ func Open(ctx context.Context, m Machine, o Options, job train.Job) (*Session, e
 		s.Close()
 		return nil, err
 	}
-	s.log.Info().Str("python", s.report.Python).Str("torch", s.report.Torch).Str("cuda", s.report.CUDA).Str("device", s.report.Device).
-		Msgf("PyTorch computes in %d processes", o.ranks())
+	s.introduce(o.ranks())
 	return s, nil
 }
 
-func (o Options) ranks() int { return max(1, o.Ranks) }
+// introduce logs what computes.
+func (s *Session) introduce(ranks int) {
+	e := s.log.Info().Str("python", s.report.Python).Str("torch", s.report.Torch)
+	if s.report.Device != "" {
+		e = e.Str("cuda", s.report.CUDA).Str("device", s.report.Device)
+	}
+	if ranks == 1 {
+		e.Msg("PyTorch computes in one process")
+	} else {
+		e.Msgf("PyTorch computes in %d processes", ranks)
+	}
+}
+
+func (o Options) ranks() int { return max(1, int(o.Ranks)) }
 
 // python returns the path of the interpreter.
 func (o Options) python() (string, error) {
@@ -197,11 +209,9 @@ func (s *Session) start(dir string, m Machine, o Options, rank []string) error {
 		})
 	}
 	if len(launch) > 0 {
-		launcher, err := exec.LookPath(launch[0])
-		if err != nil && len(o.Launch) == 0 {
-			return fmt.Errorf("the ranks are for %s machines: %w", os.Getenv(slurmNodes), err)
-		} else if err != nil {
-			return mistake.At("torch.launch[0]", "%w", err)
+		launcher, err := o.lookup(launch[0])
+		if err != nil {
+			return err
 		}
 		run(launch[0], *s.log, slices.Concat([]string{launcher}, launch[1:], rank), env...)
 		return nil
@@ -274,6 +284,8 @@ func reason(name string, ended *process.Ended, err error) error {
 		return fmt.Errorf("%s was ended by a %v, often for want of memory: run again to go on from the last checkpoint", name, ended.State)
 	case strings.Contains(strings.Join(ended.Tail, "\n"), "No module named 'torch'"):
 		return mistake.At("torch.python", "it has no PyTorch: %s", install)
+	case ended.State.Success():
+		return fmt.Errorf("%s ended before the work was done, with exit code 0: what starts ranks must wait for their end", name)
 	case len(ended.Tail) == 0:
 		return fmt.Errorf("%s ended with exit code %d", name, ended.State.ExitCode())
 	}

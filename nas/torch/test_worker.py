@@ -504,7 +504,8 @@ def test_a_failing_feeder_of_any_rank_is_told_by_rank_0(tmp_path, illness):
         r.load(first_weights())
         lines, _ = r.order("train", steps=[alone(s) for s in range(1, 6)])
         assert [line.get("step") for line in lines] == [1, 2, None]
-        assert lines[-1]["error"] == {"kind": "data", "message": illness or "the feeder has ended", "rank": 1}
+        told = illness or "the process that reads images was ended by signal 9, often for want of memory: run again to go on from the last checkpoint"
+        assert lines[-1]["error"] == {"kind": "data", "message": told, "rank": 1}
         assert r.codes() == [1, 1]
         assert "Traceback" not in r.errors.read_text()
 
@@ -561,6 +562,15 @@ def test_a_job_that_cannot_run_is_told(tmp_path):
             assert message in r.line()["error"]["message"]
             assert r.codes() == [1 if name == "feeder" else 2]
         assert "Traceback" not in r.errors.read_text()
+
+
+def test_a_torch_that_is_too_old_or_broken_is_told_without_a_trace(tmp_path):
+    (tmp_path / "torch").mkdir()
+    for code, message in (("__version__ = '1.12.1+cu113'", "PyTorch 1.12.1+cu113: 3.8 and 1.13, or later"), ("raise OSError('libcudart.so')", "cannot be imported: libcudart.so")):
+        (tmp_path / "torch" / "__init__.py").write_text(code)
+        environ = {**os.environ, "PYTHONPATH": str(tmp_path)}
+        done = subprocess.run([PYTHON, "-B", str(HERE / "worker"), "none.json"], env=environ, stderr=subprocess.PIPE, text=True, check=False)
+        assert done.returncode == 1 and message in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_worker_without_runner_ends(tmp_path):

@@ -75,3 +75,20 @@ func TestLauncher(t *testing.T) {
 		}
 	}
 }
+
+// A launcher that ends is no session, and its success no success.
+func TestLauncherEnds(t *testing.T) {
+	for script, want := range map[string]string{
+		"exit 0":                     "sh ended before the work was done, with exit code 0: what starts ranks must wait",
+		"echo no allocation; exit 4": "sh ended with exit code 4; the end of its log:\n  no allocation",
+	} {
+		o := Options{Python: torchtest.Python(t), Launch: []string{"sh", "-c", script}}
+		s, err := Open(t.Context(), pipeline.NewTask(pipeline.Env{Work: t.TempDir(), CPUs: 1}), o, traintest.Job(t))
+		if err == nil {
+			s.Close()
+		}
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: %v", script, err)
+		}
+	}
+}

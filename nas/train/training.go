@@ -64,7 +64,7 @@ func (s Settings) Steps(epochs float64, images int) int {
 }
 
 // CheckImages reports, to a configuration's report, a set in the attribute dataset that has too
-// few images to train on.
+// few images to train on, or to calibrate.
 func (s Settings) CheckImages(r *mistake.Report, set data.Set, holdout int) {
 	n := set.Train.Count
 	if !r.Knows("dataset.train.count", "holdout") || n == 0 {
@@ -75,6 +75,7 @@ func (s Settings) CheckImages(r *mistake.Report, set data.Set, holdout int) {
 	} else if r.Knows("batch") && n-holdout < s.Batch {
 		r.At("batch").Badf("%d images, but the data set has only %d to train on", s.Batch, n-holdout)
 	}
+	meter.CheckCalibration(r, &set, holdout, s.Calibration)
 }
 
 // CheckEpochs reports epochs, in the attribute of this name, that make no step.

@@ -106,6 +106,7 @@ func (c Config) checkNetwork(r *mistake.Report) {
 	if got, want := space.Backbone.Input, c.Dataset.Channels; r.Knows("dataset.channels") && want != 0 && got != want {
 		r.At("network").Badf("it takes images of %d channels, but the data set's have %d: write a backbone with input = %d", got, want, want)
 	}
+	c.CheckMaps(r, c.Batch, space.Network(subnet))
 	if about, ok := nn.Foreseen(c.Weights); ok {
 		r.At("weights").Add(about.Holds(space, subnet))
 		if r.Knows("holdout", "dataset.classes") {

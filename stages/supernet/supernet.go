@@ -93,6 +93,9 @@ func (c Config) Check(r *mistake.Report) {
 	c.checkEpochs(r)
 	c.Choice.Check(r)
 	c.CheckBatch(r, c.Batch)
+	if in := r.At("space"); in.Knows() && in.Sound() {
+		c.CheckMaps(r, c.Batch, c.Space.Network(c.Space.Smallest()))
+	}
 }
 
 // checkEpochs reports epochs, in all phases together, that make no step.

@@ -16,6 +16,7 @@ import (
 	"eyrie/nas/data"
 	"eyrie/nas/data/datatest"
 	"eyrie/nas/nn"
+	"eyrie/nas/torch"
 	"eyrie/nas/train"
 	"eyrie/nas/train/traintest"
 	"eyrie/pipeline"
@@ -243,7 +244,13 @@ func TestValidate(t *testing.T) {
 		"phases[0].subnet: belongs to rule":         func(c *Config) { c.Phases = []train.Phase{{Epochs: 1, Rule: "fixed"}} },
 		"phases[0].subnet: resolution 0":            func(c *Config) { c.Phases = []train.Phase{{Epochs: 1, Rule: "fixed", Subnet: &arch.Subnet{}}} },
 		"epochs: too few":                           func(c *Config) { c.Epochs = 0.01 },
-		"phases: too few: they make no step":        func(c *Config) { c.Phases = []train.Phase{{Epochs: 0.01}, {Epochs: 0.01}} },
+		"batch: one image for each process":         func(c *Config) { c.Batch, c.Space.Resolutions = 1, []int{1, 16} },
+		"batch: one image for each process, whose map before the classifier is one pixel at resolution 2, leaves batch normalisation nothing to learn from: write at least 6": func(c *Config) {
+			c.Batch, c.Space.Resolutions = 3, []int{2, 16}
+			c.Choice = backend.Choice{Backend: backend.Torch, Torch: &torch.Options{Ranks: 3}}
+		},
+		"calibration: 1001 images make batches of 200 and a last one of 1, whose statistics": func(c *Config) { c.Dataset.Train.Count, c.Calibration = 1001, 2000 },
+		"phases: too few: they make no step":                                                 func(c *Config) { c.Phases = []train.Phase{{Epochs: 0.01}, {Epochs: 0.01}} },
 	} {
 		c := small(t)
 		change(&c)

@@ -178,17 +178,28 @@ class Feeder:
 
     def _read(self) -> Batch:
         line = self.answers.readline()
-        head = json.loads(line or b'{"error": "the feeder has ended"}')
+        if not line:
+            raise self._ended()
+        head = json.loads(line)
         if "error" in head:
             raise Failure("data", head["error"], rank=self.rank)
         labels = self._tensor((head["n"],), torch.int32)
         return Batch(self._tensor((head["n"], head["h"], head["w"], head["c"]), torch.float32), labels)
 
+    def _ended(self) -> Failure:
+        """Says how the feeder has ended, which is for users a process that reads images."""
+        code, what = self.process.wait(), "the process that reads images "
+        if code < 0:
+            what += "was ended by signal %d, often for want of memory: run again to go on from the last checkpoint" % -code
+        else:
+            what += "has ended with exit code %d: see the step's log" % code
+        return Failure("data", what, rank=self.rank)
+
     def _tensor(self, shape: Tuple[int, ...], dtype: torch.dtype) -> Tensor:
         cuda = self.device.type == "cuda"
         t = torch.empty(shape, dtype=dtype, pin_memory=cuda)
         if self.answers.readinto(window(t)) != t.numel() * t.element_size():  # type: ignore[attr-defined]
-            raise Failure("data", "the feeder has ended within an answer", rank=self.rank)
+            raise self._ended()
         return t.to(self.device, non_blocking=True)
 
     def ask(self, requests: List[Json]) -> None:

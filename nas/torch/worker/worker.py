@@ -267,7 +267,7 @@ class Worker:
         number, world, now = done.step["step"], self.group.world, time.perf_counter()
         for i, loss in enumerate(told[LOSS : LOSS + len(done.step["passes"])]):
             if not math.isfinite(loss):
-                message = "the loss of step %d, pass %d is %s" % (number, i, loss)
+                message = "the loss of step %d, pass %d is %s" % (number + 1, i + 1, loss)
                 raise Failure("diverged", message, step=number, **{"pass": i, "loss": str(loss)})
         line = {"step": number, "loss": told[LOSS] / world, "correct": int(told[CORRECT]), "images": done.images * world}
         self.answer({**line, "wait": round(waited, 6), "wall": round(now - self.mark, 6)})
