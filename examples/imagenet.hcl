@@ -13,7 +13,7 @@ variable "data" {
 }
 
 variable "side" {
-  description = "Resize the images once, so that their shorter side has so many pixels, which decode faster; 0 to read them where they lie."
+  description = "Pixels of the shorter side to which all images are resized once, since small ones decode faster; 0 to read them where they lie."
   type        = number
   default     = 0
 }

@@ -14,27 +14,11 @@ import (
 	"time"
 
 	"eyrie/nas/data"
+	"eyrie/nas/torch/torchtest"
 )
 
-// torchPython returns an interpreter that has PyTorch. Without one the test is skipped, except
-// under CI, where it fails.
-func torchPython(t *testing.T) string {
-	t.Helper()
-	for _, p := range []string{os.Getenv("PYTHON"), "/usr/bin/python3", "python3"} {
-		if p != "" && exec.Command(p, "-c", "import torch").Run() == nil {
-			return p
-		}
-	}
-	const how = "no python3 with torch: install Debian's python3-torch, or set PYTHON"
-	if os.Getenv("CI") == "true" {
-		t.Fatal(how)
-	}
-	t.Skip(how)
-	return ""
-}
-
-// jpegs writes a tree of JPEGs of shapes, so many for each class, as ImageNet's is laid out:
-// train/CLASS/*.JPEG and val/CLASS/*.JPEG.
+// jpegs returns a directory with JPEGs of shapes in ImageNet's layout, train/CLASS/*.JPEG and
+// val/CLASS/*.JPEG: train and val images for each class.
 func jpegs(t *testing.T, train, val int) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -73,7 +57,7 @@ func jpegs(t *testing.T, train, val int) string {
 // The paper's experiment plans at its own scale. At a small one, on two processes and JPEGs, it
 // runs from images to figure 2, also when it is killed while it trains and while it fine-tunes.
 func TestImageNet(t *testing.T) {
-	python := torchPython(t)
+	python := torchtest.Python(t)
 	bin := filepath.Join(t.TempDir(), "runner")
 	if out, err := exec.Command("go", "build", "-o", bin, "../cmd/runner").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -149,7 +133,7 @@ func killedDuring(t *testing.T, bin string, args []string, step string) (said st
 // one table, here of trainings too short to be good.
 func TestFinetune(t *testing.T) {
 	run := runner(t)
-	text := run("run", "finetune.hcl", "--store", t.TempDir(), "--var", "data="+fashionMNIST(t), "--var", "python="+torchPython(t),
+	text := run("run", "finetune.hcl", "--store", t.TempDir(), "--var", "data="+fashionMNIST(t), "--var", "python="+torchtest.Python(t),
 		"--var", "seeds=1", "--var", "epochs={supernet = 0.1, tuned = 0.05, last = 0.02}", "--var", "images=200")
 	for _, want := range []string{"shared weights ", "fine-tuned + 0.02 epochs, int8-aware", "trained alone + 0.02 epochs ", "measured"} {
 		if !strings.Contains(text, want) {

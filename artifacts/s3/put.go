@@ -25,7 +25,7 @@ func single() minio.PutObjectOptions {
 
 // Put implements blob.Bucket.
 func (b *Bucket) Put(ctx context.Context, key blob.Key, content io.ReadSeeker) error {
-	size, err := sizeOf(content)
+	size, err := blob.SizeOf(content)
 	if err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func (b *Bucket) Put(ctx context.Context, key blob.Key, content io.ReadSeeker) e
 // Create implements blob.Bucket, in a single request: most servers ignore the condition
 // where an object is put in parts.
 func (b *Bucket) Create(ctx context.Context, key blob.Key, content io.ReadSeeker) error {
-	size, err := sizeOf(content)
+	size, err := blob.SizeOf(content)
 	if err != nil {
 		return err
 	}
@@ -68,46 +68,22 @@ func (b *Bucket) put(ctx context.Context, key blob.Key, content io.ReadSeeker, s
 }
 
 func (b *Bucket) putOnce(ctx context.Context, key blob.Key, content io.ReadSeeker, size int64, opt minio.PutObjectOptions) error {
-	checked := &noting{ReadSeeker: content}
+	checked := &blob.Content{ReadSeeker: content}
 	var from io.Reader = checked
 	if at, ok := content.(io.ReaderAt); ok { // whose parts can be read at the same time
-		from = &notingAt{checked, at}
+		from = &readsAt{checked, at}
 	}
 	_, err := b.core.Client.PutObject(ctx, b.config.Bucket, b.name(key), from, size, opt)
-	if err != nil && checked.err != nil {
-		return checked.err // not the server's
+	if err != nil && checked.Err != nil {
+		return checked.Err // not the server's
 	}
 	return b.told(err, key.String())
 }
 
-// noting notes why content could not be read.
-type noting struct {
-	io.ReadSeeker
-	err error
-}
-
-func (n *noting) Read(b []byte) (int, error) { return n.note(n.ReadSeeker.Read(b)) }
-
-func (n *noting) note(read int, err error) (int, error) {
-	if err != nil && !errors.Is(err, io.EOF) {
-		n.err = err
-	}
-	return read, err
-}
-
-type notingAt struct {
-	*noting
+// readsAt is content that can be read anywhere.
+type readsAt struct {
+	*blob.Content
 	at io.ReaderAt
 }
 
-func (n *notingAt) ReadAt(b []byte, off int64) (int, error) { return n.at.ReadAt(b, off) }
-
-// sizeOf returns the size of content, and goes back to its beginning.
-func sizeOf(content io.Seeker) (int64, error) {
-	size, err := content.Seek(0, io.SeekEnd)
-	if err != nil {
-		return 0, err
-	}
-	_, err = content.Seek(0, io.SeekStart)
-	return size, err
-}
+func (r *readsAt) ReadAt(b []byte, off int64) (int, error) { return r.at.ReadAt(b, off) }

@@ -134,38 +134,22 @@ func (b *Bucket) String() string {
 
 func (b *Bucket) name(key fmt.Stringer) string { return path.Join(b.config.Prefix, key.String()) }
 
-// marker is the object that says that a bucket is a store's, and in which format.
-const marker = "eyrie-format"
-
-const format = "eyrie cache 1\n"
-
 // Check asks the server whether the bucket is there and may be read, and with write
 // also whether it may be written to. An error that is blob.ErrRefused says what to
 // set right; any other, that the server cannot be reached.
 func (b *Bucket) Check(ctx context.Context, write bool) error {
-	name := path.Join(b.config.Prefix, marker)
-	r, _, _, err := b.core.GetObject(ctx, b.config.Bucket, name, minio.GetObjectOptions{})
-	if err = b.told(err, marker); err == nil {
-		defer r.Close()
-		text, err := io.ReadAll(io.LimitReader(r, 100))
-		if err == nil && string(text) != format {
-			return fmt.Errorf("%w: %s is kept in the format %q, and this program knows %q", blob.ErrRefused, b, text, format)
-		}
-		if err != nil || !write {
-			return err
-		}
-	} else if !errors.Is(err, fs.ErrNotExist) || !write {
-		return onlyIf(err, !errors.Is(err, fs.ErrNotExist))
+	name := path.Join(b.config.Prefix, blob.Marker)
+	open := func() (io.ReadCloser, error) {
+		r, _, _, err := b.core.GetObject(ctx, b.config.Bucket, name, minio.GetObjectOptions{})
+		return r, b.told(err, blob.Marker)
 	}
-	_, err = b.core.Client.PutObject(ctx, b.config.Bucket, name, strings.NewReader(format), int64(len(format)), single())
-	return b.told(err, marker)
-}
-
-func onlyIf(err error, is bool) error {
-	if is {
-		return err
+	if !write {
+		return blob.CheckMarker(b.String(), open, nil)
 	}
-	return nil
+	return blob.CheckMarker(b.String(), open, func() error {
+		_, err := b.core.Client.PutObject(ctx, b.config.Bucket, name, strings.NewReader(blob.Format), int64(len(blob.Format)), single())
+		return b.told(err, blob.Marker)
+	})
 }
 
 // told turns a server's answer into the errors of a bucket. What servers say has no
@@ -247,7 +231,10 @@ func (b *Bucket) Stat(ctx context.Context, key blob.Key) (blob.Info, error) {
 // Delete implements blob.Bucket.
 func (b *Bucket) Delete(ctx context.Context, key blob.Key) error {
 	err := b.told(b.core.RemoveObject(ctx, b.config.Bucket, b.name(key), minio.RemoveObjectOptions{}), key.String())
-	return onlyIf(err, !errors.Is(err, fs.ErrNotExist))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // List implements blob.Bucket.

@@ -103,7 +103,7 @@ func (b *Batch) Keep(ctx context.Context, f artifacts.File) (artifacts.File, err
 // Commit keeps r, whose objects are the batch's or were in the store before, as
 // [Store.Record] does.
 func (b *Batch) Commit(ctx context.Context, r Record) error {
-	encoded, err := encodeRecord(r)
+	encoded, err := EncodeRecord(r)
 	if err != nil {
 		return err
 	}

@@ -231,12 +231,3 @@ func (s *Store) ObjectFile(ctx context.Context, digest artifacts.Digest) (*os.Fi
 	}
 	return f, nil
 }
-
-// EncodeRecord returns a record in the form in which buckets keep it.
-func EncodeRecord(r Record) ([]byte, error) { return encodeRecord(r) }
-
-// DecodeRecord reads what EncodeRecord returned for the action id, and fails for anything
-// that was damaged or is another action's. It keeps nothing of b.
-func DecodeRecord(b []byte, id artifacts.ActionID) (Record, error) {
-	return decodeRecord(b, id)
-}

@@ -126,7 +126,7 @@ func (s *Store) Holds(ctx context.Context, f artifacts.File) error {
 }
 
 // records are buffers of what is read, because a plan looks up thousands and
-// decodeRecord keeps none of it.
+// DecodeRecord keeps none of it.
 var records = sync.Pool{New: func() any { return new([]byte) }}
 
 func (s *Store) readRecord(ctx context.Context, id artifacts.ActionID) (Record, error) {
@@ -136,15 +136,15 @@ func (s *Store) readRecord(ctx context.Context, id artifacts.ActionID) (Record, 
 	if *b, err = s.dir.Read(ctx, actionKey(id), (*b)[:0]); err != nil {
 		return Record{}, missing(err)
 	}
-	r, err := decodeRecord(*b, id)
+	r, err := DecodeRecord(*b, id)
 	if err != nil {
 		return Record{}, fmt.Errorf("%w: the record of %s is damaged", ErrNotFound, id)
 	}
 	return r, nil
 }
 
-// encodeRecord returns r as it is kept: sealed, and indented for a reader.
-func encodeRecord(r Record) ([]byte, error) {
+// EncodeRecord returns a record as stores and buckets keep it: sealed, and indented for a reader.
+func EncodeRecord(r Record) ([]byte, error) {
 	var line, body bytes.Buffer
 	e := json.NewEncoder(&line)
 	e.SetEscapeHTML(false) // the preimage must stay as it is
@@ -155,14 +155,15 @@ func encodeRecord(r Record) ([]byte, error) {
 		return nil, err
 	}
 	b := seal.Wrap("record 1", body.Bytes())
-	if _, err := decodeRecord(b, r.Action); err != nil {
+	if _, err := DecodeRecord(b, r.Action); err != nil {
 		return nil, fmt.Errorf("record of %s: the preimage is not the action's, or not compact JSON", r.Step)
 	}
 	return b, nil
 }
 
-// decodeRecord reads what encodeRecord wrote for the action id.
-func decodeRecord(b []byte, id artifacts.ActionID) (Record, error) {
+// DecodeRecord reads what EncodeRecord returned for the action id, and fails for anything
+// that was damaged or is another action's. It keeps nothing of b.
+func DecodeRecord(b []byte, id artifacts.ActionID) (Record, error) {
 	body, err := seal.Open("record 1", b)
 	if err != nil {
 		return Record{}, err
@@ -181,7 +182,7 @@ func decodeRecord(b []byte, id artifacts.ActionID) (Record, error) {
 }
 
 // readPlain reads a record, without space between tokens, in the order in which
-// encodeRecord writes its fields: in a third of the time that package json takes, which
+// EncodeRecord writes its fields: in a third of the time that package json takes, which
 // a plan of thousands of steps takes for each. What is written otherwise it leaves to that
 // package. The text was sealed, so it is JSON.
 func readPlain(line []byte) (r Record, ok bool) {

@@ -14,7 +14,7 @@ import (
 func TestRecordFormat(t *testing.T) {
 	r := Record{Preimage: json.RawMessage(`{"a":"<b>"}`), Output: json.RawMessage(`[1]`), Step: "step"}
 	r.Action = artifacts.NewActionID(r.Preimage)
-	b, err := encodeRecord(r)
+	b, err := EncodeRecord(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,18 +45,18 @@ func FuzzRecord(f *testing.F) {
 	f.Add([]byte(`null`))
 	f.Add([]byte(`{"preimage":{ }}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		decodeRecord(b, artifacts.ActionID{})
-		decodeRecord(seal.Wrap("record 1", b), artifacts.ActionID{})
+		DecodeRecord(b, artifacts.ActionID{})
+		DecodeRecord(seal.Wrap("record 1", b), artifacts.ActionID{})
 		var r Record
 		if json.Unmarshal(b, &r) != nil {
 			return
 		}
 		r.Action = artifacts.NewActionID(r.Preimage)
-		kept, err := encodeRecord(r)
+		kept, err := EncodeRecord(r)
 		if err != nil {
 			return
 		}
-		got, err := decodeRecord(kept, r.Action)
+		got, err := DecodeRecord(kept, r.Action)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -70,11 +70,11 @@ func FuzzRecord(f *testing.F) {
 // next one into the same buffer.
 func TestRecordIsACopy(t *testing.T) {
 	r := testRecord(1)
-	b, err := encodeRecord(r)
+	b, err := EncodeRecord(r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := decodeRecord(b, r.Action)
+	got, err := DecodeRecord(b, r.Action)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +135,7 @@ func TestRecordsArePlain(t *testing.T) {
 	r := testRecord(3)
 	r.Step = `s["a key"]`
 	r.Objects = []artifacts.File{{Digest: artifacts.Sum([]byte("a")), Size: 1}, {Digest: artifacts.Sum([]byte("b")), Size: 2, Tree: true}}
-	b, err := encodeRecord(r)
+	b, err := EncodeRecord(r)
 	if err != nil {
 		t.Fatal(err)
 	}

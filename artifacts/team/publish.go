@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"sync"
 	"time"
 
@@ -88,6 +89,7 @@ func (c *Cache) Wait(ctx context.Context) Published {
 	p.wait.Wait()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	slices.Sort(p.done.Differ)
 	return p.done
 }
 
@@ -214,7 +216,7 @@ func (s *source) renew(ctx context.Context, r store.Record, now time.Time) error
 	return s.put(ctx, actionKey(r.Action), encoded, true)
 }
 
-// String says it in a line: "12 results sent (3.1 MB), 3 there, 1 failed".
+// String says it in a line: "12 sent, 3 there, 1 failed".
 func (p Published) String() string {
 	return fmt.Sprintf("%d sent, %d there, %d failed", p.Sent, p.There, p.Failed)
 }

@@ -136,11 +136,11 @@ func (c *Cache) Open(ctx context.Context, digest artifacts.Digest) (io.ReadClose
 }
 
 func (s *source) open(ctx context.Context, digest artifacts.Digest) (io.ReadCloser, error) {
-	ctx, cancel := context.WithCancel(ctx)
+	inner, cancel := context.WithCancel(ctx)
 	d := &download{source: s, ctx: ctx, cancel: cancel}
 	d.stalls = time.AfterFunc(longestPause, cancel)
-	err := s.ask(ctx, func(ctx context.Context) (err error) {
-		d.ReadCloser, err = s.Bucket.Open(ctx, objectKey(digest))
+	err := s.ask(ctx, func(context.Context) (err error) {
+		d.ReadCloser, err = s.Bucket.Open(inner, objectKey(digest))
 		return err
 	})
 	if err != nil {
@@ -156,7 +156,7 @@ func (s *source) open(ctx context.Context, digest artifacts.Digest) (io.ReadClos
 type download struct {
 	io.ReadCloser
 	source *source
-	ctx    context.Context
+	ctx    context.Context // the reader's, which a stall does not cancel
 	cancel context.CancelFunc
 	stalls *time.Timer // cancels a download of which nothing comes for a while
 }
@@ -164,11 +164,14 @@ type download struct {
 func (d *download) Read(b []byte) (int, error) {
 	n, err := d.ReadCloser.Read(b)
 	d.stalls.Reset(longestPause)
-	if err != nil && !errors.Is(err, io.EOF) {
-		_ = d.source.ask(context.WithoutCancel(d.ctx), func(context.Context) error { return err })
-		return n, fmt.Errorf("%w: %w", store.ErrNotFound, err)
+	switch {
+	case err == nil || errors.Is(err, io.EOF):
+		return n, err
+	case d.ctx.Err() != nil: // nobody waits for it any more
+		return n, d.ctx.Err()
 	}
-	return n, err
+	_ = d.source.ask(d.ctx, func(context.Context) error { return err })
+	return n, fmt.Errorf("%w: %w", store.ErrNotFound, err)
 }
 
 func (d *download) Close() error {

@@ -16,6 +16,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -184,14 +185,14 @@ func (c *Cache) isSpoilt(digest artifacts.Digest) bool {
 func objectKey(d artifacts.Digest) blob.Key    { return blob.Key{Kind: blob.Object, Hash: d} }
 func actionKey(id artifacts.ActionID) blob.Key { return blob.Key{Kind: blob.Action, Hash: id} }
 
-// Lost returns how many requests each bucket has not answered, for those where there are
-// any, as a line for people; "" for none.
+// Lost says how many requests each bucket left unanswered, in a line for each that did; "" for
+// none.
 func (c *Cache) Lost() string {
-	var text string
+	var lines []string
 	for _, s := range c.sources {
 		if n := s.unanswered.Load(); n > 0 {
-			text += fmt.Sprintf("cache %q: %d requests were not answered, and the local store was used alone for them\n", s.Name, n)
+			lines = append(lines, fmt.Sprintf("cache %q: %d requests were not answered, and the local store was used alone for them", s.Name, n))
 		}
 	}
-	return text
+	return strings.Join(lines, "\n")
 }

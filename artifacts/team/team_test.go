@@ -307,6 +307,49 @@ func TestBucketAway(t *testing.T) {
 	}
 }
 
+// endless is a bucket whose objects never come to their end.
+type endless struct {
+	blob.Bucket
+	reads chan struct{}
+}
+
+func (e endless) Open(ctx context.Context, key blob.Key) (io.ReadCloser, error) {
+	if key.Kind != blob.Object {
+		return e.Bucket.Open(ctx, key)
+	}
+	return io.NopCloser(until{ctx, e.reads}), nil
+}
+
+// until is content that ends with a context.
+type until struct {
+	ctx   context.Context
+	reads chan struct{}
+}
+
+func (u until) Read([]byte) (int, error) {
+	u.reads <- struct{}{}
+	<-u.ctx.Done()
+	return 0, u.ctx.Err()
+}
+
+// Whoever interrupts a run while an object is on its way hears nothing bad of the bucket.
+func TestInterruptedDownload(t *testing.T) {
+	b := endless{new(blobtest.Mem), make(chan struct{})}
+	r := writer(t, b.Bucket).publish(t, 1)
+	m := reader(t, b)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-b.reads
+		cancel()
+	}()
+	if err := m.Bring(ctx, r.Objects[1:]); err == nil {
+		t.Error("what never came is here")
+	}
+	if text := m.cache.Lost(); text != "" || len(m.notices) > 0 {
+		t.Errorf("%q, notices: %q", text, m.notices)
+	}
+}
+
 // A bucket that cannot be reached when a run begins is left out; one that refuses is an
 // error, as somebody must set something right.
 func TestOpen(t *testing.T) {

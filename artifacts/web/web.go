@@ -51,32 +51,22 @@ func Open(address string, transport http.RoundTripper) (*Bucket, error) {
 // String returns the bucket's address.
 func (b *Bucket) String() string { return strings.TrimSuffix(b.address, "/") }
 
-// marker is what Check asks for; see package s3.
-const marker = "eyrie-format"
-
-const format = "eyrie cache 1\n"
-
 // Check asks whether the server is there, and with write whether it may be written to. An
 // error that is blob.ErrRefused says what to set right.
 func (b *Bucket) Check(ctx context.Context, write bool) error {
-	r, err := b.do(ctx, request{method: "GET", path: marker})
-	if err != nil && (!errors.Is(err, fs.ErrNotExist) || !write) {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil // nothing was published yet
+	open := func() (io.ReadCloser, error) {
+		w, err := b.do(ctx, request{method: "GET", path: blob.Marker})
+		if err != nil {
+			return nil, err
 		}
-		return err
+		return w.Body, nil
 	}
-	if err == nil {
-		defer r.Body.Close()
-		text, err := io.ReadAll(io.LimitReader(r.Body, 100))
-		if err == nil && string(text) != format {
-			return fmt.Errorf("%w: %s: %s is not what this program knows; check url", blob.ErrRefused, b, marker)
-		}
-		if err != nil || !write {
-			return err
-		}
+	if !write {
+		return blob.CheckMarker(b.String(), open, nil)
 	}
-	return b.end(b.do(ctx, request{method: "PUT", path: marker, body: strings.NewReader(format)}))
+	return blob.CheckMarker(b.String(), open, func() error {
+		return b.end(b.do(ctx, request{method: "PUT", path: blob.Marker, body: strings.NewReader(blob.Format)}))
+	})
 }
 
 // request is what is asked for.
@@ -116,8 +106,8 @@ func (b *Bucket) once(ctx context.Context, q request) (w *http.Response, again b
 	}
 	w, err = b.client.Do(r)
 	if err != nil {
-		if body != nil && body.err != nil {
-			return nil, false, body.err
+		if body != nil && body.Err != nil {
+			return nil, false, body.Err
 		}
 		return nil, ctx.Err() == nil, b.unanswered(err)
 	}
@@ -129,7 +119,7 @@ func (b *Bucket) once(ctx context.Context, q request) (w *http.Response, again b
 	return w, false, nil
 }
 
-func (b *Bucket) request(ctx context.Context, q request) (*http.Request, *noting, error) {
+func (b *Bucket) request(ctx context.Context, q request) (*http.Request, *blob.Content, error) {
 	r, err := http.NewRequestWithContext(ctx, q.method, b.address+q.path, nil)
 	if err != nil {
 		return nil, nil, err
@@ -144,31 +134,16 @@ func (b *Bucket) request(ctx context.Context, q request) (*http.Request, *noting
 	if q.body == nil {
 		return r, nil, nil
 	}
-	size, err1 := q.body.Seek(0, io.SeekEnd)
-	_, err2 := q.body.Seek(0, io.SeekStart)
-	if err := errors.Join(err1, err2); err != nil {
+	size, err := blob.SizeOf(q.body)
+	if err != nil {
 		return nil, nil, err
 	}
-	body := &noting{Reader: q.body}
+	body := &blob.Content{ReadSeeker: q.body}
 	r.Body, r.ContentLength = io.NopCloser(body), size
 	if size == 0 {
 		r.Body = http.NoBody
 	}
 	return r, body, nil
-}
-
-// noting notes why content could not be read.
-type noting struct {
-	io.Reader
-	err error
-}
-
-func (n *noting) Read(b []byte) (int, error) {
-	read, err := n.Reader.Read(b)
-	if err != nil && !errors.Is(err, io.EOF) {
-		n.err = err
-	}
-	return read, err
 }
 
 func (b *Bucket) unanswered(err error) error {

@@ -24,7 +24,7 @@ def session(model: str) -> onnxruntime.InferenceSession:
 
 
 def times(run: Callable[[], object], seconds: float, least: int) -> list[float]:
-    """The seconds of each of at least so many runs, for at least so long."""
+    """The seconds that each run took: at least `least` runs, for at least `seconds` in all."""
     taken: list[float] = []
     end = time.perf_counter() + seconds
     while len(taken) < least or time.perf_counter() < end:

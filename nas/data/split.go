@@ -16,6 +16,12 @@ type Batch struct {
 	Labels     []int32   // N
 }
 
+// Slice returns images from … to-1 of the batch, in its memory.
+func (b *Batch) Slice(from, to int) Batch {
+	size := b.H * b.W * b.C
+	return Batch{N: to - from, H: b.H, W: b.W, C: b.C, X: b.X[from*size : to*size : to*size], Labels: b.Labels[from:to:to]}
+}
+
 // Split is an opened part of a set. Its methods may be called by many
 // goroutines at once.
 type Split struct {
@@ -137,14 +143,10 @@ func (s *Split) Close() error {
 // where they are large enough. An image that cannot be decoded is an error
 // that names it.
 func (s *Split) Batch(ctx context.Context, indices []int, v View, dst *Batch) error {
-	r, c := v.Resolution, s.Channels()
-	if r < 1 || r > maxSide {
-		return fmt.Errorf("resolution %d, want 1 … %d", r, maxSide)
+	size, err := s.Extend(len(indices), v, dst)
+	if err != nil {
+		return err
 	}
-	size := r * r * c
-	dst.N, dst.H, dst.W, dst.C = len(indices), r, r, c
-	dst.X = grow(dst.X, size*len(indices))
-	dst.Labels = grow(dst.Labels, len(indices))
 	sc := s.scratch.Get().(*scratch)
 	defer s.scratch.Put(sc)
 	for k, i := range indices {
@@ -160,6 +162,18 @@ func (s *Split) Batch(ctx context.Context, indices []int, v View, dst *Batch) er
 		}
 	}
 	return nil
+}
+
+// Extend gives a batch the extents of n images as v says, and slices for them, and returns how
+// many numbers an image has. What the slices hold is left as it is.
+func (s *Split) Extend(n int, v View, dst *Batch) (size int, err error) {
+	if r := v.Resolution; r < 1 || r > maxSide {
+		return 0, fmt.Errorf("resolution %d, want 1 … %d", r, maxSide)
+	}
+	dst.N, dst.H, dst.W, dst.C = n, v.Resolution, v.Resolution, s.Channels()
+	size = dst.H * dst.W * dst.C
+	dst.X, dst.Labels = grow(dst.X, size*n), grow(dst.Labels, n)
+	return size, nil
 }
 
 // image writes image i, seen as v says, to out (resolution² × channels).

@@ -157,7 +157,8 @@ type Steps struct {
 	}
 }
 
-// NewSteps returns the steps of batch images each, of which there are at least so many.
+// NewSteps returns steps of batch images each, drawn from images of them. There must be at least
+// one batch.
 func NewSteps(images, batch int, seed uint64) *Steps {
 	return &Steps{images: images, batch: batch, seed: seed}
 }

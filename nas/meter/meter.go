@@ -85,18 +85,35 @@ func OnTest(holdout, calibration int) On {
 	return On{Statistics: seen.Drawn(data.Draw{Count: calibration, Seed: 1}), Images: data.Selection{Part: data.TestPart}, Batch: batch}
 }
 
-// CheckHoldout reports to a configuration's report a holdout that does not suit the
+// CheckFit reports to a configuration's report images and a holdout that do not suit the
 // attributes supernet, if that is not trained yet, and dataset: all that [New] refuses
 // and can be known before. What is nil is not checked.
-func CheckHoldout(r *mistake.Report, supernet *artifacts.File, set *data.Set, holdout int) {
+func CheckFit(r *mistake.Report, supernet *artifacts.File, set *data.Set, holdout int) {
+	about, foreseen := nn.Foreseen(supernet)
+	if foreseen && set != nil && r.Knows("dataset.channels", "dataset.classes") {
+		r.At("dataset").Add(fits(*set, about.Space))
+	}
 	if !r.Knows("holdout") {
 		return
 	}
-	if about, ok := nn.Foreseen(supernet); ok {
+	if foreseen {
 		r.At("holdout").Add(about.Holdout(holdout))
 	}
 	if set != nil && set.Train.Count > 0 && r.Knows("dataset.train.count") {
 		r.At("holdout").Add(remains(set.Train.Count, holdout))
+	}
+}
+
+// CheckCalibration reports calibration images of which the last batch is so small that its
+// statistics, which count as much as those of each other one, are next to nothing: one image
+// beside 200 made 8 % of a network's 57 %, and one beside 2,000 48 % of another's 66 %.
+func CheckCalibration(r *mistake.Report, set *data.Set, holdout, calibration int) {
+	if set == nil || !r.Knows("calibration", "holdout", "dataset.train.count") {
+		return
+	}
+	n := min(calibration, set.Train.Count-holdout)
+	if rest := n % batch; n > batch && rest > 0 && rest < batch/8 {
+		r.At("calibration").Badf("%d images make batches of %d and a last one of %d, whose statistics would count as much as those of each other: write %d", n, batch, rest, n-rest)
 	}
 }
 
@@ -108,12 +125,18 @@ func remains(images, holdout int) error {
 	return fmt.Errorf("%d of the set's %d training images leave none", holdout, images)
 }
 
+// fits returns an error unless the images are such as the space's networks take.
+func fits(set data.Set, s arch.Space) error {
+	if b := s.Backbone; set.Channels != b.Input || set.Classes != b.Classes {
+		return fmt.Errorf("%q has %d channels and %d classes; the supernet takes %d channels and has %d classes", set.Name, set.Channels, set.Classes, b.Input, b.Classes)
+	}
+	return nil
+}
+
 // New opens the data set, and the log of an interrupted run if there is one.
 func New(o Options) (*Meter, error) {
-	b := o.Supernet.Space().Backbone
-	if o.Set.Channels != b.Input || o.Set.Classes != b.Classes {
-		return nil, mistake.At("dataset", "%q has %d channels and %d classes; the supernet takes %d channels and has %d classes",
-			o.Set.Name, o.Set.Channels, o.Set.Classes, b.Input, b.Classes)
+	if err := fits(o.Set, o.Supernet.Space()); err != nil {
+		return nil, mistake.Within("dataset", err)
 	}
 	m := &Meter{known: map[measurement]float64{}}
 	if err := m.open(o); err != nil {

@@ -15,6 +15,7 @@ import (
 	"eyrie/nas/native"
 	"eyrie/nas/nn"
 	"eyrie/nas/train"
+	"eyrie/pipeline/mistake"
 )
 
 // options are of a supernet with random weights and few images.
@@ -40,6 +41,46 @@ func options(t *testing.T) meter.Options {
 }
 
 // A meter that cannot be opened says why.
+// Images that do not suit weights are told before these are trained.
+func TestCheckFit(t *testing.T) {
+	o := options(t)
+	for classes, want := range map[int]string{
+		o.Set.Classes: "",
+		5:             `dataset: "shapes" has 3 channels and 5 classes; the supernet takes 3 channels and has 12 classes`,
+	} {
+		r, set, weights := mistake.New(), o.Set, nn.About{Space: o.Supernet.Space(), HeldOut: o.Holdout}.Promise()
+		set.Classes = classes
+		meter.CheckFit(r, &weights, &set, o.Holdout)
+		if err := r.Err(); (err == nil) != (want == "") || err != nil && err.Error() != want {
+			t.Errorf("%d classes: %v", classes, err)
+		}
+	}
+}
+
+// A last batch of a few calibration images would count as much as each of 200: its number is
+// refused, and a better one named.
+func TestCheckCalibration(t *testing.T) {
+	for _, tt := range []struct {
+		images, holdout, calibration int
+		want                         string // "" for nothing
+	}{
+		{5000, 0, 2000, ""},
+		{5000, 0, 2001, "write 2000"},
+		{1001, 0, 2000, "write 1000"},
+		{1201, 200, 2000, "write 1000"},
+		{5000, 0, 224, "write 200"},
+		{5000, 0, 225, ""},
+		{100, 0, 2000, ""},
+		{0, 0, 2000, ""}, // not known yet
+	} {
+		r := mistake.New()
+		meter.CheckCalibration(r, &data.Set{Train: data.Part{Count: tt.images}}, tt.holdout, tt.calibration)
+		if err := r.Err(); (err == nil) != (tt.want == "") || err != nil && !strings.HasSuffix(err.Error(), tt.want) {
+			t.Errorf("%+v: %v", tt, err)
+		}
+	}
+}
+
 func TestNewRefuses(t *testing.T) {
 	for want, change := range map[string]func(*meter.Options){
 		`"shapes" has 1 channels`:                                      func(o *meter.Options) { o.Set.Channels = 1 },

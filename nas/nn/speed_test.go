@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"eyrie/nas/torch/torchtest"
 )
 
 var speed = flag.Bool("speed", false, "measure speed: go test ./nas/nn -run TestSpeed -speed -v")
@@ -31,7 +33,7 @@ func startTorch(t *testing.T, threads int, backbone any) *torchProcess {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(python(t), "testdata/speed.py", strconv.Itoa(threads), string(b))
+	cmd := exec.Command(torchtest.Python(t), "testdata/speed.py", strconv.Itoa(threads), string(b))
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -9,29 +9,13 @@ import (
 	"testing"
 
 	"eyrie/nas/arch"
+	"eyrie/nas/torch/torchtest"
 )
-
-// python returns an interpreter that has torch. Without one the test is
-// skipped, except under CI, where it fails.
-func python(t testing.TB) string {
-	t.Helper()
-	for _, p := range []string{os.Getenv("PYTHON"), "/usr/bin/python3", "python3"} {
-		if p != "" && exec.Command(p, "-c", "import torch").Run() == nil {
-			return p
-		}
-	}
-	const how = "no python3 with torch: install Debian's python3-torch, or set PYTHON"
-	if os.Getenv("CI") == "true" {
-		t.Fatal(how)
-	}
-	t.Skip(how)
-	return ""
-}
 
 // PyTorch, given the weights file and the same batch, computes the same logits
 // and gradients.
 func TestTorchParity(t *testing.T) {
-	py := python(t)
+	python := torchtest.Python(t)
 	space := smallSpace()
 	rng := rand.New(rand.NewPCG(6, 6))
 	s := randomised(space, 13)
@@ -62,7 +46,7 @@ func TestTorchParity(t *testing.T) {
 			t.Fatal(err)
 		}
 		outFile := filepath.Join(dir, "out")
-		if out, err := exec.Command(py, "-B", "testdata/parity.py", weights, batchFile, string(subnet), outFile).CombinedOutput(); err != nil {
+		if out, err := exec.Command(python, "-B", "testdata/parity.py", weights, batchFile, string(subnet), outFile).CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
 		if b, err = os.ReadFile(outFile); err != nil {

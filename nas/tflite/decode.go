@@ -81,7 +81,7 @@ func (t table) table(number int) (to table) {
 	return to
 }
 
-// elements returns where the elements of a vector are, each of so many bytes.
+// elements returns where the elements of a vector begin, and how many there are. Each has size bytes.
 func (p *parser) elements(t table, number, size int) (at flatbuffers.UOffsetT, n int, err error) {
 	at, ok := t.field(number)
 	if !ok {

@@ -14,16 +14,19 @@ import (
 	"syscall"
 	"unsafe"
 
+	"golang.org/x/sync/errgroup"
+
 	"eyrie/nas/data"
 )
 
 // feederName is the first argument by which this program knows that it is a feeder.
 const feederName = "(feeder)"
 
-// A feeder is any program that has this package, so that test binaries are one, too.
+// Any program that has this package can be a feeder, test binaries included.
 func init() {
 	if len(os.Args) > 2 && os.Args[1] == feederName {
-		// Its rank ends it: one that is told to stop with its group still needs images for the step that it is in.
+		// When all of a group are told to stop, ranks still need the images of the step that they are in. Each ends its
+		// feeder itself.
 		signal.Ignore(syscall.SIGINT, syscall.SIGTERM)
 		if err := serve(os.Args[2:], os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, "feeder:", err)
@@ -55,7 +58,7 @@ func (f *feed) files() (places []*string) {
 	return places
 }
 
-// request asks for a batch: a rank's part of a step's, or some images as they are.
+// request asks for a batch: for the rank's part of a training step's, or for some images as they are.
 type request struct {
 	Train *struct {
 		Step       int `json:"step"`
@@ -79,8 +82,8 @@ type server struct {
 	selected    map[data.Selection]*data.Split
 }
 
-// serve answers the requests on in until it ends. A request that cannot be answered is
-// answered by an error, and is the last.
+// serve answers the requests on in, until that ends or one fails. The answer to that one is an
+// error.
 func serve(args []string, in io.Reader, out io.Writer) error {
 	flags := flag.NewFlagSet(feederName, flag.ContinueOnError)
 	rank, world := flags.Int("rank", 0, ""), flags.Int("world", 1, "")
@@ -125,63 +128,87 @@ func (s *server) open() (err error) {
 	return nil
 }
 
-// answered is a batch that is being prepared, or the reason why there is none.
-type answered struct {
+// pending is a batch that is being prepared, or the reason why there is none.
+type pending struct {
 	batch data.Batch
-	err   error
-	ready chan struct{}
+	parts errgroup.Group // that prepare it
 }
 
-// answer prepares several batches at the same time, and writes them in the order of the
+// ahead is how many batches are prepared before they are taken: a batch of ImageNet's has
+// hundreds of megabytes.
+const ahead = 2
+
+// answer has batches prepared by all threads together, and writes them in the order of the
 // requests.
 func (s *server) answer(in io.Reader, w *bufio.Writer) error {
 	ctx, cancel := context.WithCancel(context.Background())
-	threads := max(1, s.Threads)
-	queue := make(chan *answered, threads+1) // bounds what is prepared ahead
-	spare := make(chan *answered, threads+3)
-	go func() {
-		defer close(queue)
-		turns := make(chan struct{}, threads)
-		for lines := bufio.NewReader(in); ; {
-			line, err := lines.ReadBytes('\n')
-			if err != nil {
-				return
-			}
-			var a *answered
-			select {
-			case a = <-spare:
-			default:
-				a = new(answered)
-			}
-			a.ready = make(chan struct{})
-			turns <- struct{}{}
-			go func() {
-				a.err = s.prepare(ctx, line, &a.batch)
-				<-turns
-				close(a.ready)
-			}()
-			select {
-			case queue <- a:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
 	defer cancel()
-	for a := range queue {
-		<-a.ready
-		if a.err != nil {
-			return errors.Join(fail(w, a.err), w.Flush())
+	queue := make(chan *pending, ahead)
+	spare := make(chan *pending, ahead+2) // whose memory is used again
+	go s.receive(ctx, in, queue, spare)
+	for p := range queue {
+		if err := p.parts.Wait(); err != nil {
+			return errors.Join(fail(w, err), w.Flush())
 		}
-		if err := write(w, &a.batch); err != nil {
+		if err := write(w, &p.batch); err != nil {
 			return err
 		}
 		select {
-		case spare <- a:
+		case spare <- p:
 		default:
 		}
 	}
 	return w.Flush()
+}
+
+// receive puts a batch for each request into the queue, in their order, and has it prepared.
+func (s *server) receive(ctx context.Context, in io.Reader, queue, spare chan *pending) {
+	defer close(queue)
+	turns := make(chan struct{}, max(1, s.Threads))
+	for lines := bufio.NewReader(in); ; {
+		line, err := lines.ReadBytes('\n')
+		if err != nil {
+			return
+		}
+		p := new(pending)
+		select {
+		case old := <-spare:
+			p.batch = old.batch
+		default:
+		}
+		s.prepare(ctx, line, p, turns)
+		select {
+		case queue <- p:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// part is how many images of a batch one thread prepares at a time. A batch is prepared by all
+// threads: were it by one, they would be busy only with as many batches ahead.
+const part = 8
+
+// prepare has the batch prepared that a request asks for, in parts, each of which takes a turn.
+// It returns when the last part has begun.
+func (s *server) prepare(ctx context.Context, line []byte, p *pending, turns chan struct{}) {
+	w, err := s.wanted(line)
+	if err == nil {
+		_, err = w.split.Extend(len(w.images), w.view, &p.batch)
+	}
+	if err != nil {
+		p.parts.Go(func() error { return err })
+		return
+	}
+	for from := 0; from < len(w.images); from += part {
+		to := min(from+part, len(w.images))
+		turns <- struct{}{}
+		p.parts.Go(func() error {
+			defer func() { <-turns }()
+			some := p.batch.Slice(from, to)
+			return w.split.Batch(ctx, w.images[from:to], w.view, &some)
+		})
+	}
 }
 
 // fail says why a request is not answered.
@@ -209,41 +236,48 @@ func bytesOf[T int32 | float32](v []T) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(&v[0])), 4*len(v))
 }
 
-// prepare reads the batch that a request asks for.
-func (s *server) prepare(ctx context.Context, line []byte, dst *data.Batch) error {
-	var r request
-	if err := json.Unmarshal(line, &r); err != nil {
-		return fmt.Errorf("request %q: %w", line, err)
-	}
-	if r.Train != nil {
-		return s.train(ctx, r, dst)
-	}
-	if r.Images == nil {
-		return fmt.Errorf("request %q asks for nothing", line)
-	}
-	split, err := s.selection(*r.Images)
-	if err != nil {
-		return err
-	}
-	if r.From < 0 || r.Count < 0 || r.From > split.Len()-r.Count {
-		return fmt.Errorf("images %d … %d of %d", r.From, r.From+r.Count, split.Len())
-	}
-	indices := make([]int, r.Count)
-	for i := range indices {
-		indices[i] = r.From + i
-	}
-	return split.Batch(ctx, indices, data.View{Resolution: r.Resolution}, dst)
+// wanted is what a request asks for.
+type wanted struct {
+	split  *data.Split
+	images []int // their numbers
+	view   data.View
 }
 
-// train reads the rank's part of a step's images: those of [data.Feed].
-func (s *server) train(ctx context.Context, r request, dst *data.Batch) error {
+// wanted returns what a request asks for.
+func (s *server) wanted(line []byte) (w wanted, err error) {
+	var r request
+	if err := json.Unmarshal(line, &r); err != nil {
+		return w, fmt.Errorf("request %q: %w", line, err)
+	}
+	if r.Train != nil {
+		return s.train(r)
+	}
+	if r.Images == nil {
+		return w, fmt.Errorf("request %q asks for nothing", line)
+	}
+	if w.split, err = s.selection(*r.Images); err != nil {
+		return w, err
+	}
+	if r.From < 0 || r.Count < 0 || r.From > w.split.Len()-r.Count {
+		return w, fmt.Errorf("images %d … %d of %d", r.From, r.From+r.Count, w.split.Len())
+	}
+	w.images = make([]int, r.Count)
+	for i := range w.images {
+		w.images[i] = r.From + i
+	}
+	w.view = data.View{Resolution: r.Resolution}
+	return w, nil
+}
+
+// train returns the rank's part of a step's images: those of [data.Feed].
+func (s *server) train(r request) (w wanted, err error) {
 	if s.Batch < 1 || s.Batch > s.images.Len() || s.Batch%s.world != 0 || r.Train.Step < 0 {
-		return fmt.Errorf("step %d: a batch of %d from %d images for %d ranks", r.Train.Step, s.Batch, s.images.Len(), s.world)
+		return w, fmt.Errorf("step %d: a batch of %d from %d images for %d ranks", r.Train.Step, s.Batch, s.images.Len(), s.world)
 	}
 	epoch, images := s.steps.Images(r.Train.Step)
 	part := s.Batch / s.world
-	v := data.View{Resolution: r.Train.Resolution, Augment: s.Augment, Seed: s.Seed, Epoch: epoch}
-	return s.images.Batch(ctx, images[s.rank*part:(s.rank+1)*part], v, dst)
+	view := data.View{Resolution: r.Train.Resolution, Augment: s.Augment, Seed: s.Seed, Epoch: epoch}
+	return wanted{s.images, images[s.rank*part : (s.rank+1)*part], view}, nil
 }
 
 // selection returns images, which it remembers.

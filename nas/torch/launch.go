@@ -1,6 +1,13 @@
 package torch
 
-import "strconv"
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+
+	"eyrie/pipeline/mistake"
+)
 
 // slurmNodes is the variable that says on how many machines a job of Slurm's is.
 const slurmNodes = "SLURM_JOB_NUM_NODES"
@@ -21,4 +28,16 @@ func (o Options) launcher(getenv func(string) string) []string {
 		launch = append(launch, "--cpus-per-task="+n)
 	}
 	return launch
+}
+
+// lookup returns the path of the command that starts the ranks.
+func (o Options) lookup(command string) (string, error) {
+	path, err := exec.LookPath(command)
+	switch {
+	case err == nil:
+		return path, nil
+	case len(o.Launch) == 0:
+		return "", fmt.Errorf("the ranks are for %s machines: %w", os.Getenv(slurmNodes), err)
+	}
+	return "", mistake.At("torch.launch[0]", "there is no command %q on this machine, which is to start the ranks: write its path, or remove launch", command)
 }

@@ -35,7 +35,7 @@ type order struct {
 	Batch       int           `json:"batch,omitempty"`
 }
 
-// stepOrder is a [train.Step]; of one that is only announced there are number and resolution.
+// stepOrder is a [train.Step]. One that is only announced has a number and a resolution.
 type stepOrder struct {
 	Step       int          `json:"step"`
 	Resolution int          `json:"resolution"`
@@ -60,7 +60,7 @@ type passOrder struct {
 	Quantise  int          `json:"quantise,omitempty"`
 }
 
-// images are a selection of images, and how many these are.
+// images is a selection of images and its size.
 type images struct {
 	data.Selection
 	Count int `json:"count"`
@@ -101,7 +101,7 @@ type Failure struct {
 	Loss    string `json:"loss"`
 }
 
-// The kinds of failures of which more can be said than their message.
+// The kinds of failures whose errors say more than their message.
 const (
 	diverged = "diverged"
 	memory   = "memory"
@@ -115,8 +115,8 @@ func (f *Failure) Error() string {
 	return fmt.Sprintf("rank %d: %s", f.Rank, f.Message)
 }
 
-// do gives an order and returns its last answer, with the bytes behind it. The answers
-// before go to each.
+// do sends an order and returns the last line of the answer, with the bytes behind it. The
+// lines before that go to each.
 func (s *Session) do(ctx context.Context, o order, payload []byte, each func(answer)) (answer, []byte, error) {
 	o.Bytes = len(payload)
 	b, err := json.Marshal(o)
@@ -155,7 +155,7 @@ func (s *Session) do(ctx context.Context, o order, payload []byte, each func(ans
 	}
 }
 
-// stopped returns why what was ordered was not done: somebody told a rank to stop.
+// stopped returns the error of an order that was not finished because a rank was told to stop.
 func (s *Session) stopped(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -163,12 +163,12 @@ func (s *Session) stopped(ctx context.Context) error {
 	return train.ErrStopped
 }
 
-// An order to train has as many steps as take about a second, within bounds: a training
-// stops between orders, and its ranks wait for each.
+// The ranks wait between two orders, and a training that is cancelled goes on to the end of one. So
+// an order to train has as many steps as take about a second.
 const (
 	orderTime = 1.0 // s
-	mostSteps = 32
-	announced = 8
+	mostSteps = 32  // of an order, however fast they are
+	announced = 8   // steps after an order, whose images are prepared meanwhile
 )
 
 // Train does the steps in their order: see [train.Backend].
@@ -254,7 +254,7 @@ func (s *Session) SetState(ctx context.Context, state []byte) error {
 	return err
 }
 
-// fetch makes the job's weights those of the worker.
+// fetch copies the worker's weights into the job's supernet.
 func (s *Session) fetch(ctx context.Context) error {
 	if !s.changed {
 		return nil

@@ -40,7 +40,7 @@ type Machine interface {
 	Log() *zerolog.Logger
 }
 
-// Report is what has computed: where numbers come from, not what they depend on.
+// Report is what computed the numbers of a step: their provenance, and no part of a key.
 type Report struct {
 	Python     string   `json:"python" doc:"version of Python"`
 	Torch      string   `json:"torch" doc:"version of PyTorch"`
@@ -50,7 +50,7 @@ type Report struct {
 	PeakMemory *int64   `json:"peak_memory" provenance:"measured" unit:"bytes" doc:"most memory of its GPU that rank 0 has held; null on a CPU"`
 }
 
-// Session is a supernet whose weights are in the ranks of a worker: a [train.Backend].
+// Session is a [train.Backend] whose weights are in the ranks of a worker.
 type Session struct {
 	job     train.Job
 	log     *zerolog.Logger
@@ -72,11 +72,11 @@ type Session struct {
 // timeout is how long the ranks may take to import PyTorch and find each other.
 const timeout = 5 * time.Minute
 
-// patience is how long a rank may go on that was told to stop, where nothing else is said.
+// patience is how long a rank that was told to stop may take, where the run sets no grace.
 const patience = time.Minute
 
-// Open starts the ranks and gives them the job's weights. What a machine lacks is a mistake
-// in the attribute torch.
+// Open starts the ranks and gives them the job's weights. An error that the machine lacks
+// something is a mistake in the attribute torch.
 func Open(ctx context.Context, m Machine, o Options, job train.Job) (*Session, error) {
 	python, err := o.python()
 	if err != nil {
@@ -93,11 +93,12 @@ func Open(ctx context.Context, m Machine, o Options, job train.Job) (*Session, e
 	token := make([]byte, 16)
 	_, _ = rand.Read(token) // never fails
 	s := &Session{job: job, log: m.Log()}
-	path, err := s.write(m, o, listener.Addr().String(), hex.EncodeToString(token))
+	dir := m.Path("torch")
+	args, err := s.write(dir, m, o, listener.Addr().String(), hex.EncodeToString(token))
 	if err != nil {
 		return nil, err
 	}
-	if err := s.start(m, o, python, path); err != nil {
+	if err := s.start(dir, m, o, append([]string{python}, args...)); err != nil {
 		s.Close()
 		return nil, err
 	}
@@ -110,12 +111,24 @@ func Open(ctx context.Context, m Machine, o Options, job train.Job) (*Session, e
 		s.Close()
 		return nil, err
 	}
-	s.log.Info().Str("python", s.report.Python).Str("torch", s.report.Torch).Str("cuda", s.report.CUDA).Str("device", s.report.Device).
-		Msgf("PyTorch computes in %d processes", o.ranks())
+	s.introduce(o.ranks())
 	return s, nil
 }
 
-func (o Options) ranks() int { return max(1, o.Ranks) }
+// introduce logs what computes.
+func (s *Session) introduce(ranks int) {
+	e := s.log.Info().Str("python", s.report.Python).Str("torch", s.report.Torch)
+	if s.report.Device != "" {
+		e = e.Str("cuda", s.report.CUDA).Str("device", s.report.Device)
+	}
+	if ranks == 1 {
+		e.Msg("PyTorch computes in one process")
+	} else {
+		e.Msgf("PyTorch computes in %d processes", ranks)
+	}
+}
+
+func (o Options) ranks() int { return max(1, int(o.Ranks)) }
 
 // python returns the path of the interpreter.
 func (o Options) python() (string, error) {
@@ -130,7 +143,7 @@ func (o Options) python() (string, error) {
 // install is what to do where there is no PyTorch.
 const install = `install Python 3 with PyTorch (python3 -m pip install torch, or Debian's python3-torch), or write torch = { python = "/path/of/python3" }`
 
-// jobFile is what the ranks and their feeders read: see worker.py.
+// jobFile is what the ranks and their feeders read.
 type jobFile struct {
 	Space     any      `json:"space"`
 	Device    Device   `json:"device"`
@@ -142,15 +155,16 @@ type jobFile struct {
 	Feed      feed     `json:"feed"`
 }
 
-// write writes the worker and its job, and returns the path of the worker.
-func (s *Session) write(m Machine, o Options, address, token string) (string, error) {
+// write writes the worker and its job into dir, and returns the command of a rank without the
+// interpreter.
+func (s *Session) write(dir string, m Machine, o Options, address, token string) ([]string, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	dir := m.Path("torch")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", err
+	program, err := writeWorker(dir)
+	if err != nil {
+		return nil, err
 	}
 	path := filepath.Join(dir, "job.json")
 	f := feed{
@@ -165,75 +179,77 @@ func (s *Session) write(m Machine, o Options, address, token string) (string, er
 		Connect: address, Token: token, Feeder: []string{self, feederName, path}, Feed: f,
 	})
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	program := filepath.Join(dir, "worker.py")
-	return program, errors.Join(os.WriteFile(path, b, 0o600), os.WriteFile(program, []byte(worker), 0o600))
+	return []string{"-B", "-u", program, path}, os.WriteFile(path, b, 0o600)
 }
 
-// start starts the ranks, or what starts them.
-func (s *Session) start(m Machine, o Options, python, worker string) error {
+// start starts the ranks, or what starts them, in dir.
+func (s *Session) start(dir string, m Machine, o Options, rank []string) error {
 	life, stop := context.WithCancel(context.Background())
 	s.stop = stop
-	port, err := freePort()
+	launch := o.launcher(os.Getenv)
+	env, err := o.environment(m, launch)
 	if err != nil {
 		return err
 	}
-	host, launch := "127.0.0.1", o.launcher(os.Getenv)
-	if len(launch) > 0 { // perhaps on other machines
-		if host, err = os.Hostname(); err != nil {
-			return err
-		}
-	}
-	env := append(os.Environ(),
-		"MASTER_ADDR="+host, "MASTER_PORT="+strconv.Itoa(port),
-		"OMP_NUM_THREADS="+strconv.Itoa(max(1, m.CPUs()/o.ranks())), "CUBLAS_WORKSPACE_CONFIG=:4096:8",
-	)
-	if len(launch) == 0 || len(o.Launch) > 0 { // Slurm shows each rank the GPUs of its machine
-		env = append(env, process.Visible(m.GPUs(), os.Getenv)...)
-	}
-	command := []string{python, "-I", "-u", worker, filepath.Join(filepath.Dir(worker), "job.json")}
 	run := func(name string, log zerolog.Logger, command []string, env ...string) {
 		p := &process.Program{
-			Path: command[0], Args: command, Dir: filepath.Dir(worker), Env: env,
+			Path: command[0], Args: command, Dir: dir, Env: env,
 			Line: func(line string) { log.Info().Msg(line) },
 			CPUs: m.CPUSet(), Grace: cmp.Or(m.Grace(), patience),
 		}
 		s.ranks.Go(func() {
 			ended, err := p.Run(life)
 			if err == nil {
-				ended.Usage.Part = ended.Usage.Part || host != "127.0.0.1" // ranks may be on other machines
+				ended.Usage.Part = ended.Usage.Part || len(launch) > 0 // ranks may be on other machines
 				m.Used(ended.Usage)
 			}
 			s.ended(name, ended, err)
 		})
 	}
 	if len(launch) > 0 {
-		launcher, err := exec.LookPath(launch[0])
-		if err != nil && len(o.Launch) == 0 {
-			return fmt.Errorf("the ranks are for %s machines: %w", os.Getenv(slurmNodes), err)
-		} else if err != nil {
-			return mistake.At("torch.launch[0]", "%w", err)
+		launcher, err := o.lookup(launch[0])
+		if err != nil {
+			return err
 		}
-		run(launch[0], *s.log, slices.Concat([]string{launcher}, launch[1:], command), env...)
+		run(launch[0], *s.log, slices.Concat([]string{launcher}, launch[1:], rank), env...)
 		return nil
 	}
-	if runtime.GOOS == "linux" { // else gloo asks for this machine's name, which may lead nowhere
-		env = append(env, "GLOO_SOCKET_IFNAME=lo")
-	}
-	for rank := range o.ranks() {
-		number := strconv.Itoa(rank)
-		run("rank "+number, s.log.With().Int("rank", rank).Logger(), command,
+	for i := range o.ranks() {
+		number := strconv.Itoa(i)
+		run("rank "+number, s.log.With().Int("rank", i).Logger(), rank,
 			append(slices.Clip(env), "RANK="+number, "LOCAL_RANK="+number, "WORLD_SIZE="+strconv.Itoa(o.ranks()))...)
 	}
 	return nil
 }
 
-// Ports that systems give to nobody by themselves, so that one that is free stays free until
-// rank 0 listens at it, as far as other jobs let it.
+// environment returns the environment of all ranks.
+func (o Options) environment(m Machine, launch []string) ([]string, error) {
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	env := append(os.Environ(),
+		"MASTER_PORT="+strconv.Itoa(port), "OMP_NUM_THREADS="+strconv.Itoa(max(1, m.CPUs()/o.ranks())), "CUBLAS_WORKSPACE_CONFIG=:4096:8")
+	if len(launch) == 0 || len(o.Launch) > 0 { // where Slurm starts the ranks, it shows each the GPUs of its machine
+		env = append(env, process.Visible(m.GPUs(), os.Getenv)...)
+	}
+	if len(launch) > 0 { // perhaps on other machines
+		host, err := os.Hostname()
+		return append(env, "MASTER_ADDR="+host), err
+	}
+	if runtime.GOOS == "linux" { // else gloo looks up this machine's name, which may lead nowhere
+		env = append(env, "GLOO_SOCKET_IFNAME=lo")
+	}
+	return append(env, "MASTER_ADDR=127.0.0.1"), nil
+}
+
+// Systems hand out ports above these, so that one that is free here usually stays free until
+// rank 0 listens on it.
 const firstPort, lastPort = 20000, 32000
 
-// freePort returns a port that nobody listens at.
+// freePort returns a port on which nobody listens.
 func freePort() (int, error) {
 	for range 100 {
 		port := firstPort + mrand.IntN(lastPort-firstPort)
@@ -244,12 +260,12 @@ func freePort() (int, error) {
 	return 0, fmt.Errorf("no port between %d and %d is free, at which the ranks could meet", firstPort, lastPort)
 }
 
-// ended notes that a rank, or what starts them, has ended, and why, if that was not asked for. The others can do
-// nothing without it.
+// ended notes that a rank or the launcher has ended and, unless Close asked for that, why. It stops the
+// others, which can do nothing without it.
 func (s *Session) ended(name string, ended *process.Ended, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	// What was killed did not say anything: others that missed it have.
+	// One that was killed could not say why, and is the cause of what others have said that missed it.
 	if !s.over && (s.failed == nil || err == nil && !ended.State.Exited()) {
 		s.failed = reason(name, ended, err)
 	}
@@ -268,6 +284,8 @@ func reason(name string, ended *process.Ended, err error) error {
 		return fmt.Errorf("%s was ended by a %v, often for want of memory: run again to go on from the last checkpoint", name, ended.State)
 	case strings.Contains(strings.Join(ended.Tail, "\n"), "No module named 'torch'"):
 		return mistake.At("torch.python", "it has no PyTorch: %s", install)
+	case ended.State.Success():
+		return fmt.Errorf("%s ended before the work was done, with exit code 0: what starts ranks must wait for their end", name)
 	case len(ended.Tail) == 0:
 		return fmt.Errorf("%s ended with exit code %d", name, ended.State.ExitCode())
 	}
@@ -327,7 +345,7 @@ func (s *Session) why() error {
 	return s.failed
 }
 
-// because returns the reason behind a failed exchange: that of the ranks, where they ended.
+// because explains a failed exchange with the worker: by why the ranks ended, if they did.
 func (s *Session) because(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

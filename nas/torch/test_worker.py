@@ -1,4 +1,4 @@
-"""Tests of worker.py: real workers, real collectives, and a runner and feeders that are a few lines of Python.
+"""Tests of the worker: real workers, real collectives, and a runner and feeders that are a few lines of Python.
 
 The interpreter of the workers is PYTHON, or the one that runs the tests.
 """
@@ -18,10 +18,12 @@ import torch
 import torch.nn.functional as F
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE / "testdata")]
+sys.path[:0] = [str(HERE / "worker"), str(HERE / "testdata")]
 
 import feeder  # noqa: E402
-import worker  # noqa: E402
+from failure import foreseen  # noqa: E402
+from supernet import Rounding, Space, Weights, features, trained  # noqa: E402
+from tensors import decode, encode  # noqa: E402
 
 PYTHON = os.environ.get("PYTHON") or sys.executable
 SPACE = {
@@ -73,7 +75,7 @@ def first_weights(seed=1):
     """Returns weights that no symmetry hides mistakes of."""
     g = torch.Generator().manual_seed(seed)
     tensors = {}
-    for name, shape, _ in worker.Space(SPACE).tensors():
+    for name, shape, _ in Space(SPACE).tensors():
         t = torch.randn(shape, generator=g)
         if name.endswith("bn.weight"):
             t = 1 + 0.2 * t
@@ -90,7 +92,7 @@ def first_weights(seed=1):
 class Ranks:
     """A job: its ranks, and the runner's end of the connection."""
 
-    def __init__(self, path, ranks=1, command=("worker.py",), environ=None, token="secret", **job):
+    def __init__(self, path, ranks=1, command=("worker",), environ=None, token="secret", **job):
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.listener.settimeout(60)
         address = "127.0.0.1:%d" % self.listener.getsockname()[1]
@@ -108,7 +110,7 @@ class Ranks:
         for r in range(ranks):
             mine = {**env, "RANK": str(r), "LOCAL_RANK": str(r), "WORLD_SIZE": str(ranks), **(environ or {})}
             with open(self.errors, "ab") as f:
-                args = [PYTHON, "-I", "-B", "-u", str(HERE / command[0]), *command[1:], str(path / "job.json")]
+                args = [PYTHON, "-B", "-u", str(HERE / command[0]), *command[1:], str(path / "job.json")]
                 self.processes.append(subprocess.Popen(args, env=mine, stdout=subprocess.DEVNULL, stderr=f))
         self.connection = None
 
@@ -171,10 +173,10 @@ class Ranks:
         while lines[-1] and not {"done", "error"} & set(lines[-1]):
             lines.append(self.line())
         assert lines[-1], self.errors.read_text()
-        return lines, worker.decode(self.file.read(lines[-1]["bytes"])) if "bytes" in lines[-1] else {}
+        return lines, decode(self.file.read(lines[-1]["bytes"])) if "bytes" in lines[-1] else {}
 
     def load(self, weights):
-        return self.order("load", worker.encode(weights))
+        return self.order("load", encode(weights))
 
     def train(self, *steps):
         """Returns the steps' lines."""
@@ -187,7 +189,7 @@ class Ranks:
 
     def states(self):
         """Returns the states that the ranks had at the end, where spy.py has seen them."""
-        return [worker.decode((self.path / ("state%d" % i)).read_bytes()) for i in range(len(self.processes))]
+        return [decode((self.path / ("state%d" % i)).read_bytes()) for i in range(len(self.processes))]
 
     def codes(self, timeout=60):
         """Returns the exit codes of the ranks, which are about to end."""
@@ -207,7 +209,7 @@ def reference_batch(step, first=0, count=FEED["batch"], h=16):
     return torch.tensor(images).view(count, h, h, 3).permute(0, 3, 1, 2).contiguous(), torch.tensor(labels).long()
 
 
-def reference_logits(w, net, x, statistics=None, rounding=worker.Rounding()):
+def reference_logits(w, net, x, statistics=None, rounding=Rounding()):
     """Returns the logits of a subnet of SPACE with the tensors w."""
     seen = statistics if isinstance(statistics, dict) else {}
     filters, kept = rounding.filters, rounding.map
@@ -415,7 +417,7 @@ def test_a_rank_told_to_stop_stops_all_after_the_same_step_and_they_resume_to_th
                 r.order("exit")
                 assert r.codes() == [0, 0]
             assert all(same(state, s) for s in r.states()), name
-            whole.order("set_state", worker.encode(state))
+            whole.order("set_state", encode(state))
             whole.train(*steps[len(done) :])
             assert same(whole.state(), end), name
 
@@ -431,7 +433,7 @@ def test_a_state_is_all_there_is_with_teacher_and_after_sorting(tmp_path):
         state = a.state()
         assert {n[:2] for n in state} == {"w.", "m.", "t."}
         lines = a.train(*late)
-        b.order("set_state", worker.encode(state))
+        b.order("set_state", encode(state))
         assert same(b.state(), state)
         again = b.train(*late)
         assert [line["loss"] for line in again] == [line["loss"] for line in lines]
@@ -443,7 +445,7 @@ def test_a_state_is_all_there_is_with_teacher_and_after_sorting(tmp_path):
 def test_sorting_changes_no_subnet_and_puts_important_channels_first(tmp_path):
     w = first_weights()
     with Ranks(tmp_path) as r:
-        r.order("set_state", worker.encode({p + n: t for n, t in w.items() for p in ("w.", "m.")}))
+        r.order("set_state", encode({p + n: t for n, t in w.items() for p in ("w.", "m.")}))
         r.order("sort", expansions=[2])
         state = r.state()
     got = {n[2:]: t for n, t in state.items() if n[:2] == "w."}
@@ -502,7 +504,8 @@ def test_a_failing_feeder_of_any_rank_is_told_by_rank_0(tmp_path, illness):
         r.load(first_weights())
         lines, _ = r.order("train", steps=[alone(s) for s in range(1, 6)])
         assert [line.get("step") for line in lines] == [1, 2, None]
-        assert lines[-1]["error"] == {"kind": "data", "message": illness or "the feeder has ended", "rank": 1}
+        told = illness or "the process that reads images was ended by signal 9, often for want of memory: run again to go on from the last checkpoint"
+        assert lines[-1]["error"] == {"kind": "data", "message": told, "rank": 1}
         assert r.codes() == [1, 1]
         assert "Traceback" not in r.errors.read_text()
 
@@ -539,7 +542,7 @@ def test_a_subnet_without_finite_logits_has_no_accuracy(tmp_path):
         ({"name": "train", "steps": [{**alone(1), "passes": [one(LARGEST)] * 62}]}, "step 1 has 62 passes, expected 1 to 61"),
         ({"name": "train", "steps": [{**alone(1), "teacher": LARGEST}]}, "a step has a teacher, but none was kept"),
         ({"name": "load", "payload": b"no tensors"}, "not in the safetensors format"),
-        ({"name": "load", "payload": worker.encode({})}, "tensor classifier.bias is missing, expected shape [5]"),
+        ({"name": "load", "payload": encode({})}, "tensor classifier.bias is missing, expected shape [5]"),
     ],
 )
 def test_an_order_that_cannot_be_obeyed_is_told(tmp_path, order, message):
@@ -561,13 +564,22 @@ def test_a_job_that_cannot_run_is_told(tmp_path):
         assert "Traceback" not in r.errors.read_text()
 
 
+def test_a_torch_that_is_too_old_or_broken_is_told_without_a_trace(tmp_path):
+    (tmp_path / "torch").mkdir()
+    for code, message in (("__version__ = '1.12.1+cu113'", "PyTorch 1.12.1+cu113: 3.8 and 1.13, or later"), ("raise OSError('libcudart.so')", "cannot be imported: libcudart.so")):
+        (tmp_path / "torch" / "__init__.py").write_text(code)
+        environ = {**os.environ, "PYTHONPATH": str(tmp_path)}
+        done = subprocess.run([PYTHON, "-B", str(HERE / "worker"), "none.json"], env=environ, stderr=subprocess.PIPE, text=True, check=False)
+        assert done.returncode == 1 and message in done.stderr and "Traceback" not in done.stderr
+
+
 def test_a_worker_without_runner_ends(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as s:
         address = "127.0.0.1:%d" % s.getsockname()[1]
     (tmp_path / "job.json").write_text(json.dumps({"device": "cpu", "ranks": 1, "connect": address}))
     for path, code, message in (("job.json", 75, "cannot be reached"), ("none.json", 2, "not a job"), ("test", 2, "not a job")):
         (tmp_path / "test").write_text("[]")
-        done = subprocess.run([PYTHON, "-I", "-B", str(HERE / "worker.py"), str(tmp_path / path)], stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run([PYTHON, "-B", str(HERE / "worker"), str(tmp_path / path)], stderr=subprocess.PIPE, text=True, check=False)
         assert done.returncode == code and message in done.stderr and "Traceback" not in done.stderr
 
 
@@ -589,27 +601,27 @@ def test_rounded_weights_are_those_of_int8_whatever_normalises_them():
     filters[2] = 0  # a dead channel
     filters.requires_grad_()
     for largest in (127, 64):
-        rounded = worker.Rounding(largest).filters(filters)
+        rounded = Rounding(largest).filters(filters)
         steps = filters.detach().flatten(1).abs().amax(1).clamp(min=1e-30).view(-1, 1, 1, 1) / largest
         assert torch.allclose(rounded, torch.round(filters / steps) * steps, atol=1e-6)
-        folded = worker.Rounding(largest).filters(filters * scale)  # as deployment rounds, after folding
+        folded = Rounding(largest).filters(filters * scale)  # as deployment rounds, after folding
         assert torch.allclose(folded, rounded * scale, atol=1e-6)
         (gradient,) = torch.autograd.grad((rounded * scale).sum(), filters)
         assert torch.equal(gradient, scale.expand_as(gradient))
-    assert worker.Rounding().filters(filters) is filters
+    assert Rounding().filters(filters) is filters
 
 
 @pytest.mark.parametrize("low, high", [(0.0, 6.0), (-1.3, 2.1), (-3.0, -0.5), (0.0, 0.0)])
 def test_rounded_maps_have_256_steps_one_of_which_is_0(low, high):
     x = torch.linspace(low, high, 4001).view(1, -1).requires_grad_()
-    y = worker.Rounding(127).map(x)
+    y = Rounding(127).map(x)
     step = (max(high, 0.0) - min(low, 0.0)) / 255
     assert (y - x).abs().max() <= step + 1e-6 and len(y.unique()) <= 256
     steps = (y / step if step else y).detach()
     assert torch.allclose(steps, steps.round(), atol=1e-3)
     (gradient,) = torch.autograd.grad(y.sum(), x)
     assert gradient.mean() > 0.99
-    assert worker.Rounding().map(x) is x
+    assert Rounding().map(x) is x
 
 
 class Bent:
@@ -624,12 +636,12 @@ class Bent:
 
 @pytest.mark.parametrize("net", [LARGEST, MIXED])
 def test_what_int8_rounds_is_rounded(net):
-    space = worker.Space(SPACE)
-    weights = worker.Weights(space, torch.device("cpu"))
+    space = Space(SPACE)
+    weights = Weights(space, torch.device("cpu"))
     weights.load(first_weights())
     x, _ = reference_batch(1)
     with torch.no_grad():
-        y = worker.features(space.units(net), Bent().map(x), worker.trained(weights, Bent()), Bent())
+        y = features(space.units(net), Bent().map(x), trained(weights, Bent()), Bent())
         assert far({"z": weights.classify(y, Bent())}, {"z": reference_logits(first_weights(), net, x, rounding=Bent())}) < 1e-4
 
 
@@ -654,4 +666,4 @@ def test_what_went_wrong_has_a_kind():
         (MemoryError(), "memory"),
         (ZeroDivisionError("division by zero"), "failed"),
     ):
-        assert worker.foreseen(e, 3).fields["kind"] == kind and worker.foreseen(e, 3).fields["rank"] == 3
+        assert foreseen(e, 3).fields["kind"] == kind and foreseen(e, 3).fields["rank"] == 3

@@ -3,38 +3,26 @@ package torch
 import (
 	"bytes"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"eyrie/nas/torch/torchtest"
 	"eyrie/nas/train"
 	"eyrie/nas/train/traintest"
 	"eyrie/pipeline"
 )
 
-// python returns an interpreter that has torch. Without one the test is skipped, except
-// under CI, where it fails.
-func python(t testing.TB) string {
-	t.Helper()
-	for _, p := range []string{os.Getenv("PYTHON"), "/usr/bin/python3", "python3"} {
-		if p != "" && exec.Command(p, "-c", "import torch").Run() == nil {
-			return p
-		}
-	}
-	const how = "no python3 with torch: install Debian's python3-torch, or set PYTHON"
-	if os.Getenv("CI") == "true" {
-		t.Fatal(how)
-	}
-	t.Skip(how)
-	return ""
-}
-
-// open opens a session until the test ends.
+// open opens a session until the test ends: on the CPU, or with EYRIE_TEST_DEVICE=cuda on one
+// GPU, in one rank.
 func open(t *testing.T, job train.Job, o Options) *Session {
 	t.Helper()
-	o.Python = python(t)
-	s, err := Open(t.Context(), pipeline.NewTask(pipeline.Env{Work: t.TempDir(), CPUs: 2}), o, job)
+	o.Python = torchtest.Python(t)
+	env := pipeline.Env{Work: t.TempDir(), CPUs: 2}
+	if os.Getenv("EYRIE_TEST_DEVICE") == string(CUDA) {
+		o.Device, o.Ranks, env.GPUs = CUDA, 1, []int{0}
+	}
+	s, err := Open(t.Context(), pipeline.NewTask(env), o, job)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,6 +72,23 @@ func TestLauncher(t *testing.T) {
 		environ := map[string]string{"SLURM_JOB_NUM_NODES": test.nodes, "SLURM_CPUS_PER_TASK": "3"}
 		if got := strings.Join(test.o.launcher(func(name string) string { return environ[name] }), " "); got != test.want {
 			t.Errorf("%+v on %q nodes: %s", test.o, test.nodes, got)
+		}
+	}
+}
+
+// A launcher that ends is no session, and its success no success.
+func TestLauncherEnds(t *testing.T) {
+	for script, want := range map[string]string{
+		"exit 0":                     "sh ended before the work was done, with exit code 0: what starts ranks must wait",
+		"echo no allocation; exit 4": "sh ended with exit code 4; the end of its log:\n  no allocation",
+	} {
+		o := Options{Python: torchtest.Python(t), Launch: []string{"sh", "-c", script}}
+		s, err := Open(t.Context(), pipeline.NewTask(pipeline.Env{Work: t.TempDir(), CPUs: 1}), o, traintest.Job(t))
+		if err == nil {
+			s.Close()
+		}
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: %v", script, err)
 		}
 	}
 }

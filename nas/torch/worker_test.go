@@ -18,7 +18,7 @@ func TestWorker(t *testing.T) {
 	})
 	t.Run("types", func(t *testing.T) {
 		mypy := tool(t, "mypy: install Debian's mypy", []string{"mypy", "--version"})
-		run(t, mypy, "--strict", "--python-executable", "/usr/bin/python3", "--cache-dir", "../../data/mypy", "worker.py")
+		run(t, mypy, "--strict", "--python-executable", "/usr/bin/python3", "--cache-dir", "../../data/mypy", "worker")
 	})
 }
 

@@ -26,21 +26,21 @@ type Backend interface {
 	Train(ctx context.Context, steps iter.Seq[Step], done func(Step, nn.Result)) error
 	// KeepTeacher makes a copy of the weights the teacher of later steps.
 	KeepTeacher(ctx context.Context) error
-	// SortChannels is that of [nn.Trainer].
+	// SortChannels puts the most important middle channels first: see [nn.Trainer.SortChannels].
 	SortChannels(ctx context.Context, expansions []int) error
 
-	// State returns all that training changes: weights, momentum and the teacher. What is in
-	// it is the backend's own business; SetState goes back to it.
+	// State returns all that training changes: weights, momentum and the teacher, in a format of
+	// the backend's own. SetState goes back to it.
 	State(ctx context.Context) ([]byte, error)
 	SetState(ctx context.Context, state []byte) error
 
-	// Supernet returns the weights. The running statistics of its layers are those of the
-	// main subnet over some images, in batches of so many: see [nn.Supernet.Main].
+	// Supernet returns the weights, with the running statistics that its main subnet has over
+	// some images in batches of the given size: see [nn.Supernet.Main].
 	Supernet(ctx context.Context, statistics data.Selection, batch int) (*nn.Supernet, error)
 }
 
-// Job is what a backend is opened for: whose weights, on which images, and the batches of
-// its steps. To measure alone, only the supernet and the set are needed.
+// Job is what a backend is opened for: weights, images, and how a step's batch is drawn from
+// them. To measure, only the supernet and the set are needed.
 type Job struct {
 	Supernet *nn.Supernet // the first weights; the backend takes them over
 	Set      data.Set

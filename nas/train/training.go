@@ -52,13 +52,19 @@ type Settings struct {
 	CurveImages int `json:"curve_images,omitempty" min:"0" doc:"test images on which the network, or the largest and the smallest subnet, is measured after each epoch, for the curve; 0 for none"`
 }
 
-// Steps returns how many steps a training has that goes over the images so often.
+// Defaults returns the paper's settings (section 3.1), and Once-for-All's where the paper gives none.
+func Defaults() Settings {
+	return Settings{Batch: 64, Rate: 0.03, Momentum: 0.9, Nesterov: true, Decay: 3e-5, Smoothing: 0.1, Calibration: 2000, CurveImages: 1000}
+}
+
+// Steps returns the steps of some epochs over images. The last images of an epoch, too few for a
+// batch, make none.
 func (s Settings) Steps(epochs float64, images int) int {
 	return int(math.Round(epochs * float64(images/s.Batch)))
 }
 
 // CheckImages reports, to a configuration's report, a set in the attribute dataset that has too
-// few images to train on.
+// few images to train on, or to calibrate.
 func (s Settings) CheckImages(r *mistake.Report, set data.Set, holdout int) {
 	n := set.Train.Count
 	if !r.Knows("dataset.train.count", "holdout") || n == 0 {
@@ -69,15 +75,33 @@ func (s Settings) CheckImages(r *mistake.Report, set data.Set, holdout int) {
 	} else if r.Knows("batch") && n-holdout < s.Batch {
 		r.At("batch").Badf("%d images, but the data set has only %d to train on", s.Batch, n-holdout)
 	}
+	meter.CheckCalibration(r, &set, holdout, s.Calibration)
+}
+
+// CheckEpochs reports epochs, in the attribute of this name, that make no step.
+func (s Settings) CheckEpochs(r *mistake.Report, attribute string, epochs float64, set data.Set, holdout int) {
+	images := set.Train.Count - holdout
+	if r.Knows(attribute, "batch", "holdout", "dataset.train.count") && s.Batch > 0 && images >= s.Batch && s.Steps(epochs, images) < 1 {
+		r.At(attribute).Badf("too few: they make no step of %d images, of which there are %d", s.Batch, images)
+	}
+}
+
+// Execution is how a training is carried out, as recipes write it. No result depends on it.
+type Execution struct {
+	Threads         int     `json:"threads,omitempty" min:"0" key:"-" doc:"0 for what the run grants; more than 8 are of no use"`
+	CheckpointEvery float64 `json:"checkpoint_every" min:"0" unit:"s" key:"-" doc:"how often the state is saved"`
 }
 
 // Options are what no result depends on.
 type Options struct {
-	Dir    string        // where checkpoints are kept; "" for nowhere
-	Every  time.Duration // how often one is saved
+	Execution
+	Dir    string // where checkpoints are kept; "" for nowhere
 	Log    *zerolog.Logger
 	Report func(images, of int, note string) // how far the training is
 }
+
+// due reports whether a checkpoint is due that was saved last at a time.
+func (o Options) due(saved time.Time) bool { return time.Since(saved).Seconds() >= o.CheckpointEvery }
 
 // Training is a training under way. All that is random in a step is drawn from the seed and
 // the step's number, so that the state is the backend's and the curve.
@@ -134,7 +158,7 @@ func (t *Training) Run(ctx context.Context, b Backend) error {
 		if err := t.segment(ctx); err != nil {
 			return t.stop(ctx, err)
 		}
-		if time.Since(t.saved) >= t.Every {
+		if t.due(t.saved) {
 			if err := t.save(ctx); err != nil {
 				return err
 			}
@@ -162,7 +186,7 @@ func (t *Training) resume(ctx context.Context) error {
 	t.step, t.curve = ck.Step, ck.Curve
 	note := fmt.Sprintf("resuming from step %d of %d", t.step, t.total)
 	t.Log.Info().Int("step", t.step).Int("steps", t.total).Msg(note)
-	t.report(note)
+	t.Tell(note)
 	return nil
 }
 
@@ -176,7 +200,7 @@ func (t *Training) segment(ctx context.Context) error {
 	return t.backend.Train(ctx, t.steps(ctx, p, end), func(_ Step, r nn.Result) {
 		t.curve.add(r, t.Batch)
 		t.step++
-		t.report(t.note(p))
+		t.Tell(t.note(p))
 	})
 }
 
@@ -185,7 +209,7 @@ func (t *Training) steps(ctx context.Context, p span, end int) iter.Seq[Step] {
 	return func(yield func(Step) bool) {
 		start := t.step
 		for i := start; i < end; i++ {
-			due := i > start && time.Since(t.saved) >= t.Every
+			due := i > start && t.due(t.saved)
 			if due || ctx.Err() != nil || !yield(t.draw(p, i)) {
 				return
 			}
@@ -374,8 +398,8 @@ func (t *Training) Statistics() data.Selection {
 	return data.Selection{Part: data.TrainPart, Holdout: t.Holdout}.Drawn(data.Draw{Count: t.Calibration, Seed: uint64(t.Seed), Epoch: -1})
 }
 
-// report says how far the training is.
-func (t *Training) report(note string) {
+// Tell reports how far the training is, and what it does.
+func (t *Training) Tell(note string) {
 	if t.Report != nil {
 		t.Report(t.step*t.Batch, t.total*t.Batch, note)
 	}

@@ -5,15 +5,30 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"eyrie/artifacts"
 )
+
+// Digest returns a digest of an output and of what is in its files, wherever these lie.
+func Digest(output any) (artifacts.Digest, error) {
+	files := map[string][]byte{}
+	if err := render(files, "output", output); err != nil {
+		return artifacts.Digest{}, err
+	}
+	var all bytes.Buffer
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		fmt.Fprintf(&all, "%s %d\n%s", name, len(files[name]), files[name])
+	}
+	return artifacts.Sum(all.Bytes()), nil
+}
 
 // readable is the most of a text that is kept as it is, in bytes.
 const readable = 256 << 10

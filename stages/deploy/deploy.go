@@ -149,7 +149,8 @@ func (c Config) Check(r *mistake.Report) {
 	if about, ok := nn.Foreseen(c.Supernet); ok && r.Knows("network") && r.Sound() {
 		r.Add(c.isOf(about))
 	}
-	meter.CheckHoldout(r, c.Supernet, c.Dataset, c.Holdout)
+	meter.CheckFit(r, c.Supernet, c.Dataset, c.Holdout)
+	meter.CheckCalibration(r, c.Dataset, c.Holdout, c.Calibration)
 	c.Choice.Check(r)
 }
 

@@ -245,7 +245,8 @@ func (c Config) Check(r *mistake.Report) {
 	}
 	c.checkFeasible(r)
 	if r.Written("dataset") {
-		meter.CheckHoldout(r, c.Supernet, c.Dataset, c.Holdout)
+		meter.CheckFit(r, c.Supernet, c.Dataset, c.Holdout)
+		meter.CheckCalibration(r, c.Dataset, c.Holdout, c.Calibration)
 	}
 	c.Choice.Check(r)
 }

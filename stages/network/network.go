@@ -5,7 +5,6 @@ package network
 import (
 	"context"
 	"errors"
-	"time"
 
 	"eyrie/artifacts"
 	"eyrie/nas/arch"
@@ -48,15 +47,11 @@ and activations as they are in int8. Fine-tune so what was trained without, at a
 The output top1 is without rounding; deploy-estimate measures what int8 does, with the same
 integers as an accelerator.
 
-Training is interrupted and resumed at any step without a difference in the result, which
-does not depend on the number of threads either. backend = "torch" trains with PyTorch: see
-train-supernet.`,
+Training is interrupted and resumed at any step without a difference in the result. With
+backend = "go" it does not depend on the number of threads either. backend = "torch" trains
+with PyTorch: see train-supernet.`,
 	Config{
-		CheckpointEvery: 2,
-		Settings: train.Settings{
-			Batch: 64, Rate: 0.03, Momentum: 0.9, Nesterov: true, Decay: 3e-5, Smoothing: 0.1, Calibration: 2000, CurveImages: 1000,
-		},
-		Choice: backend.Choice{Arithmetic: nn.Auto},
+		Settings: train.Defaults(), Choice: backend.Choice{Arithmetic: nn.Auto}, Execution: train.Execution{CheckpointEvery: 2},
 	}, run)
 
 // Config is what a recipe may write in the block.
@@ -71,9 +66,7 @@ type Config struct {
 
 	train.Settings
 	backend.Choice
-
-	Threads         int     `json:"threads,omitempty" min:"0" key:"-" doc:"0 for what the run grants; more than 8 are of no use"`
-	CheckpointEvery float64 `json:"checkpoint_every" min:"0" unit:"s" key:"-" doc:"how often the state is saved"`
+	train.Execution
 }
 
 // Output is what the block's references yield.
@@ -95,9 +88,7 @@ func (c Config) Check(r *mistake.Report) {
 		c.checkNetwork(r)
 	}
 	c.CheckImages(r, c.Dataset, c.Holdout)
-	if images := c.Dataset.Train.Count - c.Holdout; r.Knows("epochs", "batch", "holdout", "dataset.train.count") && images >= c.Batch && c.Steps(c.Epochs, images) < 1 {
-		r.At("epochs").Badf("too few: they make no step of %d images, of which there are %d", c.Batch, images)
-	}
+	c.CheckEpochs(r, "epochs", c.Epochs, c.Dataset, c.Holdout)
 	if r.Knows("quantise", "backend") && c.Quantise != "" && c.Backend != backend.Torch {
 		r.At("quantise").Badf("needs backend = %q: Go's kernels train without rounding", backend.Torch)
 	}
@@ -115,6 +106,7 @@ func (c Config) checkNetwork(r *mistake.Report) {
 	if got, want := space.Backbone.Input, c.Dataset.Channels; r.Knows("dataset.channels") && want != 0 && got != want {
 		r.At("network").Badf("it takes images of %d channels, but the data set's have %d: write a backbone with input = %d", got, want, want)
 	}
+	c.CheckMaps(r, c.Batch, space.Network(subnet))
 	if about, ok := nn.Foreseen(c.Weights); ok {
 		r.At("weights").Add(about.Holds(space, subnet))
 		if r.Knows("holdout", "dataset.classes") {
@@ -182,7 +174,7 @@ func run(ctx context.Context, task *pipeline.Task, c Config) (out Output, err er
 		plan.Quantise = int(c.Quantise.Largest())
 	}
 	t := train.New(plan, c.Dataset, train.Options{
-		Dir: task.Checkpoint(), Every: time.Duration(c.CheckpointEvery * float64(time.Second)), Log: task.Log(),
+		Execution: c.Execution, Dir: task.Checkpoint(), Log: task.Log(),
 		Report: func(images, of int, note string) {
 			task.Report(pipeline.Progress{Done: float64(images), Total: float64(of), Unit: "images", Note: note})
 		},
@@ -223,8 +215,7 @@ func (c Config) begin(task *pipeline.Task, space arch.Space, subnet arch.Subnet)
 
 // finish measures the trained network and writes the outputs.
 func (c Config) finish(ctx context.Context, task *pipeline.Task, t *train.Training, b train.Backend) (out Output, err error) {
-	images := float64(t.Steps() * c.Batch)
-	task.Report(pipeline.Progress{Done: images, Total: images, Unit: "images", Note: "measuring the network"})
+	t.Tell("measuring the network")
 	on := meter.OnTest(c.Holdout, c.Calibration) // as deploy-estimate measures
 	net, err := b.Supernet(ctx, on.Statistics, on.Batch)
 	if err != nil {

@@ -2,10 +2,6 @@ package network
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -21,6 +17,7 @@ import (
 	"eyrie/nas/nn"
 	"eyrie/nas/torch"
 	"eyrie/nas/train"
+	"eyrie/nas/train/traintest"
 	"eyrie/pipeline"
 	"eyrie/pipeline/pipelinetest"
 )
@@ -52,7 +49,7 @@ func small(t testing.TB) Config {
 		Settings: train.Settings{
 			Batch: 20, Rate: 0.1, Momentum: 0.9, Nesterov: true, Decay: 3e-5, Smoothing: 0.1, Seed: 3, Calibration: 100, CurveImages: 60,
 		},
-		Choice: backend.Choice{Arithmetic: "go"}, CheckpointEvery: 1e9,
+		Choice: backend.Choice{Arithmetic: "go"}, Execution: train.Execution{CheckpointEvery: 1e9},
 	}
 }
 
@@ -69,6 +66,11 @@ func trained(t testing.TB, ctx context.Context, c Config) (Output, error) {
 		return Output{}, err
 	}
 	return run(ctx, pipeline.NewTask(pipeline.Env{Work: t.TempDir()}), c)
+}
+
+// run runs the step.
+func (c Config) run(ctx context.Context, task *pipeline.Task) (Output, error) {
+	return run(ctx, task, c)
 }
 
 func mustTrain(t testing.TB, c Config) Output {
@@ -105,24 +107,11 @@ func supernet(t testing.TB, space arch.Space) *artifacts.File {
 	return &f
 }
 
-// digest hashes the outputs, files included.
-func digest(out Output) (string, error) {
-	h := sha256.New()
-	for _, f := range []artifacts.File{out.Weights, out.Curve, out.CurvePlot} {
-		b, err := f.ReadFile()
-		if err != nil {
-			return "", err
-		}
-		h.Write(b)
-	}
-	b, err := json.Marshal(out)
-	h.Write(b)
-	return fmt.Sprintf("%x", h.Sum(nil)), err
-}
-
-func mustDigest(t *testing.T, out Output) string {
+// digest returns a digest of what was made, and not of how long it took.
+func digest(t *testing.T, out Output) artifacts.Digest {
 	t.Helper()
-	d, err := digest(out)
+	out.Torch = nil
+	d, err := pipelinetest.Digest(out)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,11 +133,11 @@ func TestGolden(t *testing.T) {
 
 // The result does not depend on the number of threads.
 func TestThreads(t *testing.T) {
-	var first string
+	var first artifacts.Digest
 	for _, threads := range []int{1, 2, 5} {
 		c := small(t)
 		c.Threads, c.Arithmetic = threads, "auto"
-		if d := mustDigest(t, mustTrain(t, c)); first == "" {
+		if d := digest(t, mustTrain(t, c)); first == (artifacts.Digest{}) {
 			first = d
 		} else if d != first {
 			t.Errorf("%d threads give another result than 1", threads)
@@ -252,42 +241,19 @@ func folded(t *testing.T, c Config, s *nn.Supernet) []nn.Folded {
 func TestResume(t *testing.T) {
 	c := small(t)
 	c.Weights, c.Holdout, c.Arithmetic = supernet(t, elastic()), 30, "auto"
-	want := mustDigest(t, mustTrain(t, c))
-	env := pipeline.Env{Work: t.TempDir(), Checkpoint: t.TempDir()}
+	want := digest(t, mustTrain(t, c))
 	c.CheckpointEvery = 0
-	for attempt := 1; ; attempt++ {
-		ctx, cancel := context.WithCancel(t.Context())
-		steps := 0
-		env.Progress = func(pipeline.Progress) {
-			if steps++; steps > 7 {
-				cancel()
-			}
-		}
-		out, err := run(ctx, pipeline.NewTask(env), c)
-		cancel()
-		if err == nil {
-			if got := mustDigest(t, out); got != want {
-				t.Errorf("resumed %s, uninterrupted %s", got, want)
-			}
-			return
-		}
-		if !errors.Is(err, context.Canceled) || attempt > 60 {
-			t.Fatalf("attempt %d: %v", attempt, err)
-		}
-		list, err := filepath.Glob(filepath.Join(env.Checkpoint, checkpoints))
-		if err != nil || len(list) == 0 || len(list) > 2 {
-			t.Fatalf("checkpoints %v, %v", list, err)
-		}
-		if attempt%2 == 0 {
+	out, _ := pipelinetest.Interrupted(t, 7, c.run, func(n int, dir string) {
+		if list := traintest.Checkpoints(t, dir); n%2 == 0 {
 			if err := os.Truncate(list[len(list)-1], 100); err != nil {
 				t.Fatal(err)
 			}
 		}
+	})
+	if got := digest(t, out); got != want {
+		t.Errorf("resumed %s, uninterrupted %s", got, want)
 	}
 }
-
-// checkpoints is the pattern of their names.
-const checkpoints = "*.checkpoint"
 
 // What cannot work is refused with the attribute's name, before any work.
 func TestValidate(t *testing.T) {

@@ -1,8 +1,6 @@
 package network
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"testing"
@@ -15,7 +13,7 @@ import (
 	"eyrie/nas/nn/deployed"
 	"eyrie/nas/torch"
 	"eyrie/nas/torch/torchtest"
-	"eyrie/pipeline"
+	"eyrie/pipeline/pipelinetest"
 )
 
 // inTorch has a configuration train in PyTorch.
@@ -49,28 +47,10 @@ func TestBackendsAgree(t *testing.T) {
 func TestResumeRounded(t *testing.T) {
 	c := inTorch(t, small(t))
 	c.Quantise, c.CheckpointEvery = deployed.Signed, 0
-	whole := mustTrain(t, c)
-	env := pipeline.Env{Work: t.TempDir(), Checkpoint: t.TempDir()}
-	for attempt := 0; ; attempt++ {
-		ctx, cancel := context.WithCancel(t.Context())
-		steps := 0
-		env.Progress = func(pipeline.Progress) {
-			if steps++; steps > 14 {
-				cancel()
-			}
-		}
-		out, err := run(ctx, pipeline.NewTask(env), c)
-		cancel()
-		if err == nil {
-			out.Torch, whole.Torch = nil, nil // whose times differ
-			if got, want := mustDigest(t, out), mustDigest(t, whole); got != want || attempt == 0 {
-				t.Errorf("resumed %d times %s, uninterrupted %s", attempt, got, want)
-			}
-			return
-		}
-		if !errors.Is(err, context.Canceled) || attempt > 20 {
-			t.Fatal(err)
-		}
+	want := digest(t, mustTrain(t, c))
+	out, n := pipelinetest.Interrupted(t, 14, c.run, nil)
+	if got := digest(t, out); got != want || n == 0 {
+		t.Errorf("resumed %d times %s, uninterrupted %s", n, got, want)
 	}
 }
 
@@ -168,4 +148,3 @@ func inInt8(t *testing.T, c Config, weights artifacts.File) float64 {
 	}
 	return float64(right) / float64(test.Len())
 }
-

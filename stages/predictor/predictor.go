@@ -105,7 +105,8 @@ func (c Config) Check(r *mistake.Report) {
 	if about, ok := nn.Foreseen(&c.Supernet); ok {
 		r.At("supernet").Add(about.Shared())
 	}
-	meter.CheckHoldout(r, &c.Supernet, &c.Dataset, c.Holdout)
+	meter.CheckFit(r, &c.Supernet, &c.Dataset, c.Holdout)
+	meter.CheckCalibration(r, &c.Dataset, c.Holdout, c.Calibration)
 	c.Choice.Check(r)
 	if r.Knows("samples", "unseen", "folds") {
 		if seen := c.Samples - c.unseen(); seen < c.Folds {

@@ -14,6 +14,7 @@ import (
 
 	"eyrie/artifacts"
 	"eyrie/nas/data"
+	"eyrie/nas/train/traintest"
 	"eyrie/pipeline"
 )
 
@@ -61,12 +62,11 @@ func trainChild(spec string) error {
 	if err != nil {
 		return err
 	}
-	out.Torch = nil // whose times differ
 	d, err := digest(out)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(c.Digest, []byte(d), 0o666)
+	return os.WriteFile(c.Digest, []byte(d.String()), 0o666)
 }
 
 // A training process that is killed (SIGKILL) at random moments, mostly while
@@ -83,7 +83,7 @@ func TestKilledTorch(t *testing.T) {
 	killed(t, c, 4, func(work string) { gone(t, work) })
 }
 
-// killed kills a training so many times, and calls after with its work directory each time.
+// killed kills a training again and again, and calls after with its work directory each time.
 func killed(t *testing.T, c Config, kills int, after func(work string)) {
 	dir := filepath.Dir(c.Dataset.Train.Index.Path)
 	run := func(name string) (cmd *exec.Cmd, work string) {
@@ -120,7 +120,7 @@ func killed(t *testing.T, c Config, kills int, after func(work string)) {
 	complete("alone")
 	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
 	latest := func() string {
-		list, _ := filepath.Glob(filepath.Join(dir, "killed", checkpoints))
+		list, _ := filepath.Glob(filepath.Join(dir, "killed", "*"+traintest.CheckpointSuffix))
 		if len(list) == 0 {
 			return ""
 		}

@@ -5,7 +5,6 @@ package supernet
 import (
 	"context"
 	"errors"
-	"time"
 
 	"eyrie/artifacts"
 	"eyrie/nas/arch"
@@ -18,8 +17,7 @@ import (
 	"eyrie/pipeline/mistake"
 )
 
-// Stage is the train-supernet stage. The defaults are the paper's values
-// (section 3.1), and Once-for-All's where the paper gives none.
+// Stage is the train-supernet stage.
 var Stage = pipeline.Define("train-supernet", 3,
 	`Trains a weight-sharing supernet, after Once-for-All.
 
@@ -32,8 +30,8 @@ network first, then elastic kernels, depths and expansions, each phase
 learning from the labels and from the largest network as it was trained.
 
 Write phases to set each phase yourself. Training is interrupted and resumed
-at any step without a difference in the result, which does not depend on the
-number of threads either.
+at any step without a difference in the result. With backend = "go" it does not
+depend on the number of threads either.
 
 backend = "torch" trains with PyTorch, on CPUs or on GPUs:
 
@@ -43,13 +41,11 @@ backend = "torch" trains with PyTorch, on CPUs or on GPUs:
 
 What is random is drawn in the same way, so that both backends train the same subnets on
 the same images; the weights can be used with either. Several ranks share each batch, so
-that batch normalisation sees fewer images: ranks change the result, as the device does.`,
+that batch normalisation sees fewer images: ranks change the result, as the device does.
+Another number of CPUs may change how sums are rounded.`,
 	Config{
-		Epochs: 450, Schedule: Sandwich, Subnets: 2, CheckpointEvery: 2,
-		Settings: train.Settings{
-			Batch: 64, Rate: 0.03, Momentum: 0.9, Nesterov: true, Decay: 3e-5, Smoothing: 0.1, Calibration: 2000, CurveImages: 1000,
-		},
-		Choice: backend.Choice{Arithmetic: nn.Auto},
+		Schedule: Sandwich, Epochs: 450, Subnets: 2, // the paper's epochs
+		Settings: train.Defaults(), Choice: backend.Choice{Arithmetic: nn.Auto}, Execution: train.Execution{CheckpointEvery: 2},
 	}, run)
 
 // Config is what a recipe may write in the block.
@@ -65,9 +61,7 @@ type Config struct {
 
 	train.Settings
 	backend.Choice
-
-	Threads         int     `json:"threads,omitempty" min:"0" key:"-" doc:"0 for what the run grants; more than 8 are of no use"`
-	CheckpointEvery float64 `json:"checkpoint_every" min:"0" unit:"s" key:"-" doc:"how often the state is saved"`
+	train.Execution
 }
 
 // Output is what the block's references yield.
@@ -96,8 +90,25 @@ func (c Config) Check(r *mistake.Report) {
 	for i, p := range c.Phases {
 		train.CheckPhase(r, i, p, c.Space)
 	}
+	c.checkEpochs(r)
 	c.Choice.Check(r)
 	c.CheckBatch(r, c.Batch)
+	if in := r.At("space"); in.Knows() && in.Sound() {
+		c.CheckMaps(r, c.Batch, c.Space.Network(c.Space.Smallest()))
+	}
+}
+
+// checkEpochs reports epochs, in all phases together, that make no step.
+func (c Config) checkEpochs(r *mistake.Report) {
+	attribute := "epochs"
+	if len(c.Phases) > 0 || !r.Knows("phases") {
+		attribute = "phases"
+	}
+	epochs := 0.0
+	for _, p := range c.phases() {
+		epochs += p.Epochs
+	}
+	c.CheckEpochs(r, attribute, epochs, c.Dataset, c.Holdout)
 }
 
 // Foresee returns the space, and promises weights of this space that were not trained on
@@ -139,14 +150,11 @@ func (c Config) phases() []train.Phase {
 func run(ctx context.Context, task *pipeline.Task, c Config) (out Output, err error) {
 	plan := train.Plan{Settings: c.Settings, Space: c.Space, Phases: c.phases(), Holdout: c.Holdout}
 	t := train.New(plan, c.Dataset, train.Options{
-		Dir: task.Checkpoint(), Every: time.Duration(c.CheckpointEvery * float64(time.Second)), Log: task.Log(),
+		Execution: c.Execution, Dir: task.Checkpoint(), Log: task.Log(),
 		Report: func(images, of int, note string) {
 			task.Report(pipeline.Progress{Done: float64(images), Total: float64(of), Unit: "images", Note: note})
 		},
 	})
-	if t.Steps() < 1 {
-		return out, pipeline.Badf("epochs", "too few: they make no step of %d images, of which there are %d", c.Batch, c.Dataset.Train.Count-c.Holdout)
-	}
 	b, err := c.Open(ctx, backend.Limit(task, c.Threads), t.Job(nn.New(c.Space, uint64(c.Seed))))
 	if err != nil {
 		return out, err
@@ -160,8 +168,7 @@ func run(ctx context.Context, task *pipeline.Task, c Config) (out Output, err er
 
 // finish measures the trained supernet and writes the outputs.
 func (c Config) finish(ctx context.Context, task *pipeline.Task, t *train.Training, b train.Backend) (out Output, err error) {
-	images := float64(t.Steps() * c.Batch)
-	task.Report(pipeline.Progress{Done: images, Total: images, Unit: "images", Note: "measuring the largest and the smallest subnet"})
+	t.Tell("measuring the largest and the smallest subnet")
 	net, err := b.Supernet(ctx, t.Statistics(), c.Batch)
 	if err != nil {
 		return out, err

@@ -2,10 +2,7 @@ package supernet
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -19,7 +16,9 @@ import (
 	"eyrie/nas/data"
 	"eyrie/nas/data/datatest"
 	"eyrie/nas/nn"
+	"eyrie/nas/torch"
 	"eyrie/nas/train"
+	"eyrie/nas/train/traintest"
 	"eyrie/pipeline"
 	"eyrie/pipeline/pipelinetest"
 )
@@ -45,7 +44,7 @@ func small(t testing.TB) Config {
 		Settings: train.Settings{
 			Batch: 20, Rate: 0.1, Momentum: 0.9, Nesterov: true, Decay: 3e-5, Smoothing: 0.1, Seed: 3, Calibration: 100, CurveImages: 60,
 		},
-		Choice: backend.Choice{Arithmetic: "go"}, CheckpointEvery: 1e9,
+		Choice: backend.Choice{Arithmetic: "go"}, Execution: train.Execution{CheckpointEvery: 1e9},
 	}
 }
 
@@ -57,22 +56,27 @@ func trained(t testing.TB, ctx context.Context, c Config) (Output, error) {
 	return run(ctx, pipeline.NewTask(pipeline.Env{Work: t.TempDir()}), c)
 }
 
-// digest hashes the outputs, files included.
-func digest(out Output) (string, error) {
-	h := sha256.New()
-	for _, f := range []interface{ ReadFile() ([]byte, error) }{out.Weights, out.Curve, out.CurvePlot} {
-		b, err := f.ReadFile()
-		if err != nil {
-			return "", err
-		}
-		h.Write(b)
+func mustTrain(t testing.TB, c Config) Output {
+	t.Helper()
+	out, err := trained(t, t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
 	}
-	b, err := json.Marshal(out)
-	h.Write(b)
-	return fmt.Sprintf("%x", h.Sum(nil)), err
+	return out
 }
 
-func mustDigest(t *testing.T, out Output) string {
+// run runs the step.
+func (c Config) run(ctx context.Context, task *pipeline.Task) (Output, error) {
+	return run(ctx, task, c)
+}
+
+// digest returns a digest of what was made, and not of how long it took.
+func digest(out Output) (artifacts.Digest, error) {
+	out.Torch = nil
+	return pipelinetest.Digest(out)
+}
+
+func mustDigest(t *testing.T, out Output) artifacts.Digest {
 	t.Helper()
 	d, err := digest(out)
 	if err != nil {
@@ -83,24 +87,17 @@ func mustDigest(t *testing.T, out Output) string {
 
 // A version gives what it gave, computed in Go.
 func TestGolden(t *testing.T) {
-	out, err := trained(t, t.Context(), small(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	pipelinetest.Golden(t, Stage, map[string]any{"sandwich": out})
+	pipelinetest.Golden(t, Stage, map[string]any{"sandwich": mustTrain(t, small(t))})
 }
 
 // The result does not depend on the number of threads.
 func TestThreads(t *testing.T) {
-	var first string
+	var first artifacts.Digest
 	for _, threads := range []int{1, 2, 5} {
 		c := small(t)
 		c.Threads = threads
-		out, err := trained(t, t.Context(), c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if d := mustDigest(t, out); first == "" {
+		out := mustTrain(t, c)
+		if d := mustDigest(t, out); first == (artifacts.Digest{}) {
 			first = d
 		} else if d != first {
 			t.Errorf("%d threads give another result than 1", threads)
@@ -114,10 +111,7 @@ func TestLearns(t *testing.T) {
 	c := small(t)
 	c.Dataset = datatest.Shapes(t, 16, 3000, 600)
 	c.Epochs, c.Arithmetic = 6, "auto"
-	out, err := trained(t, t.Context(), c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	out := mustTrain(t, c)
 	if out.Top1Largest < 0.5 || out.Top1Smallest < 0.4 {
 		t.Errorf("top-1 %.3f of the largest, %.3f of the smallest: want 0.5 and 0.4 (chance is 0.08)", out.Top1Largest, out.Top1Smallest)
 	}
@@ -147,10 +141,7 @@ func TestLearns(t *testing.T) {
 func TestProgressive(t *testing.T) {
 	c := small(t)
 	c.Schedule, c.Epochs, c.Arithmetic = Progressive, 4, "auto"
-	out, err := trained(t, t.Context(), c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	out := mustTrain(t, c)
 	b, _ := out.Curve.ReadFile()
 	for _, phase := range []string{"largest", "kernels", "depths 1", "depths 2", "expansions 1", "expansions 2"} {
 		if !strings.Contains(string(b), phase) {
@@ -164,10 +155,7 @@ func TestFixed(t *testing.T) {
 	c := small(t)
 	n := c.Space.Smallest()
 	c.Phases, c.Decay, c.CurveImages = []train.Phase{{Name: "alone", Epochs: 1, Rule: "fixed", Subnet: &n}}, 0, 0
-	out, err := trained(t, t.Context(), c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	out := mustTrain(t, c)
 	s, err := nn.Load(out.Weights.Path)
 	if err != nil {
 		t.Fatal(err)
@@ -192,48 +180,18 @@ func TestResume(t *testing.T) {
 	for _, schedule := range []Schedule{Sandwich, Progressive} {
 		c := small(t)
 		c.Schedule, c.Arithmetic = schedule, "auto"
-		want, err := trained(t, t.Context(), c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		env := pipeline.Env{Work: t.TempDir(), Checkpoint: t.TempDir()}
+		want := mustDigest(t, mustTrain(t, c))
 		c.CheckpointEvery = 0
-		var got Output
-		for attempt, runs := 1, 0; ; attempt++ {
-			ctx, cancel := context.WithCancel(t.Context())
-			steps := 0
-			env.Progress = func(pipeline.Progress) {
-				if steps++; steps > 7 {
-					cancel()
-				}
+		out, _ := pipelinetest.Interrupted(t, 7, c.run, func(n int, dir string) {
+			if list := traintest.Checkpoints(t, dir); n%2 == 0 {
+				damage(t, list[len(list)-1], n)
 			}
-			got, err = run(ctx, pipeline.NewTask(env), c)
-			cancel()
-			if err == nil {
-				break
-			}
-			if !errors.Is(err, context.Canceled) {
-				t.Fatal(err)
-			}
-			if runs++; runs > 60 {
-				t.Fatal("does not get on")
-			}
-			list, err := filepath.Glob(filepath.Join(env.Checkpoint, checkpoints))
-			if err != nil || len(list) > 2 {
-				t.Fatalf("checkpoints %v, %v", list, err)
-			}
-			if attempt%2 == 0 {
-				damage(t, list[len(list)-1], attempt)
-			}
-		}
-		if a, b := mustDigest(t, got), mustDigest(t, want); a != b {
-			t.Errorf("%s: resumed %s, uninterrupted %s", schedule, a, b)
+		})
+		if got := mustDigest(t, out); got != want {
+			t.Errorf("%s: resumed %s, uninterrupted %s", schedule, got, want)
 		}
 	}
 }
-
-// checkpoints is the pattern of their names.
-const checkpoints = "*.checkpoint"
 
 // damage truncates a file or flips a bit of it.
 func damage(t *testing.T, path string, how int) {
@@ -262,7 +220,7 @@ func TestDivergence(t *testing.T) {
 	if diverged := (*train.DivergedError)(nil); !errors.As(err, &diverged) {
 		t.Fatalf("got %v", err)
 	}
-	for _, want := range []string{"step ", "of 40 steps", "lower rate", checkpoints[1:], "curve.csv"} {
+	for _, want := range []string{"step ", "of 40 steps", "lower rate", traintest.CheckpointSuffix, "curve.csv"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q does not say %q", err, want)
 		}
@@ -286,13 +244,24 @@ func TestValidate(t *testing.T) {
 		"phases[0].subnet: belongs to rule":         func(c *Config) { c.Phases = []train.Phase{{Epochs: 1, Rule: "fixed"}} },
 		"phases[0].subnet: resolution 0":            func(c *Config) { c.Phases = []train.Phase{{Epochs: 1, Rule: "fixed", Subnet: &arch.Subnet{}}} },
 		"epochs: too few":                           func(c *Config) { c.Epochs = 0.01 },
-		"arithmetic: kernels":                       func(c *Config) { c.Arithmetic = "abacus" },
+		"batch: one image for each process":         func(c *Config) { c.Batch, c.Space.Resolutions = 1, []int{1, 16} },
+		"batch: one image for each process, whose map before the classifier is one pixel at resolution 2, leaves batch normalisation nothing to learn from: write at least 6": func(c *Config) {
+			c.Batch, c.Space.Resolutions = 3, []int{2, 16}
+			c.Choice = backend.Choice{Backend: backend.Torch, Torch: &torch.Options{Ranks: 3}}
+		},
+		"calibration: 1001 images make batches of 200 and a last one of 1, whose statistics": func(c *Config) { c.Dataset.Train.Count, c.Calibration = 1001, 2000 },
+		"phases: too few: they make no step":                                                 func(c *Config) { c.Phases = []train.Phase{{Epochs: 0.01}, {Epochs: 0.01}} },
 	} {
 		c := small(t)
 		change(&c)
-		if _, err := trained(t, t.Context(), c); err == nil || !strings.HasPrefix(err.Error(), want) {
+		if err := Stage.CheckConfig(c); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("got %v, want %s …", err, want)
 		}
+	}
+	c := small(t)
+	c.Arithmetic = "abacus" // which kernels there are depends on the machine
+	if _, err := trained(t, t.Context(), c); err == nil || !strings.HasPrefix(err.Error(), "arithmetic: kernels") {
+		t.Errorf("got %v", err)
 	}
 }
 
@@ -304,10 +273,7 @@ func TestForesee(t *testing.T) {
 	if !ok {
 		t.Fatal("nothing is foreseen")
 	}
-	out, err := trained(t, t.Context(), c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	out := mustTrain(t, c)
 	weights, err := nn.Load(out.Weights.Path)
 	if err != nil {
 		t.Fatal(err)

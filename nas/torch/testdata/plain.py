@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent)]
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "worker")]
 threads, steps, rounds = [int(v) for v in sys.argv[1:]] + [2, 20, 5][len(sys.argv) - 1 :]
 os.environ["OMP_NUM_THREADS"] = str(threads)
 
@@ -23,7 +23,7 @@ import torch.nn as nn  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
 
 import test_worker  # noqa: E402
-import worker  # noqa: E402
+from supernet import Space, middle  # noqa: E402
 
 BATCH, SIZE = 64, 28
 SPACE = {
@@ -93,7 +93,7 @@ class Block(nn.Module):
         self.residual = stride == 1 and i == o
 
     def forward(self, x, choice):
-        mid = worker.middle(x.shape[1], choice["t"])
+        mid = middle(x.shape[1], choice["t"])
         y = self.expand(x, mid) if self.expand else x
         y = self.project(self.depthwise(y, mid, choice["k"]))
         return x + y if self.residual else y
@@ -162,7 +162,7 @@ def timed(f, pid):
 
 def weights():
     tensors = {}
-    for name, shape, _ in worker.Space(SPACE).tensors():
+    for name, shape, _ in Space(SPACE).tensors():
         t = torch.randn(shape)
         tensors[name] = torch.ones(shape) if name.endswith("bn.weight") else t * (2 / t[0].numel()) ** 0.5 if len(shape) == 4 else t * 0.1
     return tensors

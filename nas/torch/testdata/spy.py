@@ -3,9 +3,10 @@ import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "worker"))
 
 import worker  # noqa: E402
+from tensors import encode  # noqa: E402
 
 
 class Spy(worker.Worker):
@@ -15,7 +16,7 @@ class Spy(worker.Worker):
 
     def serve(self):
         code = super().serve()
-        state = worker.encode({n: t for p, a in self.state() for n, t in a.export(p).items()})
+        state = encode({n: t for p, a in self.state() for n, t in a.export(p).items()})
         Path(sys.argv[-1]).with_name("state%d" % self.group.rank).write_bytes(state)
         return code
 

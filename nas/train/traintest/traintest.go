@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -213,7 +214,7 @@ func stops(t *testing.T, open Open) {
 	c := open(t, other)
 	Train(t, c, Steps(other, 0, done, 1000))
 	if !bytes.Equal(state, State(t, c)) {
-		t.Errorf("stopped after %d steps, a training has not the state of so many", done)
+		t.Errorf("the state after a stop at step %d is not that of a training of as many steps", done)
 	}
 }
 
@@ -407,4 +408,18 @@ func folds(t *testing.T, open Open) {
 			t.Errorf("layers %v", names)
 		}
 	}
+}
+
+// CheckpointSuffix ends the name of each checkpoint of a training.
+const CheckpointSuffix = ".checkpoint"
+
+// Checkpoints returns the checkpoints of a training in a directory, the oldest first. There must
+// be one or two.
+func Checkpoints(t *testing.T, dir string) []string {
+	t.Helper()
+	list, err := filepath.Glob(filepath.Join(dir, "*"+CheckpointSuffix))
+	if err != nil || len(list) == 0 || len(list) > 2 {
+		t.Fatalf("checkpoints %v, %v", list, err)
+	}
+	return list
 }

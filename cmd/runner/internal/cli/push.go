@@ -30,11 +30,15 @@ func (a *app) planWhole(ctx context.Context, recipe *pipeline.Recipe, s *store.S
 		if err == nil {
 			return plan, nil
 		}
-		lost := errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrDamaged)
-		if n == mostPlans || !lost {
+		if n == mostPlans || !isLost(err) {
 			return nil, fmt.Errorf("fetching what the run reads: %w", err)
 		}
 	}
+}
+
+// isLost reports whether an artifact is missing or damaged, here and wherever else it was looked for.
+func isLost(err error) bool {
+	return errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrDamaged)
 }
 
 func (a *app) pushCommand() *cobra.Command {
@@ -65,14 +69,20 @@ func (a *app) push(ctx context.Context, path string, opt pipeline.PlanOptions) e
 	if a.cache == nil || !a.cache.Writes() {
 		return invalidf("there is nowhere to push to: the site file has no cache with mode = \"read-write\", or none that can be reached; see runner site")
 	}
-	left := 0
+	left, lost := 0, 0
 	for _, s := range plan.Steps {
 		switch {
 		case s.Verdict != pipeline.Cached:
 			left++
 		case s.Sensitive():
 		default:
-			if err := kept.Bring(ctx, s.Record.Objects); err == nil {
+			err := kept.Bring(ctx, s.Record.Objects)
+			switch {
+			case isLost(err):
+				lost++
+			case err != nil:
+				return err
+			default:
 				kept.Share(*s.Record)
 			}
 		}
@@ -82,8 +92,11 @@ func (a *app) push(ctx context.Context, path string, opt pipeline.PlanOptions) e
 		say(a.out, "there is nothing to publish")
 	}
 	a.withoutResult(left)
-	if p.Failed > 0 {
-		return &exitError{exitTrouble, fmt.Errorf("%s not published", view.Count(p.Failed, "result"))}
+	if lost > 0 {
+		a.hint(fmt.Sprintf("%s not whole: files are missing or damaged, and the steps will run", view.Count(lost, "result")))
+	}
+	if n := p.Failed + lost; n > 0 {
+		return &exitError{exitTrouble, fmt.Errorf("%s not published", view.Count(n, "result"))}
 	}
 	return ctx.Err()
 }
@@ -139,7 +152,7 @@ func (a *app) pull(ctx context.Context, path string, opt pipeline.PlanOptions) e
 		return err
 	}
 	if lost := a.cache.Lost(); lost != "" {
-		a.hint(lost[:len(lost)-1])
+		a.hint(lost)
 	}
 	if a.json {
 		return a.print("pulled", doc)
@@ -166,7 +179,7 @@ func (a *app) fetch(ctx context.Context, kept *store.Store, plan *pipeline.Plan)
 			return err
 		}
 		switch err := kept.Keep(ctx, *s.Record); {
-		case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrDamaged):
+		case isLost(err):
 			lost.Add(1)
 			return nil
 		case err != nil:

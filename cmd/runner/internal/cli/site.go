@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/user"
 	"runtime"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -168,7 +167,7 @@ func (a *app) reportPublished(ctx context.Context, tell func(string)) team.Publi
 		tell(fmt.Sprintf("%s made something else here than what is published: a stage's result should follow from its attributes alone", view.Few(p.Differ, ", ")))
 	}
 	if lost := a.cache.Lost(); lost != "" {
-		tell(strings.TrimSpace(lost))
+		tell(lost)
 	}
 	return p
 }
