@@ -28,6 +28,7 @@ type Kind string
 const (
 	Object Kind = "objects" // content, named by its digest
 	Action Kind = "actions" // records, named by their action's id
+	Job    Kind = "jobs"    // what machines tell each other that share nothing else, named by a name's hash
 )
 
 // Key names a blob. It is a struct and not a path because every blob has a hash

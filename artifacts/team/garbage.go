@@ -18,6 +18,7 @@ import (
 type Garbage struct {
 	Records []blob.Info // that were put, or used by one who may write, before some time
 	Objects []blob.Info // that belong to no other record
+	Jobs    []blob.Info // files of jobs whose runner has never come back
 	Total   int64       // bytes of all that is in the bucket
 
 	bucket blob.Bucket
@@ -25,6 +26,9 @@ type Garbage struct {
 
 // young is the age below which an object is no garbage, as its record may be on its way.
 const young = 24 * time.Hour
+
+// abandoned is the age from which on a job's file is read by nobody any more.
+const abandoned = 30 * 24 * time.Hour
 
 // FindGarbage looks for what nobody has used since some time. It reads all records that stay.
 func FindGarbage(ctx context.Context, from Source, now, since time.Time) (*Garbage, error) {
@@ -52,6 +56,15 @@ func FindGarbage(ctx context.Context, from Source, now, since time.Time) (*Garba
 		g.Total += info.Size
 		if !needed[info.Key.Hash] && now.Sub(info.Put) > young {
 			g.Objects = append(g.Objects, info)
+		}
+	}
+	for info, err := range from.Bucket.List(ctx, blob.Job) {
+		if err != nil {
+			return nil, err
+		}
+		g.Total += info.Size
+		if now.Sub(info.Put) > abandoned {
+			g.Jobs = append(g.Jobs, info)
 		}
 	}
 	return g, nil
@@ -121,7 +134,7 @@ func (g *Garbage) read(ctx context.Context, key blob.Key) ([]byte, error) {
 
 // Size returns how many bytes the garbage takes.
 func (g *Garbage) Size() (n int64) {
-	for _, all := range [][]blob.Info{g.Records, g.Objects} {
+	for _, all := range [][]blob.Info{g.Records, g.Objects, g.Jobs} {
 		for _, info := range all {
 			n += info.Size
 		}
@@ -132,7 +145,7 @@ func (g *Garbage) Size() (n int64) {
 // Remove removes it, records first. A record that was used meanwhile stays; an object of it may
 // be gone then, and it is a miss.
 func (g *Garbage) Remove(ctx context.Context) error {
-	for _, all := range [][]blob.Info{g.Records, g.Objects} {
+	for _, all := range [][]blob.Info{g.Records, g.Objects, g.Jobs} {
 		err := tree.Each(ctx, len(all), func(ctx context.Context, i int) error {
 			was := all[i]
 			now, err := g.bucket.Stat(ctx, was.Key)

@@ -586,8 +586,18 @@ func TestGarbage(t *testing.T) {
 	if _, err := reader(t, b).Claim(t.Context(), stays.Action); err != nil {
 		t.Error(err)
 	}
-	if g, err = team.FindGarbage(t.Context(), from, later, since); err != nil || len(g.Records)+len(g.Objects) != 0 {
-		t.Errorf("again: %d records, %d objects, %v", len(g.Records), len(g.Objects), err)
+	job := blob.Key{Kind: blob.Job}
+	if err := b.Put(t.Context(), job, strings.NewReader("a job")); err != nil {
+		t.Fatal(err)
+	}
+	if g, err = team.FindGarbage(t.Context(), from, later, since); err != nil || len(g.Records)+len(g.Objects)+len(g.Jobs) != 0 {
+		t.Errorf("again: %d records, %d objects, %d jobs, %v", len(g.Records), len(g.Objects), len(g.Jobs), err)
+	}
+	if g, err = team.FindGarbage(t.Context(), from, later.Add(31*24*time.Hour), since); err != nil || len(g.Jobs) != 1 || g.Remove(t.Context()) != nil {
+		t.Errorf("%d jobs, %v", len(g.Jobs), err)
+	}
+	if _, err := b.Stat(t.Context(), job); err == nil {
+		t.Error("the file of a job that nobody remembers stays")
 	}
 }
 

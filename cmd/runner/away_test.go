@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,6 +13,7 @@ import (
 	"eyrie/artifacts/s3/s3test"
 	"eyrie/pipeline/cluster/kubernetes/kubetest"
 	"eyrie/pipeline/cluster/relay/relaytest"
+	"eyrie/pipeline/cluster/slurm/slurmtest"
 )
 
 // On machines that share nothing with this one but the cache, a recipe gives what it gives here:
@@ -125,5 +127,63 @@ stage "slow" "count" {
 	_ = cmd.Wait()
 	if out := m.runs(0, "run", "slow.hcl"); !strings.Contains(out, "3 ran in") || kube.Calls("POST jobs") != 27 {
 		t.Errorf("%d jobs\n%s", kube.Calls("POST jobs"), out)
+	}
+}
+
+// Slurm's nodes, too, may see nothing of this machine's. A job that is put back into the queue
+// near its time limit goes on from the checkpoint that it has taken to the cache.
+func TestSlurmAway(t *testing.T) {
+	server, cluster, scratch := s3test.Start(t), slurmtest.Start(t, 2), t.TempDir()
+	server.Bucket(t, "results")
+	self, err := exec.LookPath("runner")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newMember(t, server.Endpoint(), `mode = "read-write"`)
+	site, err := os.ReadFile(filepath.Join(m.dir, "site.hcl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.write("site.hcl", string(site)+fmt.Sprintf(`
+executor "slurm" "far" {
+  store   = "cache"
+  scratch = %q
+  runner  = %q
+}
+`, scratch, self))
+	if out := m.runs(0, "run", "fan.hcl"); !strings.Contains(out, "24 ran in") {
+		t.Error(out)
+	}
+	m.write("slow.hcl", `
+stage "slow" "count" { steps = 200 }
+output "counted" { value = stage.count }
+`)
+	cmd := m.command("run", "slow.hcl", "-v")
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	await := func(what string, holds func() bool) {
+		t.Helper()
+		for end := time.Now().Add(time.Minute); !holds(); time.Sleep(50 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("waited too long until %s\n%s", what, cluster.Run("squeue"))
+			}
+		}
+	}
+	await("it counts", func() bool {
+		b, _ := os.ReadFile(filepath.Join(m.dir, "trace"))
+		return strings.Contains(string(b), "slow")
+	})
+	job := strings.TrimSpace(cluster.Run("squeue", "-h", "-t", "running", "-o", "%A"))
+	cluster.Run("scancel", "--signal=USR1", "--batch", job)
+	await("it is back in the queue, and its node is free", func() bool {
+		left, _ := os.ReadDir(scratch) // Slurm takes the first start's end for the second's, if it comes later
+		return len(left) == 0 && strings.Contains(cluster.Run("squeue", "-h", "-o", "%r"), "BeginTime") && cluster.Run("squeue", "-h", "-t", "completing") == ""
+	})
+	cluster.Run("scontrol", "update", "JobId="+job, "StartTime=now") // Slurm has it wait for two minutes
+	if err := cmd.Wait(); err != nil || !strings.Contains(said.String(), "back in the queue") || !strings.Contains(said.String(), "resuming at step") {
+		t.Errorf("%v\n%s", err, said.String())
 	}
 }

@@ -3,9 +3,11 @@ package site_test
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"eyrie/hcl/site"
 )
@@ -118,5 +120,79 @@ func TestFind(t *testing.T) {
 			t.Fatal(err)
 		}
 		found(path)
+	}
+}
+
+const written = `
+cache "s3" "team" {
+  bucket = "results"
+  mode   = "read-write"
+}
+`
+
+// An executor of Kubernetes has what is written, and the cache as its store; others have that
+// where they want it.
+func TestNodes(t *testing.T) {
+	s, mistakes := load(t, `
+executor "kubernetes" "cloud" {
+  takes           = { gpus = 1 }
+  image           = "registry.example.org/eyrie:1"
+  namespace       = "lab"
+  context         = "big"
+  queue           = "team"
+  service_account = "runner"
+  node_selector   = { gpu = "a100" }
+  tolerations     = ["dedicated"]
+  env_from        = ["cache"]
+  time            = "20 h"
+  max_jobs        = 50
+}
+executor "slurm" "far" {
+  runner  = "/opt/eyrie/runner"
+  store   = "cache"
+  scratch = "/scratch/eyrie"
+}
+executor "slurm" "near" {}
+`+written)
+	if len(mistakes) > 0 || len(s.Executors) != 3 {
+		t.Fatalf("%+v, %q", s, mistakes)
+	}
+	cloud, far, near := s.Executors[0], s.Executors[1], s.Executors[2]
+	want := site.Pods{Image: "registry.example.org/eyrie:1", Namespace: "lab", Context: "big", Queue: "team", ServiceAccount: "runner",
+		NodeSelector: map[string]string{"gpu": "a100"}, Tolerations: []string{"dedicated"}, EnvFrom: []string{"cache"}, GPUResource: "nvidia.com/gpu"}
+	if !reflect.DeepEqual(cloud.Pods, want) || !cloud.Cache || cloud.Runner != "runner" || cloud.Jobs != 50 || cloud.Time != 20*time.Hour {
+		t.Errorf("%+v", cloud)
+	}
+	if !far.Cache || far.Scratch != "/scratch/eyrie" || near.Cache {
+		t.Errorf("%+v, %+v", far, near)
+	}
+}
+
+// Jobs elsewhere need a cache that is written to, wherever in the file it is, and a program.
+func TestNodeMistakes(t *testing.T) {
+	for text, want := range map[string]string{
+		`executor "kubernetes" "a" {}` + written:                                                    `such as image = "registry.example.org/eyrie:1"`,
+		`executor "kubernetes" "a" { image = "a" }`:                                                 `write a block cache "s3" "team"`,
+		"executor \"kubernetes\" \"a\" { image = \"a\" }\ncache \"s3\" \"team\" { bucket = \"b\" }": `cache "team" at`,
+		`executor "kubernetes" "a" {
+  image = "a"
+  setup = ["module load cuda"]
+}` + written: "leave setup out",
+		`executor "kubernetes" "a" {
+  image = "a"
+  node_selector = { gpu = null }
+}` + written: `"gpu" is null`,
+		`executor "kubernetes" "a" {
+  image = "a"
+  store = "shared"
+}` + written: `want one of "cache"`,
+		`executor "slurm" "a" { store = "cache" }` + written: "write runner",
+		`executor "slurm" "a" { scratch = "/tmp" }`:          `write store = "cache"`,
+		`executor "slurm" "a" { image = "b" }`:               `no attribute "image"`,
+		`executor "kubernets" "a" {}`:                        `Did you mean "kubernetes"?`,
+	} {
+		if _, mistakes := load(t, text); len(mistakes) != 1 || !strings.Contains(mistakes[0], want) {
+			t.Errorf("%s\nwant %q, got %q", text, want, mistakes)
+		}
 	}
 }

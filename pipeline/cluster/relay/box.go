@@ -13,9 +13,6 @@ import (
 	"eyrie/artifacts/blob"
 )
 
-// Kind is that of what this package puts into a bucket.
-const Kind blob.Kind = "jobs"
-
 // box is a batch's files in a bucket. Each is sealed: whoever can write to the bucket, and has
 // not the batch's token, can take a file away and put no other in its place.
 type box struct {
@@ -28,7 +25,7 @@ type box struct {
 const mostFile = 256 << 20
 
 func (b *box) key(name string) blob.Key {
-	return blob.Key{Kind: Kind, Hash: sha256.Sum256([]byte(b.batch + "/" + name))}
+	return blob.Key{Kind: blob.Job, Hash: sha256.Sum256([]byte(b.batch + "/" + name))}
 }
 
 func (b *box) mac(name string, content []byte) []byte {

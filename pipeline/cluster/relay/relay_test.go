@@ -1,16 +1,22 @@
 package relay_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"eyrie/artifacts/blob"
 	"eyrie/artifacts/s3"
 	"eyrie/artifacts/s3/s3test"
 	"eyrie/artifacts/store"
@@ -126,4 +132,96 @@ func TestExecutor(t *testing.T) {
 	executortest.Run(t, executortest.Subject{Apart: true, OnDisk: true, New: func(t *testing.T, s *store.Store, dir string) pipeline.Executor {
 		return all.executor(t, s, dir)
 	}})
+}
+
+// jobOf returns the job of a step that uses a stage without attributes.
+func jobOf(t *testing.T, s *store.Store, stage string) (job *pipeline.Job) {
+	t.Helper()
+	step := &pipeline.Step{ID: "a", Pos: "test.hcl:a", Attrs: func(*pipeline.Outputs) (pipeline.Attrs, error) { return pipeline.Attrs{}, nil }}
+	for _, known := range executortest.Stages {
+		if known.Name == stage {
+			step.Stage = known
+		}
+	}
+	plan, err := pipeline.NewPlan(t.Context(), &pipeline.Recipe{Name: "test", Steps: []*pipeline.Step{step}}, s, pipeline.PlanOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = pipeline.Execute(t.Context(), plan, s, pipeline.RunOptions{Executor: spy(func(j *pipeline.Job) { job = j })})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return job
+}
+
+// spy is an executor that fails every job, and shows it.
+type spy func(*pipeline.Job)
+
+func (x spy) Perform(_ context.Context, job *pipeline.Job, _ func(pipeline.Event)) (pipeline.Result, error) {
+	x(job)
+	return pipeline.Result{}, errors.New("no")
+}
+
+// A job that a scheduler starts a second time, on another node, goes on from where it was, and is
+// heard from then on.
+func TestStartedAgain(t *testing.T) {
+	all := &subjects{server: s3test.Start(t), caches: map[*store.Store]*relay.Carrier{}}
+	dir := t.TempDir()
+	s, err := store.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	x := all.executor(t, s, dir)
+	nodes := relaytest.Start(t)
+	x.Scheduler = &command.Scheduler{Submitting: nodes.Submit, Asking: []string{"sh", "-c", "for n in {ids}; do echo $n running; done"}, Cancelling: nodes.Cancel}
+	job := jobOf(t, s, "resume")
+	job.Grace = time.Second
+	starts, resumed := 0, false
+	_, err = x.Perform(t.Context(), job, func(e pipeline.Event) {
+		switch {
+		case e.Type == pipeline.StepStarted:
+			starts, resumed = starts+1, e.Resumed
+		case e.Type == pipeline.StepProgress: // as in the first start: what a scheduler does with the job
+			nodes.Again(t, 0)
+		}
+	})
+	if err != nil || starts != 2 || !resumed {
+		t.Errorf("%d starts, resumed %v: %v", starts, resumed, err)
+	}
+}
+
+// Who can write to the bucket, and has not the batch's token, cannot say anything in a job's name.
+func TestForged(t *testing.T) {
+	server := s3test.Start(t)
+	all := &subjects{server: server, caches: map[*store.Store]*relay.Carrier{}}
+	dir := t.TempDir()
+	s, err := store.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	x := all.executor(t, s, dir)
+	jobs := filepath.Join(dir, "jobs", "eyrie-a")
+	if err := os.MkdirAll(jobs, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(jobs, "0.job"), []byte("{}"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := x.Carrier.Send(t.Context(), &cluster.Batch{Name: "eyrie-a", Dir: jobs, Size: 1}); err != nil {
+		t.Fatal(err)
+	}
+	bucket := all.caches[s].Bucket
+	said := blob.Key{Kind: blob.Job, Hash: sha256.Sum256([]byte("eyrie-a/0.0.1"))}
+	forged := append(make([]byte, sha256.Size), `{"events":"e30K"}`...)
+	if err := bucket.Put(t.Context(), said, bytes.NewReader(forged)); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.Carrier.Receive(t.Context(), jobs, 0, true); err == nil || !strings.Contains(err.Error(), "changed by somebody else") {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(jobs, "0.0.events")); err == nil {
+		t.Error("it was heard")
+	}
 }

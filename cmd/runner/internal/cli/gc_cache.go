@@ -77,7 +77,7 @@ func (c *collector) collectCache(ctx context.Context, source team.Source) error 
 	if err != nil {
 		return fmt.Errorf("cache %q: %w", c.cache, err)
 	}
-	doc := collectedCacheJSON{Cache: c.cache, Removed: c.yes, Results: len(g.Records), Files: len(g.Objects), Size: g.Size(), Total: g.Total}
+	doc := collectedCacheJSON{Cache: c.cache, Removed: c.yes, Results: len(g.Records), Files: len(g.Objects) + len(g.Jobs), Size: g.Size(), Total: g.Total}
 	if c.json {
 		return c.print("collected", doc)
 	}

@@ -3,7 +3,9 @@
 package relaytest
 
 import (
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 )
@@ -55,4 +57,15 @@ true
 `)
 	with := func(script string) []string { return []string{"sh", "-c", script + " {ids}"} }
 	return &Nodes{Dir: dir, Submit: []string{submit, "{script}", "{element}"}, Status: with(status), Cancel: with(cancel)}
+}
+
+// Again ends a job by SIGTERM, and starts it again on another machine.
+func (n *Nodes) Again(t testing.TB, job int) {
+	t.Helper()
+	again := fmt.Sprintf(`cd %s/job.%d && kill -TERM $(cat pid) && while ! test -f code; do sleep 0.02; done
+mkdir -p ../again/home ../again/tmp && cp script ../again && cd ../again
+HOME=$PWD/home TMPDIR=$PWD/tmp setsid sh ./script 0 >out 2>&1 </dev/null &`, n.Dir, job)
+	if out, err := exec.Command("sh", "-c", again).CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
 }
