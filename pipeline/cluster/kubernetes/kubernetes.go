@@ -77,9 +77,12 @@ const (
 	queueLabel   = "kueue.x-k8s.io/queue-name"
 )
 
+// jobName is what people call a job.
+const jobName = "Kubernetes job"
+
 // Traits does what [cluster.Scheduler] says.
 func (s *Scheduler) Traits() cluster.Traits {
-	return cluster.Traits{Name: "Kubernetes job", Largest: 500}
+	return cluster.Traits{Name: jobName, Largest: 500}
 }
 
 // Submit does what [cluster.Scheduler] says, a few jobs at a time. If one cannot be made, those
@@ -208,7 +211,7 @@ func older(m api.Meta, than time.Duration) bool {
 func (c *connection) explainWaiting(ctx context.Context, all map[string]cluster.Status) {
 	var l api.List[api.Event]
 	query := url.Values{"fieldSelector": {"involvedObject.kind=Job,reason=FailedCreate"}, "limit": {"500"}}
-	if c.do(ctx, "GET", c.client.events()+"?"+query.Encode(), nil, &l) != nil {
+	if c.do(ctx, "GET", c.events()+"?"+query.Encode(), nil, &l) != nil {
 		return
 	}
 	for _, e := range l.Items {

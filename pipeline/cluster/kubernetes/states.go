@@ -111,7 +111,7 @@ func firstOf(all ...string) string {
 func (s *Scheduler) Explain(ctx context.Context, id string, last cluster.Status) cluster.Ending {
 	if last.Never { // it would wait on
 		_ = s.Cancel(ctx, []string{id})
-		return cluster.Ending{Err: fmt.Errorf("Kubernetes job %s cannot begin: %s; %s", id, last.Reason, last.Stuck)}
+		return cluster.Ending{Err: fmt.Errorf("%s %s cannot begin: %s; %s", jobName, id, last.Reason, last.Stuck)}
 	}
 	c, err := s.connect()
 	if err != nil {
@@ -133,11 +133,11 @@ func (s *Scheduler) Explain(ctx context.Context, id string, last cluster.Status)
 func gone(id string, last cluster.Status, err error) cluster.Ending {
 	switch {
 	case code(err) != 404:
-		return cluster.Ending{Err: fmt.Errorf("Kubernetes job %s has ended without a word, and cannot be asked for: %w", id, err)}
+		return cluster.Ending{Err: fmt.Errorf("%s %s has ended without a word, and cannot be asked for: %w", jobName, id, err)}
 	case last.State == cluster.Ended:
-		return cluster.Ending{Err: fmt.Errorf("Kubernetes job %s has ended without a result", id)}
+		return cluster.Ending{Err: fmt.Errorf("%s %s has ended without a result", jobName, id)}
 	}
-	return cluster.Ending{Err: fmt.Errorf("Kubernetes job %s was deleted by somebody", id)}
+	return cluster.Ending{Err: fmt.Errorf("%s %s was deleted by somebody", jobName, id)}
 }
 
 // lastPod returns the pod of a job that was made last; nil for none.
@@ -169,7 +169,7 @@ func (c *connection) logEnd(ctx context.Context, pod *api.Pod) string {
 // it has none.
 func ending(id string, how *api.Condition, pod *api.Pod) cluster.Ending {
 	fail := func(format string, args ...any) cluster.Ending {
-		return cluster.Ending{Err: fmt.Errorf("Kubernetes job "+id+" "+format, args...)}
+		return cluster.Ending{Err: fmt.Errorf(jobName+" "+id+" "+format, args...)}
 	}
 	lost := func(format string, args ...any) cluster.Ending {
 		e := fail(format, args...)

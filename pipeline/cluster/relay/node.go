@@ -154,8 +154,11 @@ func (s *session) perform(ctx context.Context) (code int, err error) {
 	if err := cmd.Start(); err != nil {
 		return 0, err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // what that means, the exit code says
+		close(ended)
+	}()
 	if err := s.watch(ctx, cmd, ended); err != nil {
 		return 0, err
 	}
@@ -268,13 +271,13 @@ func copyFile(to, from string) error {
 const between = 5 * time.Minute
 
 // watch passes on what the performer says, and signals to it, until it ends.
-func (s *session) watch(ctx context.Context, cmd *exec.Cmd, ended <-chan error) error {
+func (s *session) watch(ctx context.Context, cmd *exec.Cmd, ended <-chan struct{}) error {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	checked := time.Now()
 	for {
 		select {
-		case <-ended: // what that means, the exit code says
+		case <-ended:
 			return nil
 		case got := <-s.signals:
 			s.signal = got

@@ -179,10 +179,10 @@ func TestStartedAgain(t *testing.T) {
 	job.Grace = time.Second
 	starts, resumed := 0, false
 	_, err = x.Perform(t.Context(), job, func(e pipeline.Event) {
-		switch {
-		case e.Type == pipeline.StepStarted:
+		switch e.Type {
+		case pipeline.StepStarted:
 			starts, resumed = starts+1, e.Resumed
-		case e.Type == pipeline.StepProgress: // as in the first start: what a scheduler does with the job
+		case pipeline.StepProgress: // as in the first start: what a scheduler does with the job
 			nodes.Again(t, 0)
 		}
 	})
