@@ -1,0 +1,10 @@
+executor "slurm" "gpu" { 
+   takes = { gpus = 1 }
+   partition = "gpu"
+}
+executor "local" "here" { steps = ["fetch"] }
+executor "command" "lsf" {
+  submit = ["bsub"]
+  status = ["bjobs"]
+  cancel = ["bkill"]
+}
