@@ -76,6 +76,8 @@ func (s *Store) Garbage(v *Inventory, n Needed) []*Kept {
 			needed = needed || outputs[k.Path]
 		case Journals:
 			needed = true
+		case Jobs:
+			needed = needed || time.Since(k.Since) < queued
 		}
 		if !needed {
 			all = append(all, k)
@@ -84,6 +86,9 @@ func (s *Store) Garbage(v *Inventory, n Needed) []*Kept {
 	slices.SortFunc(all, largestFirst)
 	return all
 }
+
+// queued is how long a job may wait for another machine with nothing being written of it.
+const queued = 7 * 24 * time.Hour
 
 func largestFirst(a, b *Kept) int {
 	if a.Size != b.Size {

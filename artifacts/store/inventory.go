@@ -34,6 +34,7 @@ const (
 	Journals    Kind = "runs"
 	Quarantined Kind = "quarantine"
 	Outside     Kind = "outside" // notes of where trees lie that are not in the store
+	Jobs        Kind = "jobs"    // what executors hand to other machines
 )
 
 // Kept is a thing in a store.
@@ -71,7 +72,7 @@ func (s *Store) Inventory(ctx context.Context) (*Inventory, error) {
 		v.Objects[info.Key.Hash] = k
 	}
 	v.own()
-	for _, list := range []func() ([]*Kept, error){s.keptTrees, s.keptPlaces, s.keptCheckpoints, s.keptOutputs, s.keptJournals, s.keptInQuarantine} {
+	for _, list := range []func() ([]*Kept, error){s.keptTrees, s.keptPlaces, s.keptCheckpoints, s.keptOutputs, s.keptJournals, s.keptInQuarantine, s.keptJobs} {
 		all, err := list()
 		if err != nil {
 			return nil, err
@@ -228,6 +229,12 @@ func (s *Store) keptJournals() ([]*Kept, error) {
 func (s *Store) keptInQuarantine() ([]*Kept, error) {
 	return s.eachOf(string(Quarantined), func(name string) ([]*Kept, error) {
 		return []*Kept{s.kept(Quarantined, filepath.Join(string(Quarantined), name))}, nil
+	})
+}
+
+func (s *Store) keptJobs() ([]*Kept, error) {
+	return s.eachOf(string(Jobs), func(name string) ([]*Kept, error) {
+		return []*Kept{s.kept(Jobs, filepath.Join(string(Jobs), name))}, nil
 	})
 }
 

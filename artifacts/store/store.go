@@ -42,6 +42,7 @@ var ErrDamaged = errors.New("content does not match its digest")
 //	outputs/            what was published for people
 //	pins/               runs whose results stay
 //	quarantine/         what Verify found damaged
+//	jobs/               what executors hand to other machines: see pipeline/cluster
 //	statcache           what spares rehashing, and statcache.outside of files elsewhere
 //
 // An action's record comes after its objects, and any file may be removed while

@@ -137,7 +137,7 @@ func copySelf(dir string) (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "runner-"+hex.EncodeToString(sum.Sum(nil)[:8]))
-	if _, err := os.Stat(path); err == nil {
+	if now := time.Now(); os.Chtimes(path, now, now) == nil { // it is there, and in use
 		return path, nil
 	}
 	if err := os.MkdirAll(dir, 0o777); err != nil {

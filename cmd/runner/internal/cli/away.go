@@ -2,12 +2,15 @@ package cli
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
+	"time"
 
 	"eyrie/artifacts"
 	"eyrie/artifacts/store"
@@ -43,15 +46,36 @@ func (a *app) carrier(e *site.Executor, kept *store.Store) (cluster.Carrier, err
 	return &relay.Carrier{Store: kept, Cache: a.cache, Bucket: bucket, Caches: told, Scratch: e.Scratch}, nil
 }
 
-// pods returns what an executor's pods are. Its jobs are told from others by this machine and the
-// store, so that a runner that is started again finds them.
+// pods returns what an executor's pods are. Its jobs are told from others by the store, so that a
+// runner that is started again, on whatever machine, finds them.
 func pods(e *site.Executor, store string) kubernetes.Config {
-	host, _ := os.Hostname()
 	return kubernetes.Config{
 		Context: e.Context, Namespace: e.Namespace, Image: e.Image, Runner: e.Runner, Queue: e.Queue, ServiceAccount: e.ServiceAccount,
 		NodeSelector: e.NodeSelector, Tolerations: e.Tolerations, EnvFrom: e.EnvFrom, GPUResource: e.GPUResource,
-		Owner: artifacts.Sum([]byte(host + "\n" + store + "\n" + e.Name)).String()[:16],
+		Owner: artifacts.Sum([]byte(storeName(store) + "\n" + e.Name)).String()[:16],
 	}
+}
+
+// storeName returns what no other store is called: a text in it, or its path here where it cannot
+// be written.
+func storeName(store string) string {
+	if store == "" { // nothing is to be found again
+		return ""
+	}
+	path := filepath.Join(store, "jobs", "name")
+	if os.MkdirAll(filepath.Dir(path), 0o777) == nil {
+		if f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666); err == nil {
+			_, _ = f.WriteString(rand.Text())
+			f.Close()
+		}
+	}
+	if b, err := os.ReadFile(path); err == nil && len(b) > 0 {
+		now := time.Now()
+		_ = os.Chtimes(path, now, now) // it is in use: gc leaves it
+		return string(b)
+	}
+	host, _ := os.Hostname()
+	return host + "\n" + store
 }
 
 // firstBucket opens the bucket that the files of jobs are in: the first that is written to.

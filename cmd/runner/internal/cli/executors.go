@@ -120,6 +120,10 @@ func scheduler(e *site.Executor, store string) cluster.Scheduler {
 	case site.Command:
 		return &command.Scheduler{Submitting: e.Submit, Asking: e.Status, Cancelling: e.Cancel}
 	}
+	return slurmOf(e)
+}
+
+func slurmOf(e *site.Executor) *slurm.Scheduler {
 	return slurm.New(slurm.Scheduler{Partition: e.Partition, Account: e.Account, QOS: e.QOS, Constraint: e.Constraint, GRES: e.GRES, Extra: e.Extra})
 }
 

@@ -323,7 +323,7 @@ func kindsText(all []*store.Kept) string {
 		{store.Records, "result", "results"}, {store.Objects, "file", "files"}, {store.Trees, "directory laid out", "directories laid out"},
 		{store.Checkpoints, "checkpoint", "checkpoints"}, {store.Outputs, "earlier output", "earlier outputs"},
 		{store.Outside, "note of where a tree lies", "notes of where trees lie"},
-		{store.Quarantined, "thing in quarantine", "things in quarantine"},
+		{store.Quarantined, "thing in quarantine", "things in quarantine"}, {store.Jobs, "batch of jobs", "batches of jobs"},
 	} {
 		switch n := count[noun.kind]; n {
 		case 0:

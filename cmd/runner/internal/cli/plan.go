@@ -104,6 +104,9 @@ func writeVerdicts(w io.Writer, y view.Style, shown []*pipeline.Planned) {
 	idWidth, stageWidth := view.Width(40, ids...), view.Width(24, stages...)
 	for _, s := range shown {
 		mark, text := verdict(y, s)
+		if s.Place != "" && s.Verdict != pipeline.Cached {
+			text += y.Dim("  on " + s.Place)
+		}
 		say(w, "%s %s  %s  %s", mark, y.Bold(view.Pad(s.ID, idWidth)), view.Pad(s.Stage.Name, stageWidth), text)
 	}
 }
@@ -174,6 +177,7 @@ type stepJSON struct {
 	Step     string            `json:"step"`
 	Stage    string            `json:"stage"`
 	Pos      string            `json:"pos"`
+	Place    string            `json:"place,omitempty"` // the executor that performs it, where it is not this machine
 	Verdict  pipeline.Verdict  `json:"verdict"`
 	Reasons  []pipeline.Reason `json:"reasons,omitempty"`
 	Resumes  bool              `json:"resumes,omitempty"` // it goes on from a checkpoint
@@ -196,7 +200,7 @@ func planDocument(p *pipeline.Plan) planJSON {
 }
 
 func planned(s *pipeline.Planned) stepJSON {
-	j := stepJSON{Step: s.ID, Stage: s.Stage.Name, Pos: s.Pos, Verdict: s.Verdict, Reasons: s.Reasons, Resumes: s.Resumes, After: s.After}
+	j := stepJSON{Step: s.ID, Stage: s.Stage.Name, Pos: s.Pos, Place: s.Place, Verdict: s.Verdict, Reasons: s.Reasons, Resumes: s.Resumes, After: s.After}
 	if !s.Action.IsZero() {
 		j.Action = s.Action.String()
 	}

@@ -5,9 +5,12 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/user"
 	"runtime"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,6 +22,7 @@ import (
 	"eyrie/artifacts/web"
 	"eyrie/cmd/runner/internal/view"
 	"eyrie/hcl/site"
+	"eyrie/pipeline/cluster/kubernetes"
 )
 
 // noSite is the value of --site for using no site file, wherever one lies.
@@ -174,11 +178,22 @@ func (a *app) reportPublished(ctx context.Context, tell func(string)) team.Publi
 
 // siteJSON is what there is at a site.
 type siteJSON struct {
-	Path     string      `json:"path,omitempty"` // of the site file
-	Runner   string      `json:"runner"`
-	Platform string      `json:"platform"`
-	CPUs     int         `json:"cpus"`
-	Caches   []cacheJSON `json:"caches"`
+	Path      string         `json:"path,omitempty"` // of the site file
+	Runner    string         `json:"runner"`
+	Platform  string         `json:"platform"`
+	CPUs      int            `json:"cpus"`
+	Caches    []cacheJSON    `json:"caches"`
+	Executors []executorJSON `json:"executors"`
+}
+
+// executorJSON is an executor, as it was found.
+type executorJSON struct {
+	Name    string             `json:"name"`
+	Kind    string             `json:"kind"`
+	Steps   []string           `json:"steps,omitempty"` // patterns of the steps that it takes
+	Takes   map[string]float64 `json:"takes,omitempty"` // what they ask for at least
+	Version string             `json:"version,omitempty"`
+	Problem string             `json:"problem,omitempty"`
 }
 
 // cacheJSON is a cache, as it was found.
@@ -197,7 +212,8 @@ func (a *app) siteCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "site",
 		Short: "Check the site file, and say what there is",
-		Long: `Check the site file, and say what there is: this machine, and the caches that a team shares.
+		Long: `Check the site file, and say what there is: this machine, the caches that a team shares, and
+the executors that perform steps on other machines.
 
 A site file says what there is where recipes are run. It is --site, or site.hcl in this
 directory, or ~/.config/eyrie/site.hcl; recipes stay the same everywhere, and nothing in it
@@ -214,6 +230,12 @@ is part of a key.
   }
 
   cache "http" "mirror" { url = "https://cache.example.org/eyrie" }
+
+  executor "slurm" "gpu" {
+    takes     = { gpus = 1 }                # steps that ask for at least that; or steps = ["train-*"]
+    partition = "gpu"
+    time      = "20 h"                      # of a job, where the step has no timeout
+  }
 
 Credentials for S3 are those of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, of AWS_PROFILE in
 ~/.aws/credentials, or of the machine. Attributes may use env("NAME"), as in
@@ -258,7 +280,7 @@ func (a *app) checkSite(ctx context.Context) error {
 		return err
 	}
 	v := buildVersion()
-	doc := siteJSON{Runner: v.Version, Platform: v.Platform, CPUs: runtime.GOMAXPROCS(0), Caches: []cacheJSON{}}
+	doc := siteJSON{Runner: v.Version, Platform: v.Platform, CPUs: runtime.GOMAXPROCS(0), Caches: []cacheJSON{}, Executors: []executorJSON{}}
 	bad := 0
 	if s != nil {
 		doc.Path = s.Path
@@ -273,6 +295,13 @@ func (a *app) checkSite(ctx context.Context) error {
 			}
 			doc.Caches = append(doc.Caches, c)
 		}
+		for i := range s.Executors {
+			x := checkExecutor(ctx, &s.Executors[i])
+			if x.Problem != "" {
+				bad++
+			}
+			doc.Executors = append(doc.Executors, x)
+		}
 	}
 	if a.json {
 		err = a.print("site", doc)
@@ -280,7 +309,7 @@ func (a *app) checkSite(ctx context.Context) error {
 		a.sayText(doc)
 	}
 	if err == nil && bad > 0 {
-		return &exitError{exitTrouble, fmt.Errorf("%s of %d cannot be used", view.Count(bad, "cache"), len(doc.Caches))}
+		return &exitError{exitTrouble, fmt.Errorf("%d of the %d caches and executors cannot be used", bad, len(doc.Caches)+len(doc.Executors))}
 	}
 	return err
 }
@@ -301,13 +330,57 @@ func checkCache(ctx context.Context, c *site.Cache, source team.Source) cacheJSO
 	return found
 }
 
+// checkExecutor asks an executor's scheduler whether it can be used, as far as that can be told
+// without a job.
+func checkExecutor(ctx context.Context, e *site.Executor) executorJSON {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	found := executorJSON{Name: e.Name, Kind: e.Kind, Steps: e.Steps, Takes: e.Takes}
+	var err error
+	switch e.Kind {
+	case site.Slurm:
+		found.Version, err = slurmOf(e).Check(ctx)
+	case site.Kubernetes:
+		found.Version, err = kubernetes.New(pods(e, "")).Check(ctx)
+	}
+	if err != nil {
+		found.Problem = err.Error()
+	}
+	return found
+}
+
+// describe words an executor: what it takes, and what is known of it.
+func (x *executorJSON) describe() string {
+	text := "takes "
+	switch {
+	case len(x.Steps) > 0:
+		text += strings.Join(x.Steps, ", ")
+	case len(x.Takes) == 0:
+		text += "every step"
+	default:
+		text += "steps"
+	}
+	for i, name := range slices.Sorted(maps.Keys(x.Takes)) {
+		text += []string{" with at least ", " and "}[min(i, 1)] + fmt.Sprintf("%s = %v", name, x.Takes[name])
+	}
+	switch {
+	case x.Problem != "":
+		return text + ": " + x.Problem
+	case x.Version != "":
+		return text + ": " + x.Version
+	case x.Kind == site.Local:
+		return text + ", on this machine"
+	}
+	return text + "; its commands are not tried before there is a job"
+}
+
 func (a *app) sayText(doc siteJSON) {
 	say(a.out, "this machine: runner %s, %s, %s", doc.Runner, doc.Platform, view.Count(doc.CPUs, "CPU"))
 	if doc.Path == "" {
 		say(a.out, "there is no site file: site.hcl is neither here nor in ~/.config/eyrie; results are in the local store alone")
 		return
 	}
-	say(a.out, "site file: %s, %s", doc.Path, view.Count(len(doc.Caches), "cache"))
+	say(a.out, "site file: %s, %s, %s", doc.Path, view.Count(len(doc.Caches), "cache"), view.Count(len(doc.Executors), "executor"))
 	for _, c := range doc.Caches {
 		mode := "read"
 		if c.Write {
@@ -324,5 +397,8 @@ func (a *app) sayText(doc siteJSON) {
 		} else {
 			say(a.out, "cache %q: %s, %s: reachable in %s", c.Name, c.Address, mode, view.Duration(time.Duration(c.Elapsed*float64(time.Second))))
 		}
+	}
+	for _, x := range doc.Executors {
+		say(a.out, "executor %q (%s) %s", x.Name, x.Kind, x.describe())
 	}
 }
