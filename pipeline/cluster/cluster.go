@@ -35,11 +35,12 @@ import (
 
 // Scheduler runs scripts on other machines. Its methods are called one at a time.
 type Scheduler interface {
-	// Submit hands in a batch, and returns a name for each element. An error that is
-	// [ErrBusy] says that it may be tried again.
+	// Submit hands in a batch, and returns a name for each element. Here, and of the others,
+	// an error that is [ErrBusy] says that it may be tried again; the batch may have been
+	// taken all the same.
 	Submit(ctx context.Context, b *Batch) (ids []string, err error)
 	// Find returns the names of a batch's elements that was handed in by a process which
-	// died before it could write them down; none where it was not handed in.
+	// died before it could write them down, or was not told; none where it was not handed in.
 	Find(ctx context.Context, b *Batch) (ids []string, err error)
 	// Status returns what is known of jobs; nothing of those that the scheduler has forgotten.
 	Status(ctx context.Context, ids []string) (map[string]Status, error)
@@ -59,7 +60,7 @@ type Traits struct {
 }
 
 // ErrBusy says that a scheduler cannot take jobs now.
-var ErrBusy = errors.New("the scheduler takes no jobs now")
+var ErrBusy = errors.New("the scheduler does not serve now")
 
 // Batch is a number of jobs that ask for the same.
 type Batch struct {
@@ -122,9 +123,11 @@ type Executor struct {
 	tending   bool
 	fresh     []*attempt                           // not submitted yet
 	live      map[*attempt]bool                    // submitted
-	unwanted  []string                             // to be cancelled
+	unwanted  []*attempt                           // to be cancelled
 	same      map[artifacts.ActionID]chan struct{} // closed when nothing performs the action any more
-	adoptable map[artifacts.ActionID]adoptable
+	found     *found                               // jobs that runners before this one have left
+	disproof  error                                // why the nodes can perform no jobs, once it is known
+	proving   sync.Mutex
 	probe     *batch // of the job that shows whether nodes can perform any; nil for none
 	wake      chan struct{}
 	asked     int // how often the scheduler was asked for states
@@ -231,6 +234,12 @@ func (x *Executor) enter(ctx context.Context, a *attempt, adopt bool) error {
 
 // leave forgets an attempt that is over, and its batch's files with the last one.
 func (x *Executor) leave(a *attempt) {
+	if probe := x.forgetAttempt(a); probe != nil {
+		x.end(probe)
+	}
+}
+
+func (x *Executor) forgetAttempt(a *attempt) (probe *batch) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	delete(x.live, a)
@@ -240,10 +249,15 @@ func (x *Executor) leave(a *attempt) {
 	if a.batch != nil && !a.detached {
 		a.batch.left--
 		if a.batch.left == 0 {
-			_ = os.RemoveAll(a.batch.Dir)
+			a.batch.remove()
 		}
 	}
 	x.rouse()
+	if len(x.fresh)+len(x.live) > 0 || a.detached {
+		return nil
+	}
+	probe, x.probe = x.probe, nil
+	return probe
 }
 
 // Live returns how many jobs of this run are waiting or running.

@@ -1,8 +1,8 @@
 package slurm
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -128,5 +128,5 @@ func ending(id, code, reason, exit string) cluster.Ending {
 	case "0:9":
 		return fail("was killed, as a system does that runs out of memory: ask for more in resources { memory = … }")
 	}
-	return cluster.Ending{Err: errors.New(job + " failed: " + strings.ToLower(code) + ", reason " + reason + ", exit code " + exit)}
+	return fail("failed: %s, reason %s, exit code %s", strings.ToLower(code), cmp.Or(reason, "unknown"), cmp.Or(exit, "unknown"))
 }
