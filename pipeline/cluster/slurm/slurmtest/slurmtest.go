@@ -141,7 +141,7 @@ PartitionName=p Nodes=n[1-%[5]d] Default=YES MaxTime=INFINITE State=UP
 // freePorts returns the first of n ports in a row at which nobody listens.
 func freePorts(t testing.TB, n int) int {
 next:
-	for port := 33000 + os.Getpid()%20000; port < 60000; port += n {
+	for port := 12000 + os.Getpid()%7000; port < 20000; port += n { // below those that systems hand out
 		for i := range n {
 			l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port+i))
 			if err != nil {
