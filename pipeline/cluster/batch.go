@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -84,10 +85,10 @@ func (x *Executor) newBatch(ask Ask, attempts []*attempt) (*batch, error) {
 	}
 	var err error
 	for i, e := range errands {
-		err = errors.Join(err, writeJSON(filepath.Join(b.Dir, strconv.Itoa(i)+".job"), e))
+		err = cmp.Or(err, writeJSON(filepath.Join(b.Dir, strconv.Itoa(i)+".job"), e))
 	}
 	script, e := x.script(b.Dir)
-	err = errors.Join(err, e, os.WriteFile(filepath.Join(b.Dir, "run"), []byte(script), 0o777), writeJSON(filepath.Join(b.Dir, "batch"), n))
+	err = cmp.Or(err, e, os.WriteFile(filepath.Join(b.Dir, "run"), []byte(script), 0o777), writeJSON(filepath.Join(b.Dir, "batch"), n))
 	if err == nil {
 		b.hold()
 		b.Locked, err = lock(b.Dir)

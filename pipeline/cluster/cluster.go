@@ -33,7 +33,7 @@ import (
 	"eyrie/pipeline/mistake"
 )
 
-// Scheduler runs scripts on other machines. Its methods are called one at a time.
+// Scheduler runs scripts on other machines. Its methods may be called at the same time.
 type Scheduler interface {
 	// Submit hands in a batch, and returns a name for each element. Here, and of the others,
 	// an error that is [ErrBusy] says that it may be tried again; the batch may have been
