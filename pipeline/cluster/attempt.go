@@ -288,6 +288,9 @@ func (a *attempt) explain(ctx context.Context, v view) *Ending {
 	if err := a.executor.disproved(ctx); err != nil {
 		return &Ending{Err: err}
 	}
+	if a.heard && v.status.State == Pending {
+		v.status.State = Running // which it was since the scheduler was asked
+	}
 	e := a.executor.Scheduler.Explain(ctx, v.id, v.status)
 	log, _ := os.ReadFile(a.log.path)
 	e.Err = fmt.Errorf("%w%s", e.Err, lastLines(log))

@@ -172,13 +172,24 @@ func (s *Scheduler) Status(ctx context.Context, ids []string) (map[string]cluste
 	return parse(out, wanted), nil
 }
 
-// parse reads what squeue prints of the jobs that are wanted.
+// parse reads what squeue prints of the jobs that are wanted. An array of which all elements
+// were cancelled while they waited is there as a whole, without them.
 func parse(out string, wanted map[string]bool) map[string]cluster.Status {
-	all := make(map[string]cluster.Status, len(wanted))
+	all, whole := make(map[string]cluster.Status, len(wanted)), map[string]cluster.Status{}
 	for line := range strings.Lines(out) {
 		fields := strings.SplitN(strings.TrimSpace(line), "|", 4)
-		if len(fields) == 4 && wanted[fields[0]] {
+		switch {
+		case len(fields) != 4:
+		case wanted[fields[0]]:
 			all[fields[0]] = status(fields[1], fields[2], fields[3])
+		case !strings.Contains(fields[0], "_"):
+			whole[fields[0]] = status(fields[1], fields[2], fields[3])
+		}
+	}
+	for id := range wanted {
+		array, _, _ := strings.Cut(id, "_")
+		if s, ok := whole[array]; ok && all[id].State == cluster.Unknown {
+			all[id] = s
 		}
 	}
 	return all
