@@ -75,7 +75,7 @@ func (s *Scheduler) Explain(ctx context.Context, id string, last cluster.Status)
 // remembered for MinJobAge; of an element that is cancelled while it waits nothing is left.
 func forgotten(id string, last cluster.Status) cluster.Ending {
 	if last.State == cluster.Pending {
-		return cluster.Ending{Err: fmt.Errorf("Slurm job %s is in the queue no more, and has not started: it was cancelled, and not by this run", id)}
+		return cluster.Ending{Err: fmt.Errorf("%s is in the queue no more, and has not started: it was cancelled, and not by this run", "Slurm job "+id)}
 	}
 	return ending(id, "", "", "")
 }
