@@ -62,7 +62,7 @@ func Perform(ctx context.Context, s *store.Store, job *Job, report func(Event)) 
 
 // fenced is how an attempt ended with an error beside which another one may have begun.
 func (p *performer) fenced(ctx context.Context, err error) (Result, error) {
-	if r, e := p.store.Claim(context.WithoutCancel(ctx), p.job.Action); e == nil {
+	if r, e := p.store.Claim(context.WithoutCancel(ctx), p.job.Action); e == nil && (!p.job.Rerun || r.Run == p.job.Run) { // what was there before is not what a rerun makes
 		return Result{r, true}, nil
 	}
 	if p.taken != "" && !p.store.Took(p.taken) {

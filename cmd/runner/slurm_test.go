@@ -39,6 +39,8 @@ func TestSlurm(t *testing.T) {
 		{"ranks on two nodes train as two here", twoNodes},
 		{"near its time limit a job goes back into the queue", timeLimit},
 		{"an interrupted run cancels its jobs", cancelled},
+		{"jobs that are being submitted when the run is interrupted are cancelled", cancelledEarly},
+		{"a run whose jobs another run cancels hands them in again", cancelledByAnother},
 		{"nodes that cannot perform jobs fail one", noNode},
 	} {
 		t.Run(strings.ReplaceAll(test.name, " ", "-"), func(t *testing.T) {
@@ -330,7 +332,7 @@ func (o *onSlurm) read(name string) string {
 // Slurm sends the signal some seconds late, and gives no less than a minute: the test sends it.
 func timeLimit(o *onSlurm) {
 	o.write("r.hcl", fmt.Sprintf(training, `arithmetic = "go"`))
-	cmd, said := o.start("--var", "epochs=6")
+	cmd, said := o.start("--var", "epochs=6", "--rerun", "supernet") // from its beginning, but once
 	o.await("it trains", o.checkpointed)
 	id, _, _ := strings.Cut(o.queue()[0], " ")
 	o.cluster.Run("scancel", "--signal=USR1", "--batch", id)
@@ -357,6 +359,48 @@ func cancelled(o *onSlurm) {
 		o.Errorf("exit code %d\n%s", code, said())
 	}
 	o.await("the queue is empty", func() bool { return len(o.queue()) == 0 })
+}
+
+func cancelledEarly(o *onSlurm) {
+	o.write("r.hcl", fmt.Sprintf(manyRecipe, 5, fmt.Sprintf("echo >>%s/begun; sleep 100", o.dir)))
+	real, err := exec.LookPath("sbatch")
+	if err != nil {
+		o.Fatal(err)
+	}
+	o.write("sbatch", fmt.Sprintf("#!/bin/sh\necho >>%[1]s/submitting\nwhile ! test -e %[1]s/go; do sleep 0.1; done\nexec %[2]s \"$@\"\n", o.dir, real))
+	if err := os.Chmod(filepath.Join(o.dir, "sbatch"), 0o777); err != nil {
+		o.Fatal(err)
+	}
+	o.Setenv("PATH", o.dir+":"+os.Getenv("PATH"))
+	cmd, said := o.start()
+	o.await("jobs are being submitted", func() bool { return o.lines("submitting") > 0 })
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		o.Fatal(err)
+	}
+	o.await("it stops", func() bool { return strings.Contains(said(), "stopping") })
+	o.write("go", "")
+	_ = cmd.Wait()
+	o.await("the queue is empty", func() bool { return len(o.queue()) == 0 })
+	if code := cmd.ProcessState.ExitCode(); code != 130 || o.lines("begun") == 5 {
+		o.Errorf("exit code %d, and %d jobs began\n%s", code, o.lines("begun"), said())
+	}
+}
+
+func cancelledByAnother(o *onSlurm) {
+	const jobs = 3
+	o.write("r.hcl", fmt.Sprintf(manyRecipe, jobs, fmt.Sprintf("echo >>%[1]s/begun; while ! test -e %[1]s/go; do sleep 0.2; done; hostname >made", o.dir)))
+	first, _ := o.start()
+	o.await("all jobs run", func() bool { return o.lines("begun") == jobs })
+	second, said := o.start()
+	o.await("the second run knows the jobs", func() bool { return strings.Count(said(), "  exec") == jobs })
+	if err := first.Process.Signal(os.Interrupt); err != nil {
+		o.Fatal(err)
+	}
+	_ = first.Wait()
+	o.write("go", "")
+	if err := second.Wait(); err != nil || !strings.Contains(said(), "cancelled by another run") {
+		o.Errorf("%v\n%s", err, said())
+	}
 }
 
 func noNode(o *onSlurm) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -25,13 +26,16 @@ type attempt struct {
 	changed  chan struct{}        // receives when something below has changed
 
 	// What the executor's mu guards.
-	batch    *batch // nil before it is handed in
-	element  int
-	id       string
-	status   Status
-	missed   int   // how many answers in a row knew nothing of it
-	err      error // that it could not be handed in
-	detached bool
+	batch     *batch // nil before it is handed in
+	element   int
+	id        string
+	status    Status
+	missed    int   // how many answers in a row knew nothing of it
+	err       error // that it could not be handed in
+	handing   bool  // it is being handed in
+	dropped   bool  // meanwhile nobody wants it any more
+	detached  bool
+	cancelled bool // by this run
 
 	// What belongs to the goroutine that waits.
 	start   int // of the element, from 0, whose events are read
@@ -233,7 +237,7 @@ func (a *attempt) outcome(ctx context.Context, v view) (pipeline.Result, *Ending
 	if a.over.IsZero() {
 		a.over = time.Now()
 	}
-	if v.status.State == Ended && (v.status.Never || a.stopped != "") && a.last.Result == nil {
+	if v.status.State == Ended && (v.status.Never || a.stopped != "" || a.cancelledElsewhere(v)) && a.last.Result == nil {
 		return pipeline.Result{}, a.explain(ctx, v), true
 	}
 	if a.refresh(v.dir); time.Since(a.over) < a.executor.patience() {
@@ -282,11 +286,20 @@ func (a *attempt) explain(ctx context.Context, v view) *Ending {
 	if crash := a.output.End(true); crash != nil {
 		return &Ending{Err: apart.Explain(crash, a.job)}
 	}
+	if a.cancelledElsewhere(v) {
+		return &Ending{Err: fmt.Errorf("%s %s was cancelled by another run, which waited for it as well", job, v.id), Lost: true}
+	}
+	if a.stopped != "" && v.status.Code == "CANCELLED" {
+		return &Ending{Err: fmt.Errorf("%s %s was cancelled, and not by this run", job, v.id)}
+	}
 	if a.stopped != "" {
-		return &Ending{Err: fmt.Errorf("%s %s: %s", job, v.id, a.stopped), Lost: v.status.Code != "CANCELLED"}
+		return &Ending{Err: fmt.Errorf("%s %s: %s", job, v.id, a.stopped), Lost: true}
 	}
 	if err := a.executor.disproved(ctx); err != nil {
 		return &Ending{Err: err}
+	}
+	if a.heard && v.status.State == Pending {
+		v.status.State = Running // which it was since the scheduler was asked
 	}
 	e := a.executor.Scheduler.Explain(ctx, v.id, v.status)
 	log, _ := os.ReadFile(a.log.path)
@@ -294,24 +307,52 @@ func (a *attempt) explain(ctx context.Context, v view) *Ending {
 	return &e
 }
 
+// cancelledElsewhere reports whether another run has cancelled the job. Its mark is gone with
+// the batch's files, where that run thought that nobody else waited for them.
+func (a *attempt) cancelledElsewhere(v view) bool {
+	if a.executor.marked(a) {
+		return false
+	}
+	if _, err := os.Stat(cancelMark(v.dir, v.element)); err == nil {
+		return true
+	}
+	_, err := os.Stat(v.dir)
+	return errors.Is(err, fs.ErrNotExist) && v.status.Code == "CANCELLED"
+}
+
 // abandon ends the job, or leaves it to itself if the run is to be detached from it, and
 // returns the run's error.
 func (a *attempt) abandon(ctx context.Context) *Ending {
 	x := a.executor
 	x.mu.Lock()
-	id, batch := a.id, a.batch
 	a.detached = errors.Is(context.Cause(ctx), pipeline.ErrDetached)
 	x.drop(a)
 	x.mu.Unlock()
-	if a.detached || batch == nil {
-		return &Ending{Err: context.Cause(ctx)}
+	if !a.detached && a.wasHandedIn() {
+		a.awaitEnd()
 	}
-	a.awaitEnd(id)
 	return &Ending{Err: context.Cause(ctx)}
 }
 
+// wasHandedIn reports whether there is a job, once it is known: one that is being handed in
+// while the run ends would be left in the queue.
+func (a *attempt) wasHandedIn() bool {
+	for {
+		a.executor.mu.Lock()
+		handing, there := a.handing, a.batch != nil
+		a.executor.mu.Unlock()
+		if !handing {
+			return there
+		}
+		select {
+		case <-a.changed:
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
 // awaitEnd waits until a job that was cancelled has ended, so that its checkpoint is whole.
-func (a *attempt) awaitEnd(id string) {
+func (a *attempt) awaitEnd() {
 	deadline := time.Now().Add(a.job.Grace + time.Minute)
 	for time.Now().Before(deadline) {
 		v := a.view()
@@ -324,5 +365,5 @@ func (a *attempt) awaitEnd(id string) {
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
-	a.executor.tell("job %s was cancelled and has not ended yet", id)
+	a.executor.tell("job %s was cancelled and has not ended yet", a.view().id)
 }

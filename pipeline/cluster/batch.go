@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -8,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,8 +26,10 @@ import (
 type batch struct {
 	Batch
 	actions []artifacts.ActionID // by element
+	rerun   []bool               // likewise
 	ids     []string             // likewise, once it is handed in
 	left    int                  // elements that this runner waits for
+	held    *os.File             // as long as this runner needs the files; nil for not
 }
 
 // note is what the file "batch" says.
@@ -86,16 +90,17 @@ func (x *Executor) newBatch(ask Ask, attempts []*attempt) (*batch, error) {
 	}
 	var err error
 	for i, e := range errands {
-		err = errors.Join(err, writeJSON(filepath.Join(b.Dir, strconv.Itoa(i)+".job"), e))
+		err = cmp.Or(err, writeJSON(filepath.Join(b.Dir, strconv.Itoa(i)+".job"), e))
 	}
-	if err = errors.Join(err, writeJSON(filepath.Join(b.Dir, "batch"), n)); err == nil && x.Carrier == nil {
+	if err = cmp.Or(err, writeJSON(filepath.Join(b.Dir, "batch"), n)); err == nil && x.Carrier == nil {
 		err = x.writeScript(b)
 	}
 	if err == nil {
+		b.hold()
 		b.Locked, err = lock(b.Dir)
 	}
 	if err != nil {
-		_ = os.RemoveAll(b.Dir)
+		b.remove()
 		return nil, fmt.Errorf("preparing jobs for executor %q: %w", x.Name, err)
 	}
 	return b, nil
@@ -170,6 +175,32 @@ func lock(dir string) (*os.File, error) {
 	return f, nil
 }
 
+// hold keeps other runners from removing the batch's files.
+func (b *batch) hold() {
+	f, err := os.OpenFile(filepath.Join(b.Dir, "batch"), os.O_RDWR, 0)
+	if err != nil {
+		return
+	}
+	if syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) != nil {
+		f.Close() // it is being removed, or the file system has no locks
+		return
+	}
+	b.held = f
+}
+
+// remove removes the batch's files, unless another runner waits for what its jobs say, which
+// will then remove them. It reports whether it did.
+func (b *batch) remove() bool {
+	if b.held != nil {
+		defer b.held.Close()
+		if err := syscall.Flock(int(b.held.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); errors.Is(err, syscall.EWOULDBLOCK) {
+			return false
+		}
+	}
+	_ = os.RemoveAll(b.Dir)
+	return true
+}
+
 // adoptable is a job that a runner before this one has handed in.
 type adoptable struct {
 	batch   *batch
@@ -178,59 +209,120 @@ type adoptable struct {
 	rerun   bool
 }
 
+// found is what a runner finds that others have left.
+type found struct {
+	done chan struct{} // closed when the scheduler has answered
+	jobs map[artifacts.ActionID]adoptable
+	err  error
+}
+
 // adopt returns the job that performs the same already, if there is one.
 func (x *Executor) adopt(ctx context.Context, job *pipeline.Job, want bool) (*adoptable, error) {
 	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.adoptable == nil {
-		found, err := x.left(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("looking for jobs of executor %q: %w", x.Name, err)
-		}
-		x.adoptable = found
+	all := x.found
+	if all == nil {
+		all = &found{done: make(chan struct{})}
+		x.found = all
+		go func() {
+			defer close(all.done)
+			all.jobs, all.err = x.leftUntil(ctx)
+		}()
 	}
-	f, ok := x.adoptable[job.Action]
+	x.mu.Unlock()
+	select {
+	case <-all.done:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if all.err != nil {
+		return nil, fmt.Errorf("looking for jobs of executor %q: %w", x.Name, all.err)
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	f, ok := all.jobs[job.Action]
 	if !ok || !want || f.rerun != job.Rerun {
 		return nil, nil
 	}
-	delete(x.adoptable, job.Action)
+	delete(all.jobs, job.Action)
 	return &f, nil
+}
+
+// leftUntil returns what left does, once the scheduler answers: to hand in what it may have
+// already would take places for nothing.
+func (x *Executor) leftUntil(ctx context.Context) (map[artifacts.ActionID]adoptable, error) {
+	for wait := time.Duration(0); ; {
+		all, err := x.left(ctx)
+		if !errors.Is(err, ErrBusy) {
+			return all, err
+		}
+		if wait == 0 {
+			x.tell("it does not say which jobs there are: %v; asking again", err)
+		}
+		wait = min(max(2*wait, 2*time.Second), 30*time.Second)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 }
 
 // left returns the jobs of this executor that are waiting or running, by the actions that they
 // perform, and removes what is left of batches that are over.
 func (x *Executor) left(ctx context.Context) (map[artifacts.ActionID]adoptable, error) {
-	dirs, err := os.ReadDir(x.jobs())
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	batches, err := x.batches()
+	if err != nil {
 		return nil, err
 	}
 	all := map[string]adoptable{}
-	for _, d := range dirs {
-		dir := filepath.Join(x.jobs(), d.Name())
-		var n note
-		if readJSON(filepath.Join(dir, "batch"), &n) != nil || n.Executor != x.Name || len(n.Actions) == 0 {
-			continue
-		}
-		b := &batch{Batch: Batch{Name: d.Name(), Dir: dir, Size: len(n.Actions)}, actions: n.Actions}
+	for _, b := range batches {
 		ids, err := x.idsOf(ctx, b)
 		if err != nil {
 			return nil, err
 		}
 		for i, id := range ids {
-			if i < len(n.Actions) {
-				all[id] = adoptable{batch: b, element: i, id: id, rerun: n.Rerun[i]}
+			if i < len(b.actions) {
+				all[id] = adoptable{batch: b, element: i, id: id, rerun: b.rerun[i]}
 			}
 		}
 	}
+	found, err := x.living(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range batches {
+		if b.left == 0 {
+			x.forget(b)
+		} else {
+			b.hold()
+		}
+	}
+	return found, nil
+}
+
+// batches returns those of this executor that have files in the store.
+func (x *Executor) batches() (all []*batch, err error) {
+	dirs, err := os.ReadDir(x.jobs())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for _, d := range dirs {
+		dir := filepath.Join(x.jobs(), d.Name())
+		var n note
+		if readJSON(filepath.Join(dir, "batch"), &n) == nil && n.Executor == x.Name && len(n.Rerun) == len(n.Actions) {
+			all = append(all, &batch{Batch: Batch{Name: d.Name(), Dir: dir, Size: len(n.Actions)}, actions: n.Actions, rerun: n.Rerun})
+		}
+	}
+	return all, nil
+}
+
+// living returns the jobs that wait or run, by their actions, and counts them for their batches.
+func (x *Executor) living(ctx context.Context, all map[string]adoptable) (map[artifacts.ActionID]adoptable, error) {
 	found := map[artifacts.ActionID]adoptable{}
 	if len(all) == 0 {
 		return found, nil
 	}
-	ids := make([]string, 0, len(all))
-	for id := range all {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
+	ids := slices.Sorted(maps.Keys(all))
 	states, err := x.Scheduler.Status(ctx, ids)
 	if err != nil {
 		return nil, err
@@ -242,11 +334,6 @@ func (x *Executor) left(ctx context.Context) (map[artifacts.ActionID]adoptable, 
 			found[f.batch.actions[f.element]] = f
 		}
 	}
-	for _, f := range all {
-		if f.batch.left == 0 {
-			x.forget(f.batch)
-		}
-	}
 	return found, nil
 }
 
@@ -254,7 +341,7 @@ func (x *Executor) left(ctx context.Context) (map[artifacts.ActionID]adoptable, 
 // runner may be reading what its jobs said last.
 func (x *Executor) forget(b *batch) {
 	if fi, err := os.Stat(b.Dir); err == nil && time.Since(fi.ModTime()) > 24*time.Hour {
-		x.remove(b.Dir)
+		x.remove(b)
 	}
 }
 
@@ -262,6 +349,9 @@ func (x *Executor) forget(b *batch) {
 // submitted them, the scheduler is asked, once nothing submits them any more.
 func (x *Executor) idsOf(ctx context.Context, b *batch) (ids []string, err error) {
 	path := filepath.Join(b.Dir, "ids")
+	if len(b.actions) == 0 {
+		return nil, nil // it tried a node
+	}
 	if readJSON(path, &ids) == nil {
 		return ids, nil
 	}

@@ -85,14 +85,14 @@ func (x *Executor) accept(ctx context.Context, job *pipeline.Job, r store.Record
 	return x.Carrier.Accept(ctx, job, r)
 }
 
-// remove removes a batch's files, wherever they are.
-func (x *Executor) remove(dir string) {
-	if x.Carrier != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), command)
-		defer cancel()
-		_ = x.Carrier.Remove(ctx, dir) // what stays is removed by age
+// remove removes a batch's files, wherever they are, unless another runner needs them.
+func (x *Executor) remove(b *batch) {
+	if !b.remove() || x.Carrier == nil {
+		return
 	}
-	_ = os.RemoveAll(dir)
+	ctx, cancel := context.WithTimeout(context.Background(), command)
+	defer cancel()
+	_ = x.Carrier.Remove(ctx, b.Dir) // what stays is removed by age
 }
 
 // doubt asks what is to be checked where nodes do not do what they should.

@@ -37,13 +37,14 @@ import (
 	"eyrie/pipeline/mistake"
 )
 
-// Scheduler runs scripts on other machines. Its methods are called one at a time.
+// Scheduler runs scripts on other machines. Its methods may be called at the same time.
 type Scheduler interface {
-	// Submit hands in a batch, and returns a name for each element. An error that is
-	// [ErrBusy] says that it may be tried again.
+	// Submit hands in a batch, and returns a name for each element. Here, and of the others,
+	// an error that is [ErrBusy] says that it may be tried again; the batch may have been
+	// taken all the same.
 	Submit(ctx context.Context, b *Batch) (ids []string, err error)
 	// Find returns the names of a batch's elements that was handed in by a process which
-	// died before it could write them down; none where it was not handed in.
+	// died before it could write them down, or was not told; none where it was not handed in.
 	Find(ctx context.Context, b *Batch) (ids []string, err error)
 	// Status returns what is known of jobs; nothing of those that the scheduler has forgotten.
 	Status(ctx context.Context, ids []string) (map[string]Status, error)
@@ -63,7 +64,7 @@ type Traits struct {
 }
 
 // ErrBusy says that a scheduler cannot take jobs now.
-var ErrBusy = errors.New("the scheduler takes no jobs now")
+var ErrBusy = errors.New("the scheduler does not serve now")
 
 // Batch is a number of jobs that ask for the same.
 type Batch struct {
@@ -150,9 +151,11 @@ type Executor struct {
 	tending   bool
 	fresh     []*attempt                           // not submitted yet
 	live      map[*attempt]bool                    // submitted
-	unwanted  []string                             // to be cancelled
+	unwanted  []*attempt                           // to be cancelled
 	same      map[artifacts.ActionID]chan struct{} // closed when nothing performs the action any more
-	adoptable map[artifacts.ActionID]adoptable
+	found     *found                               // jobs that runners before this one have left
+	disproof  error                                // why the nodes can perform no jobs, once it is known
+	proving   sync.Mutex
 	probe     *batch // of the job that shows whether nodes can perform any; nil for none
 	wake      chan struct{}
 	deaf      sync.Once // what jobs say did not arrive
@@ -271,13 +274,18 @@ func (x *Executor) enter(ctx context.Context, a *attempt, adopt bool) error {
 
 // leave forgets an attempt that is over, and its batch's files with the last one.
 func (x *Executor) leave(a *attempt) {
-	if over := x.drops(a); over != nil {
-		x.remove(over.Dir)
+	over, probe := x.drops(a)
+	if over != nil {
+		x.remove(over)
+	}
+	if probe != nil {
+		x.end(probe)
 	}
 }
 
-// drops forgets an attempt, and returns its batch if that was the last one of it.
-func (x *Executor) drops(a *attempt) (over *batch) {
+// drops forgets an attempt. It returns its batch, if that was the last one of it, and the job
+// that tries a node, if nobody waits for that any more.
+func (x *Executor) drops(a *attempt) (over, probe *batch) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	defer x.rouse()
@@ -286,12 +294,15 @@ func (x *Executor) drops(a *attempt) (over *batch) {
 		x.proven()
 	}
 	if a.batch != nil && !a.detached {
-		a.batch.left--
-		if a.batch.left == 0 {
-			return a.batch
+		if a.batch.left--; a.batch.left == 0 {
+			over = a.batch
 		}
 	}
-	return nil
+	if len(x.fresh)+len(x.live) > 0 || a.detached {
+		return over, nil
+	}
+	probe, x.probe = x.probe, nil
+	return over, probe
 }
 
 // Live returns how many jobs of this run are waiting or running.

@@ -25,11 +25,14 @@ func (x *Executor) prove(ctx context.Context) (id string, err error) {
 	if _, err := os.Stat(x.proof(program)); err == nil {
 		return "", nil
 	}
-	if x.probe != nil {
-		if _, ended := x.probed(); ended {
+	x.mu.Lock()
+	before := x.probe
+	x.mu.Unlock()
+	if before != nil {
+		if _, ended := x.probed(before); ended {
 			return "", nil // if it failed, so will the others, and say why
 		}
-		return x.probe.ids[0], nil
+		return before.ids[0], nil
 	}
 	b, err := x.newBatch(Ask{CPUs: 1, Time: 5 * time.Minute}, nil)
 	if err != nil {
@@ -40,7 +43,7 @@ func (x *Executor) prove(ctx context.Context) (id string, err error) {
 		b.ids, err = x.Scheduler.Submit(ctx, &b.Batch)
 	}
 	if err != nil {
-		x.remove(b.Dir)
+		x.remove(b)
 		return "", err
 	}
 	x.mu.Lock()
@@ -63,14 +66,14 @@ func (x *Executor) proven() {
 	if program, err := x.program(); err == nil {
 		_ = os.WriteFile(x.proof(program), nil, 0o666) // without it the next run asks once more
 	}
-	go x.remove(x.probe.Dir)
+	go x.remove(x.probe)
 	x.probe = nil
 }
 
-// probed returns what the job has shown, if it has come to its end.
-func (x *Executor) probed() (failed error, ended bool) {
-	x.receive(x.probe.Dir, 0, true)
-	events := tail{path: filepath.Join(x.probe.Dir, "0.0.events")}
+// probed returns what a job that tries a node has shown, if it has come to its end.
+func (x *Executor) probed(b *batch) (failed error, ended bool) {
+	x.receive(b.Dir, 0, true)
+	events := tail{path: filepath.Join(b.Dir, "0.0.events")}
 	for _, line := range events.lines(true) {
 		var m apart.Message
 		switch {
@@ -84,15 +87,34 @@ func (x *Executor) probed() (failed error, ended bool) {
 	return nil, false
 }
 
+// end cancels a job that tries a node for which nobody waits any more.
+func (x *Executor) end(probe *batch) {
+	if _, ended := x.probed(probe); !ended {
+		ctx, stop := context.WithTimeout(context.Background(), command)
+		defer stop()
+		if err := x.Scheduler.Cancel(ctx, probe.ids); err != nil {
+			x.tell("job %s, which tries a node, could not be cancelled: %v", probe.ids[0], err)
+		}
+	}
+	x.remove(probe)
+}
+
 // disproved returns why the nodes can perform no jobs, if a job has shown that.
 func (x *Executor) disproved(ctx context.Context) error {
+	x.proving.Lock() // hundreds may ask at once
+	defer x.proving.Unlock()
 	x.mu.Lock()
 	b := x.probe
 	x.mu.Unlock()
-	if b == nil {
-		return nil
+	if x.disproof != nil || b == nil {
+		return x.disproof
 	}
-	err, ended := x.probed()
+	x.disproof = x.disprovedBy(ctx, b)
+	return x.disproof
+}
+
+func (x *Executor) disprovedBy(ctx context.Context, b *batch) error {
+	err, ended := x.probed(b)
 	if err != nil {
 		return fmt.Errorf("no node can perform jobs: %w", err)
 	} else if ended {

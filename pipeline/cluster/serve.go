@@ -45,6 +45,7 @@ func Serve(ctx context.Context, s *store.Store, stages []*pipeline.Stage, path s
 	}
 	e.Job.Grace, e.Job.Fenced = e.Grace, true
 	if n > 0 || e.Takeover { // the attempt before may be running still, and hold the lock until it finds that it cannot write
+		e.Job.Attempt = max(e.Job.Attempt, 2) // which goes on from the checkpoint, also of a step that is run again from its beginning
 		if _, err := s.Checkpoint(e.Job.Action); err != nil {
 			return exitFailed, err
 		}

@@ -21,13 +21,8 @@ func (t *tail) lines(end bool) [][]byte {
 		return nil // it is not there yet
 	}
 	defer f.Close()
-	const most = 4 << 20 // at a time
-	b, err := io.ReadAll(io.LimitReader(io.NewSectionReader(f, t.read, 1<<62), most))
-	if err != nil {
-		return nil
-	}
-	last := bytes.LastIndexByte(b, '\n') + 1
-	if end || last == 0 && len(b) == most {
+	b, last := t.part(f)
+	if end || last == 0 && len(b) == longest {
 		last = len(b)
 	}
 	t.read += int64(last)
@@ -35,4 +30,21 @@ func (t *tail) lines(end bool) [][]byte {
 		return nil
 	}
 	return bytes.Split(bytes.TrimSuffix(b[:last], []byte("\n")), []byte("\n"))
+}
+
+// How much is read at a time, unless a line is longer: a result can be. What has no end of line
+// after longest is cut there.
+const atOnce, longest = 4 << 20, 256 << 20
+
+// part returns what was added, as far as it is read at once, and where its last line ends.
+func (t *tail) part(f *os.File) (b []byte, last int) {
+	for most := atOnce; ; most *= 4 {
+		b, err := io.ReadAll(io.NewSectionReader(f, t.read, int64(most)))
+		if err != nil {
+			return nil, 0
+		}
+		if last = bytes.LastIndexByte(b, '\n') + 1; last > 0 || len(b) < most || most == longest {
+			return b, last
+		}
+	}
 }

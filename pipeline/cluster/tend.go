@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -26,6 +28,8 @@ type rounds struct {
 	busy    time.Duration // how long to wait with jobs that the scheduler did not take
 	retry   time.Time     // when to try again
 	failing bool          // the last question was not answered
+
+	doubtful []*batch // that the scheduler may have taken, and did not say so
 }
 
 // tend hands jobs in, cancels them and asks for their states, as long as there are any.
@@ -72,6 +76,7 @@ func (x *Executor) due(r *rounds) (ask Ask, all []*attempt) {
 	for _, a := range x.fresh {
 		if x.ask(a.job) == ask && (largest <= 0 || len(all) < largest) {
 			all = append(all, a)
+			a.handing = true
 		}
 	}
 	return ask, all
@@ -83,13 +88,21 @@ func (x *Executor) submit(r *rounds) {
 	if len(all) == 0 {
 		return
 	}
-	b, err := x.newBatch(ask, all)
+	var b *batch
+	err := x.settle(r)
 	if err == nil {
-		err = x.handIn(b, len(all) > 1)
+		b, err = x.newBatch(ask, all)
+	}
+	if err == nil {
+		err = x.handIn(r, b, len(all) > 1)
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	for _, a := range all {
+		a.handing = false
+	}
 	if errors.Is(err, ErrBusy) {
+		x.fresh = slices.DeleteFunc(x.fresh, func(a *attempt) bool { return a.dropped })
 		r.busy = min(max(2*r.busy, 2*time.Second), time.Minute)
 		if r.retry.IsZero() {
 			x.tell("%v; trying again", err)
@@ -98,35 +111,53 @@ func (x *Executor) submit(r *rounds) {
 		return
 	}
 	r.busy, r.retry = 0, time.Time{}
+	x.fresh = slices.DeleteFunc(x.fresh, func(a *attempt) bool { return slices.Contains(all, a) })
 	for i, a := range all {
-		k := slices.Index(x.fresh, a)
 		switch {
-		case k >= 0 && err == nil:
-			a.place(b, i, b.ids[i])
-			x.live[a] = true
-		case k >= 0:
+		case err != nil:
 			a.err = err
 			a.place(nil, 0, "")
-		case err == nil && !a.detached: // it was dropped meanwhile
-			x.unwanted = append(x.unwanted, b.ids[i])
-			b.left--
-		}
-		if k >= 0 {
-			x.fresh = slices.Delete(x.fresh, k, k+1)
+		case a.detached: // its runner has gone on
+		default:
+			a.place(b, i, b.ids[i])
+			x.live[a] = true
+			if a.dropped {
+				x.unwanted = append(x.unwanted, a)
+			}
 		}
 	}
+}
+
+// settle finds out whether batches are in the queue all the same that the scheduler was too
+// busy to confirm. Their steps are handed in anew, so that those jobs are not wanted.
+func (x *Executor) settle(r *rounds) error {
+	ctx, cancel := context.WithTimeout(context.Background(), command)
+	defer cancel()
+	for len(r.doubtful) > 0 {
+		b := r.doubtful[0]
+		ids, err := x.Scheduler.Find(ctx, &b.Batch)
+		if err == nil && len(ids) > 0 {
+			err = x.Scheduler.Cancel(ctx, ids)
+		}
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrBusy, err)
+		}
+		x.remove(b)
+		r.doubtful = r.doubtful[1:]
+	}
+	return nil
 }
 
 // handIn submits a batch, and writes down its names. A batch of several elements is held back
 // until a job has shown that a node can perform any: a node without the store fails hundreds
 // as fast as one.
-func (x *Executor) handIn(b *batch, many bool) (err error) {
+func (x *Executor) handIn(r *rounds, b *batch, many bool) (err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), command)
 	defer cancel()
 	defer func() {
 		b.Locked.Close()
-		if err != nil {
-			x.remove(b.Dir)
+		if err != nil && !slices.Contains(r.doubtful, b) {
+			x.remove(b)
 		}
 	}()
 	if err := x.send(ctx, b); err != nil {
@@ -137,14 +168,25 @@ func (x *Executor) handIn(b *batch, many bool) (err error) {
 			return err
 		}
 	}
-	if b.ids, err = x.Scheduler.Submit(ctx, &b.Batch); err != nil {
+	b.ids, err = x.Scheduler.Submit(ctx, &b.Batch)
+	if errors.Is(err, ErrBusy) { // it may have taken them all the same, and not have come to say so
+		if found, e := x.Scheduler.Find(ctx, &b.Batch); e != nil {
+			r.doubtful = append(r.doubtful, b)
+		} else if len(found) > 0 {
+			b.ids, err = found, nil
+		}
+	}
+	if err != nil {
 		return err
 	}
 	x.mu.Lock()
 	x.submitted += b.Size
 	x.mu.Unlock()
 	x.tell("%s", handed(x.Scheduler.Traits().Name, b.ids))
-	return writeJSON(filepath.Join(b.Dir, "ids"), b.ids)
+	if err := writeJSON(filepath.Join(b.Dir, "ids"), b.ids); err != nil { // the jobs are in the queue all the same
+		x.tell("the next run may not find these jobs, should this one be killed: %v", err)
+	}
+	return nil
 }
 
 // handed words which jobs were handed in: "3 in the queue: Slurm job 7_0 to 7_2".
@@ -158,7 +200,11 @@ func handed(job string, ids []string) string {
 // cancel ends the jobs that nobody wants any more.
 func (x *Executor) cancel(r *rounds) {
 	x.mu.Lock()
-	ids := x.unwanted
+	ids := make([]string, len(x.unwanted))
+	for i, a := range x.unwanted {
+		ids[i] = a.id
+		a.mark()
+	}
 	x.unwanted = nil
 	x.mu.Unlock()
 	if len(ids) == 0 {
@@ -175,11 +221,32 @@ func (x *Executor) cancel(r *rounds) {
 // drop keeps an attempt from being handed in, or has its job cancelled unless it is to be left
 // to itself. The caller holds mu.
 func (x *Executor) drop(a *attempt) {
+	x.rouse()
+	if a.dropped = a.handing; a.dropped {
+		return // which what hands it in sees to
+	}
 	if a.batch != nil && !a.detached {
-		x.unwanted = append(x.unwanted, a.id)
+		x.unwanted = append(x.unwanted, a)
 	}
 	x.fresh = slices.DeleteFunc(x.fresh, func(b *attempt) bool { return a == b })
-	x.rouse()
+}
+
+// mark tells other runs that wait for the job as well that this one has it cancelled. The
+// caller holds the executor's mu.
+func (a *attempt) mark() {
+	a.cancelled = true
+	_ = os.WriteFile(cancelMark(a.batch.Dir, a.element), nil, 0o666) // without it, their steps fail
+}
+
+func cancelMark(dir string, element int) string {
+	return filepath.Join(dir, strconv.Itoa(element)+".cancelled")
+}
+
+// marked reports whether this run has the job cancelled.
+func (x *Executor) marked(a *attempt) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return a.cancelled
 }
 
 // question asks the scheduler for the states of all jobs, if it is time to: less and less often

@@ -133,6 +133,24 @@ func rerun(f *fixture) {
 	}
 }
 
+func rerunFails(f *fixture) {
+	tries := filepath.Join(f.TempDir(), "tries")
+	if err := os.WriteFile(tries, []byte("xx"), 0o666); err != nil {
+		f.Fatal(err)
+	}
+	job := f.jobOf(step("a", "flaky", map[string]any{"tries": tries}))
+	if _, err := f.executor.Perform(f.Context(), job, func(pipeline.Event) {}); err != nil {
+		f.Fatal(err)
+	}
+	job.Rerun, job.Run = true, "the next"
+	if err := os.Remove(tries); err != nil {
+		f.Fatal(err)
+	}
+	if r, err := f.executor.Perform(f.Context(), job, func(pipeline.Event) {}); err == nil {
+		f.Errorf("the result that was there before was taken: %+v", r)
+	}
+}
+
 func secret(f *fixture) {
 	run := f.perform(step("a", "secret", map[string]any{"token": "hunter2"}))
 	if f.subject.OnDisk {

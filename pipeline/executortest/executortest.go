@@ -51,6 +51,7 @@ func Run(t *testing.T, subject Subject) {
 		{"a second performer waits, and finds the result", waits, false},
 		{"what was recorded meanwhile is found", found, false},
 		{"to run again is to begin anew", rerun, false},
+		{"to run again and fail is to fail", rerunFails, false},
 		{"a secret arrives and is written nowhere", secret, false},
 		{"a stage's lineage and resources arrive", granted, false},
 		{"a job that the performer does not know is refused", refused, false},

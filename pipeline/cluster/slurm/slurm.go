@@ -82,9 +82,9 @@ func (s *Scheduler) Submit(ctx context.Context, b *cluster.Batch) ([]string, err
 	cmd := command(ctx, "sbatch", s.options(b)...)
 	cmd.Stdin = strings.NewReader(script(b))
 	cmd.ExtraFiles = []*os.File{b.Locked}
-	out, err := output(cmd)
+	out, err := output(ctx, cmd)
 	if err != nil {
-		return nil, classify(err)
+		return nil, err
 	}
 	job, _, _ := strings.Cut(strings.TrimSpace(out), ";") // behind it, the cluster's name
 	if _, err := strconv.Atoi(job); err != nil {
@@ -122,6 +122,9 @@ func elements(job string, n int) []string {
 // options are sbatch's. It must say which job it has made: never -Q.
 func (s *Scheduler) options(b *cluster.Batch) []string {
 	notice := cmp.Or(s.Notice, 2*time.Minute)
+	if t := b.Ask.Time; t > 0 {
+		notice = min(notice, t/4) // of a short limit, most is for the work
+	}
 	all := []string{
 		"--parsable", "--job-name=" + b.Name, "--array=0-" + strconv.Itoa(b.Size-1), "--requeue", "--open-mode=append", "--kill-on-invalid-dep=yes",
 		"--output=" + logOf(b), "--chdir=/", fmt.Sprintf("--signal=B:USR1@%d", int(notice.Seconds())),
@@ -187,13 +190,24 @@ func (s *Scheduler) Status(ctx context.Context, ids []string) (map[string]cluste
 	return parse(out, wanted), nil
 }
 
-// parse reads what squeue prints of the jobs that are wanted.
+// parse reads what squeue prints of the jobs that are wanted. An array of which all elements
+// were cancelled while they waited is there as a whole, without them.
 func parse(out string, wanted map[string]bool) map[string]cluster.Status {
-	all := make(map[string]cluster.Status, len(wanted))
+	all, whole := make(map[string]cluster.Status, len(wanted)), map[string]cluster.Status{}
 	for line := range strings.Lines(out) {
 		fields := strings.SplitN(strings.TrimSpace(line), "|", 4)
-		if len(fields) == 4 && wanted[fields[0]] {
+		switch {
+		case len(fields) != 4:
+		case wanted[fields[0]]:
 			all[fields[0]] = status(fields[1], fields[2], fields[3])
+		case !strings.Contains(fields[0], "_"):
+			whole[fields[0]] = status(fields[1], fields[2], fields[3])
+		}
+	}
+	for id := range wanted {
+		array, _, _ := strings.Cut(id, "_")
+		if s, ok := whole[array]; ok && all[id].State == cluster.Unknown {
+			all[id] = s
 		}
 	}
 	return all
@@ -228,7 +242,7 @@ func run(ctx context.Context, stdin []byte, name string, args ...string) (string
 	if stdin != nil {
 		cmd.Stdin = bytes.NewReader(stdin)
 	}
-	return output(cmd)
+	return output(ctx, cmd)
 }
 
 // command returns one of Slurm's commands. It is in a group of its own, so that Ctrl-C does not
@@ -253,7 +267,8 @@ func Environment(environ []string) []string {
 	})
 }
 
-func output(cmd *exec.Cmd) (string, error) {
+// output runs a command, and returns what it prints. An error that passes is [cluster.ErrBusy].
+func output(ctx context.Context, cmd *exec.Cmd) (string, error) {
 	var errs strings.Builder
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
@@ -262,22 +277,24 @@ func output(cmd *exec.Cmd) (string, error) {
 	}
 	name := cmd.Args[0]
 	switch text := strings.TrimSpace(errs.String()); {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return "", fmt.Errorf("%w: %s did not end in time: %s", cluster.ErrBusy, name, text)
 	case errors.Is(err, exec.ErrNotFound):
 		return "", fmt.Errorf("there is no %s on this machine: run from one where Slurm's commands are", name)
 	case text != "":
-		return "", fmt.Errorf("%s: %s", name, strings.ReplaceAll(text, "\n", "; "))
+		return "", classify(fmt.Errorf("%s: %s", name, strings.ReplaceAll(text, "\n", "; ")))
 	default:
 		return "", fmt.Errorf("%s: %w", name, err)
 	}
 }
 
-// passing are parts of what sbatch says where trying again helps.
+// passing are parts of what the commands say where trying again helps.
 var passing = []string{
 	"Socket timed out", "Unable to contact slurm controller", "temporarily", "Resource temporarily unavailable", "Connection refused", "Connection reset",
 	"Zero Bytes were transmitted", "slurmctld is in recovery", "MaxSubmitJob", "maximum number of jobs", "Slurm temporarily unable to accept job",
 }
 
-// classify marks an error of sbatch's that passes.
+// classify marks an error that passes.
 func classify(err error) error {
 	if slices.ContainsFunc(passing, func(s string) bool { return strings.Contains(err.Error(), s) }) {
 		return fmt.Errorf("%w: %w", cluster.ErrBusy, err)

@@ -1,8 +1,8 @@
 package slurm
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -65,8 +65,19 @@ func (s *Scheduler) Explain(ctx context.Context, id string, last cluster.Status)
 		line, _, _ := strings.Cut(strings.TrimSpace(out), "\n")
 		code, exit, _ = strings.Cut(line, "|")
 		code, _, _ = strings.Cut(code, " ") // "CANCELLED by 0"
+	} else if last.State != cluster.Ended {
+		return forgotten(id, last)
 	}
 	return ending(id, code, reason, exit)
+}
+
+// forgotten says what became of a job that was last seen before its end. One that has run is
+// remembered for MinJobAge; of an element that is cancelled while it waits nothing is left.
+func forgotten(id string, last cluster.Status) cluster.Ending {
+	if last.State == cluster.Pending {
+		return cluster.Ending{Err: fmt.Errorf("%s is in the queue no more, and has not started: it was cancelled, and not by this run", "Slurm job "+id)}
+	}
+	return ending(id, "", "", "")
 }
 
 var fields = regexp.MustCompile(`(\w+)=(\S*)`)
@@ -128,5 +139,5 @@ func ending(id, code, reason, exit string) cluster.Ending {
 	case "0:9":
 		return fail("was killed, as a system does that runs out of memory: ask for more in resources { memory = … }")
 	}
-	return cluster.Ending{Err: errors.New(job + " failed: " + strings.ToLower(code) + ", reason " + reason + ", exit code " + exit)}
+	return fail("failed: %s, reason %s, exit code %s", strings.ToLower(code), cmp.Or(reason, "unknown"), cmp.Or(exit, "unknown"))
 }

@@ -133,8 +133,27 @@ func TestForgotten(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	s = fake(t, map[string]string{"scontrol": "exit 1", "sacct": "exit 1"})
-	if e := s.Explain(context.Background(), "7_1", cluster.Status{}); !e.Lost {
-		t.Errorf("%+v", e)
+	for state, lost := range map[cluster.State]bool{cluster.Unknown: true, cluster.Running: true, cluster.Pending: false} {
+		if e := s.Explain(context.Background(), "7_1", cluster.Status{State: state, Code: "x"}); e.Lost != lost || lost == strings.Contains(e.Err.Error(), "cancelled") {
+			t.Errorf("last seen as %v: %+v", state, e)
+		}
+	}
+}
+
+// Of an array that was cancelled while it waited Slurm says that, and nothing of its elements.
+func TestCancelledWhole(t *testing.T) {
+	got := parse("7|CANCELLED||Resources\n7_2|COMPLETED|n1|None\n17_1|RUNNING|n1|None\n", map[string]bool{"7_1": true, "7_2": true, "8_1": true})
+	if len(got) != 2 || got["7_1"].Code != "CANCELLED" || got["7_1"].State != cluster.Ended || got["7_2"].Code != "COMPLETED" {
+		t.Errorf("%+v", got)
+	}
+}
+
+// The signal before a short limit leaves most of the time for work.
+func TestNotice(t *testing.T) {
+	for limit, want := range map[time.Duration]string{0: "@120", time.Minute: "@15", time.Hour: "@120"} {
+		if got := strings.Join(New(Scheduler{}).options(&cluster.Batch{Ask: cluster.Ask{Time: limit}}), " "); !strings.Contains(got, want+" ") && !strings.HasSuffix(got, want) {
+			t.Errorf("%v: %s", limit, got)
+		}
 	}
 }
 

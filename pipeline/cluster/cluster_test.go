@@ -1,0 +1,106 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// A line is a line, however long: a result with a large table is one.
+func TestTailOfLongLines(t *testing.T) {
+	long := bytes.Repeat([]byte("x"), 3*atOnce)
+	path := filepath.Join(t.TempDir(), "log")
+	if err := os.WriteFile(path, append(append([]byte("a\n"), long...), "\nb\nhalf"...), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	f := tail{path: path}
+	var all [][]byte
+	for range 3 {
+		all = append(all, f.lines(false)...)
+	}
+	all = append(all, f.lines(true)...)
+	if len(all) != 4 || string(all[0]) != "a" || !bytes.Equal(all[1], long) || string(all[2]) != "b" || string(all[3]) != "half" {
+		t.Errorf("%d lines", len(all))
+	}
+}
+
+// A batch's files stay as long as a runner waits for what its jobs say.
+func TestBatchOfTwoRunners(t *testing.T) {
+	dir := t.TempDir()
+	one, other := &batch{Batch: Batch{Dir: dir}}, &batch{Batch: Batch{Dir: dir}}
+	if err := writeJSON(filepath.Join(dir, "batch"), note{}); err != nil {
+		t.Fatal(err)
+	}
+	one.hold()
+	other.hold()
+	one.remove()
+	if _, err := os.Stat(dir); err != nil {
+		t.Error("the first has removed what the second still reads")
+	}
+	other.remove()
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("the last has left the files")
+	}
+}
+
+// silent is a scheduler that takes a batch and does not come to say so.
+type silent struct {
+	Scheduler
+	down      bool
+	cancelled []string
+}
+
+var errDown = errors.New("nobody answers")
+
+func (s *silent) Traits() Traits { return Traits{} }
+
+func (s *silent) Submit(context.Context, *Batch) ([]string, error) {
+	return nil, errors.Join(ErrBusy, errDown)
+}
+
+func (s *silent) Find(context.Context, *Batch) ([]string, error) {
+	if s.down {
+		return nil, errDown
+	}
+	return []string{"7_0"}, nil
+}
+
+func (s *silent) Cancel(_ context.Context, ids []string) error {
+	s.cancelled = ids
+	return nil
+}
+
+// A batch that was taken is not handed in twice, though the scheduler did not come to say so.
+func TestTakenWithoutAWord(t *testing.T) {
+	s := &silent{}
+	x := &Executor{Name: "test", Dir: t.TempDir(), Scheduler: s, Program: "/runner"}
+	handIn := func(r *rounds) (*batch, error) {
+		b, err := x.newBatch(Ask{}, []*attempt{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b, x.handIn(r, b, false)
+	}
+	if b, err := handIn(&rounds{}); err != nil || len(b.ids) != 1 {
+		t.Errorf("it was found in the queue: %v, %v", b.ids, err)
+	}
+	r := &rounds{}
+	s.down = true
+	b, err := handIn(r)
+	if !errors.Is(err, ErrBusy) || len(r.doubtful) != 1 {
+		t.Fatalf("%v, %d batches in doubt", err, len(r.doubtful))
+	}
+	if err := x.settle(r); !errors.Is(err, ErrBusy) {
+		t.Errorf("as long as nobody answers nothing is handed in: %v", err)
+	}
+	s.down = false
+	if err := x.settle(r); err != nil || len(s.cancelled) != 1 || len(r.doubtful) > 0 {
+		t.Errorf("%v, cancelled %v", err, s.cancelled)
+	}
+	if _, err := os.Stat(b.Dir); err == nil {
+		t.Error("its files are left")
+	}
+}
