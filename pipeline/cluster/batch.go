@@ -100,7 +100,7 @@ func (x *Executor) newBatch(ask Ask, attempts []*attempt) (*batch, error) {
 		b.Locked, err = lock(b.Dir)
 	}
 	if err != nil {
-		b.remove()
+		b.remove(func() {}) // nothing is elsewhere yet
 		return nil, fmt.Errorf("preparing jobs for executor %q: %w", x.Name, err)
 	}
 	return b, nil
@@ -188,17 +188,25 @@ func (b *batch) hold() {
 	b.held = f
 }
 
-// remove removes the batch's files, unless another runner waits for what its jobs say, which
-// will then remove them. It reports whether it did.
-func (b *batch) remove() bool {
+// alone reports whether no other runner waits for what the batch's jobs say, and keeps any
+// from doing so from then on.
+func (b *batch) alone() bool {
+	if b.held == nil {
+		return true
+	}
+	return !errors.Is(syscall.Flock(int(b.held.Fd()), syscall.LOCK_EX|syscall.LOCK_NB), syscall.EWOULDBLOCK)
+}
+
+// remove removes the batch's files from the store, unless another runner needs them, which
+// will then remove them. Elsewhere they are gone by then.
+func (b *batch) remove(elsewhere func()) {
 	if b.held != nil {
 		defer b.held.Close()
-		if err := syscall.Flock(int(b.held.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); errors.Is(err, syscall.EWOULDBLOCK) {
-			return false
-		}
 	}
-	_ = os.RemoveAll(b.Dir)
-	return true
+	if b.alone() {
+		elsewhere()
+		_ = os.RemoveAll(b.Dir)
+	}
 }
 
 // adoptable is a job that a runner before this one has handed in.

@@ -87,12 +87,14 @@ func (x *Executor) accept(ctx context.Context, job *pipeline.Job, r store.Record
 
 // remove removes a batch's files, wherever they are, unless another runner needs them.
 func (x *Executor) remove(b *batch) {
-	if !b.remove() || x.Carrier == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), command)
-	defer cancel()
-	_ = x.Carrier.Remove(ctx, b.Dir) // what stays is removed by age
+	b.remove(func() {
+		if x.Carrier == nil {
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), command)
+		defer cancel()
+		_ = x.Carrier.Remove(ctx, b.Dir) // what stays is removed by age
+	})
 }
 
 // doubt asks what is to be checked where nodes do not do what they should.

@@ -36,11 +36,11 @@ func TestBatchOfTwoRunners(t *testing.T) {
 	}
 	one.hold()
 	other.hold()
-	one.remove()
+	one.remove(func() {})
 	if _, err := os.Stat(dir); err != nil {
 		t.Error("the first has removed what the second still reads")
 	}
-	other.remove()
+	other.remove(func() {})
 	if _, err := os.Stat(dir); err == nil {
 		t.Error("the last has left the files")
 	}

@@ -16,29 +16,30 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "torch"))
-import worker  # noqa: E402
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "torch" / "worker"))
+from supernet import Arena, Rounding, Space, Weights, features, trained  # noqa: E402
+from tensors import decode, encode  # noqa: E402
 
 
 def space_of(content):
     """Returns the space that a weights file is of."""
     (n,) = struct.unpack("<Q", content[:8])
-    return worker.Space(json.loads(json.loads(content[8 : 8 + n])["__metadata__"]["space"]))
+    return Space(json.loads(json.loads(content[8 : 8 + n])["__metadata__"]["space"]))
 
 
 def main(weights, batch, subnet, out):
     content, device = Path(weights).read_bytes(), torch.device("cpu")
     space = space_of(content)
-    gradient = worker.Arena(space, device)
-    w = worker.Weights(space, device, gradient)
-    w.load(worker.decode(content))
-    b = worker.decode(Path(batch).read_bytes())
+    gradient = Arena(space, device)
+    w = Weights(space, device, gradient)
+    w.load(decode(content))
+    b = decode(Path(batch).read_bytes())
     x = b["x"].permute(0, 3, 1, 2).contiguous()
-    z = w.classify(worker.features(space.units(json.loads(subnet)), x, worker.trained(w)), worker.Rounding())
+    z = w.classify(features(space.units(json.loads(subnet)), x, trained(w)), Rounding())
     hard = F.cross_entropy(z, b["labels"].long(), label_smoothing=0.1)
     soft = -(b["teacher"] * F.log_softmax(z, 1)).sum(1).mean()
     (0.7 * hard + 0.3 * soft).backward()
-    Path(out).write_bytes(worker.encode({"logits": z.detach(), **gradient.export("grad.")}))
+    Path(out).write_bytes(encode({"logits": z.detach(), **gradient.export("grad.")}))
 
 
 main(*sys.argv[1:])
