@@ -77,7 +77,9 @@ func TestNoAnswer(t *testing.T) {
 // which the command happens to run.
 func TestWhereTorchIs(t *testing.T) {
 	real, err := exec.LookPath("python3")
-	if err != nil {
+	if err != nil && os.Getenv("CI") == "true" {
+		t.Fatal(err)
+	} else if err != nil {
 		t.Skip("no python3")
 	}
 	torch := func(dir string) string { // what Python takes for PyTorch

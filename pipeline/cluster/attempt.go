@@ -281,7 +281,7 @@ func (a *attempt) explain(ctx context.Context, v view) *Ending {
 		a.report(pipeline.Event{Type: pipeline.StepUsed, Usage: &a.spent})
 	}
 	for _, line := range a.log.lines(true) {
-		_, _ = a.output.Write(line)
+		_, _ = a.output.Write(append(line, '\n'))
 	}
 	if crash := a.output.End(true); crash != nil {
 		return &Ending{Err: apart.Explain(crash, a.job)}

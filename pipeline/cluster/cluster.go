@@ -147,20 +147,18 @@ type Executor struct {
 	Poll      time.Duration     // how long after a job was handed in the scheduler is asked first; 0 for 10 s
 	Patience  time.Duration     // how long files may take from a node to this machine; 0 for half a minute
 
-	mu        sync.Mutex
-	tending   bool
-	fresh     []*attempt                           // not submitted yet
-	live      map[*attempt]bool                    // submitted
-	unwanted  []*attempt                           // to be cancelled
-	same      map[artifacts.ActionID]chan struct{} // closed when nothing performs the action any more
-	found     *found                               // jobs that runners before this one have left
-	disproof  error                                // why the nodes can perform no jobs, once it is known
-	proving   sync.Mutex
-	probe     *batch // of the job that shows whether nodes can perform any; nil for none
-	wake      chan struct{}
-	deaf      sync.Once // what jobs say did not arrive
-	asked     int       // how often the scheduler was asked for states
-	submitted int       // how many jobs were handed in
+	mu       sync.Mutex
+	tending  bool
+	fresh    []*attempt                           // not submitted yet
+	live     map[*attempt]bool                    // submitted
+	unwanted []*attempt                           // to be cancelled
+	same     map[artifacts.ActionID]chan struct{} // closed when nothing performs the action any more
+	found    *found                               // jobs that runners before this one have left
+	disproof error                                // why the nodes can perform no jobs, once it is known
+	proving  sync.Mutex
+	probe    *batch // of the job that shows whether nodes can perform any; nil for none
+	wake     chan struct{}
+	deaf     sync.Once // what jobs say did not arrive
 }
 
 // mostLost is how often an attempt is handed in again that was lost.

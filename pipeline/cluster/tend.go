@@ -179,9 +179,6 @@ func (x *Executor) handIn(r *rounds, b *batch, many bool) (err error) {
 	if err != nil {
 		return err
 	}
-	x.mu.Lock()
-	x.submitted += b.Size
-	x.mu.Unlock()
 	x.tell("%s", handed(x.Scheduler.Traits().Name, b.ids))
 	if err := writeJSON(filepath.Join(b.Dir, "ids"), b.ids); err != nil { // the jobs are in the queue all the same
 		x.tell("the next run may not find these jobs, should this one be killed: %v", err)
@@ -269,7 +266,6 @@ func (x *Executor) question(r *rounds) {
 	r.asked = time.Now()
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.asked++
 	if err != nil {
 		if !r.failing {
 			x.tell("it does not say how its jobs are: %v; asking again", err)
