@@ -1,13 +1,11 @@
 package kubernetes_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,70 +17,17 @@ import (
 	"eyrie/artifacts/s3"
 	"eyrie/artifacts/s3/s3test"
 	"eyrie/artifacts/store"
-	"eyrie/artifacts/team"
 	"eyrie/pipeline"
 	"eyrie/pipeline/cluster"
 	"eyrie/pipeline/cluster/kubernetes"
 	"eyrie/pipeline/cluster/kubernetes/api"
 	"eyrie/pipeline/cluster/kubernetes/kubetest"
 	"eyrie/pipeline/cluster/relay"
+	"eyrie/pipeline/cluster/relay/relaytest"
 	"eyrie/pipeline/executortest"
 )
 
-// The test binary is also what pods run: "perform --element N", which starts
-// "perform --store DIR --job FILE".
-func TestMain(m *testing.M) {
-	if len(os.Args) < 4 || os.Args[1] != "perform" {
-		os.Exit(m.Run())
-	}
-	code, err := perform(os.Args[2:])
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func perform(args []string) (code int, err error) {
-	ctx := context.Background()
-	if args[0] == "--store" {
-		s, err := store.Open(args[1])
-		if err != nil {
-			return 1, err
-		}
-		defer s.Close()
-		return cluster.Serve(ctx, s, executortest.Stages, args[3], func() error { return nil })
-	}
-	order, err := relay.ParseOrder(os.Getenv(cluster.OrderVariable))
-	if err != nil {
-		return 1, err
-	}
-	var config s3.Config
-	if err := json.Unmarshal(order.Caches, &config); err != nil {
-		return 1, err
-	}
-	cache, bucket, err := open(ctx, config)
-	if err != nil {
-		return 1, err
-	}
-	element, err := strconv.Atoi(args[1])
-	if err != nil {
-		return 1, err
-	}
-	n := relay.Node{Order: order, Cache: cache, Bucket: bucket, Command: func(store, job string) *exec.Cmd {
-		return exec.Command(os.Args[0], "perform", "--store", store, "--job", job)
-	}}
-	return n.Perform(ctx, element)
-}
-
-func open(ctx context.Context, config s3.Config) (*team.Cache, *s3.Bucket, error) {
-	bucket, err := s3.Open(config)
-	if err != nil {
-		return nil, nil, err
-	}
-	cache, err := team.Open(ctx, []team.Source{{Name: "test", Bucket: bucket, Write: true}}, store.Shared{By: "test"}, func(text string) { fmt.Fprintln(os.Stderr, text) })
-	return cache, bucket, err
-}
+func TestMain(m *testing.M) { relaytest.Main(m, nil) }
 
 // start starts a server whose pods run this test's binary, with the cache's credentials from a Secret.
 func start(t testing.TB) *kubetest.Server {
@@ -110,7 +55,7 @@ func (c *carriers) executor(t *testing.T, s *store.Store, dir string) *cluster.E
 	if of == nil {
 		config := s3.Config{Bucket: "b" + strconv.FormatInt(time.Now().UnixNano(), 36), Endpoint: c.server.Endpoint(), Region: "us-east-1"}
 		c.server.Bucket(t, config.Bucket)
-		cache, bucket, err := open(t.Context(), config)
+		cache, bucket, err := relaytest.Open(t.Context(), config)
 		if err != nil {
 			t.Fatal(err)
 		}
