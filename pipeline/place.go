@@ -9,8 +9,7 @@ import (
 // Place is where steps run other than on this machine, such as a cluster.
 type Place struct {
 	Executor Executor
-	Jobs     int                 // how many steps may run or wait there at once; 0 for any number
-	Accept   func(s *Step) error // says why a step cannot run there, as a mistake in an attribute; may be nil
+	Jobs     int // how many steps may run or wait there at once; 0 for any number
 }
 
 // place is a place during a run, with the steps that are for it.
@@ -51,12 +50,6 @@ func (x *execution) busy() bool {
 func (p *place) claim(s *Step) (map[string]float64, error) {
 	if p.pool != nil {
 		return p.pool.claim(s)
-	}
-	if p.Accept == nil {
-		return s.Resources, nil
-	}
-	if err := p.Accept(s); err != nil {
-		return nil, stepError(s.Pos, s, "resources", err)
 	}
 	return s.Resources, nil
 }

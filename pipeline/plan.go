@@ -58,6 +58,9 @@ type Planned struct {
 type PlanOptions struct {
 	Targets []string // only these steps and what they need; none for all
 	Rerun   []string // steps to run though their result is cached
+	// Accept says why a step cannot run at its [Step.Place], as mistakes in its attributes. It is
+	// asked for steps that are to run, and not on this machine; nil accepts all of them.
+	Accept func(s *Planned) error
 }
 
 // NewPlan orders the recipe's steps and gives each its verdict. It reads the
@@ -104,7 +107,23 @@ func NewPlan(ctx context.Context, r *Recipe, store *store.Store, opt PlanOptions
 	if len(mistakes) == 0 {
 		mistakes = p.checkOutputs()
 	}
+	if opt.Accept != nil {
+		mistakes = append(mistakes, p.refused(opt.Accept)...)
+	}
 	return p, errors.Join(mistakes...)
+}
+
+// refused asks of the steps that are to run elsewhere whether they can.
+func (p *Plan) refused(accept func(*Planned) error) (mistakes []error) {
+	for _, s := range p.Steps {
+		if s.Place == "" || s.Verdict == Cached {
+			continue
+		}
+		if err := accept(s); err != nil {
+			mistakes = append(mistakes, placed(s.Step, s.Attrs, mistake.Of(err)))
+		}
+	}
+	return mistakes
 }
 
 // onceEach returns errors of which what a machine lacks is said once, for all steps.

@@ -43,6 +43,9 @@ type Executor struct {
 // Pos returns where an attribute of the block is, or else the block, as "site.hcl:4".
 func (e *Executor) Pos(attribute string) string { return e.pos(attribute) }
 
+// Grants are the resources that schedulers know, and can give to a job.
+var Grants = []string{"cpus", "gpus", "memory", "nodes"}
+
 // The kinds of executors.
 const (
 	Local   = "local"   // this machine
@@ -106,6 +109,7 @@ func readExecutor(s *Site, b *block) {
 		b.report(b.LabelRanges[0], "Unknown executor", "An executor is one of %s, and no %q.%s", word.Quote(kinds), e.Kind, word.DidYouMean(e.Kind, kinds))
 		return
 	}
+	b.known(&e)
 	b.end()
 	if !plainName(e.Name) {
 		b.report(b.LabelRanges[1], "Not a name", "An executor has a plain name, of letters, digits, - and _, such as %q.", "gpu")
@@ -116,6 +120,18 @@ func readExecutor(s *Site, b *block) {
 		}
 	}
 	s.Executors = append(s.Executors, e)
+}
+
+// known reports what an executor would take steps by that no job of it can be given.
+func (b *block) known(e *Executor) {
+	if e.Kind == Local {
+		return
+	}
+	for _, name := range word.Keys(e.Takes) {
+		if !slices.Contains(Grants, name) {
+			b.report(b.Body.Attributes["takes"].Expr.Range(), "Wrong value", "takes: executor %q gives its jobs %s, and no %q.%s", b.Labels[0], word.Quote(Grants), name, word.DidYouMean(name, Grants))
+		}
+	}
 }
 
 // remote reads what all executors on other machines have.
@@ -155,15 +171,17 @@ func (b *block) count(name string) int {
 	return int(n)
 }
 
-// duration is a time such as "20 h"; 0 where it is not written.
+// duration is a time such as "20 h"; 0 where it is not written. It has a unit, because a number
+// alone is minutes to Slurm, and seconds in recipes.
 func (b *block) duration(name string) time.Duration {
 	v, a := b.value(name, cty.String)
 	if a == nil {
 		return 0
 	}
-	n, err := quantity(v.AsString(), "s")
-	if err != nil || n <= 0 || n > 1e9 {
-		b.report(a.Expr.Range(), "Wrong value", "%s: want a time such as \"20 h\" or \"90 min\", not %q.", name, v.AsString())
+	text := strings.TrimSpace(v.AsString())
+	n, err := quantity(text, "s")
+	if err != nil || n <= 0 || n > 1e9 || strings.ContainsAny(text[len(text)-1:], "0123456789.") {
+		b.report(a.Expr.Range(), "Wrong value", "%s: want a time such as \"20 h\" or \"90 min\", not %q.", name, text)
 		return 0
 	}
 	return time.Duration(n * float64(time.Second))

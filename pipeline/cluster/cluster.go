@@ -167,7 +167,7 @@ const mostLost = 4
 // Perform does what [pipeline.Executor] says.
 func (x *Executor) Perform(ctx context.Context, job *pipeline.Job, report func(pipeline.Event)) (pipeline.Result, error) {
 	if len(job.Withheld) > 0 {
-		return pipeline.Result{}, mistake.At(job.Withheld[0], "it is sensitive, and a job of executor %q would have it on a disk: let this machine run the step (executor \"local\" … { steps = [%q] } in the site file, before the others)", x.Name, job.Step)
+		return pipeline.Result{}, Withheld(x.Name, job.Step, job.Withheld[0])
 	}
 	if err := ctx.Err(); err != nil {
 		return pipeline.Result{}, err
@@ -186,6 +186,12 @@ func (x *Executor) Perform(ctx context.Context, job *pipeline.Job, report func(p
 		return x.carried(ctx, job, report)
 	}
 	return x.attempts(ctx, job, report)
+}
+
+// Withheld is the mistake of a step that has a sensitive attribute and is for an executor: its job
+// would have the value on a disk.
+func Withheld(executor, step, attribute string) *mistake.Mistake {
+	return mistake.At(attribute, "it is sensitive, and a job of executor %q would have it on a disk: let this machine run the step (executor \"local\" … { steps = [%q] } in the site file, before the others)", executor, step)
 }
 
 // attempts has a job performed, again where it was lost.

@@ -20,6 +20,7 @@ import (
 	"eyrie/pipeline/cluster/command"
 	"eyrie/pipeline/cluster/kubernetes"
 	"eyrie/pipeline/cluster/slurm"
+	"eyrie/pipeline/mistake"
 )
 
 // route gives each step of a recipe its place: the first executor of the site file that takes it.
@@ -70,7 +71,7 @@ func (a *app) places(kept *store.Store, dir string, tell func(string)) (*elsewhe
 		}
 		x := &cluster.Executor{Name: e.Name, Store: kept, Dir: dir, Scheduler: scheduler(e, dir), Carrier: carrier, Program: e.Runner, Setup: e.Setup, Time: e.Time, Tell: tell}
 		all.executors = append(all.executors, x)
-		all.places[e.Name] = pipeline.Place{Jobs: e.Jobs, Accept: func(s *pipeline.Step) error { return grants(e, s) }, Executor: x}
+		all.places[e.Name] = pipeline.Place{Jobs: e.Jobs, Executor: x}
 	}
 	return all, nil
 }
@@ -127,20 +128,32 @@ func slurmOf(e *site.Executor) *slurm.Scheduler {
 	return slurm.New(slurm.Scheduler{Partition: e.Partition, Account: e.Account, QOS: e.QOS, Constraint: e.Constraint, GRES: e.GRES, Extra: e.Extra})
 }
 
-// grants reports what a step asks for that a scheduler knows nothing of.
-func grants(e *site.Executor, s *pipeline.Step) error {
-	for _, name := range slices.Sorted(maps.Keys(s.Resources)) {
-		switch name {
-		case "cpus", "gpus", "memory", "nodes":
-		default:
-			return fmt.Errorf("asks for %s, which executor %q (%s) cannot give: let this machine run the step, by executor \"local\" before it, or leave %s out", name, e.Name, e.Pos(""), name)
+// accept says why a step cannot run at its place.
+func (a *app) accept(s *pipeline.Planned) error {
+	i := slices.IndexFunc(a.there.Executors, func(e site.Executor) bool { return e.Name == s.Place })
+	e := &a.there.Executors[i]
+	for _, name := range slices.Sorted(maps.Keys(s.Attrs)) {
+		if s.Attrs[name].Sensitive {
+			return cluster.Withheld(e.Name, s.ID, name)
 		}
 	}
-	if n := s.Resources["nodes"]; n > 1 && e.Kind == site.Kubernetes {
-		return fmt.Errorf("asks for %v nodes, and executor %q (%s) gives one pod to a job: leave nodes out, or let Slurm run the step", n, e.Name, e.Pos(""))
+	return grants(e, s.Resources)
+}
+
+// grants reports what a step asks for that a scheduler knows nothing of.
+func grants(e *site.Executor, asks map[string]float64) error {
+	wrong := func(format string, args ...any) error { return mistake.At("resources", format, args...) }
+	for _, name := range slices.Sorted(maps.Keys(asks)) {
+		if !slices.Contains(site.Grants, name) {
+			return wrong("asks for %s, which executor %q (%s) cannot give: let this machine run the step, by executor \"local\" before it, or leave %s out", name, e.Name, e.Pos(""), name)
+		}
 	}
-	if n := s.Resources["nodes"]; n > 1 && s.Resources["gpus"] > 0 && int(s.Resources["gpus"])%int(n) != 0 {
-		return fmt.Errorf("asks for %v GPUs on %v nodes: write a multiple of %v", s.Resources["gpus"], n, n)
+	n := asks["nodes"]
+	if n > 1 && e.Kind == site.Kubernetes {
+		return wrong("asks for %v nodes, and executor %q (%s) gives one pod to a job: leave nodes out, or let Slurm run the step", n, e.Name, e.Pos(""))
+	}
+	if gpus := asks["gpus"]; n > 1 && gpus > 0 && int(gpus)%int(n) != 0 {
+		return wrong("asks for %v GPUs on %v nodes: write a multiple of %v", gpus, n, n)
 	}
 	return nil
 }

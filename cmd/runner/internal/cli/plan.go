@@ -33,6 +33,7 @@ an input, or what is in the store. The file has no values of variables, but salt
 		Args:              exactly("RECIPE"),
 		ValidArgsFunction: completeRecipeOnly,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			opt.Accept = a.accept
 			plan, store, err := a.prepare(cmd.Context(), args[0], opt, a.hint)
 			if err != nil {
 				return err

@@ -74,6 +74,9 @@ goes to the standard error; that it fails is a warning.`,
 				Grace: max(grace, 1), // 0 is for ever
 				Jobs:  a.jobs, FailFast: failFast, Resources: has, LogLevel: a.level(),
 			}}
+			if !frozen {
+				r.plan.Accept = a.accept
+			}
 			if watch && planned != "" {
 				return invalidf("--watch and --plan exclude each other: what was planned once changes")
 			}
