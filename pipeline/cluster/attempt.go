@@ -43,7 +43,7 @@ type attempt struct {
 	log     tail
 	output  *apart.Output
 	told    bool          // that it is queued
-	heard   bool          // its performer has said something
+	heard   bool          // its performer has said something, and not only that it failed
 	warned  bool          // that it is stuck
 	stopped string        // why the performer was told to stop, unless it has been started again
 	last    apart.Message // with which the performer came to its end
@@ -166,7 +166,7 @@ func (a *attempt) hear(line []byte) {
 	if json.Unmarshal(line, &m) != nil {
 		return // half a line, of a performer that was killed
 	}
-	a.heard = true
+	a.heard = a.heard || m.Failure == nil // which the script may say, in place of a performer
 	switch {
 	case m.Event != nil:
 		a.report(a.counted(*m.Event))

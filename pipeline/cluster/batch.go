@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -55,12 +54,16 @@ func (x *Executor) jobs() string { return filepath.Join(x.Dir, jobsDir) }
 
 // ask returns what a job asks a scheduler for.
 func (x *Executor) ask(job *pipeline.Job) Ask {
-	r := job.Resources
-	ask := Ask{CPUs: whole(r["cpus"]), GPUs: whole(r["gpus"]), Nodes: whole(r["nodes"]), Memory: int64(r["memory"]), Time: x.Time}
+	ask := Asks(job.Resources, x.Time)
 	if job.Timeout > 0 { // which the performer keeps: the scheduler's is behind it
 		ask.Time = job.Timeout + job.Grace + 2*time.Minute
 	}
 	return ask
+}
+
+// Asks returns what resources, as steps write them, are to a scheduler.
+func Asks(r map[string]float64, time time.Duration) Ask {
+	return Ask{CPUs: whole(r["cpus"]), GPUs: whole(r["gpus"]), Nodes: whole(r["nodes"]), Memory: int64(r["memory"]), Time: time}
 }
 
 // whole rounds up: shares of a processor are for those that share a machine.
@@ -101,39 +104,10 @@ func (x *Executor) newBatch(ask Ask, attempts []*attempt) (*batch, error) {
 	}
 	if err != nil {
 		b.remove(func() {}) // nothing is elsewhere yet
-		return nil, fmt.Errorf("preparing jobs for executor %q: %w", x.Name, err)
+		return nil, fmt.Errorf("preparing jobs: %w", err)
 	}
 	return b, nil
 }
-
-// writeScript writes what a job of a batch runs, with the number of its element as its argument.
-// It is for the user's eyes alone where it has the batch's order.
-func (x *Executor) writeScript(b *batch) error {
-	program, err := x.program()
-	if err != nil {
-		return err
-	}
-	path := filepath.Join(b.Dir, "run")
-	if x.Carrier == nil {
-		return os.WriteFile(path, []byte(x.script(fmt.Sprintf("%s perform --store %s --job %s/\"$1\"", quote(program), quote(x.Dir), quote(b.Dir)))), 0o777)
-	}
-	b.Script = x.script(fmt.Sprintf("%s perform --element \"$1\"", quote(program)), "export "+OrderVariable+"="+quote(b.Order))
-	return os.WriteFile(path, []byte(b.Script), 0o700)
-}
-
-// script returns a script that ends in a command, after what the site has before it and more.
-func (x *Executor) script(command string, more ...string) string {
-	var s strings.Builder
-	s.WriteString("#!/bin/sh\n")
-	for _, line := range append(slices.Clone(x.Setup), more...) {
-		s.WriteString(line + "\n")
-	}
-	s.WriteString("exec " + command + "\n")
-	return s.String()
-}
-
-// quote writes a word for the shell.
-func quote(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
 
 // program returns the path of the runner that nodes start. It is a copy of this one, in the
 // store: the nodes need nothing installed, and a job that waits for days is performed by what

@@ -115,7 +115,7 @@ func (x *Executor) submit(r *rounds) {
 	for i, a := range all {
 		switch {
 		case err != nil:
-			a.err = err
+			a.err = fmt.Errorf("executor %q: %w", x.Name, err)
 			a.place(nil, 0, "")
 		case a.detached: // its runner has gone on
 		default:

@@ -59,8 +59,9 @@ func largest() int {
 	return defaultLargest - 1
 }
 
-// Check reports whether Slurm can be used, and returns its version.
-func (s *Scheduler) Check(ctx context.Context) (version string, err error) {
+// Check reports whether Slurm can be used, and takes a job that asks for something; it returns
+// Slurm's version. No job is made.
+func (s *Scheduler) Check(ctx context.Context, ask cluster.Ask) (version string, err error) {
 	version, err = run(ctx, nil, "sinfo", "--version")
 	if err != nil {
 		return "", err
@@ -72,6 +73,10 @@ func (s *Scheduler) Check(ctx context.Context) (version string, err error) {
 	partitions := strings.Fields(strings.ReplaceAll(out, "*", ""))
 	if s.Partition != "" && !slices.Contains(partitions, s.Partition) {
 		return "", fmt.Errorf("there is no partition %q, but %s", s.Partition, strings.Join(partitions, ", "))
+	}
+	try := &cluster.Batch{Name: "eyrie-try", Dir: "/", Size: 1, Ask: ask}
+	if _, err := run(ctx, []byte("#!/bin/sh\n"), "sbatch", append(s.options(try), "--test-only")...); err != nil {
+		return "", fmt.Errorf("no job could be handed in: %w", err)
 	}
 	return strings.TrimSpace(version), nil
 }
@@ -282,10 +287,19 @@ func output(ctx context.Context, cmd *exec.Cmd) (string, error) {
 	case errors.Is(err, exec.ErrNotFound):
 		return "", fmt.Errorf("there is no %s on this machine: run from one where Slurm's commands are", name)
 	case text != "":
-		return "", classify(fmt.Errorf("%s: %s", name, strings.ReplaceAll(text, "\n", "; ")))
+		return "", classify(fmt.Errorf("%s: %s", name, plain(name, text)))
 	default:
 		return "", fmt.Errorf("%s: %w", name, err)
 	}
+}
+
+// plain returns what a command says in one line, without its own name before each part.
+func plain(name, text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = strings.TrimPrefix(strings.TrimPrefix(line, name+": "), "error: ")
+	}
+	return strings.Join(lines, "; ")
 }
 
 // passing are parts of what the commands say where trying again helps.

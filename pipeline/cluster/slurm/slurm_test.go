@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -46,4 +48,28 @@ func TestExecutor(t *testing.T) {
 	executortest.Run(t, executortest.Subject{Apart: true, OnDisk: true, New: func(t *testing.T, s *store.Store, dir string) pipeline.Executor {
 		return executor(t, s, dir)
 	}})
+}
+
+// Whether Slurm would take a job is known without one.
+func TestCheck(t *testing.T) {
+	slurmtest.Start(t, 2)
+	for _, test := range []struct {
+		scheduler slurm.Scheduler
+		ask       cluster.Ask
+		want      string // in the error
+	}{
+		{slurm.Scheduler{}, cluster.Ask{CPUs: 1, Time: time.Hour}, ""},
+		{slurm.Scheduler{Partition: "none"}, cluster.Ask{}, `there is no partition "none", but `},
+		{slurm.Scheduler{Constraint: "big"}, cluster.Ask{}, "sbatch: allocation failure: Invalid feature specification"},
+		{slurm.Scheduler{Extra: []string{"--hurry"}}, cluster.Ask{}, "sbatch: unrecognized option '--hurry'"},
+		{slurm.Scheduler{}, cluster.Ask{Memory: 1 << 50}, "sbatch: "},
+	} {
+		version, err := slurm.New(test.scheduler).Check(t.Context(), test.ask)
+		if test.want == "" && (err != nil || version == "") || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+			t.Errorf("%+v, %+v: %q, %v, want %q", test.scheduler, test.ask, version, err, test.want)
+		}
+	}
+	if out, err := exec.Command("squeue", "-h", "-t", "all").Output(); err != nil || len(out) > 0 {
+		t.Errorf("it has left jobs: %q, %v", out, err)
+	}
 }

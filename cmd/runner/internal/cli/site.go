@@ -22,6 +22,7 @@ import (
 	"eyrie/artifacts/web"
 	"eyrie/cmd/runner/internal/view"
 	"eyrie/hcl/site"
+	"eyrie/pipeline/cluster"
 	"eyrie/pipeline/cluster/kubernetes"
 )
 
@@ -339,7 +340,7 @@ func checkExecutor(ctx context.Context, e *site.Executor) executorJSON {
 	var err error
 	switch e.Kind {
 	case site.Slurm:
-		found.Version, err = slurmOf(e).Check(ctx)
+		found.Version, err = slurmOf(e).Check(ctx, cluster.Asks(e.Takes, e.Time))
 	case site.Kubernetes:
 		found.Version, err = kubernetes.New(pods(e, "")).Check(ctx)
 	}
