@@ -38,7 +38,7 @@ func (p *pool) claim(s *Step) (map[string]float64, error) {
 	claim := maps.Clone(s.Resources)
 	for _, name := range slices.Sorted(maps.Keys(claim)) {
 		if claim[name] > p.total[name] {
-			return nil, stepError(s.Pos, s, "resources", fmt.Errorf("asks for %s = %s, this run has %s (say what the machine has with --resource %[1]s=%[2]s)",
+			return nil, stepError(s.Pos, s, "resources", fmt.Errorf("asks for %s = %s, this run has %s (say what the machine has with --resource %[1]s=%[2]s or, in the site file, machine { resources = { %[1]s = %[2]s } })",
 				name, amount(claim[name]), amount(p.total[name])))
 		}
 	}

@@ -306,7 +306,7 @@ func TestResourcesThatAreNotThere(t *testing.T) {
 	}
 	s.Resources = map[string]float64{"cpus": 1e6}
 	_, err = Execute(t.Context(), plan(t, store, recipe(s)), store, RunOptions{Resources: map[string]float64{"cpus": 64}})
-	if err == nil || !strings.Contains(err.Error(), "asks for cpus = 1000000, this run has 64 (say what the machine has with --resource cpus=1000000)") {
+	if err == nil || !strings.Contains(err.Error(), "asks for cpus = 1000000, this run has 64 (say what the machine has with --resource cpus=1000000 or, in the site file, machine { resources = { cpus = 1000000 } })") {
 		t.Errorf("got %v", err)
 	}
 	if got := endings(execute(t, store, recipe(s), RunOptions{Resources: map[string]float64{"cpus": 1e6}})); got != "a:done" {

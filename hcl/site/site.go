@@ -11,6 +11,10 @@
 //	  takes     = { gpus = 1 }
 //	  partition = "gpu"
 //	}
+//
+//	machine {
+//	  resources = { memory = "32 GiB" }
+//	}
 package site
 
 import (
@@ -37,14 +41,17 @@ type Site struct {
 	Path      string // of the file
 	Caches    []Cache
 	Executors []Executor // the first that takes a step performs it; this machine does, where none does
+	Machine   Machine    // this one
 
-	later []func() // what is to be checked when all of it is read
+	machine *block   // that Machine was read from; nil for none
+	later   []func() // what is to be checked when all of it is read
 }
 
 // blocks are the kinds of blocks that a site file may have, each with what reads one.
 var blocks = map[string]func(s *Site, b *block){
 	"cache":    readCache,
 	"executor": readExecutor,
+	"machine":  readMachine,
 }
 
 // Find returns the site file for recipes in a directory: the one beside them, or else the
@@ -129,6 +136,14 @@ func (b *block) labels(names ...string) ([]string, bool) {
 	return nil, false
 }
 
+// title is what messages call the block: its type, and its first label where it has any.
+func (b *block) title() string {
+	if len(b.Labels) == 0 {
+		return b.Type
+	}
+	return fmt.Sprintf("%s %q", b.Type, b.Labels[0])
+}
+
 // pos returns where an attribute is, or else the block, as "site.hcl:4".
 func (b *block) pos(name string) string {
 	if a := b.Body.Attributes[name]; a != nil {
@@ -145,7 +160,7 @@ func (b *block) end() {
 	known := word.Keys(b.asked)
 	for _, a := range syntax.InOrder(b.Body.Attributes) {
 		if !b.asked[a.Name] {
-			b.report(a.NameRange, "Unknown attribute", "%s %q has no attribute %q.%s It has %s.", b.Type, b.Labels[0], a.Name, word.DidYouMean(a.Name, known), word.Quote(known))
+			b.report(a.NameRange, "Unknown attribute", "%s has no attribute %q.%s It has %s.", b.title(), a.Name, word.DidYouMean(a.Name, known), word.Quote(known))
 		}
 	}
 }

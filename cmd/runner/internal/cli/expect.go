@@ -27,7 +27,7 @@ func (a *app) expect(plan *pipeline.Plan, s *store.Store) expected {
 	if e.runs == 0 {
 		return e
 	}
-	jobs := a.jobs
+	jobs, _ := a.machine(nil)
 	if jobs == 0 {
 		jobs = runtime.GOMAXPROCS(0)
 	}

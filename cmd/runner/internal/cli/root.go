@@ -98,7 +98,7 @@ has no result yet, tells why, and keeps every result in a store beside the recip
 	f.StringVar(&a.site, "site", "", "the `file` that says what there is at this site, or none (default: site.hcl beside the recipe, else ~/.config/eyrie/site.hcl)")
 	f.StringArrayVar(&a.vars, "var", nil, "a variable's value, as `name=value`; may be repeated")
 	f.StringArrayVar(&a.varFiles, "var-file", nil, "a `file` of variables' values; may be repeated")
-	f.IntVarP(&a.jobs, "jobs", "j", 0, "how many steps run at once (default: one per CPU)")
+	f.IntVarP(&a.jobs, "jobs", "j", 0, "how many steps run at once (default: what the site file says, else one per CPU)")
 	f.BoolVar(&a.json, "json", false, "print JSON, an object a line; see runner help json")
 	f.StringVar(&a.logLevel, "log-level", "info", "what to show of the stages' logs: trace, debug, info, warn or error")
 	f.BoolVar(&a.noColor, "no-color", false, "no colours (also: the environment variable NO_COLOR)")

@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"slices"
@@ -17,6 +19,7 @@ import (
 
 	"eyrie/artifacts/store"
 	"eyrie/cmd/runner/internal/view"
+	"eyrie/hcl/site"
 	"eyrie/pipeline"
 	"eyrie/pipeline/isolate"
 )
@@ -70,9 +73,9 @@ goes to the standard error; that it fails is a warning.`,
 				}
 				opt.Targets, opt.Rerun = saved.Targets, saved.Rerun
 			}
-			r := &runner{app: a, saved: saved, recipe: args[0], plan: opt, isolated: isolated, frozen: frozen, onEnd: onEnd, onInterrupt: onInterrupt, opt: pipeline.RunOptions{
-				Grace: max(grace, 1), // 0 is for ever
-				Jobs:  a.jobs, FailFast: failFast, Resources: has, LogLevel: a.level(),
+			r := &runner{app: a, saved: saved, recipe: args[0], plan: opt, isolated: isolated, frozen: frozen, onEnd: onEnd, onInterrupt: onInterrupt, has: has, opt: pipeline.RunOptions{
+				Grace:    max(grace, 1), // 0 is for ever
+				FailFast: failFast, LogLevel: a.level(),
 			}}
 			if !frozen {
 				r.plan.Accept = a.accept
@@ -95,7 +98,7 @@ goes to the standard error; that it fails is a warning.`,
 	cmd.Flags().StringVar(&onInterrupt, "on-interrupt", onInterrupts[0], "what becomes of jobs on other machines when the run is interrupted: `ask` (on a terminal; else they are cancelled), cancel, or leave them running for the next run to find")
 	cmd.Flags().StringVar(&planned, "plan", "", "do exactly what this `file` of plan --out says, or nothing where anything has changed")
 	cmd.Flags().StringVar(&onEnd, "on-end", "", "a `command` for the shell that is run when the run has ended, however it did, unless nothing had to run; see above")
-	cmd.Flags().StringArrayVar(&resources, "resource", nil, "what this machine has, as `name=amount`, such as gpus=1; may be repeated")
+	cmd.Flags().StringArrayVar(&resources, "resource", nil, "what this machine has, as `name=amount`, such as gpus=1, where the site file does not say it; may be repeated")
 	return cmd
 }
 
@@ -105,9 +108,6 @@ func (a *app) level() zerolog.Level {
 	return level
 }
 
-// mostGPUs bounds the GPUs of a machine, of which each is kept account.
-const mostGPUs = 4096
-
 func parseResources(flags []string) (map[string]float64, error) {
 	has := make(map[string]float64, len(flags))
 	for _, f := range flags {
@@ -116,8 +116,8 @@ func parseResources(flags []string) (map[string]float64, error) {
 		if !ok || name == "" || err != nil || !(n >= 0) || math.IsInf(n, 0) { // NaN is no amount, either
 			return nil, invalidf("--resource %q: want name=amount, such as gpus=1", f)
 		}
-		if name == "gpus" && n > mostGPUs {
-			return nil, invalidf("--resource %q: want at most %d GPUs", f, mostGPUs)
+		if name == "gpus" && n > site.MostGPUs {
+			return nil, invalidf("--resource %q: want at most %d GPUs", f, site.MostGPUs)
 		}
 		has[name] = n
 	}
@@ -131,8 +131,9 @@ type runner struct {
 	plan        pipeline.PlanOptions
 	opt         pipeline.RunOptions
 	isolated    bool
-	frozen      bool // a miss is an error
-	quiet       bool // no outputs are printed
+	has         map[string]float64 // of --resource
+	frozen      bool               // a miss is an error
+	quiet       bool               // no outputs are printed
 	style       view.Style
 	expected    time.Duration  // what it is likely to take; 0 where nobody knows
 	onEnd       string         // a command
@@ -168,6 +169,7 @@ func (r *runner) run(parent context.Context) error {
 			return err
 		}
 	}
+	r.opt.Jobs, r.opt.Resources = r.machine(r.has)
 	r.opt.Noted = release
 	r.opt.Header = r.header(plan, git)
 	if r.isolated {
@@ -222,6 +224,20 @@ func (r *runner) run(parent context.Context) error {
 		return fmt.Errorf("the store: %w", err)
 	}
 	return end
+}
+
+// machine returns how many steps may run at once on this machine, 0 for one per CPU, and what
+// they may take of it: by flags, or else by the site file.
+func (a *app) machine(has map[string]float64) (jobs int, resources map[string]float64) {
+	if a.there == nil {
+		return a.jobs, has
+	}
+	resources = maps.Clone(a.there.Machine.Resources)
+	if resources == nil {
+		resources = map[string]float64{}
+	}
+	maps.Copy(resources, has)
+	return cmp.Or(a.jobs, a.there.Machine.Jobs), resources
 }
 
 // hold prepares the run, and keeps gc from what the plan finds until release is called.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"eyrie/artifacts/blob"
@@ -183,8 +184,15 @@ type siteJSON struct {
 	Runner    string         `json:"runner"`
 	Platform  string         `json:"platform"`
 	CPUs      int            `json:"cpus"`
+	Machine   *machineJSON   `json:"machine,omitempty"` // what the site file says of it
 	Caches    []cacheJSON    `json:"caches"`
 	Executors []executorJSON `json:"executors"`
+}
+
+// machineJSON is what steps may take of this machine.
+type machineJSON struct {
+	Jobs      int                `json:"jobs,omitempty"` // at once; 0 for one per CPU
+	Resources map[string]float64 `json:"resources,omitempty"`
 }
 
 // executorJSON is an executor, as it was found.
@@ -231,6 +239,11 @@ is part of a key.
   }
 
   cache "http" "mirror" { url = "https://cache.example.org/eyrie" }
+
+  machine {
+    jobs      = 4                           # steps at once, in place of one per CPU
+    resources = { gpus = 1, board = 1 }     # what steps may ask for here
+  }
 
   executor "slurm" "gpu" {
     takes     = { gpus = 1 }                # steps that ask for at least that; or steps = ["train-*"]
@@ -285,6 +298,9 @@ func (a *app) checkSite(ctx context.Context) error {
 	bad := 0
 	if s != nil {
 		doc.Path = s.Path
+		if m := s.Machine; m.Jobs > 0 || len(m.Resources) > 0 {
+			doc.Machine = &machineJSON{m.Jobs, m.Resources}
+		}
 		sources, err := sources(s)
 		if err != nil {
 			return err
@@ -350,6 +366,33 @@ func checkExecutor(ctx context.Context, e *site.Executor) executorJSON {
 	return found
 }
 
+// describe words what the site file says of this machine; "" for nothing.
+func (m *machineJSON) describe() (text string) {
+	if m == nil {
+		return ""
+	}
+	if m.Jobs > 0 {
+		text += ", " + view.Count(m.Jobs, "step") + " at once"
+	}
+	if len(m.Resources) > 0 {
+		text += ", for steps " + amounts(m.Resources)
+	}
+	return text
+}
+
+// amounts words resources: "gpus = 1 and memory = 64 GiB".
+func amounts(all map[string]float64) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		value := fmt.Sprint(all[name])
+		if name == "memory" {
+			value = humanize.IBytes(uint64(all[name]))
+		}
+		parts = append(parts, name+" = "+value)
+	}
+	return strings.Join(parts, " and ")
+}
+
 // describe words an executor: what it takes, and what is known of it.
 func (x *executorJSON) describe() string {
 	text := "takes "
@@ -361,8 +404,8 @@ func (x *executorJSON) describe() string {
 	default:
 		text += "steps"
 	}
-	for i, name := range slices.Sorted(maps.Keys(x.Takes)) {
-		text += []string{" with at least ", " and "}[min(i, 1)] + fmt.Sprintf("%s = %v", name, x.Takes[name])
+	if len(x.Takes) > 0 {
+		text += " with at least " + amounts(x.Takes)
 	}
 	switch {
 	case x.Problem != "":
@@ -376,7 +419,7 @@ func (x *executorJSON) describe() string {
 }
 
 func (a *app) sayText(doc siteJSON) {
-	say(a.out, "this machine: runner %s, %s, %s", doc.Runner, doc.Platform, view.Count(doc.CPUs, "CPU"))
+	say(a.out, "this machine: runner %s, %s, %s%s", doc.Runner, doc.Platform, view.Count(doc.CPUs, "CPU"), doc.Machine.describe())
 	if doc.Path == "" {
 		say(a.out, "there is no site file: site.hcl is neither here nor in ~/.config/eyrie; results are in the local store alone")
 		return

@@ -186,7 +186,7 @@ func (a *app) repair(ctx context.Context, path string, kept *store.Store, flaws 
 		if !a.json {
 			say(a.out, "")
 		}
-		r := &runner{app: a, recipe: path, plan: pipeline.PlanOptions{Targets: targets}, opt: pipeline.RunOptions{Jobs: a.jobs, LogLevel: a.level(), Grace: 30 * time.Second}, quiet: true}
+		r := &runner{app: a, recipe: path, plan: pipeline.PlanOptions{Targets: targets}, opt: pipeline.RunOptions{LogLevel: a.level(), Grace: 30 * time.Second}, quiet: true}
 		if err := r.run(ctx); err != nil {
 			return err
 		}
