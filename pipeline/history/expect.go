@@ -71,13 +71,14 @@ func (e *Expectation) Step(id, stage string) (c Cost, ok bool) {
 	return Cost{}, false
 }
 
-// Plan estimates what the steps that a plan has to run will take with this number of
-// jobs. The time is the length of the longest chain of steps, or the sum of all steps divided
-// by the jobs, whichever is greater; the cost is the sum of all. Unknown is the number of
-// steps that have no history; both leave them out.
-func (e *Expectation) Plan(p *pipeline.Plan, jobs int) (total time.Duration, cost Cost, unknown int) {
+// Plan estimates what the steps that a plan has to run will take, with so many jobs at once at
+// each place; where a place is not in jobs, there is room for all. The time is the length of the
+// longest chain of steps, or the sum of a place's steps divided by its jobs, whichever is the
+// greatest; the cost is the sum of all. Unknown is the number of steps that have no history; both
+// leave them out.
+func (e *Expectation) Plan(p *pipeline.Plan, jobs map[string]int) (total time.Duration, cost Cost, unknown int) {
 	ends := make(map[string]time.Duration, len(p.Steps))
-	var longest time.Duration
+	sums := map[string]time.Duration{}
 	for _, s := range p.Steps {
 		if s.Verdict == pipeline.Cached {
 			continue
@@ -91,7 +92,11 @@ func (e *Expectation) Plan(p *pipeline.Plan, jobs int) (total time.Duration, cos
 			ready = max(ready, ends[dep])
 		}
 		ends[s.ID] = ready + c.Elapsed
-		longest, cost = max(longest, ready+c.Elapsed), cost.Plus(c)
+		sums[s.Place] += c.Elapsed
+		total, cost = max(total, ends[s.ID]), cost.Plus(c)
 	}
-	return max(longest, time.Duration(math.Ceil(float64(cost.Elapsed)/float64(max(1, jobs))))), cost, unknown
+	for place, n := range jobs {
+		total = max(total, time.Duration(math.Ceil(float64(sums[place])/float64(n))))
+	}
+	return total, cost, unknown
 }

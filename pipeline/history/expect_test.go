@@ -2,6 +2,7 @@ package history
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,15 +36,28 @@ func TestExpectation(t *testing.T) {
 		map[string][]Cost{"give": {took(5, 0), took(7, 3), took(100, 0)}},
 	}
 	for _, test := range []struct {
-		jobs int
+		jobs map[string]int
+		far  string // the steps that run elsewhere
 		want time.Duration
-	}{{1, 67}, {2, 60}, {8, 60}} {
+	}{
+		{map[string]int{"": 1}, "", 67},
+		{map[string]int{"": 2}, "", 60},
+		{map[string]int{"": 8}, "", 60},
+		{map[string]int{"": 1}, "d", 60}, // where there is room for all
+		{map[string]int{"": 8, "far": 1}, "abcd", 67},
+	} {
+		for _, s := range p.Steps {
+			s.Place = ""
+			if strings.Contains(test.far, s.ID) {
+				s.Place = "far"
+			}
+		}
 		got, cost, unknown := e.Plan(p, test.jobs)
 		if got != test.want || unknown != 1 {
-			t.Errorf("on %d jobs: %d, %d unknown; want %d, 1", test.jobs, got, unknown, test.want)
+			t.Errorf("on %v jobs: %d, %d unknown; want %d, 1", test.jobs, got, unknown, test.want)
 		}
 		if cost.CPU != (Amount{Value: 134, Most: true}) || cost.GPU != (Amount{Value: 4}) {
-			t.Errorf("on %d jobs it costs %+v, %+v", test.jobs, cost.CPU, cost.GPU)
+			t.Errorf("on %v jobs it costs %+v, %+v", test.jobs, cost.CPU, cost.GPU)
 		}
 	}
 	id := execute(t, s, recipe("b", 1, 2))

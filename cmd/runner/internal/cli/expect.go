@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"time"
@@ -27,13 +28,23 @@ func (a *app) expect(plan *pipeline.Plan, s *store.Store) expected {
 	if e.runs == 0 {
 		return e
 	}
-	jobs, _ := a.machine(nil)
-	if jobs == 0 {
-		jobs = runtime.GOMAXPROCS(0)
-	}
 	e.Expectation = history.Expect(s, plan.Recipe.Name)
-	e.total, e.cost, e.unknown = e.Plan(plan, jobs)
+	e.total, e.cost, e.unknown = e.Plan(plan, a.jobsAt())
 	return e
+}
+
+// jobsAt returns how many steps run at once at each place that has a limit.
+func (a *app) jobsAt() map[string]int {
+	here, _ := a.machine(nil)
+	jobs := map[string]int{"": cmp.Or(here, runtime.GOMAXPROCS(0))}
+	if a.there != nil {
+		for _, e := range a.there.Executors {
+			if e.Jobs > 0 {
+				jobs[e.Name] = e.Jobs
+			}
+		}
+	}
+	return jobs
 }
 
 // text says what is expected, or "" where nothing is known, or it takes no time.
