@@ -157,6 +157,7 @@ type Executor struct {
 	disproof error                                // why the nodes can perform no jobs, once it is known
 	proving  sync.Mutex
 	probe    *batch // of the job that shows whether nodes can perform any; nil for none
+	proved   bool   // a job has shown that they can
 	wake     chan struct{}
 	deaf     sync.Once // what jobs say did not arrive
 }
@@ -278,6 +279,9 @@ func (x *Executor) enter(ctx context.Context, a *attempt, adopt bool) error {
 
 // leave forgets an attempt that is over, and its batch's files with the last one.
 func (x *Executor) leave(a *attempt) {
+	if a.heard {
+		x.proven()
+	}
 	over, probe := x.drops(a)
 	if over != nil {
 		x.remove(over)
@@ -294,9 +298,6 @@ func (x *Executor) drops(a *attempt) (over, probe *batch) {
 	defer x.mu.Unlock()
 	defer x.rouse()
 	delete(x.live, a)
-	if a.heard {
-		x.proven()
-	}
 	if a.batch != nil && !a.detached {
 		if a.batch.left--; a.batch.left == 0 {
 			over = a.batch

@@ -73,6 +73,32 @@ func (s *silent) Cancel(_ context.Context, ids []string) error {
 	return nil
 }
 
+// A job that tries a node stays as long as others wait that may depend on it, also if a job of
+// another batch shows meanwhile that nodes can perform any.
+func TestProbeStays(t *testing.T) {
+	s := &silent{}
+	x := &Executor{Name: "test", Dir: t.TempDir(), Scheduler: s, Program: "/runner", wake: make(chan struct{}, 1)}
+	probe, err := x.newBatch(Ask{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	probe.Locked.Close()
+	probe.ids = []string{"1_0"}
+	done, waits := &attempt{executor: x, heard: true}, &attempt{executor: x}
+	x.probe, x.live = probe, map[*attempt]bool{done: true, waits: true}
+	x.leave(done)
+	if _, err := os.Stat(probe.Dir); err != nil || len(s.cancelled) > 0 {
+		t.Errorf("%v, cancelled %v", err, s.cancelled)
+	}
+	if _, err := os.Stat(x.proof("/runner")); err != nil {
+		t.Errorf("the next run tries a node once more: %v", err)
+	}
+	x.leave(waits)
+	if _, err := os.Stat(probe.Dir); err == nil || len(s.cancelled) != 1 {
+		t.Errorf("nobody needs it, and it is there still: cancelled %v", s.cancelled)
+	}
+}
+
 // A batch that was taken is not handed in twice, though the scheduler did not come to say so.
 func TestTakenWithoutAWord(t *testing.T) {
 	s := &silent{}

@@ -58,16 +58,20 @@ func (x *Executor) proof(program string) string {
 	return filepath.Join(x.jobs(), "proof-"+x.Name+"-"+hex.EncodeToString(sum[:6]))
 }
 
-// proven notes that nodes can perform jobs. The caller holds mu.
+// proven notes that nodes can perform jobs. The job that tries a node stays where it is: others
+// in the queue may depend on it, and it has not started yet if it was a job of another batch that
+// has shown it.
 func (x *Executor) proven() {
-	if x.probe == nil {
+	x.mu.Lock()
+	first := x.probe != nil && !x.proved
+	x.proved = x.proved || first
+	x.mu.Unlock()
+	if !first {
 		return
 	}
 	if program, err := x.program(); err == nil {
 		_ = os.WriteFile(x.proof(program), nil, 0o666) // without it the next run asks once more
 	}
-	go x.remove(x.probe)
-	x.probe = nil
 }
 
 // probed returns what a job that tries a node has shown, if it has come to its end.
