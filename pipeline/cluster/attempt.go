@@ -36,6 +36,7 @@ type attempt struct {
 	dropped   bool  // meanwhile nobody wants it any more
 	detached  bool
 	cancelled bool // by this run
+	calledOff bool // which the scheduler knows
 
 	// What belongs to the goroutine that waits.
 	start   int // of the element, from 0, whose events are read
@@ -72,12 +73,14 @@ type view struct {
 	missed  int
 	err     error
 	since   time.Time
+
+	calledOff bool
 }
 
 func (a *attempt) view() view {
 	a.executor.mu.Lock()
 	defer a.executor.mu.Unlock()
-	v := view{id: a.id, element: a.element, status: a.status, missed: a.missed, err: a.err, since: a.since}
+	v := view{id: a.id, element: a.element, status: a.status, missed: a.missed, err: a.err, since: a.since, calledOff: a.calledOff}
 	if a.batch != nil {
 		v.dir = a.batch.Dir
 	}
@@ -351,19 +354,29 @@ func (a *attempt) wasHandedIn() bool {
 	}
 }
 
-// awaitEnd waits until a job that was cancelled has ended, so that its checkpoint is whole.
+// awaitEnd waits until a job that nobody wants has ended, so that its checkpoint is whole. Whoever
+// cancels it may be busy with a scheduler that does not answer. That it has stopped says enough
+// only once the scheduler knows: it may be back in the queue.
 func (a *attempt) awaitEnd() {
-	deadline := time.Now().Add(a.job.Grace + time.Minute)
+	slack := a.job.Grace + time.Minute
+	deadline, counted := time.Now().Add(command+slack), false
 	for time.Now().Before(deadline) {
 		v := a.view()
 		a.follow(v)
-		if a.stopped != "" || a.last.Failure != nil || a.last.Result != nil || v.status.State == Ended || v.missed > 0 {
+		if a.last.Failure != nil || a.last.Result != nil || v.status.State == Ended || v.missed > 0 || a.stopped != "" && v.calledOff {
 			return
+		}
+		if v.calledOff && !counted {
+			deadline, counted = time.Now().Add(slack), true
 		}
 		select {
 		case <-a.changed:
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
-	a.executor.tell("job %s was cancelled and has not ended yet", a.view().id)
+	if counted {
+		a.executor.tell("job %s was cancelled and has not ended yet", a.view().id)
+	} else {
+		a.executor.tell("job %s could not be cancelled, and may go on", a.view().id)
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -67,7 +68,7 @@ func Asks(r map[string]float64, time time.Duration) Ask {
 }
 
 // whole rounds up: shares of a processor are for those that share a machine.
-func whole(n float64) int { return int(n + 0.999) }
+func whole(n float64) int { return int(math.Ceil(n)) }
 
 // newBatch makes a batch's directory, with a file for each of some attempts, which ask for the
 // same; none for a batch that shows whether a job can be performed.
@@ -80,11 +81,8 @@ func (x *Executor) newBatch(ask Ask, attempts []*attempt) (*batch, error) {
 		return nil, err
 	}
 	n := note{Executor: x.Name}
-	errands := []errand{{}}
+	errands := make([]errand, b.Size)
 	for i, a := range attempts {
-		if i > 0 {
-			errands = append(errands, errand{})
-		}
 		n.Actions, n.Rerun = append(n.Actions, a.job.Action), append(n.Rerun, a.job.Rerun)
 		errands[i] = errand{Job: a.job, Grace: a.job.Grace, Takeover: a.takeover}
 		if x.Carrier != nil {
@@ -320,9 +318,14 @@ func (x *Executor) living(ctx context.Context, all map[string]adoptable) (map[ar
 }
 
 // forget removes the files of a batch that nobody waits for, once they are a day old: another
-// runner may be reading what its jobs said last.
+// runner may be reading what its jobs said last. Of a job that tries a node nobody has written
+// down its name; it may wait in the queue, and others with it, for longer.
 func (x *Executor) forget(b *batch) {
-	if fi, err := os.Stat(b.Dir); err == nil && time.Since(fi.ModTime()) > 24*time.Hour {
+	age := 24 * time.Hour
+	if len(b.actions) == 0 {
+		age *= 30
+	}
+	if fi, err := os.Stat(b.Dir); err == nil && time.Since(fi.ModTime()) > age {
 		x.remove(b)
 	}
 }

@@ -7,6 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"eyrie/pipeline"
+	"eyrie/pipeline/apart"
 )
 
 // A line is a line, however long: a result with a large table is one.
@@ -46,16 +49,45 @@ func TestBatchOfTwoRunners(t *testing.T) {
 	}
 }
 
+// A job that is back in the queue is cancelled before the run ends, though its performer has
+// stopped; a scheduler that does not serve just then is asked again.
+func TestCancelledInTheQueue(t *testing.T) {
+	s := &silent{busy: 1}
+	x := &Executor{Name: "test", Dir: t.TempDir(), Scheduler: s, Program: "/runner", wake: make(chan struct{}, 1), live: map[*attempt]bool{}}
+	a := &attempt{executor: x, job: &pipeline.Job{}, report: func(pipeline.Event) {}, stopped: "its time limit was near", changed: make(chan struct{}, 1)}
+	a.output = &apart.Output{Report: a.report}
+	b, err := x.newBatch(Ask{}, []*attempt{a})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Locked.Close()
+	a.place(b, 0, "7_0")
+	x.live[a], x.tending = true, true
+	go x.tend()
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	a.abandon(ctx)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if len(s.cancelled) != 1 || !a.calledOff {
+		t.Errorf("the run has ended, and cancelled %v", s.cancelled)
+	}
+	clear(x.live)
+}
+
 // silent is a scheduler that takes a batch and does not come to say so.
 type silent struct {
 	Scheduler
 	down      bool
+	busy      int // how often it does not cancel jobs before it does
 	cancelled []string
 }
 
 var errDown = errors.New("nobody answers")
 
 func (s *silent) Traits() Traits { return Traits{} }
+
+func (s *silent) Status(context.Context, []string) (map[string]Status, error) { return nil, nil }
 
 func (s *silent) Submit(context.Context, *Batch) ([]string, error) {
 	return nil, errors.Join(ErrBusy, errDown)
@@ -69,6 +101,9 @@ func (s *silent) Find(context.Context, *Batch) ([]string, error) {
 }
 
 func (s *silent) Cancel(_ context.Context, ids []string) error {
+	if s.busy--; s.busy >= 0 {
+		return ErrBusy
+	}
 	s.cancelled = ids
 	return nil
 }

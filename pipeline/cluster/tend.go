@@ -23,11 +23,12 @@ const command = 2 * time.Minute
 
 // rounds is what tend keeps from one round to the next.
 type rounds struct {
-	poll    time.Duration // between questions for states
-	asked   time.Time     // when the last one was put
-	busy    time.Duration // how long to wait with jobs that the scheduler did not take
-	retry   time.Time     // when to try again
-	failing bool          // the last question was not answered
+	poll     time.Duration // between questions for states
+	asked    time.Time     // when the last one was put
+	busy     time.Duration // how long to wait with jobs that the scheduler did not take
+	retry    time.Time     // when to try again
+	cancelAt time.Time     // when to try again to cancel jobs
+	failing  bool          // the last question was not answered
 
 	doubtful []*batch // that the scheduler may have taken, and did not say so
 }
@@ -44,8 +45,8 @@ func (x *Executor) tend() {
 			return
 		}
 		x.mu.Unlock()
+		x.cancel(r) // first, as somebody waits for that
 		x.submit(r)
-		x.cancel(r)
 		x.question(r)
 		select {
 		case <-x.wake:
@@ -194,24 +195,41 @@ func handed(job string, ids []string) string {
 	return fmt.Sprintf("%d steps are in the queue: %s %s to %s", len(ids), job, ids[0], ids[len(ids)-1])
 }
 
-// cancel ends the jobs that nobody wants any more.
+// cancel ends the jobs that nobody wants any more, later where the scheduler does not serve now.
 func (x *Executor) cancel(r *rounds) {
+	if time.Now().Before(r.cancelAt) {
+		return
+	}
 	x.mu.Lock()
-	ids := make([]string, len(x.unwanted))
-	for i, a := range x.unwanted {
+	unwanted := x.unwanted
+	ids := make([]string, len(unwanted))
+	for i, a := range unwanted {
 		ids[i] = a.id
 		a.mark()
 	}
-	x.unwanted = nil
 	x.mu.Unlock()
 	if len(ids) == 0 {
 		return
 	}
 	ctx, stop := context.WithTimeout(context.Background(), command)
 	defer stop()
-	if err := x.Scheduler.Cancel(ctx, ids); err != nil {
+	err := x.Scheduler.Cancel(ctx, ids)
+	if errors.Is(err, ErrBusy) {
+		if r.cancelAt.IsZero() {
+			x.tell("jobs are not cancelled yet: %v; trying again", err)
+		}
+		r.cancelAt = time.Now().Add(2 * time.Second)
+		return
+	} else if err != nil {
 		x.tell("jobs could not be cancelled: %v", err)
 	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, a := range unwanted {
+		a.calledOff = true
+	}
+	x.unwanted = x.unwanted[len(unwanted):] // others have come behind them
+	r.cancelAt = time.Time{}
 	r.poll = min(r.poll, time.Second) // somebody waits for their end
 }
 
