@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"eyrie/pipeline"
 	"eyrie/pipeline/apart"
@@ -73,6 +74,42 @@ func TestCancelledInTheQueue(t *testing.T) {
 		t.Errorf("the run has ended, and cancelled %v", s.cancelled)
 	}
 	clear(x.live)
+}
+
+// limited is a scheduler that never takes more than some jobs at once.
+type limited struct {
+	Scheduler
+	most  int
+	sizes []int
+}
+
+func (s *limited) Traits() Traits { return Traits{} }
+
+func (s *limited) Find(context.Context, *Batch) ([]string, error) { return nil, nil }
+
+func (s *limited) Submit(_ context.Context, b *Batch) ([]string, error) {
+	if b.Size > s.most {
+		return nil, ErrBusy
+	}
+	s.sizes = append(s.sizes, b.Size)
+	return make([]string, b.Size), nil
+}
+
+// A site's limit on jobs in the queue may be less than there are steps: smaller batches are
+// handed in, and not the same one for ever.
+func TestLimitOnJobs(t *testing.T) {
+	s := &limited{most: 30}
+	x := &Executor{Name: "test", Dir: t.TempDir(), Scheduler: s, Program: "/runner", wake: make(chan struct{}, 1), live: map[*attempt]bool{}}
+	for range 100 {
+		x.fresh = append(x.fresh, &attempt{executor: x, job: &pipeline.Job{}, changed: make(chan struct{}, 1)})
+	}
+	for r := new(rounds); len(x.fresh) > 0; {
+		r.retry = time.Time{} // no test waits
+		x.submit(r)
+	}
+	if sum := len(x.live); sum != 100 || len(s.sizes) > 10 {
+		t.Errorf("%d jobs in batches of %v", sum, s.sizes)
+	}
 }
 
 // silent is a scheduler that takes a batch and does not come to say so.

@@ -1,10 +1,12 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,6 +29,7 @@ type rounds struct {
 	asked    time.Time     // when the last one was put
 	busy     time.Duration // how long to wait with jobs that the scheduler did not take
 	retry    time.Time     // when to try again
+	most     int           // jobs in a batch, as the scheduler did not take more; 0 for any number
 	cancelAt time.Time     // when to try again to cancel jobs
 	failing  bool          // the last question was not answered
 
@@ -73,14 +76,36 @@ func (x *Executor) due(r *rounds) (ask Ask, all []*attempt) {
 		return ask, nil
 	}
 	ask = x.ask(x.fresh[0].job)
-	largest := x.Scheduler.Traits().Largest
 	for _, a := range x.fresh {
-		if x.ask(a.job) == ask && (largest <= 0 || len(all) < largest) {
+		if x.ask(a.job) == ask && len(all) < x.largest(r) {
 			all = append(all, a)
 			a.handing = true
 		}
 	}
 	return ask, all
+}
+
+// largest returns how many jobs a batch may have.
+func (x *Executor) largest(r *rounds) int {
+	most := cmp.Or(r.most, math.MaxInt)
+	if n := x.Scheduler.Traits().Largest; n > 0 {
+		most = min(most, n)
+	}
+	return most
+}
+
+// resize takes what became of a batch: if it was not taken, the next one is half as large, since
+// one that is larger than a limit on jobs in the queue is refused also when that is empty. One
+// that was taken doubles it.
+func (r *rounds) resize(size int, err error) {
+	switch {
+	case errors.Is(err, ErrBusy):
+		r.most = max(1, size/2)
+	case r.most > math.MaxInt/2:
+		r.most = 0
+	default:
+		r.most *= 2
+	}
 }
 
 // submit hands in what is due.
@@ -96,6 +121,7 @@ func (x *Executor) submit(r *rounds) {
 	}
 	if err == nil {
 		err = x.handIn(r, b, len(all) > 1)
+		r.resize(len(all), err)
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
