@@ -141,8 +141,19 @@ func (a *attempt) follow(v view) {
 	base := filepath.Join(v.dir, strconv.Itoa(v.element))
 	a.hearAll(base)
 	a.log.path = base + ".log"
-	for _, line := range a.log.lines(a.last.Result != nil || a.last.Failure != nil) {
-		_, _ = a.output.Write(append(line, '\n'))
+	a.print(a.last.Result != nil || a.last.Failure != nil)
+}
+
+// print passes on what was printed since, at the end all of it.
+func (a *attempt) print(end bool) {
+	for {
+		lines := a.log.lines(end)
+		for _, line := range lines {
+			_, _ = a.output.Write(append(line, '\n'))
+		}
+		if !end || len(lines) == 0 {
+			return
+		}
 	}
 }
 
@@ -283,9 +294,7 @@ func (a *attempt) explain(ctx context.Context, v view) *Ending {
 		a.spend()
 		a.report(pipeline.Event{Type: pipeline.StepUsed, Usage: &a.spent})
 	}
-	for _, line := range a.log.lines(true) {
-		_, _ = a.output.Write(append(line, '\n'))
-	}
+	a.print(true)
 	if crash := a.output.End(true); crash != nil {
 		return &Ending{Err: apart.Explain(crash, a.job)}
 	}
@@ -305,8 +314,7 @@ func (a *attempt) explain(ctx context.Context, v view) *Ending {
 		v.status.State = Running // which it was since the scheduler was asked
 	}
 	e := a.executor.Scheduler.Explain(ctx, v.id, v.status)
-	log, _ := os.ReadFile(a.log.path)
-	e.Err = fmt.Errorf("%w%s", e.Err, lastLines(log))
+	e.Err = fmt.Errorf("%w%s", e.Err, lastLines(a.log.path))
 	return &e
 }
 

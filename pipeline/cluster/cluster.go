@@ -197,8 +197,9 @@ func Withheld(executor, step, attribute string) *mistake.Mistake {
 
 // attempts has a job performed, again where it was lost.
 func (x *Executor) attempts(ctx context.Context, job *pipeline.Job, report func(pipeline.Event)) (pipeline.Result, error) {
+	var spent pipeline.Usage
 	for lost := 0; ; lost++ {
-		a := &attempt{executor: x, job: job, report: report, takeover: lost > 0, changed: make(chan struct{}, 1)}
+		a := &attempt{executor: x, job: job, report: report, takeover: lost > 0, spent: spent, changed: make(chan struct{}, 1)}
 		if err := x.pack(ctx, a); err != nil {
 			return pipeline.Result{}, err
 		}
@@ -214,6 +215,8 @@ func (x *Executor) attempts(ctx context.Context, job *pipeline.Job, report func(
 			return pipeline.Result{}, ending.Err
 		}
 		a.warn(fmt.Sprintf("%v: it is handed in again", ending.Err))
+		a.spend()
+		spent = a.spent
 	}
 }
 

@@ -6,9 +6,13 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
+	"eyrie/artifacts"
+	"eyrie/artifacts/store"
 	"eyrie/pipeline"
 	"eyrie/pipeline/apart"
 )
@@ -28,6 +32,85 @@ func TestTailOfLongLines(t *testing.T) {
 	all = append(all, f.lines(true)...)
 	if len(all) != 4 || string(all[0]) != "a" || !bytes.Equal(all[1], long) || string(all[2]) != "b" || string(all[3]) != "half" {
 		t.Errorf("%d lines", len(all))
+	}
+}
+
+// However long a log is, at a job's end all of it is the step's, in whole lines; an error tells
+// the last ones.
+func TestLongLog(t *testing.T) {
+	line := strings.Repeat("0123456789abcdef", 64)
+	path := filepath.Join(t.TempDir(), "log")
+	many := bytes.Repeat([]byte(line+"\n"), 2*atOnce/len(line))
+	if err := os.WriteFile(path, append(many, "the end"...), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	n, last := 0, ""
+	a := &attempt{log: tail{path: path}, output: &apart.Output{Report: func(e pipeline.Event) {
+		n++
+		last = string(e.Log)
+		if !strings.Contains(last, line) && !strings.Contains(last, "the end") {
+			t.Errorf("a part of a line: %s", last)
+		}
+	}}}
+	a.print(true)
+	a.output.End(false)
+	if n != 2*atOnce/len(line)+1 || !strings.Contains(last, "the end") {
+		t.Errorf("%d lines, the last one is %s", n, last)
+	}
+	if got := lastLines(path); strings.Count(got, line) != 9 || !strings.HasSuffix(got, "the end") {
+		t.Error(got)
+	}
+}
+
+// lossy is a scheduler that loses the first job, and whose jobs say what they have used.
+type lossy struct {
+	Scheduler
+	jobs int
+}
+
+func (s *lossy) Traits() Traits { return Traits{Name: "job"} }
+
+func (s *lossy) Submit(_ context.Context, b *Batch) ([]string, error) {
+	s.jobs++
+	f, err := os.Create(filepath.Join(b.Dir, "0.0.events"))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	to := apart.NewSender(f)
+	to.Send(apart.Message{Event: &pipeline.Event{Type: pipeline.StepStarted}})
+	to.Send(apart.Message{Event: &pipeline.Event{Type: pipeline.StepUsed, Usage: &pipeline.Usage{Elapsed: 10, CPU: 5, Measured: pipeline.Whole}}})
+	if s.jobs > 1 {
+		to.Send(apart.Last(pipeline.Result{}, errors.New("it went wrong")))
+	}
+	return []string{strconv.Itoa(s.jobs)}, to.Err()
+}
+
+func (s *lossy) Status(_ context.Context, ids []string) (map[string]Status, error) {
+	return map[string]Status{ids[0]: {State: Ended}}, nil
+}
+
+func (s *lossy) Explain(context.Context, string, Status) Ending {
+	return Ending{Err: errors.New("its node was lost"), Lost: true}
+}
+
+// What a job has cost that was lost is part of what the step has cost.
+func TestCostOfLostJobs(t *testing.T) {
+	dir := t.TempDir()
+	kept, err := store.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	x := &Executor{Name: "test", Store: kept, Dir: dir, Scheduler: &lossy{}, Program: "/runner", Poll: time.Millisecond, Patience: time.Millisecond}
+	var used *pipeline.Usage
+	_, err = x.Perform(t.Context(), &pipeline.Job{Action: artifacts.NewActionID(nil)}, func(e pipeline.Event) {
+		if e.Usage != nil {
+			used = e.Usage
+		}
+	})
+	if err == nil || used == nil || used.Elapsed != 20 || used.CPU != 10 || used.Measured != pipeline.Whole {
+		t.Errorf("%v: %+v", err, used)
 	}
 }
 

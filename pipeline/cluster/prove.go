@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"eyrie/pipeline/apart"
@@ -129,19 +128,8 @@ func (x *Executor) disprovedBy(ctx context.Context, b *batch) error {
 	if err != nil || last.State == Pending || last.State == Running {
 		return nil
 	}
-	log, _ := os.ReadFile(filepath.Join(b.Dir, "0.log"))
 	return fmt.Errorf("no node can perform jobs: the one that tried them: %w; %s%s",
-		x.Scheduler.Explain(ctx, b.ids[0], last).Err, x.doubt(), lastLines(log))
-}
-
-// lastLines returns the end of a log, to be added to an error; "" where there is none.
-func lastLines(log []byte) string {
-	const most = 10
-	lines := strings.Split(strings.TrimSpace(string(log)), "\n")
-	if lines[0] == "" {
-		return ""
-	}
-	return "; the end of its log:\n  " + strings.Join(lines[max(0, len(lines)-most):], "\n  ")
+		x.Scheduler.Explain(ctx, b.ids[0], last).Err, x.doubt(), lastLines(filepath.Join(b.Dir, "0.log")))
 }
 
 // copySelf copies this program to a directory, under a name of its content, unless it is there.
