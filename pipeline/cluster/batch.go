@@ -56,8 +56,8 @@ func (x *Executor) jobs() string { return filepath.Join(x.Dir, jobsDir) }
 // ask returns what a job asks a scheduler for.
 func (x *Executor) ask(job *pipeline.Job) Ask {
 	ask := Asks(job.Resources, x.Time)
-	if job.Timeout > 0 { // which the performer keeps: the scheduler's is behind it
-		ask.Time = job.Timeout + job.Grace + 2*time.Minute
+	if job.Timeout > 0 { // which the performer keeps: the scheduler's is behind it, and so is the signal, which Slurm sends up to a minute early
+		ask.Time = job.Timeout + job.Grace + 3*time.Minute
 	}
 	return ask
 }

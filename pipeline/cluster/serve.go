@@ -155,11 +155,14 @@ func (t *teller) flush() {
 	t.waiting = nil
 }
 
-// end has nothing more sent.
+// end sends progress that was held back, and has nothing more sent.
 func (t *teller) end() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.over = true
+	if t.waiting != nil {
+		t.send(*t.waiting)
+	}
+	t.over, t.waiting = true, nil
 }
 
 func (t *teller) send(e pipeline.Event) {

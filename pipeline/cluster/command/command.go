@@ -4,7 +4,6 @@
 package command
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -37,8 +36,9 @@ var states = map[string]cluster.State{
 	"pending": cluster.Pending, "running": cluster.Running, "done": cluster.Ended, "failed": cluster.Ended, "lost": cluster.Ended,
 }
 
-// Traits does what [cluster.Scheduler] says.
-func (s *Scheduler) Traits() cluster.Traits { return cluster.Traits{Name: "job", Largest: 50} }
+// Traits does what [cluster.Scheduler] says. A batch is small, as each of its jobs takes a command
+// and all of them must be submitted within the two minutes that a batch may take.
+func (s *Scheduler) Traits() cluster.Traits { return cluster.Traits{Name: "job", Largest: 10} }
 
 // Submit does what [cluster.Scheduler] says, one job after the other. If one cannot be
 // submitted, those before it are cancelled.
@@ -56,13 +56,20 @@ func (s *Scheduler) Submit(ctx context.Context, b *cluster.Batch) (ids []string,
 		}
 		if err != nil {
 			if len(ids) > 0 {
-				err = errors.Join(err, s.Cancel(ctx, ids))
+				err = errors.Join(err, s.takeBack(ctx, ids))
 			}
 			return nil, fmt.Errorf("submit: %w", err)
 		}
 		ids = append(ids, id)
 	}
 	return ids, nil
+}
+
+// takeBack cancels jobs of a batch that is not submitted whole, also because its time is over.
+func (s *Scheduler) takeBack(ctx context.Context, ids []string) error {
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer stop()
+	return s.Cancel(ctx, ids)
 }
 
 // Find does what [cluster.Scheduler] says: names that nobody has written down are lost. The
@@ -76,15 +83,15 @@ func (s *Scheduler) Status(ctx context.Context, ids []string) (map[string]cluste
 		return nil, fmt.Errorf("status: %w", err)
 	}
 	all := map[string]cluster.Status{}
-	for lines := bufio.NewScanner(strings.NewReader(out)); lines.Scan(); {
-		id, rest, _ := strings.Cut(strings.TrimSpace(lines.Text()), " ")
+	for line := range strings.Lines(out) {
+		id, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
 		word, reason, _ := strings.Cut(strings.TrimSpace(rest), " ")
 		if id == "" {
 			continue
 		}
 		state, ok := states[strings.ToLower(word)]
 		if !ok {
-			return nil, fmt.Errorf("status: %s printed %q: want a job's name and one of pending, running, done, failed, lost", s.Asking[0], lines.Text())
+			return nil, fmt.Errorf("status: %s printed %q: want a job's name and one of pending, running, done, failed, lost", s.Asking[0], strings.TrimSpace(line))
 		}
 		all[id] = cluster.Status{State: state, Code: strings.ToLower(word), Reason: strings.TrimSpace(reason)}
 	}

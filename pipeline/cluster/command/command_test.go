@@ -78,6 +78,15 @@ func TestCommandsGoWrong(t *testing.T) {
 	if out, _ := os.ReadFile(cancelled); string(out) != "17\n" {
 		t.Errorf("of two jobs the second could not be submitted; cancelled: %q", out)
 	}
+	late, stop := context.WithTimeout(ctx, time.Second)
+	defer stop()
+	slow := command.Scheduler{Submitting: []string{"sh", "-c", "test {element} = 0 || exec sleep 60; echo 18"}, Cancelling: []string{"sh", "-c", "echo {ids} >" + cancelled}}
+	if _, err := slow.Submit(late, b); err == nil {
+		t.Error("it was submitted in no time")
+	}
+	if out, _ := os.ReadFile(cancelled); string(out) != "18\n" {
+		t.Errorf("the second took too long; cancelled: %q", out)
+	}
 	s := command.Scheduler{Asking: []string{"echo", "17 RUN"}}
 	if _, err := s.Status(ctx, []string{"17"}); err == nil || !strings.Contains(err.Error(), "pending, running, done, failed, lost") {
 		t.Error(err)

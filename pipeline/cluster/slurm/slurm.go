@@ -71,8 +71,10 @@ func (s *Scheduler) Check(ctx context.Context, ask cluster.Ask) (version string,
 		return "", err
 	}
 	partitions := strings.Fields(strings.ReplaceAll(out, "*", ""))
-	if s.Partition != "" && !slices.Contains(partitions, s.Partition) {
-		return "", fmt.Errorf("there is no partition %q, but %s", s.Partition, strings.Join(partitions, ", "))
+	for _, p := range strings.Split(s.Partition, ",") { // of several, Slurm takes the one that starts first
+		if p != "" && !slices.Contains(partitions, p) {
+			return "", fmt.Errorf("there is no partition %q, but %s", p, strings.Join(partitions, ", "))
+		}
 	}
 	try := &cluster.Batch{Name: "eyrie-try", Dir: "/", Size: 1, Ask: ask}
 	if _, err := run(ctx, []byte("#!/bin/sh\n"), "sbatch", append(s.options(try), "--test-only")...); err != nil {
@@ -304,8 +306,8 @@ func plain(name, text string) string {
 
 // passing are parts of what the commands say where trying again helps.
 var passing = []string{
-	"Socket timed out", "Unable to contact slurm controller", "temporarily", "Resource temporarily unavailable", "Connection refused", "Connection reset",
-	"Zero Bytes were transmitted", "slurmctld is in recovery", "MaxSubmitJob", "maximum number of jobs", "Slurm temporarily unable to accept job",
+	"Socket timed out", "Unable to contact slurm controller", "temporarily", "Connection refused", "Connection reset",
+	"Zero Bytes were transmitted", "slurmctld is in recovery", "MaxSubmitJob", "maximum number of jobs",
 }
 
 // classify marks an error that passes.

@@ -132,11 +132,9 @@ func ending(id, code, reason, exit string) cluster.Ending {
 	switch n, signal, _ := strings.Cut(exit, ":"); {
 	case signal == "0" && n != "":
 		return fail("ended without a result (exit status %s)", n)
-	}
-	switch exit {
-	case "0:53":
+	case exit == "0:53":
 		return fail("could not be started: its node cannot write its log; do the nodes see the store?")
-	case "0:9":
+	case exit == "0:9":
 		return fail("was killed, as a system does that runs out of memory: ask for more in resources { memory = … }")
 	}
 	return fail("failed: %s, reason %s, exit code %s", strings.ToLower(code), cmp.Or(reason, "unknown"), cmp.Or(exit, "unknown"))

@@ -157,6 +157,18 @@ func TestNotice(t *testing.T) {
 	}
 }
 
+// A site's partition is one that Slurm has, or several by commas.
+func TestCheck(t *testing.T) {
+	s := fake(t, map[string]string{"sbatch": "", "sinfo": `if test "$1" = --version; then echo slurm 22.05.8; else printf 'cpu*\ngpu\n'; fi`})
+	for partition, want := range map[string]string{"": "", "cpu": "", "gpu,cpu": "", "gpu,big": `no partition "big", but cpu, gpu`} {
+		s.Partition = partition
+		version, err := s.Check(context.Background(), cluster.Ask{})
+		if want == "" && (err != nil || version != "slurm 22.05.8") || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%q: %q, %v", partition, version, err)
+		}
+	}
+}
+
 // sbatch's answer is a job's number, perhaps with the cluster's name behind it.
 func TestSubmit(t *testing.T) {
 	lock, err := os.Create(filepath.Join(t.TempDir(), "lock"))
