@@ -56,17 +56,12 @@ func (p *place) claim(s *Step) (map[string]float64, error) {
 
 func (p *place) fits(claim map[string]float64) bool { return p.pool == nil || p.pool.fits(claim) }
 
-// take grants a claim that fits. GPUs elsewhere are numbered from 0: which these are is
-// known there.
+// take grants a claim that fits. Which GPUs these are elsewhere is known there.
 func (p *place) take(claim map[string]float64) grant {
 	if p.pool != nil {
 		return p.pool.take(claim)
 	}
-	g := grant{amounts: claim}
-	for i := range int(math.Ceil(claim["gpus"])) {
-		g.gpus = append(g.gpus, i)
-	}
-	return g
+	return grant{amounts: claim}
 }
 
 func (p *place) release(g grant) {

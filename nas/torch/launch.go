@@ -12,11 +12,17 @@ import (
 // slurmNodes is the variable that says on how many machines a job of Slurm's is.
 const slurmNodes = "SLURM_JOB_NUM_NODES"
 
+// machines returns on how many machines the process's job of Slurm's is; 1 where it is part of none.
+func machines(getenv func(string) string) int {
+	n, _ := strconv.Atoi(getenv(slurmNodes)) // it is not set elsewhere
+	return max(n, 1)
+}
+
 // launcher returns the command that starts the ranks; none where the runner starts them. In a
 // job of Slurm's on several machines that is srun, as nothing else reaches the others.
 func (o Options) launcher(getenv func(string) string) []string {
-	nodes, err := strconv.Atoi(getenv(slurmNodes))
-	if len(o.Launch) > 0 || err != nil || nodes < 2 || o.ranks() < 2 {
+	nodes := machines(getenv)
+	if len(o.Launch) > 0 || nodes < 2 || o.ranks() < 2 {
 		return o.Launch
 	}
 	nodes = min(nodes, o.ranks())

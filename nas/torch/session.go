@@ -82,7 +82,7 @@ func Open(ctx context.Context, m Machine, o Options, job train.Job) (*Session, e
 	if err != nil {
 		return nil, err
 	}
-	if n := len(m.GPUs()); o.Device == CUDA && n > 0 && n < o.ranks() && len(o.Launch) == 0 {
+	if n := len(m.GPUs()) * machines(os.Getenv); o.Device == CUDA && n > 0 && n < o.ranks() && len(o.Launch) == 0 {
 		return nil, mistake.At("torch.ranks", "%d, one for each GPU, but resources grants %s", o.ranks(), gpus(n))
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -44,6 +44,7 @@ func Serve(ctx context.Context, s *store.Store, stages []*pipeline.Stage, path s
 		return exitDone, to.Err()
 	}
 	e.Job.Grace, e.Job.Fenced = e.Grace, true
+	e.Job.GPUs = here(e.Job)
 	if n > 0 || e.Takeover { // the attempt before may be running still, and hold the lock until it finds that it cannot write
 		e.Job.Attempt = max(e.Job.Attempt, 2) // which goes on from the checkpoint, also of a step that is run again from its beginning
 		if _, err := s.Checkpoint(e.Job.Action); err != nil {
@@ -65,6 +66,17 @@ func Serve(ctx context.Context, s *store.Store, stages []*pipeline.Stage, path s
 		code = exitFailed
 	}
 	return code, errors.Join(to.Err(), events.Sync())
+}
+
+// here returns the GPUs of a job that are on this node, as they are numbered among those that the
+// scheduler shows it. Each of several nodes has as many.
+func here(job *pipeline.Job) []int {
+	gpus, nodes := whole(job.Resources["gpus"]), max(1, whole(job.Resources["nodes"]))
+	all := make([]int, (gpus+nodes-1)/nodes)
+	for i := range all {
+		all[i] = i
+	}
+	return all
 }
 
 // newEvents makes the file for what the element says, the nth time that it is started.
