@@ -70,9 +70,6 @@ type Job struct {
 	// what it has used is what the attempt has.
 	Alone bool `json:"-"`
 
-	// Secret says that what it makes may show something sensitive, and is for this store alone.
-	Secret bool `json:"-"`
-
 	// Returned, unless nil, is called when the stage has returned, and before what it
 	// made is stored: the timeout is the stage's.
 	Returned func() `json:"-"`

@@ -44,7 +44,7 @@ func (x spy) Perform(ctx context.Context, job *Job, report func(Event)) (Result,
 	if err := e.Encode(job); err != nil {
 		return Result{}, err
 	}
-	again := &Job{Secrets: job.Secrets, Secret: job.Secret} // handed over apart, or not at all
+	again := &Job{Secrets: job.Secrets} // handed over apart, or not at all
 	if err := json.Unmarshal(b.Bytes(), again); err != nil {
 		return Result{}, err
 	}

@@ -181,7 +181,7 @@ func (w *worker) job(a *action, n int) (*Job, error) {
 	j.Resources, j.GPUs, j.CPUs = maps.Clone(w.granted.amounts), w.granted.gpus, w.granted.cpus
 	j.Run, j.Attempt, j.Rerun = w.run, n, w.planned.rerun
 	j.Lineage, j.LogLevel, j.Grace = w.lineage, w.logLevel, w.grace
-	j.Committing, j.Secret = w.commit, w.planned.Secret
+	j.Committing = w.commit
 	return j, nil
 }
 
