@@ -158,7 +158,7 @@ func TestNotice(t *testing.T) {
 }
 
 // A site's partition is one that Slurm has, or several by commas.
-func TestCheck(t *testing.T) {
+func TestPartitions(t *testing.T) {
 	s := fake(t, map[string]string{"sbatch": "", "sinfo": `if test "$1" = --version; then echo slurm 22.05.8; else printf 'cpu*\ngpu\n'; fi`})
 	for partition, want := range map[string]string{"": "", "cpu": "", "gpu,cpu": "", "gpu,big": `no partition "big", but cpu, gpu`} {
 		s.Partition = partition
