@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -77,8 +76,24 @@ func (x *Executor) newBatch(ask Ask, attempts []*attempt) (*batch, error) {
 	_, _ = rand.Read(random[:]) // never fails
 	name := "eyrie-" + hex.EncodeToString(random[:])
 	b := &batch{Batch: Batch{Name: name, Dir: filepath.Join(x.jobs(), name), Size: max(1, len(attempts)), Ask: ask}, left: len(attempts)}
+	if err := x.fill(b, attempts); err != nil {
+		if b.Locked != nil {
+			b.Locked.Close()
+		}
+		b.remove(func() {}) // nothing is elsewhere yet
+		return nil, fmt.Errorf("preparing jobs: %w", err)
+	}
+	return b, nil
+}
+
+// fill writes a batch's files. It is locked before the file by which other runners know it, so
+// that they find it either not at all or being submitted.
+func (x *Executor) fill(b *batch, attempts []*attempt) (err error) {
 	if err := os.MkdirAll(b.Dir, 0o777); err != nil {
-		return nil, err
+		return err
+	}
+	if b.Locked, err = lock(b.Dir); err != nil {
+		return err
 	}
 	n := note{Executor: x.Name}
 	errands := make([]errand, b.Size)
@@ -89,22 +104,21 @@ func (x *Executor) newBatch(ask Ask, attempts []*attempt) (*batch, error) {
 			errands[i].Job, errands[i].Checkpoint = a.packed, x.checkpoint(a.job)
 		}
 	}
-	var err error
 	for i, e := range errands {
-		err = cmp.Or(err, writeJSON(filepath.Join(b.Dir, strconv.Itoa(i)+".job"), e))
+		if err := writeJSON(filepath.Join(b.Dir, strconv.Itoa(i)+".job"), e); err != nil {
+			return err
+		}
 	}
-	if err = cmp.Or(err, writeJSON(filepath.Join(b.Dir, "batch"), n)); err == nil && x.Carrier == nil {
-		err = x.writeScript(b)
+	if x.Carrier == nil {
+		if err := x.writeScript(b); err != nil {
+			return err
+		}
 	}
-	if err == nil {
-		b.hold()
-		b.Locked, err = lock(b.Dir)
+	if err := writeJSON(filepath.Join(b.Dir, "batch"), n); err != nil {
+		return err
 	}
-	if err != nil {
-		b.remove(func() {}) // nothing is elsewhere yet
-		return nil, fmt.Errorf("preparing jobs: %w", err)
-	}
-	return b, nil
+	b.hold()
+	return nil
 }
 
 // program returns the path of the runner that nodes start. It is a copy of this one, in the
