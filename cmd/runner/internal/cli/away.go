@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"eyrie/artifacts"
@@ -63,19 +64,33 @@ func storeName(store string) string {
 		return ""
 	}
 	path := filepath.Join(store, "jobs", "name")
-	if os.MkdirAll(filepath.Dir(path), 0o777) == nil {
-		if f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666); err == nil {
-			_, _ = f.WriteString(rand.Text())
-			f.Close()
-		}
+	if _, err := os.Stat(path); err != nil {
+		nameStore(path)
 	}
-	if b, err := os.ReadFile(path); err == nil && len(b) > 0 {
+	if b, err := os.ReadFile(path); err == nil {
 		now := time.Now()
 		_ = os.Chtimes(path, now, now) // it is in use: gc leaves it
 		return string(b)
 	}
 	host, _ := os.Hostname()
 	return host + "\n" + store
+}
+
+// nameStore writes a store's name, unless another runner has: by a link, so that nobody reads
+// half of one. It fails where nothing can be written.
+func nameStore(path string) {
+	if os.MkdirAll(filepath.Dir(path), 0o777) != nil {
+		return
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "tmp-")
+	if err != nil {
+		return
+	}
+	defer os.Remove(f.Name())
+	_, err = f.WriteString(rand.Text())
+	if errors.Join(err, f.Chmod(0o666), f.Close()) == nil {
+		_ = os.Link(f.Name(), path)
+	}
 }
 
 // firstBucket opens the bucket that the files of jobs are in: the first that is written to.
@@ -140,7 +155,5 @@ func performAwayCommand(store, job string) *exec.Cmd {
 
 // withoutOrder returns an environment without a batch's order.
 func withoutOrder(environ []string) []string {
-	return slices.DeleteFunc(slices.Clone(environ), func(v string) bool {
-		return len(v) > len(cluster.OrderVariable) && v[:len(cluster.OrderVariable)+1] == cluster.OrderVariable+"="
-	})
+	return slices.DeleteFunc(slices.Clone(environ), func(v string) bool { return strings.HasPrefix(v, cluster.OrderVariable+"=") })
 }

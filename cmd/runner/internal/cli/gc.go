@@ -30,6 +30,10 @@ type collector struct {
 	cache string // the name of one of the site file's; "" for the store
 }
 
+// mostDays is more than a run can lie back, and as many as a time.Duration can still hold: of one
+// more, what must stay would be what is still to come.
+const mostDays = 100_000
+
 func (a *app) gcCommand() *cobra.Command {
 	c := &collector{app: a}
 	cmd := &cobra.Command{
@@ -58,8 +62,8 @@ published.`,
   runner gc --cache team --days 90   what could go, of a cache that a team shares`,
 		ValidArgsFunction: completeRecipes,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if c.days < 0 {
-				return invalidf("--days %d: want 0 or more", c.days)
+			if c.days < 0 || c.days > mostDays {
+				return invalidf("--days %d: want 0 to %d", c.days, mostDays)
 			}
 			if c.grace < time.Second {
 				return invalidf("--grace %v: want at least 1s, in which a run notes what it has found", c.grace)

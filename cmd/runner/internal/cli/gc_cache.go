@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"eyrie/artifacts/team"
@@ -81,7 +80,7 @@ func (c *collector) collectCache(ctx context.Context, source team.Source) error 
 	if c.json {
 		return c.print("collected", doc)
 	}
-	what := fmt.Sprintf("%s, %s", view.Count(doc.Results, "result"), humanize.Comma(int64(doc.Files))+" files")
+	what := fmt.Sprintf("%s, %s", view.Count(doc.Results, "result"), view.Count(doc.Files, "file"))
 	switch {
 	case doc.Results+doc.Files == 0:
 		say(c.out, "nothing to free: all of %s was used in the last %d days", unit.Bytes(doc.Total), c.days)
