@@ -99,7 +99,7 @@ func readExecutor(s *Site, b *block) {
 		b.remote(&e)
 		b.where(s, &e)
 	case Command:
-		e.Submit, e.Status, e.Cancel = b.commands("submit", "bsub"), b.commands("status", "bjobs"), b.commands("cancel", "bkill")
+		e.Submit, e.Status, e.Cancel = b.command("submit", "bsub", "script", "element"), b.command("status", "bjobs"), b.command("cancel", "bkill", "ids")
 		b.remote(&e)
 		b.where(s, &e)
 	case Kubernetes:
@@ -146,15 +146,31 @@ func plainName(s string) bool {
 	return s != "" && strings.Trim(s, plain) == ""
 }
 
-// commands is a command that must be written, as a list of its words.
-func (b *block) commands(name, such string) []string {
+// command is a command that must be written, as a list of its words, in which must be what some
+// names stand for.
+func (b *block) command(name, such string, needs ...string) []string {
 	words := b.list(name)
-	if b.Body.Attributes[name] == nil {
+	a := b.Body.Attributes[name]
+	switch {
+	case a == nil:
 		b.report(b.DefRange(), "Missing attribute", "%s %q needs %s, a command as a list of its words, such as %s = [%q, …].", b.Type, b.Labels[0], name, name, such)
-	} else if len(words) == 0 && !b.diags.HasErrors() {
-		b.report(b.Body.Attributes[name].Expr.Range(), "Wrong value", "%s is empty; write a command, such as [%q, …].", name, such)
+		return nil
+	case len(words) == 0 && !b.diags.HasErrors():
+		b.report(a.Expr.Range(), "Wrong value", "%s is empty; write a command, such as [%q, …].", name, such)
+	}
+	for _, need := range needs {
+		if in := "{" + need + "}"; len(words) > 0 && !strings.Contains(strings.Join(words, " "), in) {
+			b.report(a.Expr.Range(), "Wrong value", "%s: write %s in one of its words, which stands for %s.", name, in, placeholders[need])
+		}
 	}
 	return words
+}
+
+// placeholders are what a command of a scheduler must be told, by the names that stand for it.
+var placeholders = map[string]string{
+	"script":  "the file that a job runs, as in sh {script} {element}",
+	"element": "the number that the script is run with",
+	"ids":     "the names of the jobs",
 }
 
 // count is a whole number from 1; 0 where it is not written.

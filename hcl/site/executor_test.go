@@ -107,9 +107,19 @@ func TestExecutorMistakes(t *testing.T) {
 		`executor "slurm" "a" { steps = ["["] }`:                "no pattern",
 		`executor "local" "a" { partition = "x" }`:              `no attribute "partition"`,
 		`executor "command" "a" {
-  submit = ["a"]
+  submit = ["a", "{script} {element}"]
   status = ["b"]
 }`: "needs cancel",
+		`executor "command" "a" {
+  submit = ["a", "{script}"]
+  status = ["b"]
+  cancel = ["c", "{ids}"]
+}`: "submit: write {element} in one of its words",
+		`executor "command" "a" {
+  submit = ["sh", "-c", "a {script} {element}"]
+  status = ["b"]
+  cancel = ["c"]
+}`: "cancel: write {ids} in one of its words",
 		"executor \"slurm\" \"a\" {}\nexecutor \"local\" \"a\" {}": "another executor",
 	} {
 		if _, mistakes := load(t, text); len(mistakes) != 1 || !strings.Contains(mistakes[0], want) {
