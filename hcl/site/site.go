@@ -1,6 +1,5 @@
-// Package site reads a site file: what there is where recipes are run, apart from
-// the recipes and in no key. Each kind of block is
-// read by a function in blocks.
+// Package site reads a site file: what there is where recipes are run, apart from the recipes and
+// in no key. Each kind of block is read by a function in blocks.
 //
 //	cache "s3" "team" {
 //	  bucket   = "results"

@@ -1,17 +1,22 @@
 // Package cluster performs jobs on other machines, by way of a scheduler that shares them out:
-// Slurm, or whatever else has commands to submit a job, to ask for it and to cancel it.
+// Slurm, Kubernetes, or whatever else has commands to submit a job, to ask for it and to cancel it.
 //
 // A job is this program once more, on a node, which performs one action with the same store:
 // the nodes and this machine share its file system. The store has a directory for each batch
-// of jobs that were handed in together:
+// of jobs that were handed in together, and some files for all:
 //
-//	jobs/BATCH/batch        which actions, by number, and for which executor
+//	jobs/BATCH/batch        which actions, by number, and for which executor; locked by each runner that waits
+//	jobs/BATCH/lock         locked while the batch is being submitted
 //	jobs/BATCH/ids          the scheduler's names of the jobs, once it has them
 //	jobs/BATCH/run          the script that is started with an element's number
 //	jobs/BATCH/3.job        what element 3 performs
 //	jobs/BATCH/3.0.events   what it says; 3.1.events once it was started again
 //	jobs/BATCH/3.log        what it prints
+//	jobs/BATCH/3.cancelled  a runner has cancelled it, for others that wait for it
+//	jobs/bin/               runners, by their content, for nodes to start
+//	jobs/proof-EXECUTOR-…   a node has run a job, with one of these runners
 //	jobs/checkpoints/ID     where to go on with an action whose node had a store of its own
+//	jobs/name               what no other store is called, where jobs are known by that
 //
 // Where nodes do not share the file system, a [Carrier] carries the files of that directory to
 // them and back, inputs and results as well.

@@ -115,7 +115,7 @@ func ending(id, code, reason, exit string) cluster.Ending {
 	case "OUT_OF_MEMORY":
 		return fail("ran out of memory: ask for more in resources { memory = … }")
 	case "TIMEOUT":
-		return fail("was killed at its time limit, before it could keep a checkpoint: give it more time (time in the site file, or the step's timeout)")
+		return fail("was killed at its time limit, before it had stopped: give it more time (time in the site file, or the step's timeout); a further run goes on from its last checkpoint, if it kept one")
 	case "DEADLINE":
 		return fail("missed its deadline")
 	case "CANCELLED":
