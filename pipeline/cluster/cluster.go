@@ -160,9 +160,10 @@ type Executor struct {
 	same     map[artifacts.ActionID]chan struct{} // closed when nothing performs the action any more
 	found    *found                               // jobs that runners before this one have left
 	disproof error                                // why the nodes can perform no jobs, once it is known
-	proving  sync.Mutex
-	probe    *batch // of the job that shows whether nodes can perform any; nil for none
-	proved   bool   // a job has shown that they can
+	proving  sync.Mutex                           // held while that is found out
+	probing  sync.Mutex                           // held while what the probe says is read
+	probe    *batch                               // of the job that shows whether nodes can perform any; nil for none
+	proved   bool                                 // a job has shown that they can
 	wake     chan struct{}
 	deaf     sync.Once // what jobs say did not arrive
 }

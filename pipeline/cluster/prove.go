@@ -73,8 +73,11 @@ func (x *Executor) proven() {
 	}
 }
 
-// probed returns what a job that tries a node has shown, if it has come to its end.
+// probed returns what a job that tries a node has shown, if it has come to its end. One at a time
+// asks, as with every element.
 func (x *Executor) probed(b *batch) (failed error, ended bool) {
+	x.probing.Lock()
+	defer x.probing.Unlock()
 	x.receive(b.Dir, 0, true)
 	events := tail{path: filepath.Join(b.Dir, "0.0.events")}
 	for _, line := range events.lines(true) {
