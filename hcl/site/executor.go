@@ -2,7 +2,6 @@ package site
 
 import (
 	"maps"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"eyrie/hcl/internal/value"
 	"eyrie/hcl/internal/word"
 	"eyrie/pipeline"
+	"eyrie/pipeline/stepname"
 )
 
 // Executor is an executor block: what performs some of the steps.
@@ -19,7 +19,7 @@ type Executor struct {
 	Kind string // [Local], [Slurm], [Command] or [Kubernetes]
 	Name string
 
-	Steps []string           // patterns of the names of the steps that it takes; none for any
+	Steps []string           // names of the steps that it takes, or patterns, as package stepname has them; none for any
 	Takes map[string]float64 // what a step must ask for at least that it takes; none for nothing
 
 	Jobs   int           // that may run or wait there at once; 0 for any number
@@ -37,7 +37,8 @@ type Executor struct {
 	Cache   bool   // store = "cache": the nodes do not see this machine's store
 	Scratch string // with it: the directory, on the nodes, for what a job has there; "" for a temporary one
 
-	pos func(attribute string) string
+	named []func(id string) bool // Steps
+	pos   func(attribute string) string
 }
 
 // Pos returns where an attribute of the block is, or else the block, as "site.hcl:4".
@@ -58,7 +59,7 @@ const (
 // Take reports whether the executor is for a step: one of its names, and which asks for
 // as much as it must.
 func (e *Executor) Take(s *pipeline.Step) bool {
-	if len(e.Steps) > 0 && !slices.ContainsFunc(e.Steps, func(pattern string) bool { return matches(pattern, s) }) {
+	if len(e.named) > 0 && !slices.ContainsFunc(e.named, func(is func(string) bool) bool { return is(s.ID) }) {
 		return false
 	}
 	for name, least := range e.Takes {
@@ -69,16 +70,6 @@ func (e *Executor) Take(s *pipeline.Step) bool {
 	return true
 }
 
-// matches reports whether a pattern is for a step: for its name, or its ID with an instance's key.
-func matches(pattern string, s *pipeline.Step) bool {
-	for _, name := range []string{s.Name(), s.ID} {
-		if ok, _ := path.Match(pattern, name); ok || pattern == name {
-			return true
-		}
-	}
-	return false
-}
-
 func readExecutor(s *Site, b *block) {
 	labels, ok := b.labels(Slurm, "gpu")
 	if !ok {
@@ -86,10 +77,8 @@ func readExecutor(s *Site, b *block) {
 	}
 	e := Executor{Kind: labels[0], Name: labels[1], pos: b.pos}
 	e.Steps, e.Takes = b.list("steps"), b.amounts("takes")
-	for _, p := range e.Steps {
-		if _, err := path.Match(p, ""); err != nil {
-			b.report(b.Body.Attributes["steps"].Expr.Range(), "Wrong value", "steps: %q is no pattern: want a step's name, in which * stands for any text, such as \"train-*\".", p)
-		}
+	for _, name := range e.Steps {
+		e.named = append(e.named, stepname.Match(name))
 	}
 	switch e.Kind {
 	case Local:

@@ -49,7 +49,7 @@ executor "command" "lsf" {
 // A step goes to the first executor that takes it, by its name or by what it asks for.
 func TestTake(t *testing.T) {
 	s, mistakes := load(t, `
-executor "slurm" "names" { steps = ["train-*", "sweep[\"b\"]"] }
+executor "slurm" "names" { steps = ["train-*", "stage.sweep[b]", "module.net"] }
 executor "slurm" "gpus" { takes = { gpus = 2 } }
 executor "slurm" "both" {
   steps = ["tune"]
@@ -69,6 +69,7 @@ executor "slurm" "any" {}
 		{`train-one["x"]`, nil, "names any"},
 		{`sweep["a"]`, nil, "any"},
 		{`sweep["b"]`, nil, "names any"},
+		{`module.net["x"].train`, nil, "names any"},
 		{"x", map[string]float64{"gpus": 2}, "gpus any"},
 		{"x", map[string]float64{"gpus": 1}, "any"},
 		{"tune", map[string]float64{"cpus": 7}, "any"},
@@ -104,7 +105,6 @@ func TestExecutorMistakes(t *testing.T) {
 		`executor "slurm" "a" { takes = ["gpus"] }`:             "such as { gpus = 1 }",
 		`executor "slurm" "a" { takes = { gpus = "one" } }`:     "such as { gpus = 1 }",
 		`executor "slurm" "a" { takes = { memory = "1 lot" } }`: "such as { gpus = 1 }",
-		`executor "slurm" "a" { steps = ["["] }`:                "no pattern",
 		`executor "local" "a" { partition = "x" }`:              `no attribute "partition"`,
 		`executor "command" "a" {
   submit = ["a", "{script} {element}"]

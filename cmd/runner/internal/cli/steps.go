@@ -2,12 +2,11 @@ package cli
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"eyrie/pipeline"
+	"eyrie/pipeline/stepname"
 )
 
 // namesHelp says how commands take steps.
@@ -33,11 +32,11 @@ func stepNames(recipe *pipeline.Recipe, names []string, flag string) ([]string, 
 
 // stepsNamed returns the IDs of the steps that a name stands for, in the recipe's order.
 func stepsNamed(recipe *pipeline.Recipe, name string) ([]string, error) {
-	for _, name := range []string{name, withoutStage(name)} {
-		for _, matches := range []func(*pipeline.Step) bool{named(name), pattern(name)} {
+	for _, name := range []string{name, stepname.WithoutStage(name)} {
+		for _, is := range []func(string) bool{stepname.Exact(name), stepname.Like(name)} {
 			var ids []string
 			for _, s := range recipe.Steps {
-				if matches(s) {
+				if is(s.ID) {
 					ids = append(ids, s.ID)
 				}
 			}
@@ -46,93 +45,17 @@ func stepsNamed(recipe *pipeline.Recipe, name string) ([]string, error) {
 			}
 		}
 	}
-	return nil, noStep(recipe, withoutStage(name))
+	return nil, noStep(recipe, stepname.WithoutStage(name))
 }
-
-// withoutStage returns a name as IDs have it: stage.space and module.net.stage.train are
-// space and module.net.train.
-func withoutStage(name string) string {
-	name = strings.TrimPrefix(name, "stage.")
-	if i := strings.LastIndex(name, ".stage."); i >= 0 && strings.HasPrefix(name, "module.") {
-		name = name[:i] + name[i+len(".stage"):]
-	}
-	return name
-}
-
-func named(name string) func(*pipeline.Step) bool {
-	plain := unquoted(name)
-	return func(s *pipeline.Step) bool { return s.ID == name || slices.Contains(namesOf(s.ID), plain) }
-}
-
-// pattern returns what a name matches in which * and ? stand for others: a step's name,
-// and its keys if the name has any.
-func pattern(name string) func(*pipeline.Step) bool {
-	quoted := regexp.QuoteMeta(unquoted(name))
-	expr := regexp.MustCompile("^(?s:" + strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(quoted) + ")$")
-	keyed := strings.Contains(name, "[")
-	return func(s *pipeline.Step) bool {
-		return slices.ContainsFunc(namesOf(s.ID), func(n string) bool { return (keyed || !strings.Contains(n, "[")) && expr.MatchString(n) })
-	}
-}
-
-// mostKeys bounds how many keys of an ID a name may leave out in any combination.
-const mostKeys = 4
-
-// namesOf returns what stands for a step, as a shell leaves it: its ID, and those of the
-// modules that it is in, with and without each of their keys.
-func namesOf(id string) []string {
-	names := []string{""}
-	var all []string
-	parts := partsOf(id)
-	for i, p := range parts {
-		name, key, keyed := strings.Cut(p, "[")
-		longer := make([]string, 0, 2*len(names))
-		for _, n := range names {
-			if n != "" {
-				n += "."
-			}
-			longer = append(longer, n+name)
-			if keyed {
-				longer = append(longer, n+name+"["+unquoted(key))
-			}
-		}
-		if names = longer; len(names) > 1<<mostKeys {
-			names = names[len(names)-1:]
-		}
-		if i == len(parts)-1 || i%2 == 1 { // the step, or a module
-			all = append(all, names...)
-		}
-	}
-	return all
-}
-
-// partsOf splits an ID at the dots that are not in a key: module, net["a.b"], train.
-func partsOf(id string) (parts []string) {
-	begin := 0
-	for i := 0; i < len(id); i++ {
-		switch id[i] {
-		case '.':
-			parts, begin = append(parts, id[begin:i]), i+1
-		case '[':
-			if key, err := strconv.QuotedPrefix(id[i+1:]); err == nil {
-				i += len(key)
-			}
-		}
-	}
-	return append(parts, id[begin:])
-}
-
-// unquoted returns a step's ID as a shell leaves it: space[a].
-func unquoted(id string) string { return strings.NewReplacer(`"`, "", `'`, "").Replace(id) }
 
 // noStep says that there is no such step, and what there is.
 func noStep(recipe *pipeline.Recipe, name string) error {
 	seen := make(map[string]bool)
 	var names, keys []string // of steps and modules, without keys; of instances of the block
-	block, key, keyed := strings.Cut(unquoted(name), "[")
+	block, key, keyed := strings.Cut(stepname.Bare(name), "[")
 	key, _, _ = strings.Cut(key, "]")
 	for _, s := range recipe.Steps {
-		for _, n := range namesOf(s.ID) {
+		for _, n := range stepname.Of(s.ID) {
 			if seen[n] {
 				continue
 			}
