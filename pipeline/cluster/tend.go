@@ -68,6 +68,7 @@ func (x *Executor) firstPoll() time.Duration {
 // due returns the attempts that are to be handed in now: those that ask for the same as the
 // one that has waited longest.
 func (x *Executor) due(r *rounds) (ask Ask, all []*attempt) {
+	largest := x.largest(r) // which a scheduler may have to ask for, while nobody else waits
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	now := time.Now()
@@ -77,7 +78,7 @@ func (x *Executor) due(r *rounds) (ask Ask, all []*attempt) {
 	}
 	ask = x.ask(x.fresh[0].job)
 	for _, a := range x.fresh {
-		if x.ask(a.job) == ask && len(all) < x.largest(r) {
+		if x.ask(a.job) == ask && len(all) < largest {
 			all = append(all, a)
 			a.handing = true
 		}
