@@ -11,25 +11,35 @@ import (
 // number changes with the layout, so that an older program does not misread a newer bucket.
 const Marker, Format = "eyrie-format", "eyrie cache 1\n"
 
-// CheckMarker looks at the marker of the bucket at an address. Where nothing was published yet
-// there is none. put puts it, and so finds out whether the bucket may be written to; it is nil
-// for a bucket that is only read.
+// ErrEmpty reports a bucket that nothing has been published to. Whoever only reads it has
+// perhaps not named the one that is meant.
+var ErrEmpty = errors.New("nothing has been published there yet; if that is wrong, check where it is said to be")
+
+// CheckMarker looks at the marker of the bucket at an address, and fails with ErrEmpty where
+// there is none. put puts it; it is nil for a bucket that is only read. What was put is looked
+// at again, because there are servers that say yes to everything.
 func CheckMarker(address string, open func() (io.ReadCloser, error), put func() error) error {
-	r, err := open()
-	if err == nil {
-		defer r.Close()
-		err = checkFormat(address, r)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	err := checkFormat(address, open)
+	if put == nil || err != nil && !errors.Is(err, ErrEmpty) {
 		return err
 	}
-	if put == nil {
-		return nil
+	if err := put(); err != nil {
+		return err
 	}
-	return put()
+	if err = checkFormat(address, open); errors.Is(err, ErrEmpty) {
+		return fmt.Errorf("%w: %s: the server takes what is put there and does not have it afterwards", ErrRefused, address)
+	}
+	return err
 }
 
-func checkFormat(address string, r io.Reader) error {
+func checkFormat(address string, open func() (io.ReadCloser, error)) error {
+	r, err := open()
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: %w", address, ErrEmpty)
+	} else if err != nil {
+		return err
+	}
+	defer r.Close()
 	text, err := io.ReadAll(io.LimitReader(r, 100))
 	if err == nil && string(text) != Format {
 		return fmt.Errorf("%w: %s: %s says %q, and this program knows %q: another program's bucket, or a newer format", ErrRefused, address, Marker, text, Format)

@@ -15,7 +15,7 @@ import (
 func (b *Bucket) Open(ctx context.Context, key blob.Key) (io.ReadCloser, error) {
 	body, o, _, err := b.core.GetObject(ctx, b.config.Bucket, b.name(key), minio.GetObjectOptions{})
 	if err != nil {
-		return nil, b.told(err, key.String())
+		return nil, b.told(err, reading, key.String())
 	}
 	return &download{ctx: ctx, bucket: b, key: key, body: body, etag: o.ETag, left: o.Size}, nil
 }
@@ -60,7 +60,7 @@ func (d *download) Read(p []byte) (int, error) {
 // resume connects again, after the error cause.
 func (d *download) resume(cause error) error {
 	if d.failed++; d.failed > resumes || d.ctx.Err() != nil || d.etag == "" {
-		return d.bucket.told(cause, d.key.String())
+		return d.bucket.told(cause, reading, d.key.String())
 	}
 	var opt minio.GetObjectOptions
 	_ = opt.SetMatchETag(d.etag) // which fails for none
@@ -69,7 +69,7 @@ func (d *download) resume(cause error) error {
 	}
 	body, _, _, err := d.bucket.core.GetObject(d.ctx, d.bucket.config.Bucket, d.bucket.name(d.key), opt)
 	if err != nil {
-		return errors.Join(d.bucket.told(cause, d.key.String()), d.bucket.told(err, d.key.String()))
+		return errors.Join(d.bucket.told(cause, reading, d.key.String()), d.bucket.told(err, reading, d.key.String()))
 	}
 	d.body.Close()
 	d.body = body

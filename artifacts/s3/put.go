@@ -77,7 +77,7 @@ func (b *Bucket) putOnce(ctx context.Context, key blob.Key, content io.ReadSeeke
 	if err != nil && checked.Err != nil {
 		return checked.Err // not the server's
 	}
-	return b.told(err, key.String())
+	return b.told(err, writing, key.String())
 }
 
 // readsAt is content that can be read anywhere.

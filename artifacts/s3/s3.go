@@ -10,7 +10,6 @@ package s3
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +17,7 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+	"os"
 	"path"
 	"strings"
 	"time"
@@ -136,35 +136,51 @@ func (b *Bucket) name(key fmt.Stringer) string { return path.Join(b.config.Prefi
 
 // Check asks the server whether the bucket is there and may be read, and with write
 // also whether it may be written to. An error that is blob.ErrRefused says what to
-// set right; any other, that the server cannot be reached.
+// set right; blob.ErrEmpty, that there is nothing to be read yet; any other, that the server
+// cannot be reached.
 func (b *Bucket) Check(ctx context.Context, write bool) error {
 	name := path.Join(b.config.Prefix, blob.Marker)
 	open := func() (io.ReadCloser, error) {
 		r, _, _, err := b.core.GetObject(ctx, b.config.Bucket, name, minio.GetObjectOptions{})
-		return r, b.told(err, blob.Marker)
+		return r, b.told(err, reading, blob.Marker)
 	}
 	if !write {
 		return blob.CheckMarker(b.String(), open, nil)
 	}
 	return blob.CheckMarker(b.String(), open, func() error {
 		_, err := b.core.Client.PutObject(ctx, b.config.Bucket, name, strings.NewReader(blob.Format), int64(len(blob.Format)), single())
-		return b.told(err, blob.Marker)
+		return b.told(err, writing, blob.Marker)
 	})
+}
+
+// doing is what a request was to do, in the words of a message.
+type doing string
+
+const (
+	reading  doing = "read"
+	writing  doing = "write"
+	listing  doing = "list"
+	removing doing = "remove"
+)
+
+// permissions are what a server wants to see allowed, in Amazon's words. Without the right to list,
+// Amazon's says AccessDenied of what is not there, too.
+var permissions = map[doing]string{
+	reading:  "s3:GetObject and s3:ListBucket",
+	writing:  "s3:PutObject; or write mode = \"read\"",
+	listing:  "s3:ListBucket",
+	removing: "s3:DeleteObject",
 }
 
 // told turns a server's answer into the errors of a bucket. What servers say has no
 // secrets in it, and is cut where it goes on for long.
-func (b *Bucket) told(err error, key string) error {
+func (b *Bucket) told(err error, what doing, key string) error {
 	if err == nil {
 		return nil
 	}
 	var answer minio.ErrorResponse
-	var cert *tls.CertificateVerificationError
-	if errors.As(err, &cert) {
-		return fmt.Errorf("%w: %s: %w; check endpoint, and this machine's certificates", blob.ErrRefused, b, cert)
-	}
 	if !errors.As(err, &answer) {
-		return fmt.Errorf("%s: %w", b, plain(err))
+		return blob.Unanswered(b.String(), "endpoint", err)
 	}
 	switch {
 	case answer.Code == minio.NoSuchBucket:
@@ -175,23 +191,14 @@ func (b *Bucket) told(err error, key string) error {
 		return fmt.Errorf("%s: %s: %w", b, key, fs.ErrExist)
 	case answer.StatusCode == http.StatusConflict:
 		return fmt.Errorf("%w: %s: %s: the server says %s (%s)", errConflict, b, key, answer.Code, brief(answer.Message))
-	case answer.StatusCode >= 400 && answer.StatusCode < 500 && answer.StatusCode != http.StatusTooManyRequests && answer.StatusCode != http.StatusRequestTimeout:
-		return fmt.Errorf("%w: %s: the server says %s (%s); %s", blob.ErrRefused, b, answer.Code, brief(answer.Message), b.advice(answer))
+	case blob.IsRefusal(answer.StatusCode):
+		return fmt.Errorf("%w: %s: to %s %s: the server says %s (%s); %s", blob.ErrRefused, b, what, key, answer.Code, brief(answer.Message), b.advice(answer, what))
 	}
-	return fmt.Errorf("%s: the server says %s (%s)", b, answer.Code, brief(answer.Message))
+	return fmt.Errorf("%s: to %s %s: the server says %s (%s)", b, what, key, answer.Code, brief(answer.Message))
 }
 
 // errConflict reports a request that another one about the same key came in the way of.
 var errConflict = errors.New("conflict")
-
-// plain returns the error of a request without its address, which is long and has been said.
-func plain(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		return u.Err
-	}
-	return err
-}
 
 func brief(text string) string {
 	const most = 200
@@ -202,35 +209,49 @@ func brief(text string) string {
 }
 
 // advice says what to check where a server refuses.
-func (b *Bucket) advice(answer minio.ErrorResponse) string {
-	if v, err := b.creds.GetWithContext(nil); err == nil && v.AccessKeyID == "" {
-		return "no credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+func (b *Bucket) advice(answer minio.ErrorResponse, what doing) string {
+	if v, err := b.creds.GetWithContext(nil); err == nil && (v.AccessKeyID == "" || v.SecretAccessKey == "") {
+		return noCredentials()
 	}
 	switch answer.Code {
 	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "XAdminUserNotFound":
 		return "check the credentials (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE)"
 	case "AccessDenied":
-		return "check that the credentials may use the bucket and the prefix"
+		return "check that the credentials may use the bucket and the prefix: " + permissions[what]
 	case "RequestTimeTooSkewed":
 		return "check this machine's clock"
-	case "AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException":
+	case "AuthorizationHeaderMalformed", "PermanentRedirect", "TemporaryRedirect", "IllegalLocationConstraintException":
 		return "check region and endpoint"
+	case "InvalidBucketName":
+		return "check bucket"
+	}
+	if answer.StatusCode < 400 {
+		return "it redirects; write the endpoint, or the region, that it redirects to"
 	}
 	return "check bucket, endpoint, region and credentials"
+}
+
+// noCredentials says where credentials were looked for.
+func noCredentials() string {
+	const set = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+	if p := os.Getenv("AWS_PROFILE"); p != "" {
+		return fmt.Sprintf("no credentials were found: ~/.aws/credentials has no keys for the profile %q; %s", p, set)
+	}
+	return "no credentials were found: " + set
 }
 
 // Stat implements blob.Bucket.
 func (b *Bucket) Stat(ctx context.Context, key blob.Key) (blob.Info, error) {
 	o, err := b.core.StatObject(ctx, b.config.Bucket, b.name(key), minio.StatObjectOptions{})
 	if err != nil {
-		return blob.Info{}, b.told(err, key.String())
+		return blob.Info{}, b.told(err, reading, key.String())
 	}
 	return blob.Info{Key: key, Size: o.Size, Put: o.LastModified}, nil
 }
 
 // Delete implements blob.Bucket.
 func (b *Bucket) Delete(ctx context.Context, key blob.Key) error {
-	err := b.told(b.core.RemoveObject(ctx, b.config.Bucket, b.name(key), minio.RemoveObjectOptions{}), key.String())
+	err := b.told(b.core.RemoveObject(ctx, b.config.Bucket, b.name(key), minio.RemoveObjectOptions{}), removing, key.String())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -245,7 +266,7 @@ func (b *Bucket) List(ctx context.Context, kind blob.Kind) iter.Seq2[blob.Info, 
 		prefix := path.Join(b.config.Prefix, string(kind)) + "/"
 		for o := range b.core.Client.ListObjects(ctx, b.config.Bucket, minio.ListObjectsOptions{Prefix: prefix, Recursive: true}) {
 			if o.Err != nil {
-				yield(blob.Info{}, b.told(o.Err, prefix))
+				yield(blob.Info{}, b.told(o.Err, listing, prefix))
 				return
 			}
 			key, err := blob.ParseKey(string(kind) + "/" + strings.TrimPrefix(o.Key, prefix))

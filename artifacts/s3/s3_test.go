@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -56,7 +57,10 @@ func TestCheck(t *testing.T) {
 	server.Bucket(t, "there")
 	ctx := t.Context()
 	config := s3.Config{Bucket: "there", Endpoint: server.Endpoint()}
-	for _, write := range []bool{false, true, true, false} {
+	if err := open(t, config).Check(ctx, false); !errors.Is(err, blob.ErrEmpty) {
+		t.Errorf("before anything was published: %v", err)
+	}
+	for _, write := range []bool{true, true, false} {
 		if err := open(t, config).Check(ctx, write); err != nil {
 			t.Errorf("write %v: %v", write, err)
 		}
@@ -69,6 +73,8 @@ func TestCheck(t *testing.T) {
 		}
 	}
 	refused("no such bucket", s3.Config{Bucket: "not-there", Endpoint: server.Endpoint()})
+	refused(`write endpoint = "http://`, s3.Config{Bucket: "there", Endpoint: "https://" + server.Address})
+	refused("check region", s3.Config{Bucket: "there", Endpoint: server.Endpoint(), Region: "eu-north-9"})
 	t.Setenv("AWS_ACCESS_KEY_ID", "unknown")
 	refused("check the credentials", config)
 	t.Setenv("AWS_ACCESS_KEY_ID", s3test.Key)
@@ -78,6 +84,42 @@ func TestCheck(t *testing.T) {
 	err := open(t, s3.Config{Bucket: "there", Endpoint: "http://127.0.0.1:1"}).Check(ctx, false)
 	if err == nil || errors.Is(err, blob.ErrRefused) {
 		t.Errorf("offline: %v", err)
+	}
+}
+
+// Where a server refuses, the message says what it was to do, and what has to be allowed or written.
+func TestRefusals(t *testing.T) {
+	t.Setenv("AWS_ACCESS_KEY_ID", "id")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "not-a-secret-of-anybody")
+	for _, test := range []struct {
+		method string
+		status int
+		code   string
+		want   string
+	}{
+		{"GET", 403, "AccessDenied", "s3:GetObject and s3:ListBucket"},
+		{"PUT", 403, "AccessDenied", `s3:PutObject; or write mode = "read"`},
+		{"GET", 403, "ExpiredToken", "check the credentials"},
+		{"GET", 403, "RequestTimeTooSkewed", "check this machine's clock"},
+		{"GET", 301, "PermanentRedirect", "check region and endpoint"},
+		{"GET", 307, "", "write the endpoint"},
+		{"GET", 501, "NotImplemented", "check bucket, endpoint"},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			status, code := http.StatusNotFound, "NoSuchKey"
+			if r.Method == test.method {
+				status, code = test.status, test.code
+			}
+			w.WriteHeader(status)
+			if code != "" {
+				fmt.Fprintf(w, "<Error><Code>%s</Code><Message>said so</Message></Error>", code)
+			}
+		}))
+		err := open(t, s3.Config{Bucket: "results", Endpoint: server.URL, Region: "r"}).Check(t.Context(), true)
+		if err == nil || !errors.Is(err, blob.ErrRefused) || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s %d %s: %v, want %q", test.method, test.status, test.code, err, test.want)
+		}
+		server.Close()
 	}
 }
 

@@ -30,7 +30,8 @@ import (
 type Bucket interface {
 	blob.Bucket
 	// Check asks whether the bucket can be used, also for writing. Its error is
-	// blob.ErrRefused where somebody must set something right.
+	// blob.ErrRefused where somebody must set something right, and blob.ErrEmpty where it can be read and
+	// there is nothing yet.
 	Check(ctx context.Context, write bool) error
 	String() string
 }
@@ -83,6 +84,9 @@ func Open(ctx context.Context, sources []Source, me store.Shared, notice func(st
 	})
 	for i, err := range checked {
 		switch {
+		case errors.Is(err, blob.ErrEmpty): // or, where a prefix is misspelt, never will be
+			notice(fmt.Sprintf("cache %q: %v", sources[i].Name, err))
+			fallthrough
 		case err == nil:
 			c.sources = append(c.sources, &source{Source: sources[i], notice: notice})
 		case ctx.Err() != nil:

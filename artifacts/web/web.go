@@ -8,7 +8,6 @@ package web
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -45,14 +44,28 @@ func Open(address string, transport http.RoundTripper) (*Bucket, error) {
 		t.MaxIdleConnsPerHost = 64 // as many as lookups are under way: else each makes a new one
 		transport = t
 	}
-	return &Bucket{strings.TrimSuffix(address, "/") + "/", &http.Client{Transport: transport}}, nil
+	return &Bucket{strings.TrimSuffix(address, "/") + "/", &http.Client{Transport: transport, CheckRedirect: follow}}, nil
+}
+
+// follow lets a server say that a blob is elsewhere to whoever reads it. What is put it must take
+// itself: a client would read where it was told to write, and call that a success.
+func follow(_ *http.Request, via []*http.Request) error {
+	const most = 10
+	switch {
+	case via[0].Method != "GET" && via[0].Method != "HEAD":
+		return http.ErrUseLastResponse
+	case len(via) >= most:
+		return errors.New("the server redirects again and again")
+	}
+	return nil
 }
 
 // String returns the bucket's address.
 func (b *Bucket) String() string { return strings.TrimSuffix(b.address, "/") }
 
 // Check asks whether the server is there, and with write whether it may be written to. An
-// error that is blob.ErrRefused says what to set right.
+// error that is blob.ErrRefused says what to set right; blob.ErrEmpty, that there is nothing
+// to be read yet.
 func (b *Bucket) Check(ctx context.Context, write bool) error {
 	open := func() (io.ReadCloser, error) {
 		w, err := b.do(ctx, request{method: "GET", path: blob.Marker})
@@ -114,7 +127,7 @@ func (b *Bucket) once(ctx context.Context, q request) (w *http.Response, again b
 	err = b.answered(q, w)
 	if err != nil {
 		w.Body.Close()
-		return nil, w.StatusCode >= 500 || w.StatusCode == http.StatusTooManyRequests, err
+		return nil, !errors.Is(err, blob.ErrRefused) && (w.StatusCode >= 500 || w.StatusCode == http.StatusTooManyRequests), err
 	}
 	return w, false, nil
 }
@@ -146,17 +159,7 @@ func (b *Bucket) request(ctx context.Context, q request) (*http.Request, *blob.C
 	return r, body, nil
 }
 
-func (b *Bucket) unanswered(err error) error {
-	var cert *tls.CertificateVerificationError
-	if errors.As(err, &cert) {
-		return fmt.Errorf("%w: %s: %w; check url, and this machine's certificates", blob.ErrRefused, b, cert)
-	}
-	var u *url.Error
-	if errors.As(err, &u) {
-		err = u.Err // without the address, which is long and is said already
-	}
-	return fmt.Errorf("%s: %w", b, err)
-}
+func (b *Bucket) unanswered(err error) error { return blob.Unanswered(b.String(), "url", err) }
 
 // answered turns a status into an error.
 func (b *Bucket) answered(q request, w *http.Response) error {
@@ -165,12 +168,18 @@ func (b *Bucket) answered(q request, w *http.Response) error {
 		return fmt.Errorf("%s: %s: cannot be resumed: %s", b, q.path, w.Status)
 	case s >= 200 && s < 300:
 		return nil
-	case s == http.StatusNotFound || s == http.StatusGone:
+	case q.method != "PUT" && (s == http.StatusNotFound || s == http.StatusGone):
 		return fmt.Errorf("%s: %s: %w", b, q.path, fs.ErrNotExist)
-	case s == http.StatusPreconditionFailed:
+	case q.fresh && s == http.StatusPreconditionFailed:
 		return fmt.Errorf("%s: %s: %w", b, q.path, fs.ErrExist)
-	case s >= 400 && s < 500 && s != http.StatusTooManyRequests:
-		return fmt.Errorf("%w: %s: %s of %s: the server says %s; check url and mode, and who may use it", blob.ErrRefused, b, q.method, q.path, w.Status)
+	case s >= 300 && s < 400:
+		return fmt.Errorf("%w: %s: %s of %s: the server redirects (%s) to %q; write the url that takes it", blob.ErrRefused, b, q.method, q.path, w.Status, w.Header.Get("Location"))
+	case q.method == "GET" || q.method == "HEAD":
+		if blob.IsRefusal(s) {
+			return fmt.Errorf("%w: %s: %s of %s: the server says %s; check url, and who may read it (of what it does not have it must say 404)", blob.ErrRefused, b, q.method, q.path, w.Status)
+		}
+	case blob.IsRefusal(s):
+		return fmt.Errorf("%w: %s: %s of %s: the server says %s; check url, and who may write there, or write mode = \"read\"", blob.ErrRefused, b, q.method, q.path, w.Status)
 	}
 	return fmt.Errorf("%s: %s of %s: the server says %s", b, q.method, q.path, w.Status)
 }

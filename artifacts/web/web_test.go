@@ -55,11 +55,14 @@ func TestCheck(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(int(status.Load())) }))
 	defer server.Close()
 	b := open(t, server.URL)
-	if err := b.Check(t.Context(), false); err != nil {
+	if err := b.Check(t.Context(), false); !errors.Is(err, blob.ErrEmpty) {
 		t.Errorf("an empty one: %v", err)
 	}
 	if err := b.Check(t.Context(), true); err == nil {
 		t.Error("nothing can be put there, and that is no error")
+	}
+	if err := b.Check(t.Context(), true); !errors.Is(err, blob.ErrRefused) {
+		t.Errorf("what is put is not found there: %v", err)
 	}
 	status.Store(http.StatusForbidden)
 	if err := b.Check(t.Context(), false); !errors.Is(err, blob.ErrRefused) {
@@ -72,6 +75,68 @@ func TestCheck(t *testing.T) {
 		if _, err := web.Open(address, nil); err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%q: %v", address, err)
 		}
+	}
+}
+
+// A server that will never do what it is asked to is told from one that is in trouble, with what it
+// said; and one that says yes and keeps nothing, or sends a writer elsewhere, is not taken for a cache.
+func TestWontDo(t *testing.T) {
+	for _, test := range []struct {
+		put, get int // statuses
+		refused  bool
+		want     string
+	}{
+		{http.StatusOK, http.StatusNotFound, true, "does not have it afterwards"},
+		{http.StatusMovedPermanently, http.StatusNotFound, true, "redirects (301 Moved Permanently)"},
+		{http.StatusFound, http.StatusNotFound, true, "https://elsewhere.example/"},
+		{http.StatusTemporaryRedirect, http.StatusNotFound, true, "redirects"},
+		{http.StatusMethodNotAllowed, http.StatusNotFound, true, `write mode = "read"`},
+		{http.StatusNotFound, http.StatusNotFound, true, `write mode = "read"`},
+		{http.StatusNotImplemented, http.StatusNotFound, true, `write mode = "read"`},
+		{http.StatusOK, http.StatusForbidden, true, "must say 404"},
+		{http.StatusServiceUnavailable, http.StatusNotFound, false, "503"},
+		{http.StatusTooManyRequests, http.StatusNotFound, false, "429"},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == "PUT" {
+				w.Header().Set("Location", "https://elsewhere.example/")
+				w.WriteHeader(test.put)
+			} else {
+				w.WriteHeader(test.get)
+			}
+		}))
+		err := open(t, server.URL).Check(t.Context(), true)
+		if err == nil || errors.Is(err, blob.ErrRefused) != test.refused || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%d, %d: %v, want %q", test.put, test.get, err, test.want)
+		}
+		server.Close()
+	}
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	if err := open(t, strings.Replace(server.URL, "http:", "https:", 1)).Check(t.Context(), false); !errors.Is(err, blob.ErrRefused) || !strings.Contains(err.Error(), `write url = "http://`) {
+		t.Errorf("https where http is spoken: %v", err)
+	}
+}
+
+// Whoever reads is sent on: a mirror may lie elsewhere.
+func TestFollows(t *testing.T) {
+	kept := new(blobtest.Mem)
+	at := httptest.NewServer(serve(kept))
+	defer at.Close()
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, at.URL+r.URL.Path, http.StatusFound)
+	}))
+	defer front.Close()
+	key := blob.Key{Kind: blob.Object}
+	if err := kept.Put(t.Context(), key, strings.NewReader("content")); err != nil {
+		t.Fatal(err)
+	}
+	b := open(t, front.URL+"/cache")
+	if info, err := b.Stat(t.Context(), key); err != nil || info.Size != 7 {
+		t.Errorf("%v, %v", info, err)
+	}
+	if err := b.Put(t.Context(), key, strings.NewReader("other")); !errors.Is(err, blob.ErrRefused) {
+		t.Errorf("Put: %v", err)
 	}
 }
 

@@ -1,6 +1,9 @@
 package site
 
 import (
+	"path"
+	"strings"
+
 	"eyrie/hcl/internal/word"
 )
 
@@ -44,8 +47,8 @@ func readCache(s *Site, b *block) {
 	c := Cache{Kind: labels[0], Name: labels[1], pos: b.pos}
 	switch c.Kind {
 	case S3:
-		c.Bucket = b.needed("bucket", "results")
-		c.Prefix, c.Endpoint, c.Region = b.text("prefix"), b.text("endpoint"), b.text("region")
+		c.Bucket = b.bucket()
+		c.Prefix, c.Endpoint, c.Region = b.prefix(), b.text("endpoint"), b.text("region")
 	case HTTP:
 		c.URL = b.needed("url", "https://cache.example.org/eyrie")
 	default:
@@ -61,7 +64,33 @@ func readCache(s *Site, b *block) {
 	for _, other := range s.Caches {
 		if other.Name == c.Name {
 			b.report(b.LabelRanges[1], "Name written twice", "There is another cache %q at %s.", c.Name, other.Pos(""))
+		} else if c.place() == other.place() && c.Bucket+c.URL != "" {
+			b.report(b.TypeRange, "Cache written twice", "This is where cache %q at %s is. Write one block for both.", other.Name, other.Pos(""))
 		}
 	}
 	s.Caches = append(s.Caches, c)
+}
+
+// place tells caches apart by where they are.
+func (c *Cache) place() [4]string {
+	return [...]string{c.Bucket, c.Prefix, strings.TrimSuffix(c.Endpoint, "/"), strings.TrimSuffix(c.URL, "/")}
+}
+
+// bucket is the name of a bucket.
+func (b *block) bucket() string {
+	name := b.needed("bucket", "results")
+	if strings.ContainsAny(name, "/:") {
+		b.report(b.Body.Attributes["bucket"].Expr.Range(), "Wrong value", "bucket: want the name alone, such as %q, not %q; what is below it is the prefix.", "results", name)
+	}
+	return name
+}
+
+// prefix is the path of a directory in a bucket.
+func (b *block) prefix() string {
+	text := b.text("prefix")
+	p := strings.Trim(text, "/")
+	if p != "" && (path.Clean(p) != p || p == "." || p == ".." || strings.HasPrefix(p, "../")) {
+		b.report(b.Body.Attributes["prefix"].Expr.Range(), "Wrong value", "prefix: want a path in the bucket such as %q, not %q.", "nas/results", text)
+	}
+	return p
 }

@@ -89,6 +89,16 @@ func TestMistakes(t *testing.T) {
 }`: `write mode = "read-write"`,
 		`cache "s3" "a" { bucket = "b" }
 cache "s3" "a" { bucket = "c" }`: "another cache",
+		`cache "s3" "a" { bucket = "b" }
+cache "s3" "b" { bucket = "b" }`: `cache "a" at`,
+		`cache "http" "a" { url = "https://c.example" }
+cache "http" "b" { url = "https://c.example/" }`: "one block for both",
+		`cache "s3" "a" { bucket = "s3://b" }`: "want the name alone",
+		`cache "s3" "a" { bucket = "b/nas" }`:  "is the prefix",
+		`cache "s3" "a" {
+  bucket = "b"
+  prefix = "../c"
+}`: "want a path in the bucket",
 		`cache "s3" "a" {
   bucket = "b"
   x {}

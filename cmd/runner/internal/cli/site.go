@@ -214,6 +214,7 @@ type cacheJSON struct {
 	Trust   []string `json:"trust,omitempty"`
 	Signs   string   `json:"signs,omitempty"` // the public key
 	Elapsed float64  `json:"elapsed"`         // s, that the check took
+	Empty   bool     `json:"empty,omitempty"` // nothing has been published there
 	Problem string   `json:"problem,omitempty"`
 }
 
@@ -340,7 +341,10 @@ func checkCache(ctx context.Context, c *site.Cache, source team.Source) cacheJSO
 		found.Signs = team.FormatKey(source.Sign.Public().(ed25519.PublicKey))
 	}
 	start := time.Now()
-	if err := source.Bucket.Check(ctx, source.Write); err != nil {
+	switch err := source.Bucket.Check(ctx, source.Write); {
+	case errors.Is(err, blob.ErrEmpty):
+		found.Empty = true
+	case err != nil:
 		found.Problem = err.Error()
 	}
 	found.Elapsed = time.Since(start).Seconds()
@@ -418,6 +422,18 @@ func (x *executorJSON) describe() string {
 	return text + "; its commands are not tried before there is a job"
 }
 
+// state says whether the cache can be used.
+func (c *cacheJSON) state() string {
+	if c.Problem != "" {
+		return c.Problem
+	}
+	text := "reachable in " + view.Duration(time.Duration(c.Elapsed*float64(time.Second)))
+	if c.Empty {
+		text += "; " + blob.ErrEmpty.Error()
+	}
+	return text
+}
+
 func (a *app) sayText(doc siteJSON) {
 	say(a.out, "this machine: runner %s, %s, %s%s", doc.Runner, doc.Platform, view.Count(doc.CPUs, "CPU"), doc.Machine.describe())
 	if doc.Path == "" {
@@ -436,11 +452,7 @@ func (a *app) sayText(doc siteJSON) {
 		if n := len(c.Trust); n > 0 {
 			mode += ", trusts " + view.Count(n, "key")
 		}
-		if c.Problem != "" {
-			say(a.out, "cache %q: %s, %s: %s", c.Name, c.Address, mode, c.Problem)
-		} else {
-			say(a.out, "cache %q: %s, %s: reachable in %s", c.Name, c.Address, mode, view.Duration(time.Duration(c.Elapsed*float64(time.Second))))
-		}
+		say(a.out, "cache %q: %s, %s: %s", c.Name, c.Address, mode, c.state())
 	}
 	for _, x := range doc.Executors {
 		say(a.out, "executor %q (%s) %s", x.Name, x.Kind, x.describe())
