@@ -20,9 +20,9 @@ import (
 type Behind interface {
 	// Record returns the record of an action, or ErrNotFound.
 	Record(ctx context.Context, id artifacts.ActionID) (Record, error)
-	// Has fails with ErrNotFound unless the object is there, as far as can be told
-	// without reading it.
-	Has(ctx context.Context, digest artifacts.Digest) error
+	// Has fails with ErrNotFound unless a file, or a tree's manifest, is there as an object, as
+	// far as can be told without reading it: of a file, by its size.
+	Has(ctx context.Context, f artifacts.File) error
 	// Open reads an object, unverified.
 	Open(ctx context.Context, digest artifacts.Digest) (io.ReadCloser, error)
 	// Spoil says that an object is not what its digest says, or that parts of it, a tree,
@@ -52,12 +52,17 @@ func (s *Store) lookupBehind(ctx context.Context, id artifacts.ActionID) (Record
 		return Record{}, ErrNotFound
 	}
 	err = tree.Each(ctx, len(r.Objects), func(ctx context.Context, i int) error {
-		digest := r.Objects[i].Digest
-		if err := s.check(ctx, digest); !isMiss(err) {
+		f := r.Objects[i]
+		if err := s.check(ctx, f.Digest); isMiss(err) {
+			return s.behind.Has(ctx, f)
+		} else if err != nil || f.Tree {
 			return err
 		}
-		return s.behind.Has(ctx, digest)
+		return s.sized(f)
 	})
+	if isMiss(err) {
+		err = fmt.Errorf("%w: %w", ErrNotFound, err)
+	}
 	return r, err
 }
 
@@ -85,7 +90,7 @@ func (s *Store) Bring(ctx context.Context, files []artifacts.File) error {
 
 func (s *Store) bring(ctx context.Context, f artifacts.File) error {
 	if !f.Tree {
-		return s.have(ctx, f.Digest)
+		return s.haveSized(ctx, f)
 	}
 	if _, ok := s.outside(ctx, f); ok { // it is read where it lies
 		return nil
@@ -94,7 +99,20 @@ func (s *Store) bring(ctx context.Context, f artifacts.File) error {
 	if err != nil {
 		return err
 	}
-	return m.EachFile(ctx, func(ctx context.Context, e tree.Entry) error { return s.have(ctx, e.Digest) })
+	if s.behind != nil && m.Size() != f.Size {
+		return fmt.Errorf("object %s: %w: the tree has %d bytes and not %d", f.Digest, ErrDamaged, m.Size(), f.Size)
+	}
+	return m.EachFile(ctx, func(ctx context.Context, e tree.Entry) error {
+		return s.haveSized(ctx, artifacts.File{Digest: e.Digest, Size: e.Size})
+	})
+}
+
+// haveSized is have for a file whose handle may be somebody else's.
+func (s *Store) haveSized(ctx context.Context, f artifacts.File) error {
+	if err := s.have(ctx, f.Digest); err != nil || s.behind == nil {
+		return err
+	}
+	return s.sized(f)
 }
 
 // Keep makes a record that was found behind the store one of its own, with all its objects.

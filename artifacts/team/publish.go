@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"slices"
 	"sync"
@@ -122,25 +121,28 @@ func (c *Cache) publish(ctx context.Context, to *source, s *store.Store, r store
 // send makes sure that a bucket has an object.
 func (c *Cache) send(ctx context.Context, to *source, s *store.Store, digest artifacts.Digest) error {
 	return c.publishing.slot(func() error {
-		if !c.isSpoilt(digest) {
-			if err := to.has(ctx, digest); !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
-		}
 		f, err := s.ObjectFile(ctx, digest)
 		if err != nil {
 			return err
 		}
 		defer f.Close()
+		size, err := blob.SizeOf(f)
+		if err != nil {
+			return err
+		}
+		if !c.isSpoilt(digest) {
+			if err := to.has(ctx, digest, size); !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
 		if err := to.ask(ctx, func(ctx context.Context) error { return to.Bucket.Put(ctx, objectKey(digest), f) }); err != nil {
 			return err
 		}
-		to.there.Store(digest, true)
-		size, err := f.Seek(0, io.SeekEnd)
+		to.there.Store(digest, size)
 		c.publishing.mu.Lock()
+		defer c.publishing.mu.Unlock()
 		c.publishing.done.Bytes += size
-		c.publishing.mu.Unlock()
-		return err
+		return nil
 	})
 }
 
@@ -165,13 +167,14 @@ func (c *Cache) compare(ctx context.Context, to *source, ours store.Record, enco
 		return false, err
 	}
 	if bytes.Equal(theirs.Output, ours.Output) {
-		if to.Sign != nil && (theirs.Shared == nil || len(theirs.Shared.Signature) == 0) { // it is a node's, which has no key
+		unsigned := to.Sign != nil && (theirs.Shared == nil || len(theirs.Shared.Signature) == 0) // it is a node's, which has no key
+		if unsigned || !slices.Equal(theirs.Objects, ours.Objects) {
 			return false, to.put(ctx, actionKey(ours.Action), encoded, true)
 		}
 		return true, nil
 	}
 	for _, f := range theirs.Objects {
-		if c.isSpoilt(f.Digest) || errors.Is(to.has(ctx, f.Digest), fs.ErrNotExist) {
+		if c.isSpoilt(f.Digest) || errors.Is(to.has(ctx, f.Digest, sizeOf(f)), fs.ErrNotExist) {
 			return false, to.put(ctx, actionKey(ours.Action), encoded, true)
 		}
 	}

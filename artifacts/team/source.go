@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"eyrie/artifacts"
+	"eyrie/artifacts/blob"
 	"eyrie/artifacts/store"
 )
 
@@ -19,7 +20,7 @@ type source struct {
 	Source
 	notice func(string)
 
-	there      sync.Map     // artifacts.Digest: objects that the bucket had in this process's time
+	there      sync.Map     // artifacts.Digest: int64, the sizes of objects that the bucket had in this process's time
 	failures   atomic.Int64 // in a row
 	unanswered atomic.Int64 // requests, also those that were not sent any more
 	warned     sync.Once
@@ -77,6 +78,9 @@ func (s *source) record(ctx context.Context, id artifacts.ActionID) (r store.Rec
 			r, err = store.DecodeRecord(b, id)
 		}
 	}
+	if err == nil {
+		err = r.Check()
+	}
 	if err != nil {
 		return store.Record{}, fmt.Errorf("%w: %w", store.ErrNotFound, err)
 	}
@@ -102,19 +106,36 @@ func (s *source) read(ctx context.Context, id artifacts.ActionID) (b []byte, err
 	return b, err
 }
 
-// has fails unless the bucket has the object.
-func (s *source) has(ctx context.Context, digest artifacts.Digest) error {
-	if _, ok := s.there.Load(digest); ok {
-		return nil
+// anySize stands for a size that is not known: that of a tree's manifest, or of what a server does not tell.
+const anySize = -1
+
+// sizeOf returns how large the object of a handle is.
+func sizeOf(f artifacts.File) int64 {
+	if f.Tree { // whose size is that of all its files
+		return anySize
 	}
-	err := s.brief(ctx, func(ctx context.Context) error {
-		_, err := s.Bucket.Stat(ctx, objectKey(digest))
-		return err
-	})
-	if err == nil {
-		s.there.Store(digest, true)
+	return f.Size
+}
+
+// has fails unless the bucket has the object. One of another size is not it: somebody has cut it.
+func (s *source) has(ctx context.Context, digest artifacts.Digest, size int64) error {
+	there, ok := s.there.Load(digest)
+	if !ok {
+		var info blob.Info
+		err := s.brief(ctx, func(ctx context.Context) (err error) {
+			info, err = s.Bucket.Stat(ctx, objectKey(digest))
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		there = info.Size
+		s.there.Store(digest, there)
 	}
-	return err
+	if n := there.(int64); n != size && n >= 0 && size >= 0 {
+		return fmt.Errorf("object %s: %w: %d bytes, and not %d", digest, fs.ErrNotExist, n, size)
+	}
+	return nil
 }
 
 // longestPause is how long nothing may come of an object, whatever its size, before it counts as

@@ -158,12 +158,12 @@ func (c *Cache) sound(r store.Record) error {
 }
 
 // Has implements store.Behind.
-func (c *Cache) Has(ctx context.Context, digest artifacts.Digest) error {
-	if c.isSpoilt(digest) {
+func (c *Cache) Has(ctx context.Context, f artifacts.File) error {
+	if c.isSpoilt(f.Digest) {
 		return store.ErrNotFound
 	}
 	for _, s := range c.sources {
-		if s.has(ctx, digest) == nil {
+		if s.has(ctx, f.Digest, sizeOf(f)) == nil {
 			return nil
 		}
 	}

@@ -1,6 +1,7 @@
 package team_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
@@ -174,8 +175,8 @@ func TestDamagedInTheBucket(t *testing.T) {
 			t.Fatal(err)
 		}
 		other := writer(t, b)
-		if _, err := other.Lookup(t.Context(), r.Action); err != nil {
-			t.Fatal(err)
+		if _, err := other.Lookup(t.Context(), r.Action); (err != nil) != (len(bad) != len("file1")) { // what its size shows is not fetched
+			t.Fatalf("%s: Lookup: %v", what, err)
 		}
 		for _, f := range r.Objects {
 			if got, err := other.Fetch(t.Context(), f); !errors.Is(err, store.ErrDamaged) && !errors.Is(err, store.ErrNotFound) {
@@ -223,6 +224,87 @@ func TestDamagedRecord(t *testing.T) {
 		writer(t, b).publish(t, 1)
 		if _, err := reader(t, b).Lookup(t.Context(), r.Action); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// A record that is sealed as it must be, and that no store would have made, is a miss: no size and no
+// time of it is ever shown, and no text that would play with a terminal. It is made good by the
+// next writer.
+func TestForgedRecord(t *testing.T) {
+	b := new(blobtest.Mem)
+	r := writer(t, b).publish(t, 1)
+	key := blob.Key{Kind: blob.Action, Hash: r.Action}
+	for what, forge := range map[string]func(*store.Record){
+		"a negative size":        func(r *store.Record) { r.Objects[1].Size = -1 },
+		"another size":           func(r *store.Record) { r.Objects[1].Size = 1e18 },
+		"no digest":              func(r *store.Record) { r.Objects[1].Digest = artifacts.Digest{} },
+		"no time":                func(r *store.Record) { r.Elapsed = -time.Hour },
+		"a step for a terminal":  func(r *store.Record) { r.Step = "a\x1b[2Jb" },
+		"a run of two lines":     func(r *store.Record) { r.Run = "a\nb" },
+		"a person of two lines":  func(r *store.Record) { r.Shared = &store.Shared{By: "me\nerror: none"} },
+		"a host for a terminal":  func(r *store.Record) { r.Shared = &store.Shared{Host: "\u009b31m"} },
+		"an adopter":             func(r *store.Record) { r.Adopted = &store.Adopted{Runner: "\r"} },
+		"a file beside the list": func(r *store.Record) { r.Output = handleOf(t, artifacts.File{Digest: artifacts.Sum(nil)}) },
+		"a file of another size": func(r *store.Record) {
+			f := r.Objects[1]
+			f.Size++
+			r.Output = handleOf(t, f)
+		},
+	} {
+		forged := r
+		forged.Objects = append([]artifacts.File(nil), r.Objects...)
+		forge(&forged)
+		encoded, err := store.EncodeRecord(forged)
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if err := b.Put(t.Context(), key, bytes.NewReader(encoded)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := reader(t, b).Lookup(t.Context(), r.Action); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("%s: %+v, %v", what, got, err)
+		}
+		writer(t, b).publish(t, 1)
+		if _, err := reader(t, b).Claim(t.Context(), r.Action); err != nil {
+			t.Errorf("%s, made again: %v", what, err)
+		}
+	}
+}
+
+func handleOf(t testing.TB, f artifacts.File) json.RawMessage {
+	t.Helper()
+	b, err := json.Marshal(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// The size of a tree is that of its files, whatever a record says, and of a file that the machine has,
+// too.
+func TestForgedSize(t *testing.T) {
+	b := new(blobtest.Mem)
+	r := writer(t, b).publish(t, 1)
+	for i := range r.Objects {
+		forged := r
+		forged.Objects = append([]artifacts.File(nil), r.Objects...)
+		forged.Objects[i].Size++
+		encoded, err := store.EncodeRecord(forged)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Put(t.Context(), blob.Key{Kind: blob.Action, Hash: r.Action}, bytes.NewReader(encoded)); err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range []*machine{reader(t, b), reader(t, b)} {
+			if got, err := m.Claim(t.Context(), r.Action); !errors.Is(err, store.ErrNotFound) {
+				t.Errorf("object %d: %+v, %v", i, got, err)
+			}
+			isMiss(t, m, r)
+			if err := m.Bring(t.Context(), r.Objects); err == nil { // it has all files now, and still believes no other size
+				isMiss(t, m, r)
+			}
 		}
 	}
 }

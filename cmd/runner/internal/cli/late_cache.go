@@ -40,9 +40,9 @@ func (l *lateCache) Record(ctx context.Context, id artifacts.ActionID) (store.Re
 	return store.Record{}, store.ErrNotFound
 }
 
-func (l *lateCache) Has(ctx context.Context, digest artifacts.Digest) error {
+func (l *lateCache) Has(ctx context.Context, f artifacts.File) error {
 	if c := l.opened(); c != nil {
-		return c.Has(ctx, digest)
+		return c.Has(ctx, f)
 	}
 	return store.ErrNotFound
 }
