@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,8 +32,12 @@ const young = 24 * time.Hour
 // abandoned is the age from which on a job's file is read by nobody any more.
 const abandoned = 30 * 24 * time.Hour
 
-// FindGarbage looks for what nobody has used since some time. It reads all records that stay.
+// FindGarbage looks for what nobody has used since some time. It reads all records that stay. It
+// fails for a bucket that is not a store's, or in a format of which it does not know what is garbage.
 func FindGarbage(ctx context.Context, from Source, now, since time.Time) (*Garbage, error) {
+	if err := from.Bucket.Check(ctx, false); err != nil && !errors.Is(err, blob.ErrEmpty) {
+		return nil, err
+	}
 	g := &Garbage{bucket: from.Bucket}
 	var stay []blob.Key
 	for info, err := range from.Bucket.List(ctx, blob.Action) {
@@ -76,60 +82,70 @@ func (g *Garbage) needed(ctx context.Context, records []blob.Key) (map[artifacts
 	var mu sync.Mutex
 	all, trees := map[artifacts.Digest]bool{}, map[artifacts.Digest]bool{}
 	err := tree.Each(ctx, len(records), func(ctx context.Context, i int) error {
-		b, err := g.read(ctx, records[i])
-		if err != nil {
+		var r store.Record
+		err := g.read(ctx, records[i], func(b []byte) (err error) {
+			r, err = store.DecodeRecord(b, records[i].Hash)
 			return err
-		}
-		r, err := store.DecodeRecord(b, records[i].Hash)
-		if err != nil {
-			return nil
-		}
+		})
 		mu.Lock()
 		defer mu.Unlock()
 		for _, f := range r.Objects {
 			all[f.Digest] = true
-			if f.Tree {
+			if f.Tree && !f.Outside {
 				trees[f.Digest] = true
 			}
 		}
-		return nil
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	digests := make([]artifacts.Digest, 0, len(trees))
-	for digest := range trees {
-		digests = append(digests, digest)
-	}
+	digests := slices.Collect(maps.Keys(trees))
 	err = tree.Each(ctx, len(digests), func(ctx context.Context, i int) error {
-		b, err := g.read(ctx, objectKey(digests[i]))
-		if err != nil {
+		var m tree.Manifest
+		err := g.read(ctx, objectKey(digests[i]), func(b []byte) (err error) {
+			if artifacts.Sum(b) != digests[i] {
+				return store.ErrDamaged
+			}
+			m, err = tree.Decode(b)
 			return err
-		}
-		m, err := tree.Decode(b)
-		if err != nil {
-			return nil
-		}
+		})
 		mu.Lock()
 		defer mu.Unlock()
 		for _, e := range m {
 			all[e.Digest] = true
 		}
-		return nil
+		return err
 	})
 	return all, err
 }
 
-// read reads a blob whole: nothing where it is gone.
-func (g *Garbage) read(ctx context.Context, key blob.Key) ([]byte, error) {
+// read reads a blob whole, and again where decode fails: a network can change what a bucket has
+// whole, and what that refers to must not go for it. It decodes nothing where the blob is
+// gone, or is nothing that anybody could use.
+func (g *Garbage) read(ctx context.Context, key blob.Key, decode func([]byte) error) error {
+	const attempts = 3
+	for range attempts {
+		b, err := g.readOnce(ctx, key)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if decode(b) == nil {
+			return nil
+		}
+	}
+	return nil
+}
+
+func (g *Garbage) readOnce(ctx context.Context, key blob.Key) ([]byte, error) {
 	r, err := g.bucket.Open(ctx, key)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	} else if err != nil {
+	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	return io.ReadAll(r)
+	return io.ReadAll(io.LimitReader(r, mostRecord))
 }
 
 // Size returns how many bytes the garbage takes.

@@ -22,8 +22,16 @@ type publishing struct {
 	wait   sync.WaitGroup
 	slots  chan struct{} // of objects and records that are on their way
 
-	mu   sync.Mutex
-	done Published
+	mu     sync.Mutex
+	done   Published
+	failed []result
+}
+
+// result is what is to be published in a bucket.
+type result struct {
+	to     *source
+	store  *store.Store
+	record store.Record
 }
 
 // Published says what became of results that were to be published.
@@ -62,34 +70,79 @@ func (c *Cache) Share(s *store.Store, r store.Record) {
 		if !to.Write {
 			continue
 		}
-		c.publishing.wait.Go(func() {
-			there, err := c.publish(c.publishing.ctx, to, s, r)
-			p := &c.publishing
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			switch {
-			case err != nil:
-				p.done.Failed++
-			case there:
-				p.done.There++
-			default:
-				p.done.Sent++
-			}
-		})
+		c.share(result{to, s, r})
+	}
+}
+
+// share publishes a result beside whatever else goes on.
+func (c *Cache) share(r result) {
+	p := &c.publishing
+	p.wait.Go(func() {
+		there, err := c.publish(p.ctx, r.to, r.store, r.record)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		switch {
+		case err != nil:
+			p.failed = append(p.failed, r)
+			r.to.unpublished(p.ctx, r.record.Step, err)
+		case there:
+			p.done.There++
+		default:
+			p.done.Sent++
+		}
+	})
+}
+
+// unpublished tells why a result was not published, unless that was told of an earlier request.
+func (s *source) unpublished(ctx context.Context, step string, err error) {
+	if ctx.Err() == nil && !errors.Is(err, errAway) {
+		s.warned.Do(func() { s.notice(fmt.Sprintf("cache %q: the result of %s was not published: %v", s.Name, step, err)) })
 	}
 }
 
 // Wait waits until all that was shared is published, or ctx is done; then it gives up what is
-// not. Nothing can be shared afterwards.
+// not. What failed is tried once more: the bucket may be back. Nothing can be shared afterwards.
 func (c *Cache) Wait(ctx context.Context) Published {
 	p := &c.publishing
 	stop := context.AfterFunc(ctx, p.cancel)
 	defer stop()
 	p.wait.Wait()
+	for _, to := range c.sources {
+		c.shareAgain(to)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.done.Failed = len(p.failed)
 	slices.Sort(p.done.Differ)
 	return p.done
+}
+
+// shareAgain publishes what could not be published in a bucket: one result first, and the others if that
+// is possible by now.
+func (c *Cache) shareAgain(to *source) {
+	p := &c.publishing
+	var again []result
+	p.failed = slices.DeleteFunc(p.failed, func(r result) bool {
+		if r.to == to {
+			again = append(again, r)
+		}
+		return r.to == to
+	})
+	if len(again) == 0 {
+		return
+	}
+	to.health.lastChance()
+	before := len(p.failed)
+	c.share(again[0])
+	p.wait.Wait()
+	if len(p.failed) > before {
+		p.failed = append(p.failed, again[1:]...)
+		return
+	}
+	for _, r := range again[1:] {
+		c.share(r)
+	}
+	p.wait.Wait()
 }
 
 // publish publishes a result in one bucket, and reports whether it was there.

@@ -20,36 +20,35 @@ type source struct {
 	Source
 	notice func(string)
 
-	there      sync.Map     // artifacts.Digest: int64, the sizes of objects that the bucket had in this process's time
-	failures   atomic.Int64 // in a row
-	unanswered atomic.Int64 // requests, also those that were not sent any more
+	there      sync.Map // artifacts.Digest: int64, the sizes of objects that the bucket had in this process's time
+	health     health
+	unanswered atomic.Int64 // requests, also those that were not sent
 	warned     sync.Once
+	back       sync.Once
 	distrust   sync.Once
 }
-
-// mostFailures is after how many requests in a row that failed, each after retries of its
-// own, a bucket is taken for away.
-const mostFailures = 3
 
 var errAway = errors.New("the bucket is away")
 
 // ask makes a request, unless the bucket is away, and keeps account of failures. That
 // something is not there, or is there already, is an answer.
 func (s *source) ask(ctx context.Context, request func(ctx context.Context) error) error {
-	if s.failures.Load() >= mostFailures {
+	if !s.health.mayAsk() {
 		s.unanswered.Add(1)
 		return errAway
 	}
 	err := request(ctx)
 	switch {
 	case err == nil, errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrExist):
-		s.failures.Store(0)
+		if s.health.answered() {
+			s.back.Do(func() { s.notice(fmt.Sprintf("cache %q answers again", s.Name)) })
+		}
 	case ctx.Err() != nil: // the caller wants no answer any more
 	default:
-		s.failures.Add(1)
+		s.health.failed()
 		s.unanswered.Add(1)
 		s.warned.Do(func() {
-			s.notice(fmt.Sprintf("cache %q does not answer, and the local store is used where it does not: %v", s.Name, err))
+			s.notice(fmt.Sprintf("cache %q: a request failed, and where that happens the local store is used alone: %v", s.Name, err))
 		})
 	}
 	return err
@@ -60,7 +59,11 @@ func (s *source) brief(ctx context.Context, request func(ctx context.Context) er
 	return s.ask(ctx, func(outer context.Context) error {
 		ctx, cancel := context.WithTimeout(outer, patience)
 		defer cancel()
-		return request(ctx)
+		err := request(ctx)
+		if err != nil && ctx.Err() != nil && outer.Err() == nil {
+			return fmt.Errorf("%s: no answer within %v", s.Bucket, patience)
+		}
+		return err
 	})
 }
 
@@ -159,10 +162,10 @@ func (c *Cache) Open(ctx context.Context, digest artifacts.Digest) (io.ReadClose
 func (s *source) open(ctx context.Context, digest artifacts.Digest) (io.ReadCloser, error) {
 	inner, cancel := context.WithCancel(ctx)
 	d := &download{source: s, ctx: ctx, cancel: cancel}
-	d.stalls = time.AfterFunc(longestPause, cancel)
+	d.stalls = time.AfterFunc(longestPause, func() { d.stalled.Store(true); cancel() })
 	err := s.ask(ctx, func(context.Context) (err error) {
 		d.ReadCloser, err = s.Bucket.Open(inner, objectKey(digest))
-		return err
+		return d.why(err)
 	})
 	if err != nil {
 		d.stalls.Stop()
@@ -179,7 +182,17 @@ type download struct {
 	source *source
 	ctx    context.Context // the reader's, which a stall does not cancel
 	cancel context.CancelFunc
-	stalls *time.Timer // cancels a download of which nothing comes for a while
+
+	stalls  *time.Timer // cancels a download of which nothing comes for a while
+	stalled atomic.Bool
+}
+
+// why returns what kept the object from coming, after the error err.
+func (d *download) why(err error) error {
+	if err != nil && d.stalled.Load() {
+		return fmt.Errorf("%s: nothing came of an object for %v", d.source.Bucket, longestPause)
+	}
+	return err
 }
 
 func (d *download) Read(b []byte) (int, error) {
@@ -191,6 +204,7 @@ func (d *download) Read(b []byte) (int, error) {
 	case d.ctx.Err() != nil: // nobody waits for it any more
 		return n, d.ctx.Err()
 	}
+	err = d.why(err)
 	_ = d.source.ask(d.ctx, func(context.Context) error { return err })
 	return n, fmt.Errorf("%w: %w", store.ErrNotFound, err)
 }

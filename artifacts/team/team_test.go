@@ -12,7 +12,9 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"eyrie/artifacts"
@@ -345,20 +347,23 @@ func TestGoneFromTheBucket(t *testing.T) {
 // down is a bucket whose network has gone.
 type down struct {
 	blob.Bucket
-	gone bool
+	gone  atomic.Bool
+	asked atomic.Int64
 }
 
 var errAway = errors.New("no route to host")
 
 func (d *down) Open(ctx context.Context, key blob.Key) (io.ReadCloser, error) {
-	if d.gone {
+	d.asked.Add(1)
+	if d.gone.Load() {
 		return nil, errAway
 	}
 	return d.Bucket.Open(ctx, key)
 }
 
 func (d *down) Stat(ctx context.Context, key blob.Key) (blob.Info, error) {
-	if d.gone {
+	d.asked.Add(1)
+	if d.gone.Load() {
 		return blob.Info{}, errAway
 	}
 	return d.Bucket.Stat(ctx, key)
@@ -373,7 +378,7 @@ func TestBucketAway(t *testing.T) {
 	if _, err := m.Lookup(t.Context(), r.Action); err != nil {
 		t.Fatal(err)
 	}
-	network.gone = true
+	network.gone.Store(true)
 	for n := range 10 {
 		isMiss(t, m, store.Record{Action: artifacts.NewActionID(fmt.Append(nil, n))})
 	}
@@ -386,6 +391,60 @@ func TestBucketAway(t *testing.T) {
 	}
 	if text := m.cache.Lost(); !strings.Contains(text, "12 requests") {
 		t.Errorf("%q", text)
+	}
+}
+
+// A bucket that was away is asked again after a while, seldom at first and then more seldom, and used
+// when it is back: a run takes longer than the restart of a server. What could not be published
+// meanwhile is published in the end.
+func TestBucketBack(t *testing.T) {
+	b := new(blobtest.Mem)
+	other := writer(t, b).publish(t, 9)
+	network := &down{Bucket: b}
+	network.gone.Store(true)
+	m := writer(t, network)
+	first, second := m.record(t, 1), m.record(t, 2)
+	lookup := func(n int) error {
+		_, err := m.cache.Record(t.Context(), artifacts.NewActionID(fmt.Append(nil, n)))
+		return err
+	}
+	synctest.Test(t, func(t *testing.T) {
+		for n := range 4 { // the last one is not asked for
+			_ = lookup(n)
+		}
+		asked := network.asked.Load()
+		for range 60 * 60 { // an hour
+			time.Sleep(time.Second)
+			_ = lookup(1000 + int(time.Now().Unix()))
+		}
+		if n := network.asked.Load() - asked; n < 8 || n > 12 {
+			t.Errorf("asked %d times in an hour", n)
+		}
+		network.gone.Store(false)
+		time.Sleep(10 * time.Minute)
+		if r, err := m.cache.Record(t.Context(), other.Action); err != nil || r.Action != other.Action {
+			t.Errorf("it is back, and not asked: %v", err)
+		}
+	})
+	if text := strings.Join(m.notices, "\n"); len(m.notices) != 2 || !strings.Contains(text, "answers again") {
+		t.Errorf("notices: %q", text)
+	}
+
+	network = &down{Bucket: b}
+	network.gone.Store(true)
+	m.cache = writer(t, network).cache
+	m.Back(m.cache)
+	m.Share(first)
+	m.Share(second)
+	for m.cache.Lost() == "" {
+		time.Sleep(time.Millisecond)
+	}
+	network.gone.Store(false)
+	if p := m.cache.Wait(t.Context()); p.Sent != 2 || p.Failed != 0 {
+		t.Errorf("published: %s", p)
+	}
+	if _, err := reader(t, b).Claim(t.Context(), second.Action); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -680,6 +739,47 @@ func TestGarbage(t *testing.T) {
 	}
 	if _, err := b.Stat(t.Context(), job); err == nil {
 		t.Error("the file of a job that nobody remembers stays")
+	}
+}
+
+// flipping is a bucket behind a network that changes the first answers about each blob.
+type flipping struct {
+	blob.Bucket
+	mu   sync.Mutex
+	left map[blob.Key]int
+}
+
+func (f *flipping) Open(ctx context.Context, key blob.Key) (io.ReadCloser, error) {
+	r, err := f.Bucket.Open(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(r)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.left[key] < 2 {
+		f.left[key]++
+		b[len(b)/2] ^= 1
+	}
+	return io.NopCloser(bytes.NewReader(b)), errors.Join(err, r.Close())
+}
+
+// A network that changes what is read of records and trees takes nothing from what they refer to.
+func TestGarbageOverABadNetwork(t *testing.T) {
+	b := new(blobtest.Mem)
+	writer(t, b).publish(t, 1)
+	from := team.Source{Bucket: mem{&flipping{Bucket: b, left: map[blob.Key]int{}}, nil}}
+	g, err := team.FindGarbage(t.Context(), from, time.Now().Add(48*time.Hour), time.Time{})
+	if err != nil || len(g.Objects) != 0 {
+		t.Errorf("%d objects, %v", len(g.Objects), err)
+	}
+}
+
+// What is garbage is known of a bucket of this format alone.
+func TestGarbageOfOthers(t *testing.T) {
+	refused := fmt.Errorf("%w: a newer format", blob.ErrRefused)
+	if _, err := team.FindGarbage(t.Context(), team.Source{Bucket: mem{new(blobtest.Mem), refused}}, time.Now(), time.Now()); !errors.Is(err, blob.ErrRefused) {
+		t.Errorf("%v", err)
 	}
 }
 

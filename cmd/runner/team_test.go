@@ -118,7 +118,7 @@ func TestShared(t *testing.T) {
 	three.write("site.hcl", read(t, one.dir, "site.hcl"))
 	three.prints(0, []string{"published: 0 sent, 24 there, 0 failed"}, "push", "fan.hcl")
 	three.prints(0, []string{"reachable", "read-write"}, "site")
-	three.prints(0, []string{"24 results, 0 files", "nothing was removed"}, "gc", "--cache", "team", "--days", "0")
+	three.prints(0, []string{"24 results, 0 files", "gc --cache team --days 0 --yes removes it"}, "gc", "--cache", "team", "--days", "0")
 	three.prints(0, []string{"freed"}, "gc", "--cache", "team", "--days", "0", "--yes")
 	newMember(t, server.Endpoint()).prints(0, []string{"12 to run"}, "plan", "fan.hcl")
 }
@@ -200,7 +200,7 @@ func TestSharedUnwritable(t *testing.T) {
 	m = newMember(t, refusing(t, server, func(r *http.Request) bool {
 		return r.Method == "PUT" && !strings.HasSuffix(r.URL.Path, "/eyrie-format")
 	}), publishes)
-	m.prints(0, []string{"24 ran", "published: 0 sent, 0 there, 24 failed", "does not answer", "part 11 of 0"}, "run", "fan.hcl")
+	m.prints(0, []string{"24 ran", "published: 0 sent, 0 there, 24 failed", "a request failed", "runner push publishes what is missing", "part 11 of 0"}, "run", "fan.hcl")
 }
 
 // A reader that names keys takes what these have signed, and makes the rest itself.

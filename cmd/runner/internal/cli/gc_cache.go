@@ -87,7 +87,11 @@ func (c *collector) collectCache(ctx context.Context, source team.Source) error 
 	case c.yes:
 		say(c.out, "freed %s of %s: %s", unit.Bytes(doc.Size), unit.Bytes(doc.Total), what)
 	default:
-		say(c.out, "%s of %s could be freed: %s\nnothing was removed: gc --cache %s --yes removes it", unit.Bytes(doc.Size), unit.Bytes(doc.Total), what, c.cache)
+		days := ""
+		if c.days != cacheDays {
+			days = fmt.Sprintf(" --days %d", c.days)
+		}
+		say(c.out, "%s of %s could be freed: %s\nnothing was removed: gc --cache %s%s --yes removes it", unit.Bytes(doc.Size), unit.Bytes(doc.Total), what, c.cache, days)
 	}
 	return nil
 }

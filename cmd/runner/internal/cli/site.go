@@ -175,6 +175,9 @@ func (a *app) reportPublished(ctx context.Context, tell func(string)) team.Publi
 	if lost := a.cache.Lost(); lost != "" {
 		tell(lost)
 	}
+	if p.Failed > 0 {
+		tell(fmt.Sprintf("%s could not be published: runner push publishes what is missing, once the cache takes it", view.Count(p.Failed, "result")))
+	}
 	return p
 }
 
