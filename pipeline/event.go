@@ -25,6 +25,7 @@ const (
 	StepProgress EventType = "step-progress" // not kept in the journal
 	StepLog      EventType = "step-log"      // what the stage wrote to its log
 	StepUsed     EventType = "step-used"     // from a performer to its caller: what the attempt has cost. It is told with the attempt's end, in no line of its own
+	StepMoved    EventType = "step-moved"    // what has come from what is behind the store, or gone there, for the step; may be told several times, also behind its end
 	StepRetry    EventType = "step-retry"    // an attempt failed, another follows
 	StepDone     EventType = "step-done"     //
 	StepFailed   EventType = "step-failed"   //
@@ -65,6 +66,8 @@ type Event struct {
 	After    []string        `json:"after,omitempty"`    // of StepSkipped: the steps that failed
 	Elapsed  float64         `json:"elapsed,omitempty"`  // s
 	Usage    *Usage          `json:"usage,omitempty"`    // of StepRetry, StepDone, StepFailed, StepStopped: what the attempt has cost, where one began
+	Fetched  int64           `json:"fetched,omitempty"`  // of StepMoved: bytes of artifacts
+	Sent     int64           `json:"sent,omitempty"`     // likewise
 	Secret   bool            `json:"secret,omitempty"`   // of StepDone, StepCached: the output is sensitive
 	Status   Status          `json:"status,omitempty"`   // of RunFinished
 	Done     int             `json:"done,omitempty"`     // of RunFinished: steps run

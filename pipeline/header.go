@@ -19,7 +19,8 @@ type Header struct {
 	Platform  string     `json:"platform,omitempty"`  // "linux/amd64"
 	Host      string     `json:"host,omitempty"`
 	CPUs      int        `json:"cpus,omitempty"`
-	Git       *Git       `json:"git,omitempty"` // of the recipe's directory, where that is in a repository
+	Backed    *bool      `json:"backed,omitempty"` // whether anything is behind the store; nil in journals that do not tell what was moved
+	Git       *Git       `json:"git,omitempty"`    // of the recipe's directory, where that is in a repository
 }
 
 // Git is where a repository stood.
@@ -84,6 +85,8 @@ func (x *execution) header() *Header {
 	var h Header
 	if x.opt.Header != nil {
 		h = *x.opt.Header
+		backed := x.store.Backed()
+		h.Backed = &backed
 	}
 	h.Variables = nil
 	for _, v := range x.plan.Recipe.Variables {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"eyrie/artifacts"
 	"eyrie/artifacts/store"
 	"eyrie/pipeline/process"
 )
@@ -78,6 +79,10 @@ type RunOptions struct {
 	Places    map[string]Place   // where steps run that have a Place, by its name
 	Noted     func()             // called when the journal says which results the plan has found; may be nil
 	Header    *Header            // what the journal begins with; nil for the variables alone
+
+	// Settle is called when no step runs any more. It waits for what was published beside them, and
+	// returns how many bytes were sent for an action. It may be nil.
+	Settle func(ctx context.Context) (sent func(artifacts.ActionID) int64)
 }
 
 // Execute runs what the plan says must run, and what follows from it. When ctx
@@ -238,6 +243,9 @@ func (x *execution) dispatch(ctx context.Context) {
 	for i, s := range x.plan.Steps {
 		if s.Verdict == Cached { // which queues what waited for it alone
 			s.action.notePlaces(x.store)
+			if n := x.store.Arrived(s.Record.Objects); n > 0 {
+				x.emit(Event{Type: StepMoved, Step: s.ID, Fetched: n})
+			}
 			e := Event{Action: s.Action.String()}
 			if s.Record.Step != s.ID { // the journal of the run that did it tells of another step
 				e.Deps, e.Sources = s.Deps, s.Sources()
@@ -273,7 +281,25 @@ func (x *execution) dispatch(ctx context.Context) {
 			x.end(m.step, m.ended, m.event)
 		}
 	}
+	x.settle(ctx)
 	x.finish(ctx)
+}
+
+// settle waits for what was published beside the steps, and notes what that has sent.
+func (x *execution) settle(ctx context.Context) {
+	if x.opt.Settle == nil {
+		return
+	}
+	x.flush()
+	sent := x.opt.Settle(ctx)
+	for _, ended := range x.run.Steps {
+		if ended == nil || ended.Record.Action.IsZero() {
+			continue
+		}
+		if n := sent(ended.Record.Action); n > 0 {
+			x.emit(Event{Type: StepMoved, Step: ended.ID, Sent: n})
+		}
+	}
 }
 
 // free takes back what a step was granted.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -32,6 +33,7 @@ type worker struct {
 	lastName string
 	run      string
 	inputs   map[string]artifacts.File // of the action, once it is known
+	reads    []artifacts.File          // likewise: what other steps made
 	send     chan<- message
 
 	committing bool   // what was granted is another step's by now
@@ -58,6 +60,9 @@ func (w *worker) work(ctx context.Context) {
 	}
 	if ended.Type == StepCached { // no event told of its start
 		e.Deps, e.Sources = w.planned.Deps, sources(w.attrs, w.inputs)
+	}
+	if n := w.store.Arrived(slices.Concat(w.reads, ended.Record.Objects)); n > 0 {
+		w.event(Event{Type: StepMoved, Fetched: n})
 	}
 	w.send <- message{step: w.step, event: e, ended: ended}
 }
@@ -99,7 +104,7 @@ func (w *worker) do(ctx context.Context) (*Ended, error) {
 			return ended, err
 		}
 	}
-	w.inputs = a.inputs
+	w.inputs, w.reads = a.inputs, a.files()
 	a.notePlaces(w.store)
 	ended.Record = store.Record{Action: a.id, Preimage: a.preimage, Step: w.planned.ID, Run: w.run}
 	found := errors.New("to be run again")
@@ -137,7 +142,7 @@ func (w *worker) bring(ctx context.Context, a *action) error {
 	if !w.store.Backed() {
 		return nil
 	}
-	if err := w.store.Bring(ctx, a.files()); err != nil {
+	if err := w.store.Bring(ctx, w.reads); err != nil {
 		return fmt.Errorf("an input could not be read from the store (run again to make it anew): %w", err)
 	}
 	return nil

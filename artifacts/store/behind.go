@@ -103,7 +103,9 @@ func (s *Store) bring(ctx context.Context, f artifacts.File) error {
 		return fmt.Errorf("object %s: %w: the tree has %d bytes and not %d", f.Digest, ErrDamaged, m.Size(), f.Size)
 	}
 	return m.EachFile(ctx, func(ctx context.Context, e tree.Entry) error {
-		return s.haveSized(ctx, artifacts.File{Digest: e.Digest, Size: e.Size})
+		err := s.haveSized(ctx, artifacts.File{Digest: e.Digest, Size: e.Size})
+		s.arrived.add(f.Digest, s.arrived.take(e.Digest))
+		return err
 	})
 }
 
@@ -204,7 +206,9 @@ func (s *Store) pullOnce(ctx context.Context, digest artifacts.Digest) error {
 		return fmt.Errorf("object %s: %w", digest, err)
 	}
 	defer r.Close()
-	verified := verify(r, digest, func() error { return ErrDamaged })
+	counted := &counter{ReadCloser: r}
+	defer func() { s.arrived.add(digest, counted.n) }()
+	verified := verify(counted, digest, func() error { return ErrDamaged })
 	tmp, err := s.dir.Name()
 	if err != nil {
 		return err

@@ -60,6 +60,8 @@ type Store struct {
 	locks  keyed     // of actions
 	trees  keyed     // of trees that are laid out
 	pulls  keyed     // of objects that are fetched
+
+	arrived arrivals
 }
 
 // Open opens the store in the directory at path, which need not exist yet. It

@@ -23,6 +23,7 @@ type publishing struct {
 	slots  chan struct{} // of objects and records that are on their way
 
 	mu     sync.Mutex
+	sent   map[artifacts.ActionID]int64 // bytes of objects
 	done   Published
 	failed []result
 }
@@ -51,6 +52,7 @@ const atOnce = 32
 func (p *publishing) begin() {
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.slots = make(chan struct{}, atOnce)
+	p.sent = map[artifacts.ActionID]int64{}
 }
 
 func (p *publishing) slot(f func() error) error {
@@ -148,7 +150,7 @@ func (c *Cache) shareAgain(to *source) {
 // publish publishes a result in one bucket, and reports whether it was there.
 func (c *Cache) publish(ctx context.Context, to *source, s *store.Store, r store.Record) (there bool, err error) {
 	err = s.EachObject(ctx, r, func(ctx context.Context, digest artifacts.Digest) error {
-		return c.send(ctx, to, s, digest)
+		return c.send(ctx, to, s, r.Action, digest)
 	})
 	if err != nil {
 		return false, err
@@ -171,8 +173,8 @@ func (c *Cache) publish(ctx context.Context, to *source, s *store.Store, r store
 	return false, err
 }
 
-// send makes sure that a bucket has an object.
-func (c *Cache) send(ctx context.Context, to *source, s *store.Store, digest artifacts.Digest) error {
+// send makes sure that a bucket has an object of an action's.
+func (c *Cache) send(ctx context.Context, to *source, s *store.Store, of artifacts.ActionID, digest artifacts.Digest) error {
 	return c.publishing.slot(func() error {
 		f, err := s.ObjectFile(ctx, digest)
 		if err != nil {
@@ -195,6 +197,7 @@ func (c *Cache) send(ctx context.Context, to *source, s *store.Store, digest art
 		c.publishing.mu.Lock()
 		defer c.publishing.mu.Unlock()
 		c.publishing.done.Bytes += size
+		c.publishing.sent[of] += size
 		return nil
 	})
 }
@@ -277,15 +280,25 @@ func (p Published) String() string {
 	return fmt.Sprintf("%d sent, %d there, %d failed", p.Sent, p.There, p.Failed)
 }
 
+// Sent returns how many bytes of objects were sent for an action, and were not told of before.
+func (c *Cache) Sent(id artifacts.ActionID) (n int64) {
+	p := &c.publishing
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n = p.sent[id]
+	delete(p.sent, id)
+	return n
+}
+
 // Push makes sure that the buckets that are published to have some artifacts of s, which belong
-// to no record: what jobs elsewhere read.
-func (c *Cache) Push(ctx context.Context, s *store.Store, files []artifacts.File) error {
+// to no record: what the action's job reads elsewhere.
+func (c *Cache) Push(ctx context.Context, s *store.Store, of artifacts.ActionID, files []artifacts.File) error {
 	for _, to := range c.sources {
 		if !to.Write {
 			continue
 		}
 		err := s.EachObject(ctx, store.Record{Objects: files}, func(ctx context.Context, digest artifacts.Digest) error {
-			return c.send(ctx, to, s, digest)
+			return c.send(ctx, to, s, of, digest)
 		})
 		if err != nil {
 			return fmt.Errorf("cache %q: %w", to.Name, err)

@@ -69,6 +69,8 @@ type Cost struct {
 	Written  Amount        `json:"written"`  // likewise
 	Inputs   Amount        `json:"inputs"`   // bytes of artifacts that attempts were given
 	Outputs  Amount        `json:"outputs"`  // bytes of artifacts that were made
+	Fetched  Amount        `json:"fetched"`  // bytes of artifacts that came from caches
+	Sent     Amount        `json:"sent"`     // bytes of artifacts that went to caches
 }
 
 // Plus returns the cost of both.
@@ -78,18 +80,20 @@ func (c Cost) Plus(d Cost) Cost {
 		CPU: c.CPU.Plus(d.CPU), GPU: c.GPU.Plus(d.GPU), Memory: c.Memory.Max(d.Memory),
 		Read: c.Read.Plus(d.Read), Written: c.Written.Plus(d.Written),
 		Inputs: c.Inputs.Plus(d.Inputs), Outputs: c.Outputs.Plus(d.Outputs),
+		Fetched: c.Fetched.Plus(d.Fetched), Sent: c.Sent.Plus(d.Sent),
 	}
 }
 
 // Unknown returns the cost of a step of which only how long it took is known.
 func Unknown(elapsed time.Duration) Cost {
-	return Cost{Elapsed: elapsed, CPU: unknown, GPU: unknown, Memory: unknown, Read: unknown, Written: unknown, Inputs: unknown, Outputs: unknown}
+	return Cost{Elapsed: elapsed, CPU: unknown, GPU: unknown, Memory: unknown, Read: unknown, Written: unknown, Inputs: unknown, Outputs: unknown, Fetched: unknown, Sent: unknown}
 }
 
 // costOf returns the cost of one attempt, without its time.
 func costOf(u *pipeline.Usage) Cost {
 	c := Unknown(0)
 	c.Attempts = 1
+	c.Fetched, c.Sent = Amount{}, Amount{} // which the step's whole has
 	if u == nil {
 		return c
 	}
@@ -118,6 +122,28 @@ func (s *Step) Cost() Cost {
 		c = c.Plus(costOf(s.Usage))
 	}
 	c.Elapsed = s.Elapsed
+	c.Fetched, c.Sent = s.moved()
+	return c
+}
+
+// moved returns what the step has moved in its run. What it has sent is known when the run has come to
+// its end, as results are published beside it.
+func (s *Step) moved() (fetched, sent Amount) {
+	fetched, sent = Amount{Value: float64(s.Fetched)}, Amount{Value: float64(s.Sent)}
+	switch {
+	case s.run == nil || s.run.Header == nil || s.run.Header.Backed == nil: // an earlier version's, which did not tell
+		fetched.Least, sent.Least = true, true
+	case *s.run.Header.Backed:
+		over := s.run.Status != Running && s.run.Status != Killed
+		fetched.Least, sent.Least = !over && !IsEnd(s.Type), !over
+	}
+	return fetched, sent
+}
+
+// Moved returns what was moved for a step that was cached, in this run.
+func (s *Step) Moved() Cost {
+	var c Cost
+	c.Fetched, c.Sent = s.moved()
 	return c
 }
 

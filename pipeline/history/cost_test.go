@@ -64,6 +64,34 @@ func TestCost(t *testing.T) {
 	}
 }
 
+// What was moved is told as it was, and as a bound while it may become more; of a run that did not tell
+// it is unknown.
+func TestMoved(t *testing.T) {
+	yes, no := true, false
+	for _, test := range []struct {
+		name          string
+		backed        *bool
+		status        pipeline.Status
+		step          pipeline.EventType
+		fetched, sent Amount
+	}{
+		{"over", &yes, pipeline.Succeeded, pipeline.StepDone, Amount{Value: 3}, Amount{Value: 5}},
+		{"while it publishes", &yes, Running, pipeline.StepDone, Amount{Value: 3}, Amount{Value: 5, Least: true}},
+		{"killed", &yes, Killed, pipeline.StepStarted, Amount{Value: 3, Least: true}, Amount{Value: 5, Least: true}},
+		{"interrupted", &yes, pipeline.Interrupted, pipeline.StepStopped, Amount{Value: 3}, Amount{Value: 5}},
+		{"without a cache", &no, Killed, pipeline.StepStarted, Amount{Value: 3}, Amount{Value: 5}},
+		{"by an earlier version", nil, pipeline.Succeeded, pipeline.StepDone, Amount{Value: 3, Least: true}, Amount{Value: 5, Least: true}},
+	} {
+		run := &Summary{Status: test.status, Header: &pipeline.Header{Backed: test.backed}}
+		s := Step{run: run, Type: test.step}
+		s.add(pipeline.Event{Type: pipeline.StepMoved, Fetched: 3, Sent: 1})
+		s.add(pipeline.Event{Type: pipeline.StepMoved, Sent: 4})
+		if c := s.Cost(); c.Fetched != test.fetched || c.Sent != test.sent || s.Type != test.step {
+			t.Errorf("%s: %+v, %+v", test.name, c.Fetched, c.Sent)
+		}
+	}
+}
+
 // What each attempt has cost is in the journal, of those that failed and of those in which a
 // stage shares the runner's process: there what it was granted is known, and no more.
 func TestUsageIsKept(t *testing.T) {

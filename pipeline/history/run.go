@@ -45,6 +45,10 @@ type Step struct {
 	After    []string        // of one that was skipped: the steps that failed
 	Secret   bool            // its output is sensitive
 	Usage    *pipeline.Usage // by its last attempt; nil where that is not known
+
+	Fetched, Sent int64 // bytes of artifacts, from caches and to them, as far as the journal tells
+
+	run *Summary
 }
 
 // Attempt is one that failed.
@@ -167,7 +171,7 @@ func (r *Run) add(e pipeline.Event) {
 	}
 	s := r.byID[e.Step]
 	if s == nil {
-		s = &Step{ID: e.Step}
+		s = &Step{ID: e.Step, run: &r.Summary}
 		r.byID[e.Step] = s
 		r.Steps = append(r.Steps, s)
 	}
@@ -204,6 +208,8 @@ func (s *Step) add(e pipeline.Event) {
 		s.Reasons, s.Deps, s.Sources = e.Reasons, e.Deps, e.Sources
 	case e.Type == pipeline.StepLog:
 		s.Log = append(s.Log, LogLine{e.Time, e.Log})
+	case e.Type == pipeline.StepMoved:
+		s.Fetched, s.Sent = s.Fetched+e.Fetched, s.Sent+e.Sent
 	case e.Type == pipeline.StepRetry:
 		s.Attempts = append(s.Attempts, Attempt{e.Attempt, e.Time, e.Error, e.Usage})
 	case IsEnd(e.Type):

@@ -203,7 +203,16 @@ func (s *session) prepare(ctx context.Context, job *pipeline.Job) (found bool, e
 	if err := s.store.Bring(ctx, files); err != nil {
 		return false, fmt.Errorf("an input could not be read from the cache (run again to make it anew): %w", err)
 	}
-	return false, s.layCheckpoint(ctx, job)
+	err = s.layCheckpoint(ctx, job)
+	s.moved(pipeline.Event{Fetched: s.store.AllArrived()}) // the store is there for this job alone
+	return false, err
+}
+
+// moved tells what has come from the cache, or has gone there, for the step.
+func (s *session) moved(e pipeline.Event) {
+	if e.Type = pipeline.StepMoved; e.Fetched+e.Sent > 0 {
+		s.say(apart.Message{Event: &e})
+	}
 }
 
 // layCheckpoint lays out the last checkpoint that there is, of an attempt on another node. One
@@ -370,6 +379,9 @@ func (s *session) conclude(ctx context.Context) error {
 			s.last.Stopped = fmt.Sprintf("it could not be put back into the queue: %v", err)
 		}
 	}
+	if s.errand.Job != nil {
+		s.moved(pipeline.Event{Sent: s.node.Cache.Sent(s.errand.Job.Action)})
+	}
 	if s.last != nil {
 		s.say(*s.last)
 	}
@@ -413,7 +425,7 @@ func (s *session) sendCheckpoint(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.node.Cache.Push(ctx, s.store, []artifacts.File{f}); err != nil {
+	if err := s.node.Cache.Push(ctx, s.store, job.Action, []artifacts.File{f}); err != nil {
 		return err
 	}
 	text, err := json.Marshal(f)

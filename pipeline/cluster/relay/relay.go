@@ -88,7 +88,7 @@ func (c *Carrier) Pack(ctx context.Context, job *pipeline.Job) (*pipeline.Job, e
 	if err != nil {
 		return nil, err
 	}
-	return &packed, c.Cache.Push(ctx, c.Store, files)
+	return &packed, c.Cache.Push(ctx, c.Store, job.Action, files)
 }
 
 // object makes sure that an input is in the store.

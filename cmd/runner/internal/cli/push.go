@@ -87,7 +87,8 @@ func (a *app) push(ctx context.Context, path string, opt pipeline.PlanOptions) e
 			}
 		}
 	}
-	p := a.reportPublished(ctx, a.hint)
+	a.waitPublished(ctx, a.hint)
+	p := a.reportPublished(a.hint)
 	if !a.json && p.Sent+p.There+p.Failed == 0 {
 		say(a.out, "there is nothing to publish")
 	}

@@ -26,7 +26,7 @@ const jsonLines = `With --json a command prints JSON: an object a line, and noth
 
 and the fields of that event. A run prints run-started, then for each step what
 becomes of it (step-cached, step-queued, step-waiting, step-started, step-progress, step-log,
-step-retry, step-done, step-failed, step-stopped, step-skipped), run-finished and, if it
+step-moved, step-retry, step-done, step-failed, step-stopped, step-skipped), run-finished and, if it
 succeeded, outputs. A run's journal has the same lines but for step-progress, and two
 more: run-recipe with the recipe's text, and run-outputs. Other commands print what they
 are asked for: plan, outputs, step, graph, stage, function, valid, formatted, version;

@@ -36,9 +36,10 @@ type app struct {
 	noColor  bool
 	verbose  bool
 
-	reads *reads      // of the recipe that was loaded
-	there *site.Site  // that the store was opened for; nil for none
-	cache *team.Cache // behind the store that was opened; nil for none
+	reads  *reads         // of the recipe that was loaded
+	there  *site.Site     // that the store was opened for; nil for none
+	cache  *team.Cache    // behind the store that was opened; nil for none
+	became team.Published // of what was published there, once that was waited for
 }
 
 // Main runs the command line over the stages and returns the exit code.

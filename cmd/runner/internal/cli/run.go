@@ -17,6 +17,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
+	"eyrie/artifacts"
 	"eyrie/artifacts/store"
 	"eyrie/cmd/runner/internal/view"
 	"eyrie/hcl/site"
@@ -205,6 +206,11 @@ func (r *runner) run(parent context.Context) error {
 			r.failed(v, e.Err)
 		}
 	}
+	if r.cache != nil {
+		r.opt.Settle = func(context.Context) func(artifacts.ActionID) int64 {
+			return r.settle(sig.ctx, func(text string) { sig.notice(text) })
+		}
+	}
 	run, err := pipeline.Execute(sig.ctx, plan, store, r.opt)
 	sig.showOn(nil)
 	v.Close()
@@ -216,7 +222,7 @@ func (r *runner) run(parent context.Context) error {
 	if run.NoJournal != nil {
 		r.notice("the run leaves no journal, as the store cannot be written: " + run.NoJournal.Error())
 	}
-	r.published(sig.ctx)
+	r.reportPublished(r.notice)
 	sum := &summary{app: r.app, style: r.style, plan: plan, run: run, store: store, files: r.publisher(r.recipe, store), quiet: r.quiet, elapsed: time.Since(start)}
 	end := sum.write(sig.ctx)
 	r.notify(plan, run, sum.elapsed)

@@ -31,7 +31,7 @@ started with and where, what became of each step, and the recipe's outputs.
 With --cost, show what each step has cost in a run, the last one without --run: time, CPU
 time (user and system), GPUs as long as they were granted, the memory that the largest process
 held, bytes that processes read and wrote, and bytes of the artifacts that it was given and
-made. All attempts count, those that failed, too. A cached step is shown with what it cost
+made, and of those that came from a cache or went to one. All attempts count, those that failed, too. A cached step is shown with what it cost
 when it was made, and counts as saved.
 
   12 s    measured

@@ -79,8 +79,11 @@ func (c *costs) of(ctx context.Context, r *history.Run, steps []*history.Step) c
 	for _, s := range steps {
 		row := stepCost{Step: s.ID, Stage: s.Stage, State: stateOf(s.Type), Resumed: s.Resumed, saved: s.Type == pipeline.StepCached}
 		if row.saved {
-			cost := c.made(ctx, s, &row)
-			row.figures, saved = newFigures(cost), saved.Plus(cost)
+			cost, moved := c.made(ctx, s, &row), s.Moved()
+			cost.Fetched, cost.Sent = history.Amount{}, history.Amount{} // by whoever made it
+			saved, spent = saved.Plus(cost), spent.Plus(moved)
+			cost.Fetched, cost.Sent = moved.Fetched, moved.Sent
+			row.figures = newFigures(cost)
 		} else {
 			cost := s.Cost()
 			row.figures, spent = newFigures(cost), spent.Plus(cost)
@@ -136,6 +139,8 @@ var costColumns = []costColumn{
 	{"WRITTEN", func(f figures) history.Amount { return f.Written }, bytesText, false},
 	{"INPUTS", func(f figures) history.Amount { return f.Inputs }, bytesText, false},
 	{"OUTPUTS", func(f figures) history.Amount { return f.Outputs }, bytesText, false},
+	{"FETCHED", func(f figures) history.Amount { return f.Fetched }, bytesText, false},
+	{"SENT", func(f figures) history.Amount { return f.Sent }, bytesText, false},
 }
 
 func bytesText(v float64) string { return humanize.IBytes(uint64(v)) }
@@ -233,16 +238,23 @@ func (a *app) writeSigns(doc costJSON) {
 	}
 }
 
+// note notes how amounts are known that may be known otherwise than the others.
+func (f *figures) note(found map[string]bool) {
+	for _, a := range []history.Amount{f.CPU, f.Memory, f.Fetched, f.Sent} {
+		found[a.How()] = true
+	}
+}
+
 func (doc *costJSON) signs() (lines []string) {
 	found, resumed := map[string]bool{}, false
 	for _, s := range doc.Steps {
 		if s.saved || s.Attempts > 0 {
-			found[s.CPU.How()], found[s.Memory.How()] = true, true
+			s.note(found)
 			resumed = resumed || s.Resumed
 		}
 	}
 	for _, sum := range []figures{doc.Spent, doc.Saved} {
-		found[sum.CPU.How()], found[sum.Memory.How()] = true, true
+		sum.note(found)
 	}
 	for _, sign := range signs {
 		if found[sign.how] {

@@ -16,6 +16,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
+	"eyrie/artifacts"
 	"eyrie/artifacts/blob"
 	"eyrie/artifacts/s3"
 	"eyrie/artifacts/store"
@@ -146,24 +147,29 @@ func bucketOf(c *site.Cache) (b team.Bucket, attribute string, err error) {
 	return b, "endpoint", err
 }
 
-// published waits until what a run made is published, and says in a line what became of it.
-func (r *runner) published(ctx context.Context) {
-	if r.cache == nil {
-		return
-	}
+// settle waits until what a run made is published.
+func (r *runner) settle(ctx context.Context, tell func(string)) (sent func(artifacts.ActionID) int64) {
 	if ctx.Err() != nil { // what is done is done for others, too; but somebody waits for the end
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
 	}
-	r.reportPublished(ctx, r.notice)
+	r.waitPublished(ctx, tell)
+	return r.cache.Sent
 }
 
-// reportPublished waits for what is being published and says what became of it.
-func (a *app) reportPublished(ctx context.Context, tell func(string)) team.Published {
-	done := busy(tell, "publishing …")
-	p := a.cache.Wait(ctx)
-	done()
+// waitPublished waits for what is being published.
+func (a *app) waitPublished(ctx context.Context, tell func(string)) {
+	defer busy(tell, "publishing …")()
+	a.became = a.cache.Wait(ctx)
+}
+
+// reportPublished says what became of what was published.
+func (a *app) reportPublished(tell func(string)) team.Published {
+	if a.cache == nil {
+		return team.Published{}
+	}
+	p := a.became
 	if a.json && a.cache.Writes() {
 		_ = a.print("published", p)
 	} else if a.cache.Writes() && p.Sent+p.There+p.Failed > 0 {

@@ -1,0 +1,73 @@
+package store
+
+import (
+	"io"
+	"sync"
+
+	"eyrie/artifacts"
+)
+
+// arrivals is how many bytes have come from behind the store, by what they were fetched for: a file, or
+// the tree that has it. Those that came in vain count as well.
+type arrivals struct {
+	mu    sync.Mutex
+	bytes map[artifacts.Digest]int64
+}
+
+func (a *arrivals) add(d artifacts.Digest, n int64) {
+	if n == 0 {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.bytes == nil {
+		a.bytes = map[artifacts.Digest]int64{}
+	}
+	a.bytes[d] += n
+}
+
+// take returns what has come for some digests, once.
+func (a *arrivals) take(digests ...artifacts.Digest) (n int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, d := range digests {
+		n += a.bytes[d]
+		delete(a.bytes, d)
+	}
+	return n
+}
+
+// Arrived returns how many bytes have come from behind the store for some artifacts, and were not told
+// of before: what steps share was fetched for the first that asks.
+func (s *Store) Arrived(files []artifacts.File) (n int64) {
+	if s.behind == nil {
+		return 0
+	}
+	for _, f := range files {
+		n += s.arrived.take(f.Digest)
+	}
+	return n
+}
+
+// AllArrived is Arrived for whatever it was fetched for.
+func (s *Store) AllArrived() (n int64) {
+	s.arrived.mu.Lock()
+	defer s.arrived.mu.Unlock()
+	for _, v := range s.arrived.bytes {
+		n += v
+	}
+	clear(s.arrived.bytes)
+	return n
+}
+
+// counter counts what is read.
+type counter struct {
+	io.ReadCloser
+	n int64
+}
+
+func (c *counter) Read(b []byte) (int, error) {
+	n, err := c.ReadCloser.Read(b)
+	c.n += int64(n)
+	return n, err
+}
