@@ -60,6 +60,9 @@ output "text" { value = stage.again.text }
 	if out := first.runs(0, "run", "fan.hcl"); !strings.Contains(out, "made of a file") || !strings.Contains(out, "3 ran in") {
 		t.Error(out)
 	}
+	first.moved(t, map[string][2]int64{ // what nodes have fetched and sent, with what this machine has
+		"named": {6, 6}, "made": {0, 14}, "again": {14 + 14, 0},
+	})
 	if jobs, _ := filepath.Glob(filepath.Join(nodes.Dir, "job.*")); len(jobs) != 3 {
 		t.Errorf("%d jobs", len(jobs))
 	}

@@ -133,57 +133,45 @@ func read(t *testing.T, path ...string) string {
 	return string(b)
 }
 
+// moved fails the test unless the steps of the last run have fetched and sent as many bytes.
+func (m *member) moved(t *testing.T, want map[string][2]int64) {
+	t.Helper()
+	var doc struct {
+		Steps []struct {
+			Step          string
+			Fetched, Sent struct {
+				Value int64
+				How   string
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(m.runs(0, "show", "fan.hcl", "--cost", "--json")), &doc); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range doc.Steps {
+		if w, ok := want[s.Step]; ok && (s.Fetched.Value != w[0] || s.Sent.Value != w[1] || s.Fetched.How != "measured" || s.Sent.How != "measured") {
+			t.Errorf("%s: fetched %+v, sent %+v, want %d", s.Step, s.Fetched, s.Sent, w)
+		}
+	}
+}
+
 // The journal tells what came from a cache and went there, by step: of a result that was cached what was
 // fetched of it, of one that was made what was sent of it, each once, and nothing where nothing moved.
 func TestSharedCosts(t *testing.T) {
 	server := s3test.Start(t)
 	server.Bucket(t, "results")
 	one, two := newMember(t, server.Endpoint(), publishes), newMember(t, server.Endpoint())
-	costs := func(m *member, of string, args ...string) string {
-		t.Helper()
-		var doc struct {
-			Spent struct{ Fetched, Sent json.RawMessage }
-			Steps []struct {
-				Step          string
-				Fetched, Sent json.RawMessage
-			}
-		}
-		if err := json.Unmarshal([]byte(m.runs(0, append([]string{"show", "fan.hcl", "--cost", "--json"}, args...)...)), &doc); err != nil {
-			t.Fatal(err)
-		}
-		for _, s := range doc.Steps {
-			if s.Step == of {
-				return fmt.Sprintf("%s %s of %s %s", s.Fetched, s.Sent, doc.Spent.Fetched, doc.Spent.Sent)
-			}
-		}
-		return ""
-	}
-	bytes := func(n int) string { return fmt.Sprintf(`{"value":%d,"how":"measured"}`, n) }
-	want := func(fetched, sent, allFetched, allSent int) string {
-		return fmt.Sprintf("%s %s of %s %s", bytes(fetched), bytes(sent), bytes(allFetched), bytes(allSent))
-	}
 	one.runs(0, "run", "fan.hcl")
-	const all = 10*len("part 0 of 0") + 2*len("part 10 of 0") // copies are values
-	if got := costs(one, `part["p3"]`); got != want(0, 11, 0, all) {
-		t.Errorf("published: %s", got)
-	}
+	one.moved(t, map[string][2]int64{`part["p3"]`: {0, 11}, `part["p11"]`: {0, 12}, `copy["p3"]`: {0, 0}}) // what a copy makes is a value
+	one.prints(0, []string{"SENT", "134 B"}, "show", "fan.hcl", "--cost")
 	one.runs(0, "run", "fan.hcl")
-	if got := costs(one, `part["p3"]`); got != want(0, 0, 0, 0) {
-		t.Errorf("nothing moved: %s", got)
-	}
+	one.moved(t, map[string][2]int64{`part["p3"]`: {0, 0}})
 	two.runs(0, "run", "fan.hcl", "--rerun", "copy[p3]", "--rerun", "copy[p11]")
-	if got := costs(two, `part["p3"]`); got != want(11, 0, 23, 0) {
-		t.Errorf("fetched: %s", got)
-	}
-	if got := costs(two, `copy["p3"]`); got != want(0, 0, 23, 0) {
-		t.Errorf("its reader: %s", got)
-	}
+	two.moved(t, map[string][2]int64{`part["p3"]`: {11, 0}, `part["p4"]`: {0, 0}, `copy["p3"]`: {0, 0}})
 	two.prints(0, []string{"FETCHED", "23 B"}, "show", "fan.hcl", "--cost")
 	three := newMember(t, server.Endpoint())
 	three.runs(0, "run", "fan.hcl", "--site", "none")
-	if got := costs(three, `part["p3"]`, "--site", "none"); got != want(0, 0, 0, 0) {
-		t.Errorf("without a cache: %s", got)
-	}
+	three.moved(t, map[string][2]int64{`part["p3"]`: {0, 0}})
 }
 
 // Under --isolate children have the store alone: inputs are fetched for them, and what they make
