@@ -362,6 +362,11 @@ func (x *execution) startStep(ctx context.Context, i int) {
 	x.grants[i] = at.take(x.claims[i])
 	w := &worker{store: x.store, observed: x.plan.observed, executor: at.Executor, backoff: x.opt.Backoff, logLevel: x.opt.LogLevel, grace: x.opt.Grace,
 		step: i, planned: s, attrs: attrs, granted: x.grants[i], lastName: x.plan.Recipe.LastName(s.ID), run: x.run.ID, send: x.messages}
+	if x.store.Backed() {
+		for _, d := range s.Deps { // which have ended, so that nothing changes them any more
+			w.deps = append(w.deps, x.run.byID[d])
+		}
+	}
 	if s.Stage.lineage {
 		w.lineage = x.lineage(i)
 	}

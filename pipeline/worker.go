@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -30,6 +31,7 @@ type worker struct {
 	attrs    Attrs
 	granted  grant
 	lineage  []Ancestor
+	deps     []*Ended // the steps that it needs, where what they made may lie behind the store
 	lastName string
 	run      string
 	inputs   map[string]artifacts.File // of the action, once it is known
@@ -142,10 +144,30 @@ func (w *worker) bring(ctx context.Context, a *action) error {
 	if !w.store.Backed() {
 		return nil
 	}
-	if err := w.store.Bring(ctx, w.reads); err != nil {
-		return fmt.Errorf("an input could not be read from the store (run again to make it anew): %w", err)
+	err := w.store.Bring(ctx, w.reads)
+	if !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrDamaged) {
+		return err
 	}
-	return nil
+	return fmt.Errorf("%s is neither here nor to be had from a cache any more; run again: what is gone is made anew, and the rest stays: %w", w.lost(ctx), err)
+}
+
+// lost names what of the action's inputs cannot be had, by the steps that made it.
+func (w *worker) lost(ctx context.Context) string {
+	var by []string
+	for _, f := range w.reads {
+		if w.store.Holds(ctx, f) == nil {
+			continue
+		}
+		for _, made := range w.deps {
+			if slices.ContainsFunc(made.Record.Objects, func(o artifacts.File) bool { return o.Digest == f.Digest }) && !slices.Contains(by, made.ID) {
+				by = append(by, made.ID)
+			}
+		}
+	}
+	if len(by) == 0 {
+		return "an input"
+	}
+	return "the result of " + strings.Join(by, ", ")
 }
 
 // share publishes what the step has made, unless secrets may be in it.
