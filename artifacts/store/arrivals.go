@@ -60,14 +60,16 @@ func (s *Store) AllArrived() (n int64) {
 	return n
 }
 
-// counter counts what is read.
+// counter counts what is read. More than there may be is ErrDamaged, before it fills the disk.
 type counter struct {
 	io.ReadCloser
-	n int64
+	n, most int64
 }
 
 func (c *counter) Read(b []byte) (int, error) {
 	n, err := c.ReadCloser.Read(b)
-	c.n += int64(n)
+	if c.n += int64(n); c.n > c.most {
+		return n, ErrDamaged
+	}
 	return n, err
 }

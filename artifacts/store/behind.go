@@ -111,7 +111,7 @@ func (s *Store) bring(ctx context.Context, f artifacts.File) error {
 
 // haveSized is have for a file whose handle may be somebody else's.
 func (s *Store) haveSized(ctx context.Context, f artifacts.File) error {
-	if err := s.have(ctx, f.Digest); err != nil || s.behind == nil {
+	if err := s.haveUpTo(ctx, f.Digest, f.Size); err != nil || s.behind == nil {
 		return err
 	}
 	return s.sized(f)
@@ -178,8 +178,8 @@ func (s *Store) Share(r Record) {
 // network can change what a bucket has whole.
 const attempts = 3
 
-// pull copies an object from behind the store.
-func (s *Store) pull(ctx context.Context, digest artifacts.Digest) error {
+// pull copies an object of at most that many bytes from behind the store.
+func (s *Store) pull(ctx context.Context, digest artifacts.Digest, most int64) error {
 	unlock, err := s.pulls.lock(ctx, digest, func(string) {})
 	if err != nil {
 		return err
@@ -189,7 +189,7 @@ func (s *Store) pull(ctx context.Context, digest artifacts.Digest) error {
 		return err // another goroutine was faster
 	}
 	for n := 1; ; n++ {
-		err := s.pullOnce(ctx, digest)
+		err := s.pullOnce(ctx, digest, most)
 		if n < attempts && errors.Is(err, ErrDamaged) {
 			continue
 		}
@@ -200,13 +200,13 @@ func (s *Store) pull(ctx context.Context, digest artifacts.Digest) error {
 	}
 }
 
-func (s *Store) pullOnce(ctx context.Context, digest artifacts.Digest) error {
+func (s *Store) pullOnce(ctx context.Context, digest artifacts.Digest, most int64) error {
 	r, err := s.behind.Open(ctx, digest)
 	if err != nil {
 		return fmt.Errorf("object %s: %w", digest, err)
 	}
 	defer r.Close()
-	counted := &counter{ReadCloser: r}
+	counted := &counter{ReadCloser: r, most: most}
 	defer func() { s.arrived.add(digest, counted.n) }()
 	verified := verify(counted, digest, func() error { return ErrDamaged })
 	tmp, err := s.dir.Name()

@@ -64,11 +64,20 @@ func (v *verifier) Read(b []byte) (int, error) {
 // have makes sure that this machine has the object as a file, unchanged. It fails
 // with ErrNotFound or ErrDamaged.
 func (s *Store) have(ctx context.Context, digest artifacts.Digest) error {
+	return s.haveUpTo(ctx, digest, mostUnknown)
+}
+
+// mostUnknown is how many bytes are fetched of an object whose size nothing tells, as of a tree's manifest
+// with 30 million files.
+const mostUnknown = 4 << 30
+
+// haveUpTo is have for an object that is no larger than that many bytes.
+func (s *Store) haveUpTo(ctx context.Context, digest artifacts.Digest, most int64) error {
 	err := s.check(ctx, digest)
 	if s.behind == nil || !isMiss(err) {
 		return err
 	}
-	if pulled := s.pull(ctx, digest); !errors.Is(pulled, ErrNotFound) {
+	if pulled := s.pull(ctx, digest, most); !errors.Is(pulled, ErrNotFound) {
 		return pulled
 	}
 	return err // which may say more: that it was damaged here

@@ -57,9 +57,9 @@ func (h *health) failed() {
 	}
 }
 
-// lastChance has one request be sent now, as nobody will ask later.
+// lastChance has requests be sent as if nothing had failed, as nobody will ask later.
 func (h *health) lastChance() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.until = time.Time{}
+	h.failures = 0
 }

@@ -166,6 +166,9 @@ func (c *Cache) publish(ctx context.Context, to *source, s *store.Store, r store
 	if err != nil {
 		return false, err
 	}
+	if len(encoded) > mostRecord {
+		return false, fmt.Errorf("its record has %d bytes, and nobody reads more than %d", len(encoded), mostRecord)
+	}
 	err = c.publishing.slot(func() error { return to.put(ctx, actionKey(r.Action), encoded, false) })
 	if errors.Is(err, fs.ErrExist) {
 		return c.compare(ctx, to, r, encoded)

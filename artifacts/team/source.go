@@ -67,8 +67,8 @@ func (s *source) brief(ctx context.Context, request func(ctx context.Context) er
 	})
 }
 
-// mostRecord is the size of a record that nobody makes: 256 MiB.
-const mostRecord = 256 << 20
+// mostRecord is the size of a record that nobody makes: of half a million files. 64 are read at a time.
+const mostRecord = 64 << 20
 
 // record returns the record of an action, if it may be trusted.
 func (s *source) record(ctx context.Context, id artifacts.ActionID) (r store.Record, err error) {

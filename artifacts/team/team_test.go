@@ -473,6 +473,34 @@ func (u until) Read([]byte) (int, error) {
 	return 0, u.ctx.Err()
 }
 
+// flood is a bucket whose objects have no end.
+type flood struct{ blob.Bucket }
+
+func (f flood) Open(ctx context.Context, key blob.Key) (io.ReadCloser, error) {
+	if key.Kind != blob.Object {
+		return f.Bucket.Open(ctx, key)
+	}
+	return io.NopCloser(zeros{}), nil
+}
+
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) { return len(b), nil }
+
+// Of a file no more is fetched than it has.
+func TestNoEnd(t *testing.T) {
+	b := new(blobtest.Mem)
+	r := writer(t, b).publish(t, 1)
+	m := reader(t, flood{b})
+	if err := m.Bring(t.Context(), r.Objects[1:]); !errors.Is(err, store.ErrDamaged) {
+		t.Errorf("Bring: %v", err)
+	}
+	isMiss(t, m, r)
+	if n := m.AllArrived(); n > 3<<20 {
+		t.Errorf("%d bytes were read", n)
+	}
+}
+
 // Whoever interrupts a run while an object is on its way hears nothing bad of the bucket.
 func TestInterruptedDownload(t *testing.T) {
 	b := endless{new(blobtest.Mem), make(chan struct{})}
