@@ -70,6 +70,13 @@ type Info struct {
 	Put time.Time
 }
 
+// Upload is a blob that somebody has begun to put, in parts, and that is not there yet.
+type Upload struct {
+	Key   Key
+	ID    string
+	Begun time.Time
+}
+
 // ErrRefused reports a server that is there and does not do what it is asked to, however
 // often: the address, the bucket's name or the credentials are not right.
 var ErrRefused = errors.New("refused")

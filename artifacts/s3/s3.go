@@ -185,7 +185,7 @@ func (b *Bucket) told(err error, what doing, key string) error {
 	switch {
 	case answer.Code == minio.NoSuchBucket:
 		return fmt.Errorf("%w: %s: there is no such bucket; check bucket and endpoint", blob.ErrRefused, b)
-	case answer.Code == minio.NoSuchKey || answer.Code == "NotFound": // and no other 404: one server says so of a user
+	case answer.Code == minio.NoSuchKey || answer.Code == "NoSuchUpload" || answer.Code == "NotFound": // and no other 404: one server says so of a user
 		return fmt.Errorf("%s: %s: %w", b, key, fs.ErrNotExist)
 	case answer.StatusCode == http.StatusPreconditionFailed:
 		return fmt.Errorf("%s: %s: %w", b, key, fs.ErrExist)

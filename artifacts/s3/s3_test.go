@@ -14,12 +14,17 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"eyrie/artifacts"
 	"eyrie/artifacts/blob"
 	"eyrie/artifacts/blob/blobtest"
 	"eyrie/artifacts/s3"
 	"eyrie/artifacts/s3/s3test"
+	"eyrie/artifacts/team"
 )
 
 func open(t testing.TB, c s3.Config) *s3.Bucket {
@@ -181,6 +186,55 @@ func TestResumes(t *testing.T) {
 	}
 	if n := network.cuts.Load(); n != 7 {
 		t.Errorf("the network broke %d times, want 7", n)
+	}
+}
+
+// What whoever was killed in the middle of an upload leaves is found, and removed.
+func TestUnfinishedUploads(t *testing.T) {
+	server := s3test.Start(t)
+	server.Bucket(t, "uploads")
+	core, err := minio.NewCore(server.Address, &minio.Options{Creds: credentials.NewStaticV4(s3test.Key, s3test.Secret, ""), Region: "us-east-1", BucketLookup: minio.BucketLookupPath})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := blob.Key{Kind: blob.Object, Hash: artifacts.Sum([]byte("a"))}
+	for _, name := range []string{"nas/" + key.String(), "nas/objects/other", key.String()} {
+		id, err := core.NewMultipartUpload(t.Context(), "uploads", name, minio.PutObjectOptions{})
+		if err == nil {
+			_, err = core.PutObjectPart(t.Context(), "uploads", name, id, 1, strings.NewReader("part"), 4, minio.PutObjectPartOptions{})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := open(t, s3.Config{Bucket: "uploads", Prefix: "nas", Endpoint: server.Endpoint()})
+	all := func() (found []blob.Upload) {
+		for u, err := range b.Uploads(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			found = append(found, u)
+		}
+		return found
+	}
+	found := all()
+	if len(found) != 1 || found[0].Key != key || time.Since(found[0].Begun) > time.Hour {
+		t.Fatalf("%+v", found)
+	}
+	g, err := team.FindGarbage(t.Context(), team.Source{Bucket: b}, time.Now(), time.Time{})
+	if err != nil || len(g.Uploads) != 0 || g.Unlisted != nil {
+		t.Errorf("a young one: %+v, %v", g, err)
+	}
+	if g, err = team.FindGarbage(t.Context(), team.Source{Bucket: b}, time.Now().Add(9*24*time.Hour), time.Time{}); err != nil || len(g.Uploads) != 1 {
+		t.Fatalf("an old one: %+v, %v", g, err)
+	}
+	for range 2 { // the second time it is gone, which is no mistake
+		if err := g.Remove(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if left := all(); len(left) > 0 {
+		t.Errorf("%+v", left)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"iter"
 	"maps"
 	"slices"
 	"sync"
@@ -18,13 +19,26 @@ import (
 
 // Garbage is what nobody uses of a bucket.
 type Garbage struct {
-	Records []blob.Info // that were put, or used by one who may write, before some time
-	Objects []blob.Info // that belong to no other record
-	Jobs    []blob.Info // files of jobs whose runner has never come back
-	Total   int64       // bytes of all that is in the bucket
+	Records []blob.Info   // that were put, or used by one who may write, before some time
+	Objects []blob.Info   // that belong to no other record
+	Jobs    []blob.Info   // files of jobs whose runner has never come back
+	Uploads []blob.Upload // that nobody has gone on with
+	Total   int64         // bytes of all that is in the bucket
+
+	Unlisted error // why uploads are not known; nil where they are, or where a bucket has none
 
 	bucket blob.Bucket
 }
+
+// uploader is a bucket in which uploads that were not finished take room.
+type uploader interface {
+	Uploads(ctx context.Context) iter.Seq2[blob.Upload, error]
+	Abort(ctx context.Context, u blob.Upload) error
+}
+
+// stale is the age from which on an upload is nobody's any more: 640 GB, the most that there can be,
+// take as long at 1 MB/s.
+const stale = 8 * 24 * time.Hour
 
 // young is the age below which an object is no garbage, as its record may be on its way.
 const young = 24 * time.Hour
@@ -73,7 +87,24 @@ func FindGarbage(ctx context.Context, from Source, now, since time.Time) (*Garba
 			g.Jobs = append(g.Jobs, info)
 		}
 	}
-	return g, nil
+	g.Unlisted = g.findUploads(ctx, now)
+	return g, ctx.Err()
+}
+
+func (g *Garbage) findUploads(ctx context.Context, now time.Time) error {
+	b, ok := g.bucket.(uploader)
+	if !ok {
+		return nil
+	}
+	for u, err := range b.Uploads(ctx) {
+		if err != nil {
+			return err
+		}
+		if now.Sub(u.Begun) > stale {
+			g.Uploads = append(g.Uploads, u)
+		}
+	}
+	return nil
 }
 
 // needed returns the objects that records refer to. What cannot be read of a record or a tree
@@ -176,5 +207,10 @@ func (g *Garbage) Remove(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return tree.Each(ctx, len(g.Uploads), func(ctx context.Context, i int) error {
+		if err := g.bucket.(uploader).Abort(ctx, g.Uploads[i]); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	})
 }

@@ -21,8 +21,9 @@ type collectedCacheJSON struct {
 	Removed bool   `json:"removed"`
 	Results int    `json:"results"` // that could go
 	Files   int    `json:"files"`
-	Size    int64  `json:"size"`  // bytes, of what could go
-	Total   int64  `json:"total"` // bytes, of all
+	Uploads int    `json:"uploads,omitempty"` // that nobody has finished
+	Size    int64  `json:"size"`              // bytes, of what could go
+	Total   int64  `json:"total"`             // bytes, of all
 }
 
 // runCache collects what nobody uses of a cache.
@@ -76,13 +77,19 @@ func (c *collector) collectCache(ctx context.Context, source team.Source) error 
 	if err != nil {
 		return fmt.Errorf("cache %q: %w", c.cache, err)
 	}
-	doc := collectedCacheJSON{Cache: c.cache, Removed: c.yes, Results: len(g.Records), Files: len(g.Objects) + len(g.Jobs), Size: g.Size(), Total: g.Total}
+	doc := collectedCacheJSON{Cache: c.cache, Removed: c.yes, Results: len(g.Records), Files: len(g.Objects) + len(g.Jobs), Uploads: len(g.Uploads), Size: g.Size(), Total: g.Total}
 	if c.json {
 		return c.print("collected", doc)
 	}
 	what := fmt.Sprintf("%s, %s", view.Count(doc.Results, "result"), view.Count(doc.Files, "file"))
+	if doc.Uploads > 0 {
+		what += ", and the parts of " + view.Count(doc.Uploads, "upload") + " that nobody has finished, of a size that the server does not tell"
+	}
+	if g.Unlisted != nil {
+		c.hint(fmt.Sprintf("uploads that nobody has finished are not looked for: %v", g.Unlisted))
+	}
 	switch {
-	case doc.Results+doc.Files == 0:
+	case doc.Results+doc.Files+doc.Uploads == 0:
 		say(c.out, "nothing to free: all of %s was used in the last %d days", unit.Bytes(doc.Total), c.days)
 	case c.yes:
 		say(c.out, "freed %s of %s: %s", unit.Bytes(doc.Size), unit.Bytes(doc.Total), what)
