@@ -98,7 +98,8 @@ func (a *app) prepare(ctx context.Context, path string, opt pipeline.PlanOptions
 
 // prepareWith is prepare with another way to make the plan.
 func (a *app) prepareWith(ctx context.Context, path string, tell func(text string), make func(*pipeline.Recipe, *store.Store) (*pipeline.Plan, error)) (*pipeline.Plan, *store.Store, error) {
-	defer busy(tell, path+": planning …")()
+	a.doing.Store("planning")
+	defer busyWith(tell, func() string { return path + ": " + a.doing.Load().(string) + " …" })()
 	defer collectLate()()
 	recipe, err := a.load(path)
 	if err != nil {
@@ -127,12 +128,17 @@ func (a *app) hint(text string) {
 // busy tells a text after a fifth of a second, before anybody wonders, and every ten seconds with the time,
 // until it is told to stop.
 func busy(tell func(string), text string) (stop func()) {
+	return busyWith(tell, func() string { return text })
+}
+
+// busyWith is busy for a text that changes.
+func busyWith(tell func(string), text func() string) (stop func()) {
 	stopped := make(chan struct{})
 	var wait sync.WaitGroup
 	wait.Go(func() {
 		select {
 		case <-time.After(200 * time.Millisecond):
-			tell(text)
+			tell(text())
 		case <-stopped:
 			return
 		}
@@ -142,7 +148,7 @@ func busy(tell func(string), text string) (stop func()) {
 		for {
 			select {
 			case now := <-t.C:
-				tell(text + " " + view.Duration(now.Sub(start)))
+				tell(text() + " " + view.Duration(now.Sub(start)))
 			case <-stopped:
 				return
 			}

@@ -26,7 +26,9 @@ func (a *app) planWhole(ctx context.Context, recipe *pipeline.Recipe, s *store.S
 		if err != nil || ctx.Err() != nil {
 			return plan, err
 		}
+		a.doing.Store("fetching what the run reads")
 		err = plan.Bring(ctx, s)
+		a.doing.Store("planning")
 		if err == nil {
 			return plan, nil
 		}
