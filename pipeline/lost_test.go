@@ -20,7 +20,8 @@ func (nothing) Record(context.Context, artifacts.ActionID) (store.Record, error)
 	return store.Record{}, store.ErrNotFound
 }
 func (nothing) Has(context.Context, artifacts.File) error { return store.ErrNotFound }
-func (nothing) Open(context.Context, artifacts.Digest) (io.ReadCloser, error) {
+func (nothing) Places() int                               { return 0 }
+func (nothing) Open(context.Context, artifacts.Digest, int) (io.ReadCloser, error) {
 	return nil, store.ErrNotFound
 }
 func (nothing) Spoil(artifacts.Digest)           {}

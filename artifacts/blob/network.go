@@ -1,6 +1,7 @@
 package blob
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -22,6 +23,9 @@ func Unanswered(address, attribute string, err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
 		err = u.Err // without the address, which is long and is said already
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%s: no answer in time (%w)", address, err)
 	}
 	return fmt.Errorf("%s: %w", address, err)
 }

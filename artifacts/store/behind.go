@@ -23,8 +23,9 @@ type Behind interface {
 	// Has fails with ErrNotFound unless a file, or a tree's manifest, is there as an object, as
 	// far as can be told without reading it: of a file, by its size.
 	Has(ctx context.Context, f artifacts.File) error
-	// Open reads an object, unverified.
-	Open(ctx context.Context, digest artifacts.Digest) (io.ReadCloser, error)
+	// Places returns in how many places objects may be, and Open reads one of the nth, unverified.
+	Places() int
+	Open(ctx context.Context, digest artifacts.Digest, place int) (io.ReadCloser, error)
 	// Spoil says that an object is not what its digest says, or that parts of it, a tree,
 	// are not: no record that needs it is to be found any more.
 	Spoil(digest artifacts.Digest)
@@ -188,20 +189,34 @@ func (s *Store) pull(ctx context.Context, digest artifacts.Digest, most int64) e
 	if err := s.check(ctx, digest); !isMiss(err) {
 		return err // another goroutine was faster
 	}
-	for n := 1; ; n++ {
-		err := s.pullOnce(ctx, digest, most)
-		if n < attempts && errors.Is(err, ErrDamaged) {
-			continue
+	lost := fmt.Errorf("object %s: %w", digest, ErrNotFound)
+	for place := range s.behind.Places() {
+		err := s.pullFrom(ctx, digest, most, place)
+		switch {
+		case !isMiss(err):
+			return err
+		case errors.Is(err, ErrDamaged), !errors.Is(lost, ErrDamaged):
+			lost = err
 		}
-		if errors.Is(err, ErrDamaged) {
-			s.behind.Spoil(digest)
-		}
-		return err
 	}
+	if errors.Is(lost, ErrDamaged) {
+		s.behind.Spoil(digest)
+	}
+	return lost
 }
 
-func (s *Store) pullOnce(ctx context.Context, digest artifacts.Digest, most int64) error {
-	r, err := s.behind.Open(ctx, digest)
+// pullFrom copies an object from one of the places where it may be.
+func (s *Store) pullFrom(ctx context.Context, digest artifacts.Digest, most int64, place int) (err error) {
+	for range attempts {
+		if err = s.pullOnce(ctx, digest, most, place); !errors.Is(err, ErrDamaged) {
+			break
+		}
+	}
+	return err
+}
+
+func (s *Store) pullOnce(ctx context.Context, digest artifacts.Digest, most int64, place int) error {
+	r, err := s.behind.Open(ctx, digest, place)
 	if err != nil {
 		return fmt.Errorf("object %s: %w", digest, err)
 	}

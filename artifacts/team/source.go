@@ -145,16 +145,17 @@ func (s *source) has(ctx context.Context, digest artifacts.Digest, size int64) e
 // lost.
 const longestPause = time.Minute
 
+// Places implements store.Behind.
+func (c *Cache) Places() int { return len(c.sources) }
+
 // Open implements store.Behind.
-func (c *Cache) Open(ctx context.Context, digest artifacts.Digest) (io.ReadCloser, error) {
-	for _, s := range c.sources {
-		r, err := s.open(ctx, digest)
-		if err == nil {
-			return r, nil
-		}
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
+func (c *Cache) Open(ctx context.Context, digest artifacts.Digest, place int) (io.ReadCloser, error) {
+	r, err := c.sources[place].open(ctx, digest)
+	switch {
+	case err == nil:
+		return r, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
 	}
 	return nil, store.ErrNotFound
 }

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -686,6 +687,41 @@ func TestSeveralBuckets(t *testing.T) {
 		t.Error(err)
 	}
 	isMiss(t, reader(t, two), r)
+}
+
+// What one bucket has spoilt, or does not have, another one gives: a broken cache before a sound one
+// costs time and nothing else.
+func TestOneOfTwoIsBroken(t *testing.T) {
+	for what, breaks := range map[string]func(b *blobtest.Mem, key blob.Key) (blob.Bucket, error){
+		"changed": func(b *blobtest.Mem, key blob.Key) (blob.Bucket, error) {
+			return b, b.Put(t.Context(), key, strings.NewReader("FILE1"))
+		},
+		"gone":   func(b *blobtest.Mem, key blob.Key) (blob.Bucket, error) { return b, b.Delete(t.Context(), key) },
+		"broken": func(b *blobtest.Mem, _ blob.Key) (blob.Bucket, error) { return breaking{b}, nil },
+	} {
+		bad, good := new(blobtest.Mem), new(blobtest.Mem)
+		r := writer(t, bad).publish(t, 1)
+		writer(t, good).publish(t, 1)
+		broken, err := breaks(bad, objectKey(r.Objects[1]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := newMachine(t, team.Source{Name: "one", Bucket: mem{broken, nil}}, team.Source{Name: "two", Bucket: mem{good, nil}})
+		if _, err := m.Claim(t.Context(), r.Action); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// breaking is a bucket whose objects break off.
+type breaking struct{ blob.Bucket }
+
+func (b breaking) Open(ctx context.Context, key blob.Key) (io.ReadCloser, error) {
+	r, err := b.Bucket.Open(ctx, key)
+	if err != nil || key.Kind != blob.Object {
+		return r, err
+	}
+	return io.NopCloser(io.MultiReader(io.LimitReader(r, 2), iotest.ErrReader(errAway))), nil
 }
 
 // aged is a bucket whose blobs are older than they say.

@@ -47,11 +47,15 @@ func (l *lateCache) Has(ctx context.Context, f artifacts.File) error {
 	return store.ErrNotFound
 }
 
-func (l *lateCache) Open(ctx context.Context, digest artifacts.Digest) (io.ReadCloser, error) {
+func (l *lateCache) Places() int {
 	if c := l.opened(); c != nil {
-		return c.Open(ctx, digest)
+		return c.Places()
 	}
-	return nil, store.ErrNotFound
+	return 0
+}
+
+func (l *lateCache) Open(ctx context.Context, digest artifacts.Digest, place int) (io.ReadCloser, error) {
+	return l.opened().Open(ctx, digest, place)
 }
 
 func (l *lateCache) Spoil(digest artifacts.Digest) {
