@@ -45,6 +45,14 @@ type Source struct {
 	Sign   ed25519.PrivateKey  // of what is published; nil for not at all
 }
 
+// Public returns the public key that goes with Sign; nil for none.
+func (s *Source) Public() ed25519.PublicKey {
+	if s.Sign == nil {
+		return nil
+	}
+	return s.Sign.Public().(ed25519.PublicKey)
+}
+
 // Cache is the buckets behind a store. It implements store.Behind.
 type Cache struct {
 	sources []*source

@@ -257,7 +257,13 @@ func TestSharedSigned(t *testing.T) {
 	newMember(t, server.Endpoint(), publishes).prints(0, []string{"12 sent"}, "run", "fan.hcl")
 	reader := newMember(t, server.Endpoint(), fmt.Sprintf("trust = [%q]", key))
 	reader.prints(0, []string{"12 ran, 12 cached", "nobody named in trust has signed"}, "run", "fan.hcl")
+	one := newMember(t, server.Endpoint(), `mode = env("PUBLISHES") == "yes" ? "read-write" : "read"`, `sign = "team.key"`, fmt.Sprintf("trust = [%q]", key))
+	one.prints(0, []string{"12 cached"}, "plan", "fan.hcl") // a file for all, of whom few have the key
+	one.env = []string{"PUBLISHES=yes"}
+	one.prints(2, []string{"site.hcl:6", "team.key"}, "plan", "fan.hcl")
 	other := strings.TrimSpace(signer.runs(0, "site", "key", "other.key"))
+	signer.write("site.hcl", strings.Replace(read(t, signer.dir, "site.hcl"), "sign", fmt.Sprintf("trust = [%q]\nsign", other), 1))
+	signer.prints(2, []string{"site.hcl:6", "add \"" + key}, "plan", "fan.hcl")
 	newMember(t, server.Endpoint(), fmt.Sprintf("trust = [%q]", other)).prints(0, []string{"24 ran"}, "run", "fan.hcl")
 }
 

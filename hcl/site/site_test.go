@@ -101,6 +101,8 @@ cache "http" "b" { url = "https://c.example/" }`: "one block for both",
 }`: "want a path in the bucket",
 		`cache "s3" "a" {
   bucket = "b"
+  mode   = env("HOPEFULLY_NOT_SET") == "" ? "read" : "read-write"
+  sign   = "key"
   x {}
 }`: "attributes alone",
 	} {

@@ -130,10 +130,13 @@ func newSource(c *site.Cache) (team.Source, error) {
 		}
 		source.Trust = append(source.Trust, key)
 	}
-	if c.Sign != "" {
+	if c.Sign != "" && c.Write { // others need not have the key
 		if source.Sign, err = team.ReadKey(c.Sign); err != nil {
 			return wrong("sign", err)
 		}
+	}
+	if public := source.Public(); public != nil && len(source.Trust) > 0 && !slices.ContainsFunc(source.Trust, func(k ed25519.PublicKey) bool { return k.Equal(public) }) {
+		return wrong("trust", fmt.Errorf("what is signed here nobody would take who uses this file: add %q", team.FormatKey(public)))
 	}
 	return source, nil
 }
@@ -346,8 +349,8 @@ func checkCache(ctx context.Context, c *site.Cache, source team.Source) cacheJSO
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	found := cacheJSON{Name: c.Name, Kind: c.Kind, Address: source.Bucket.String(), Write: c.Write, Trust: c.Trust}
-	if source.Sign != nil {
-		found.Signs = team.FormatKey(source.Sign.Public().(ed25519.PublicKey))
+	if public := source.Public(); public != nil {
+		found.Signs = team.FormatKey(public)
 	}
 	start := time.Now()
 	switch err := source.Bucket.Check(ctx, source.Write); {
