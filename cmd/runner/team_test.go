@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -327,6 +328,55 @@ stage "value" "closed" {
 `)
 	m.prints(0, []string{"2 ran", "published: 1 sent"}, "run", "secret.hcl", "--var", "token=hush")
 	m.prints(0, []string{"published: 0 sent, 1 there"}, "push", "secret.hcl", "--var", "token=hush")
+}
+
+// Whoever interrupts a run that only publishes any more loses nothing of what comes to its end in a
+// moment, and is told so; the run has succeeded.
+func TestSharedInterrupted(t *testing.T) {
+	server := s3test.Start(t)
+	server.Bucket(t, "results")
+	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: server.Address})
+	held := make(chan struct{})
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == "PUT" && !strings.HasSuffix(r.URL.Path, "/eyrie-format") {
+			<-held
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	defer front.Close()
+	m := newMember(t, front.URL, publishes)
+	cmd := m.command("run", "fan.hcl")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	until := func(text string) {
+		t.Helper()
+		for lines.Scan() {
+			if strings.Contains(lines.Text(), text) {
+				return
+			}
+		}
+		t.Errorf("%q was never said", text)
+	}
+	until("publishing …")
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	until("what is being published has 10 s more")
+	close(held)
+	until("published: 24 sent, 0 there, 0 failed")
+	until("24 ran in")
+	for lines.Scan() { // to its end
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	newMember(t, server.Endpoint()).prints(0, []string{"24 steps cached"}, "plan", "fan.hcl")
 }
 
 // faulty is a network that drops, cuts, flips and delays, either way.

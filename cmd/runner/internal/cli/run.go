@@ -208,6 +208,7 @@ func (r *runner) run(parent context.Context) error {
 	}
 	if r.cache != nil {
 		r.opt.Settle = func(context.Context) func(artifacts.ActionID) int64 {
+			sig.settle()
 			return r.settle(sig.ctx, func(text string) { sig.notice(text) })
 		}
 	}

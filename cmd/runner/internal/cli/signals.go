@@ -23,8 +23,9 @@ type signals struct {
 	arrive chan os.Signal
 	leave  func(os.Signal) bool // decides whether jobs elsewhere are left running; nil where there are none
 
-	mu   sync.Mutex
-	view view.View // of the run, while there is one
+	mu      sync.Mutex
+	view    view.View // of the run, while there is one
+	settled bool      // no step runs any more, and what they made is being published
 }
 
 // watchSignals begins to watch. It must be closed.
@@ -61,7 +62,7 @@ func (s *signals) first(got os.Signal) {
 		s.say("stopped")
 		os.Exit(exitInterrupted)
 	}
-	if s.leave == nil {
+	if s.leave == nil || s.settled {
 		s.stop(false)
 		return
 	}
@@ -76,6 +77,9 @@ func (s *signals) first(got os.Signal) {
 // stop ends the run. The caller holds mu.
 func (s *signals) stop(leave bool) {
 	text := "stopping: waiting for the running steps to write their checkpoint (again: stop at once)"
+	if s.settled {
+		text = "stopping: what is being published has " + view.Duration(lastSettling) + " more (again: stop at once)"
+	}
 	if leave {
 		text = "stopping: jobs elsewhere go on, and the next run finds them (again: stop at once)"
 		s.cancel(pipeline.ErrDetached)
@@ -109,6 +113,13 @@ func (s *signals) showOn(v view.View) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.view = v
+}
+
+// settle says that no step runs any more.
+func (s *signals) settle() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settled = true
 }
 
 // close stops watching.

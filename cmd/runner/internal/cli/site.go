@@ -150,13 +150,16 @@ func bucketOf(c *site.Cache) (b team.Bucket, attribute string, err error) {
 	return b, "endpoint", err
 }
 
+// lastSettling is how long publishing may go on when a run is told to stop: what is done is done for
+// others, too, but somebody waits for the end.
+const lastSettling = 10 * time.Second
+
 // settle waits until what a run made is published.
-func (r *runner) settle(ctx context.Context, tell func(string)) (sent func(artifacts.ActionID) int64) {
-	if ctx.Err() != nil { // what is done is done for others, too; but somebody waits for the end
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-		defer cancel()
-	}
+func (r *runner) settle(parent context.Context, tell func(string)) (sent func(artifacts.ActionID) int64) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(parent))
+	defer cancel()
+	stop := context.AfterFunc(parent, func() { time.AfterFunc(lastSettling, cancel) })
+	defer stop()
 	r.waitPublished(ctx, tell)
 	return r.cache.Sent
 }
