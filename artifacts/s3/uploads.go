@@ -16,7 +16,7 @@ func (b *Bucket) Uploads(ctx context.Context) iter.Seq2[blob.Upload, error] {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel() // ends the listing where yield does
 		prefix := path.Join(b.config.Prefix, string(blob.Object)) + "/"
-		for u := range b.core.Client.ListIncompleteUploads(ctx, b.config.Bucket, prefix, true) {
+		for u := range b.core.ListIncompleteUploads(ctx, b.config.Bucket, prefix, true) {
 			if u.Err != nil {
 				yield(blob.Upload{}, b.told(u.Err, listing, "unfinished uploads"))
 				return
