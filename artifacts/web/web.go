@@ -15,6 +15,7 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -95,41 +96,47 @@ type request struct {
 const tries = 4
 
 func (b *Bucket) do(ctx context.Context, q request) (w *http.Response, err error) {
-	for n := range tries {
-		if n > 0 {
-			select {
-			case <-time.After(100 * time.Millisecond << n):
-			case <-ctx.Done():
-				return nil, ctx.Err()
-			}
-		}
+	for n := 1; ; n++ {
+		var busy time.Duration
 		var again bool
-		if w, again, err = b.once(ctx, q); !again {
+		if w, busy, again, err = b.once(ctx, q); !again || n == tries {
 			return w, err
 		}
+		select {
+		case <-time.After(max(busy, 100*time.Millisecond<<n)):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
-	return nil, err
 }
 
-// once sends a request, and reports whether it may be worth another try.
-func (b *Bucket) once(ctx context.Context, q request) (w *http.Response, again bool, err error) {
+// once sends a request, and reports whether it may be worth another try, and after how long at least.
+func (b *Bucket) once(ctx context.Context, q request) (w *http.Response, busy time.Duration, again bool, err error) {
 	r, body, err := b.request(ctx, q)
 	if err != nil {
-		return nil, false, err
+		return nil, 0, false, err
 	}
 	w, err = b.client.Do(r)
 	if err != nil {
 		if body != nil && body.Err != nil {
-			return nil, false, body.Err
+			return nil, 0, false, body.Err
 		}
-		return nil, ctx.Err() == nil, b.unanswered(err)
+		return nil, 0, ctx.Err() == nil, b.unanswered(err)
 	}
 	err = b.answered(q, w)
 	if err != nil {
 		w.Body.Close()
-		return nil, !errors.Is(err, blob.ErrRefused) && (w.StatusCode >= 500 || w.StatusCode == http.StatusTooManyRequests), err
+		return nil, retryAfter(w), !errors.Is(err, blob.ErrRefused) && (w.StatusCode >= 500 || w.StatusCode == http.StatusTooManyRequests), err
 	}
-	return w, false, nil
+	return w, 0, false, nil
+}
+
+// retryAfter returns for how long a server wants to be left alone; no longer than somebody waits for a
+// request.
+func retryAfter(w *http.Response) time.Duration {
+	const most = 5
+	s, _ := strconv.Atoi(w.Header.Get("Retry-After")) // a date, or nothing, is none
+	return time.Duration(max(0, min(s, most))) * time.Second
 }
 
 func (b *Bucket) request(ctx context.Context, q request) (*http.Request, *blob.Content, error) {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"eyrie/artifacts/blob"
@@ -117,6 +118,30 @@ func TestWontDo(t *testing.T) {
 		t.Errorf("https where http is spoken: %v", err)
 	}
 }
+
+// A server that is busy says for how long, and is asked again no earlier.
+func TestBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked []time.Time
+		b, err := web.Open("https://cache.example", answers(func(*http.Request) *http.Response {
+			asked = append(asked, time.Now())
+			if len(asked) < 3 {
+				return &http.Response{StatusCode: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {"3"}}, Body: http.NoBody}
+			}
+			return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Stat(t.Context(), blob.Key{Kind: blob.Object}); err != nil || len(asked) != 3 || asked[2].Sub(asked[0]) != 6*time.Second {
+			t.Errorf("%v, %v", asked, err)
+		}
+	})
+}
+
+type answers func(*http.Request) *http.Response
+
+func (f answers) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }
 
 // Whoever reads is sent on: a mirror may lie elsewhere.
 func TestFollows(t *testing.T) {

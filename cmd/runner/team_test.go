@@ -210,6 +210,10 @@ func TestSharedMisconfigured(t *testing.T) {
 	wrong(newMember(t, server.Endpoint(), `moode = "read"`), 2, `Did you mean "mode"?`)
 	wrong(newMember(t, "s3.example.org"), 2, "want http:// or https://")
 
+	m = newMember(t, "http://127.0.0.1:1")
+	m.prints(3, []string{"nothing was fetched: no cache can be reached"}, "pull", "fan.hcl")
+	m = newMember(t, refusing(t, server, func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/actions/") }))
+	m.prints(3, []string{"perhaps not all was fetched"}, "pull", "fan.hcl")
 	m = newMember(t, "http://127.0.0.1:1", publishes)
 	m.prints(0, []string{`cache "team" cannot be reached, and only the local store is used`, "24 ran"}, "run", "fan.hcl")
 }

@@ -148,15 +148,25 @@ func (a *app) pull(ctx context.Context, path string, opt pipeline.PlanOptions) e
 	if a.cache == nil {
 		return invalidf("there is nowhere to pull from: no site file names a cache; see runner site")
 	}
+	if a.cache.Places() == 0 {
+		return &exitError{exitTrouble, errors.New("nothing was fetched: no cache can be reached; see runner site")}
+	}
 	done := busy(a.hint, "fetching …")
 	doc, err := a.fetch(ctx, kept, plan)
 	done()
 	if err != nil {
 		return err
 	}
-	if lost := a.cache.Lost(); lost != "" {
-		a.hint(lost)
+	if err := a.sayPulled(doc); err != nil {
+		return err
 	}
+	if lost := a.cache.Lost(); lost != "" {
+		return &exitError{exitTrouble, fmt.Errorf("perhaps not all was fetched: %s", lost)}
+	}
+	return nil
+}
+
+func (a *app) sayPulled(doc pulledJSON) error {
 	if a.json {
 		return a.print("pulled", doc)
 	}
