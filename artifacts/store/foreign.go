@@ -80,10 +80,11 @@ func (s *Store) sized(f artifacts.File) error {
 	return nil
 }
 
-// isName reports whether text is what a person may be shown as it is: of one line.
+// isName reports whether text is what a person may be shown as it is: of one line, and nothing that a
+// terminal takes for an order, or that has text beside it be read otherwise.
 func isName(text string) bool {
 	for _, c := range text {
-		if !unicode.IsPrint(c) {
+		if unicode.In(c, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control) {
 			return false
 		}
 	}

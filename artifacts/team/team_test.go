@@ -247,6 +247,7 @@ func TestForgedRecord(t *testing.T) {
 		"a run of two lines":     func(r *store.Record) { r.Run = "a\nb" },
 		"a person of two lines":  func(r *store.Record) { r.Shared = &store.Shared{By: "me\nerror: none"} },
 		"a host for a terminal":  func(r *store.Record) { r.Shared = &store.Shared{Host: "\u009b31m"} },
+		"text that runs back":    func(r *store.Record) { r.Shared = &store.Shared{By: "\u202eecila"} },
 		"an adopter":             func(r *store.Record) { r.Adopted = &store.Adopted{Runner: "\r"} },
 		"a file beside the list": func(r *store.Record) { r.Output = handleOf(t, artifacts.File{Digest: artifacts.Sum(nil)}) },
 		"a file of another size": func(r *store.Record) {
@@ -272,6 +273,23 @@ func TestForgedRecord(t *testing.T) {
 		if _, err := reader(t, b).Claim(t.Context(), r.Action); err != nil {
 			t.Errorf("%s, made again: %v", what, err)
 		}
+	}
+}
+
+// Any name that somebody may have is none of that.
+func TestNames(t *testing.T) {
+	b := new(blobtest.Mem)
+	r := writer(t, b).publish(t, 1)
+	r.Step, r.Shared = "a[\"naïve\u00a0👩\u200d💻\"]", &store.Shared{By: "Ünal Öz", Host: "h-1.example"}
+	encoded, err := store.EncodeRecord(r)
+	if err == nil {
+		err = b.Put(t.Context(), blob.Key{Kind: blob.Action, Hash: r.Action}, bytes.NewReader(encoded))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := reader(t, b).Lookup(t.Context(), r.Action); err != nil || got.Step != r.Step {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
 

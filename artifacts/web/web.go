@@ -144,6 +144,7 @@ func (b *Bucket) request(ctx context.Context, q request) (*http.Request, *blob.C
 	if err != nil {
 		return nil, nil, err
 	}
+	r.Header.Set("Accept-Encoding", "identity") // as what breaks off goes on by its bytes
 	if q.fresh {
 		r.Header.Set("If-None-Match", "*")
 	}
