@@ -176,22 +176,26 @@ func (c *Cache) publish(ctx context.Context, to *source, s *store.Store, r store
 	return false, err
 }
 
-// send makes sure that a bucket has an object of an action's.
+// send makes sure that a bucket has an object of an action's. What this machine does not have
+// another one may have sent there.
 func (c *Cache) send(ctx context.Context, to *source, s *store.Store, of artifacts.ActionID, digest artifacts.Digest) error {
 	return c.publishing.slot(func() error {
-		f, err := s.ObjectFile(ctx, digest)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		size, err := blob.SizeOf(f)
-		if err != nil {
-			return err
+		size := int64(anySize)
+		f, lacking := s.ObjectFile(ctx, digest)
+		if lacking == nil {
+			defer f.Close()
+			var err error
+			if size, err = blob.SizeOf(f); err != nil {
+				return err
+			}
 		}
 		if !c.isSpoilt(digest) {
 			if err := to.has(ctx, digest, size); !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
+		}
+		if lacking != nil {
+			return lacking
 		}
 		if err := to.ask(ctx, func(ctx context.Context) error { return to.Bucket.Put(ctx, objectKey(digest), f) }); err != nil {
 			return err

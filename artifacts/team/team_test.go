@@ -692,6 +692,17 @@ func TestTwoWriters(t *testing.T) {
 	}
 }
 
+// A result whose files another machine has published, and this one never had, counts as there.
+func TestPublishedElsewhere(t *testing.T) {
+	b := new(blobtest.Mem)
+	r := writer(t, b).publish(t, 1)
+	m := writer(t, b)
+	m.Share(r)
+	if p := m.cache.Wait(t.Context()); p.There != 1 || p.Failed != 0 || len(m.notices) > 0 {
+		t.Errorf("%s, %q", p, m.notices)
+	}
+}
+
 // Of several buckets the first that has a result gives it, and all that may be are written to.
 func TestSeveralBuckets(t *testing.T) {
 	one, two := new(blobtest.Mem), new(blobtest.Mem)
