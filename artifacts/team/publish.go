@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -197,7 +198,7 @@ func (c *Cache) send(ctx context.Context, to *source, s *store.Store, of artifac
 		if lacking != nil {
 			return lacking
 		}
-		if err := to.ask(ctx, func(ctx context.Context) error { return to.Bucket.Put(ctx, objectKey(digest), f) }); err != nil {
+		if err := to.upload(ctx, digest, f); err != nil {
 			return err
 		}
 		to.there.Store(digest, size)
@@ -207,6 +208,41 @@ func (c *Cache) send(ctx context.Context, to *source, s *store.Store, of artifac
 		c.publishing.sent[of] += size
 		return nil
 	})
+}
+
+// longestUpload is how long nothing may be read of an object that is being sent before the bucket counts
+// as away: a server takes a while to put together what came in many parts.
+const longestUpload = 5 * time.Minute
+
+// upload sends an object, however long that takes while it goes on.
+func (s *source) upload(ctx context.Context, digest artifacts.Digest, f *os.File) error {
+	return s.ask(ctx, func(outer context.Context) error {
+		ctx, cancel := context.WithCancel(outer)
+		defer cancel()
+		stalls := time.AfterFunc(longestUpload, cancel)
+		defer stalls.Stop()
+		err := s.Bucket.Put(ctx, objectKey(digest), &upload{f, stalls})
+		if err != nil && ctx.Err() != nil && outer.Err() == nil {
+			return fmt.Errorf("%s: nothing of an object was taken for %v", s.Bucket, longestUpload)
+		}
+		return err
+	})
+}
+
+// upload is a file that is being sent. Its parts may be read at the same time.
+type upload struct {
+	*os.File
+	stalls *time.Timer // ends it
+}
+
+func (u *upload) Read(b []byte) (int, error) {
+	u.stalls.Reset(longestUpload)
+	return u.File.Read(b)
+}
+
+func (u *upload) ReadAt(b []byte, off int64) (int, error) {
+	u.stalls.Reset(longestUpload)
+	return u.File.ReadAt(b, off)
 }
 
 func (s *source) put(ctx context.Context, key blob.Key, content []byte, replace bool) error {

@@ -692,6 +692,32 @@ func TestTwoWriters(t *testing.T) {
 	}
 }
 
+// stuck is a bucket that takes no object, and does not say so.
+type stuck struct{ blob.Bucket }
+
+func (s stuck) Put(ctx context.Context, key blob.Key, content io.ReadSeeker) error {
+	if key.Kind != blob.Object {
+		return s.Bucket.Put(ctx, key, content)
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// A bucket that takes nothing, and does not say so, keeps nobody waiting for ever.
+func TestStuckUpload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := writer(t, stuck{new(blobtest.Mem)})
+		start := time.Now()
+		m.publish(t, 1)
+		if p := m.cache.Wait(t.Context()); p.Failed != 1 || len(m.notices) != 1 || !strings.Contains(m.notices[0], "nothing of an object was taken for 5m0s") {
+			t.Errorf("%s, %q", p, m.notices)
+		}
+		if took := time.Since(start); took > time.Hour {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
 // A result whose files another machine has published, and this one never had, counts as there.
 func TestPublishedElsewhere(t *testing.T) {
 	b := new(blobtest.Mem)
