@@ -19,7 +19,7 @@ type Executor interface {
 	// write its checkpoint, and returns an error.
 	//
 	// It calls report for each event, StepQueued, StepWaiting, StepStarted,
-	// StepProgress, StepLog and StepUsed, one call at a time and none after it has returned. The caller
+	// StepProgress, StepLog, StepMoved and StepUsed, one call at a time and none after it has returned. The caller
 	// adds what it knows itself: the step, its place and its reasons.
 	//
 	// Perform reports StepUsed for an attempt that has begun, also for one that fails. An
