@@ -25,6 +25,7 @@ type source struct {
 	unanswered atomic.Int64 // requests, also those that were not sent
 	warned     sync.Once
 	back       sync.Once
+	odd        sync.Once
 	distrust   sync.Once
 }
 
@@ -81,10 +82,13 @@ func (s *source) record(ctx context.Context, id artifacts.ActionID) (r store.Rec
 			r, err = store.DecodeRecord(b, id)
 		}
 	}
-	if err == nil {
-		err = r.Check()
-	}
 	if err != nil {
+		return store.Record{}, fmt.Errorf("%w: %w", store.ErrNotFound, err)
+	}
+	if err := r.Check(); err != nil {
+		s.odd.Do(func() {
+			s.notice(fmt.Sprintf("cache %q: results are passed over that no runner has published like that; the first is of %.100q: %v", s.Name, r.Step, err))
+		})
 		return store.Record{}, fmt.Errorf("%w: %w", store.ErrNotFound, err)
 	}
 	if err := trusted(r, s.Trust); err != nil {
@@ -173,6 +177,7 @@ func (s *source) open(ctx context.Context, digest artifacts.Digest) (io.ReadClos
 		cancel()
 		return nil, err
 	}
+	d.stalls.Stop()
 	return d, nil
 }
 
@@ -197,8 +202,9 @@ func (d *download) why(err error) error {
 }
 
 func (d *download) Read(b []byte) (int, error) {
-	n, err := d.ReadCloser.Read(b)
 	d.stalls.Reset(longestPause)
+	n, err := d.ReadCloser.Read(b)
+	d.stalls.Stop() // a disk may take its time
 	switch {
 	case err == nil || errors.Is(err, io.EOF):
 		return n, err

@@ -266,8 +266,12 @@ func TestForgedRecord(t *testing.T) {
 		if err := b.Put(t.Context(), key, bytes.NewReader(encoded)); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := reader(t, b).Lookup(t.Context(), r.Action); !errors.Is(err, store.ErrNotFound) {
+		m := reader(t, b)
+		if got, err := m.Lookup(t.Context(), r.Action); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("%s: %+v, %v", what, got, err)
+		}
+		if text := strings.Join(m.notices, ""); what != "another size" && !strings.Contains(text, "no runner has published") || strings.ContainsAny(text, "\x1b\n\u202e") {
+			t.Errorf("%s: notices: %q", what, m.notices)
 		}
 		writer(t, b).publish(t, 1)
 		if _, err := reader(t, b).Claim(t.Context(), r.Action); err != nil {
