@@ -3,6 +3,7 @@ package store
 import (
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"eyrie/artifacts"
 )
@@ -10,6 +11,7 @@ import (
 // arrivals is how many bytes have come from behind the store, by what they were fetched for: a file, or
 // the tree that has it. Those that came in vain count as well.
 type arrivals struct {
+	all   atomic.Int64 // so far, for whoever waits
 	mu    sync.Mutex
 	bytes map[artifacts.Digest]int64
 }
@@ -60,14 +62,20 @@ func (s *Store) AllArrived() (n int64) {
 	return n
 }
 
+// Fetched returns how many bytes have come from behind the store since it was opened, also of what is still
+// on its way.
+func (s *Store) Fetched() int64 { return s.arrived.all.Load() }
+
 // counter counts what is read. More than there may be is ErrDamaged, before it fills the disk.
 type counter struct {
 	io.ReadCloser
 	n, most int64
+	all     *atomic.Int64
 }
 
 func (c *counter) Read(b []byte) (int, error) {
 	n, err := c.ReadCloser.Read(b)
+	c.all.Add(int64(n))
 	if c.n += int64(n); c.n > c.most {
 		return n, ErrDamaged
 	}

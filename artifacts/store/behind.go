@@ -221,7 +221,7 @@ func (s *Store) pullOnce(ctx context.Context, digest artifacts.Digest, most int6
 		return fmt.Errorf("object %s: %w", digest, err)
 	}
 	defer r.Close()
-	counted := &counter{ReadCloser: r, most: most}
+	counted := &counter{ReadCloser: r, most: most, all: &s.arrived.all}
 	defer func() { s.arrived.add(digest, counted.n) }()
 	verified := verify(counted, digest, func() error { return ErrDamaged })
 	tmp, err := s.dir.Name()

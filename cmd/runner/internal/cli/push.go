@@ -11,6 +11,7 @@ import (
 	"eyrie/artifacts/store"
 	"eyrie/artifacts/tree"
 	"eyrie/cmd/runner/internal/view"
+	"eyrie/nas/unit"
 	"eyrie/pipeline"
 )
 
@@ -26,9 +27,9 @@ func (a *app) planWhole(ctx context.Context, recipe *pipeline.Recipe, s *store.S
 		if err != nil || ctx.Err() != nil {
 			return plan, err
 		}
-		a.doing.Store("fetching what the run reads")
+		a.doing.Store(func() string { return fetching("fetching what the run reads", s) })
 		err = plan.Bring(ctx, s)
-		a.doing.Store("planning")
+		a.doing.Store(planning)
 		if err == nil {
 			return plan, nil
 		}
@@ -36,6 +37,14 @@ func (a *app) planWhole(ctx context.Context, recipe *pipeline.Recipe, s *store.S
 			return nil, fmt.Errorf("fetching what the run reads: %w", err)
 		}
 	}
+}
+
+// fetching says how much has come.
+func fetching(text string, s *store.Store) string {
+	if n := s.Fetched(); n > 0 {
+		text += ", " + unit.Bytes(n) + " so far"
+	}
+	return text
 }
 
 // isLost reports whether an artifact is missing or damaged, here and wherever else it was looked for.
@@ -151,7 +160,7 @@ func (a *app) pull(ctx context.Context, path string, opt pipeline.PlanOptions) e
 	if a.cache.Places() == 0 {
 		return &exitError{exitTrouble, errors.New("nothing was fetched: no cache can be reached; see runner site")}
 	}
-	done := busy(a.hint, "fetching …")
+	done := busyWith(a.hint, func() string { return fetching("fetching", kept) + " …" })
 	doc, err := a.fetch(ctx, kept, plan)
 	done()
 	if err != nil {

@@ -40,7 +40,7 @@ type app struct {
 	reads  *reads         // of the recipe that was loaded
 	there  *site.Site     // that the store was opened for; nil for none
 	cache  *team.Cache    // behind the store that was opened; nil for none
-	doing  atomic.Value   // string: what takes time before a run
+	doing  atomic.Value   // func() string: what takes time before a run
 	became team.Published // of what was published there, once that was waited for
 }
 
