@@ -63,6 +63,7 @@ type Event struct {
 	Error    string          `json:"error,omitempty"`    //
 	Err      error           `json:"-"`                  // of StepFailed: the error itself, for whoever observes the run
 	Stack    string          `json:"stack,omitempty"`    // of StepFailed by a panic
+	Left     bool            `json:"left,omitempty"`     // of StepStopped: its job goes on elsewhere
 	After    []string        `json:"after,omitempty"`    // of StepSkipped: the steps that failed
 	Elapsed  float64         `json:"elapsed,omitempty"`  // s
 	Usage    *Usage          `json:"usage,omitempty"`    // of StepRetry, StepDone, StepFailed, StepStopped: what the attempt has cost, where one began

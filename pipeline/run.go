@@ -55,6 +55,7 @@ type Ended struct {
 	Record  store.Record
 	Because []Reason // of StepDone: why it ran
 	Err     error    // of StepFailed
+	Left    bool     // of StepStopped: its job goes on elsewhere
 	After   []string // of StepSkipped: the steps that failed
 }
 

@@ -53,6 +53,8 @@ func (w *worker) work(ctx context.Context) {
 		ended.Type = StepFailed
 		if ctx.Err() != nil && !crashOf(err).Panic {
 			ended.Type = StepStopped
+			ended.Left = w.planned.Place != "" && errors.Is(err, ErrDetached)
+			e.Left = ended.Left
 		}
 		placed := w.place(err)
 		ended.Err, e.Pos, e.Error = placed, placed.Pos, placed.reason()

@@ -87,8 +87,9 @@ func (s *Store) Garbage(v *Inventory, n Needed) []*Kept {
 	return all
 }
 
-// queued is how long a job may wait for another machine with nothing being written of it.
-const queued = 7 * 24 * time.Hour
+// queued is how long a job may wait for another machine with nothing being written of it. Clusters
+// have queues of weeks, and its files are small.
+const queued = 30 * 24 * time.Hour
 
 func largestFirst(a, b *Kept) int {
 	if a.Size != b.Size {

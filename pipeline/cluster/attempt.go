@@ -332,15 +332,19 @@ func (a *attempt) cancelledElsewhere(v view) bool {
 }
 
 // abandon ends the job, or leaves it to itself if the run is to be detached from it, and
-// returns the run's error.
+// returns the run's error: [pipeline.ErrDetached] only where there is a job that goes on.
 func (a *attempt) abandon(ctx context.Context) *Ending {
 	x := a.executor
 	x.mu.Lock()
 	a.detached = errors.Is(context.Cause(ctx), pipeline.ErrDetached)
+	queued := a.handing || a.batch != nil
 	x.drop(a)
 	x.mu.Unlock()
-	if !a.detached && a.wasHandedIn() {
+	switch {
+	case !a.detached && a.wasHandedIn():
 		a.awaitEnd()
+	case a.detached && !queued:
+		return &Ending{Err: ctx.Err()}
 	}
 	return &Ending{Err: context.Cause(ctx)}
 }

@@ -59,13 +59,17 @@ func (s *summary) write(ctx context.Context) error {
 // counts words how many steps ended how: "1 ran, 4 cached in 3m12s (run …)".
 func (s *summary) counts() string {
 	names := map[pipeline.EventType][]string{}
+	var left []string
 	for _, e := range s.run.Steps {
+		if e.Left {
+			left = append(left, e.ID)
+			continue
+		}
 		names[e.Type] = append(names[e.Type], e.ID)
 	}
 	y := s.style
 	var parts []string
-	add := func(t pipeline.EventType, what string, colour func(string) string, named bool) {
-		ids := names[t]
+	add := func(ids []string, what string, colour func(string) string, named bool) {
 		if len(ids) == 0 {
 			return
 		}
@@ -76,11 +80,12 @@ func (s *summary) counts() string {
 		parts = append(parts, text)
 	}
 	plain := func(s string) string { return s }
-	add(pipeline.StepDone, "ran", y.Green, false)
-	add(pipeline.StepCached, "cached", plain, false)
-	add(pipeline.StepFailed, "failed", y.Red, true)
-	add(pipeline.StepStopped, "stopped", y.Yellow, true)
-	add(pipeline.StepSkipped, "skipped", y.Yellow, true)
+	add(names[pipeline.StepDone], "ran", y.Green, false)
+	add(names[pipeline.StepCached], "cached", plain, false)
+	add(names[pipeline.StepFailed], "failed", y.Red, true)
+	add(names[pipeline.StepStopped], "stopped", y.Yellow, true)
+	add(left, "left to go on elsewhere", y.Yellow, true)
+	add(names[pipeline.StepSkipped], "skipped", y.Yellow, true)
 	if len(parts) == 0 {
 		parts = []string{"no steps"}
 	}

@@ -70,6 +70,9 @@ func (l *lines) of(e pipeline.Event) string {
 	case pipeline.StepFailed:
 		return l.line(l.Style.Red("✗"), e.Step, l.Style.Red("failed")+" after "+Seconds(e.Elapsed))
 	case pipeline.StepStopped:
+		if e.Left {
+			return l.line(l.Style.Yellow("■"), e.Step, "left to go on elsewhere after "+Seconds(e.Elapsed))
+		}
 		return l.line(l.Style.Yellow("■"), e.Step, "stopped after "+Seconds(e.Elapsed))
 	}
 	return ""
