@@ -50,6 +50,7 @@ type attempt struct {
 	last    apart.Message // with which the performer came to its end
 	over    time.Time     // when it was first seen that nothing more is to come
 	looked  time.Time     // at the store
+	mute    bool          // what it says does not arrive
 
 	began time.Time       // when the copy that is heard began
 	used  *pipeline.Usage // what it says it has used; nil before
@@ -123,6 +124,9 @@ func (x *Executor) patience() time.Duration {
 	if x.Patience > 0 {
 		return x.Patience
 	}
+	if x.Carrier != nil { // a node says what it has to say before it ends; that a result is missing is believed for 10 s
+		return 12 * time.Second
+	}
 	return 30 * time.Second
 }
 
@@ -137,7 +141,7 @@ func (a *attempt) follow(v view) {
 		a.warned = true
 		a.warn(fmt.Sprintf("%s %s does not start (%s): %s", job, v.id, v.status.Reason, advice))
 	}
-	a.executor.receive(v.dir, v.element, v.status.State == Ended || v.missed > 0)
+	a.mute = !a.executor.receive(v.dir, v.element, v.status.State == Ended || v.missed > 0)
 	base := filepath.Join(v.dir, strconv.Itoa(v.element))
 	a.hearAll(base)
 	a.log.path = base + ".log"
@@ -248,10 +252,10 @@ func (a *attempt) outcome(ctx context.Context, v view) (pipeline.Result, *Ending
 		}
 		return a.found(ctx)
 	}
-	if a.over.IsZero() {
+	if a.over.IsZero() || a.mute { // its last word may be on the way
 		a.over = time.Now()
 	}
-	if v.status.State == Ended && (v.status.Never || a.stopped != "" || a.cancelledElsewhere(v)) && a.last.Result == nil {
+	if v.status.State == Ended && !a.mute && (v.status.Never || a.stopped != "" || a.cancelledElsewhere(v)) && a.last.Result == nil {
 		return pipeline.Result{}, a.explain(ctx, v), true
 	}
 	if a.refresh(v.dir); time.Since(a.over) < a.executor.patience() {
@@ -304,16 +308,16 @@ func (a *attempt) explain(ctx context.Context, v view) *Ending {
 	if a.stopped != "" && v.status.Code == "CANCELLED" {
 		return &Ending{Err: fmt.Errorf("%s %s was cancelled, and not by this run", job, v.id)}
 	}
-	if a.stopped != "" {
-		return &Ending{Err: fmt.Errorf("%s %s: %s", job, v.id, a.stopped), Lost: true}
-	}
-	if err := a.executor.disproved(ctx); err != nil {
+	if err := a.executor.disproved(ctx); err != nil && a.stopped == "" {
 		return &Ending{Err: err}
 	}
 	if a.heard && v.status.State == Pending {
 		v.status.State = Running // which it was since the scheduler was asked
 	}
 	e := a.executor.Scheduler.Explain(ctx, v.id, v.status)
+	if a.stopped != "" && !e.Told {
+		return &Ending{Err: fmt.Errorf("%s %s: %s", job, v.id, a.stopped), Lost: true}
+	}
 	e.Err = fmt.Errorf("%w%s", e.Err, lastLines(a.log.path))
 	return &e
 }

@@ -174,6 +174,9 @@ func (b *batch) hold() {
 	b.held = f
 }
 
+// took reports whether the scheduler has taken an element.
+func (b *batch) took(element int) bool { return element < len(b.ids) && b.ids[element] != "" }
+
 // alone reports whether no other runner waits for what the batch's jobs say, and keeps any
 // from doing so from then on.
 func (b *batch) alone() bool {
@@ -275,7 +278,7 @@ func (x *Executor) left(ctx context.Context) (map[artifacts.ActionID]adoptable, 
 			return nil, err
 		}
 		for i, id := range ids {
-			if i < len(b.actions) {
+			if id != "" && i < len(b.actions) {
 				all[id] = adoptable{batch: b, element: i, id: id, rerun: b.rerun[i]}
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"eyrie/artifacts"
 	"eyrie/artifacts/blob"
@@ -37,15 +38,26 @@ func (x *Executor) carried(ctx context.Context, job *pipeline.Job, report func(p
 	return result, err
 }
 
-// pack makes an attempt's job one that nodes can perform.
+// pack makes an attempt's job one that nodes can perform. It waits for a carrier that is away.
 func (x *Executor) pack(ctx context.Context, a *attempt) (err error) {
 	if x.Carrier == nil {
 		return nil
 	}
-	if a.packed, err = x.Carrier.Pack(ctx, a.job); err != nil {
-		return fmt.Errorf("bringing what the step reads to the nodes of executor %q: %w", x.Name, err)
+	for wait := 2 * time.Second; ; wait = min(2*wait, 30*time.Second) {
+		if a.packed, err = x.Carrier.Pack(ctx, a.job); err == nil || ctx.Err() != nil {
+			return err
+		}
+		err = fmt.Errorf("bringing what the step reads to the nodes of executor %q: %w", x.Name, err)
+		if !errors.Is(err, ErrBusy) {
+			return err
+		}
+		x.stuck.Do(func() { x.tell("%v; trying again", err) })
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-	return nil
 }
 
 // send takes a batch's files to where nodes find them, if they do not share the store.
@@ -62,16 +74,18 @@ func (x *Executor) send(ctx context.Context, b *batch) (err error) {
 	return fmt.Errorf("%w: %w", ErrBusy, err)
 }
 
-// receive brings what an element has said.
-func (x *Executor) receive(dir string, element int, now bool) {
+// receive brings what an element has said, and reports whether that could be asked for.
+func (x *Executor) receive(dir string, element int, now bool) bool {
 	if x.Carrier == nil {
-		return
+		return true
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), command)
 	defer cancel()
-	if err := x.Carrier.Receive(ctx, dir, element, now); err != nil {
+	err := x.Carrier.Receive(ctx, dir, element, now)
+	if err != nil {
 		x.deaf.Do(func() { x.tell("what jobs say does not arrive: %v; asking again", err) })
 	}
+	return err == nil
 }
 
 // accept has the store find a result of a node's.

@@ -46,10 +46,12 @@ import (
 type Scheduler interface {
 	// Submit hands in a batch, and returns a name for each element. Here, and of the others,
 	// an error that is [ErrBusy] says that it may be tried again; the batch may have been
-	// taken all the same.
+	// taken all the same. With that error there may be names, "" for elements that were not
+	// taken: the others were.
 	Submit(ctx context.Context, b *Batch) (ids []string, err error)
 	// Find returns the names of a batch's elements that was handed in by a process which
-	// died before it could write them down, or was not told; none where it was not handed in.
+	// died before it could write them down, or was not told; "" for an element that is not
+	// there, and none where no element is.
 	Find(ctx context.Context, b *Batch) (ids []string, err error)
 	// Status returns what is known of jobs; nothing of those that the scheduler has forgotten.
 	Status(ctx context.Context, ids []string) (map[string]Status, error)
@@ -90,7 +92,7 @@ const OrderVariable = "EYRIE_ORDER"
 // they say.
 type Carrier interface {
 	// Pack takes what a job reads to where nodes find it, and returns the job as they
-	// perform it.
+	// perform it. An error that is [ErrBusy] says that it may be tried again.
 	Pack(ctx context.Context, job *pipeline.Job) (*pipeline.Job, error)
 	// Send takes a batch's files there, and returns what nodes must know to find them.
 	Send(ctx context.Context, b *Batch) (order string, err error)
@@ -136,6 +138,7 @@ type Status struct {
 type Ending struct {
 	Err  error
 	Lost bool // by no fault of the job: another attempt is due, and costs no retry
+	Told bool // the scheduler ended it for a reason, which a job only knows as being told to stop
 }
 
 // Executor performs jobs by way of a scheduler.
@@ -150,7 +153,7 @@ type Executor struct {
 	Time      time.Duration     // that a job may take where the step has no timeout; 0 for what the scheduler says
 	Tell      func(text string) // receives what the user should know; may be nil
 	Poll      time.Duration     // how long after a job was handed in the scheduler is asked first; 0 for 10 s
-	Patience  time.Duration     // how long files may take from a node to this machine; 0 for half a minute
+	Patience  time.Duration     // how long files may take from a node to this machine; 0 for half a minute, or 12 s with a Carrier
 
 	mu       sync.Mutex
 	tending  bool
@@ -166,6 +169,7 @@ type Executor struct {
 	proved   bool                                 // a job has shown that they can
 	wake     chan struct{}
 	deaf     sync.Once // what jobs say did not arrive
+	stuck    sync.Once // what jobs read could not be sent
 }
 
 // mostLost is how often an attempt is handed in again that was lost.

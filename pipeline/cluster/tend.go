@@ -31,7 +31,7 @@ type rounds struct {
 	retry    time.Time     // when to try again
 	most     int           // jobs in a batch, as the scheduler did not take more; 0 for any number
 	cancelAt time.Time     // when to try again to cancel jobs
-	failing  bool          // the last question was not answered
+	trouble  trouble       // why the last question was not answered
 
 	doubtful []*batch // that the scheduler may have taken, and did not say so
 }
@@ -126,33 +126,45 @@ func (x *Executor) submit(r *rounds) {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for _, a := range all {
-		a.handing = false
+	busy := errors.Is(err, ErrBusy)
+	if busy {
+		x.wait(r, err)
+	} else {
+		r.busy, r.retry = 0, time.Time{}
 	}
-	if errors.Is(err, ErrBusy) {
-		x.fresh = slices.DeleteFunc(x.fresh, func(a *attempt) bool { return a.dropped })
-		r.busy = min(max(2*r.busy, 2*time.Second), time.Minute)
-		if r.retry.IsZero() {
-			x.tell("%v; trying again", err)
-		}
-		r.retry = time.Now().Add(r.busy)
-		return
-	}
-	r.busy, r.retry = 0, time.Time{}
-	x.fresh = slices.DeleteFunc(x.fresh, func(a *attempt) bool { return slices.Contains(all, a) })
 	for i, a := range all {
+		a.handing = false
 		switch {
-		case err != nil:
+		case b != nil && b.took(i):
+			x.taken(a, b, i)
+		case busy && !a.dropped:
+			continue // it is handed in again
+		case !busy:
 			a.err = fmt.Errorf("executor %q: %w", x.Name, err)
 			a.place(nil, 0, "")
-		case a.detached: // its runner has gone on
-		default:
-			a.place(b, i, b.ids[i])
-			x.live[a] = true
-			if a.dropped {
-				x.unwanted = append(x.unwanted, a)
-			}
 		}
+		x.fresh = slices.DeleteFunc(x.fresh, func(f *attempt) bool { return f == a })
+	}
+}
+
+// wait has the executor hand nothing in for a while. The caller holds mu.
+func (x *Executor) wait(r *rounds, why error) {
+	r.busy = min(max(2*r.busy, 2*time.Second), time.Minute)
+	if r.retry.IsZero() {
+		x.tell("%v; trying again", why)
+	}
+	r.retry = time.Now().Add(r.busy)
+}
+
+// taken notes that the scheduler has taken an attempt. The caller holds mu.
+func (x *Executor) taken(a *attempt, b *batch, element int) {
+	if a.detached { // its runner has gone on
+		return
+	}
+	a.place(b, element, b.ids[element])
+	x.live[a] = true
+	if a.dropped {
+		x.unwanted = append(x.unwanted, a)
 	}
 }
 
@@ -164,7 +176,7 @@ func (x *Executor) settle(r *rounds) error {
 	for len(r.doubtful) > 0 {
 		b := r.doubtful[0]
 		ids, err := x.Scheduler.Find(ctx, &b.Batch)
-		if err == nil && len(ids) > 0 {
+		if ids = named(ids); err == nil && len(ids) > 0 {
 			err = x.Scheduler.Cancel(ctx, ids)
 		}
 		if err != nil {
@@ -176,15 +188,22 @@ func (x *Executor) settle(r *rounds) error {
 	return nil
 }
 
-// handIn submits a batch, and writes down its names. A batch of several elements is held back
-// until a job has shown that a node can perform any: a node without the store fails hundreds
-// as fast as one.
+// named returns the names of elements that were taken.
+func named(ids []string) []string {
+	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return id == "" })
+}
+
+// handIn submits a batch, and writes down its names: all of them, or with ErrBusy those of what
+// the scheduler took. A batch of several elements is held back until a job has shown that a
+// node can perform any: a node without the store fails hundreds as fast as one.
 func (x *Executor) handIn(r *rounds, b *batch, many bool) (err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), command)
 	defer cancel()
 	defer func() {
 		b.Locked.Close()
-		if err != nil && !slices.Contains(r.doubtful, b) {
+		if taken := named(b.ids); len(taken) > 0 {
+			b.left = len(taken)
+		} else if err != nil && !slices.Contains(r.doubtful, b) {
 			x.remove(b)
 		}
 	}()
@@ -197,21 +216,23 @@ func (x *Executor) handIn(r *rounds, b *batch, many bool) (err error) {
 		}
 	}
 	b.ids, err = x.Scheduler.Submit(ctx, &b.Batch)
-	if errors.Is(err, ErrBusy) { // it may have taken them all the same, and not have come to say so
-		if found, e := x.Scheduler.Find(ctx, &b.Batch); e != nil {
+	if errors.Is(err, ErrBusy) && len(named(b.ids)) == 0 { // it may have taken them all the same, and not have come to say so
+		var e error
+		if b.ids, e = x.Scheduler.Find(ctx, &b.Batch); e != nil {
 			r.doubtful = append(r.doubtful, b)
-		} else if len(found) > 0 {
-			b.ids, err = found, nil
+		} else if len(named(b.ids)) == b.Size {
+			err = nil
 		}
 	}
-	if err != nil {
+	taken := named(b.ids)
+	if len(taken) == 0 {
 		return err
 	}
-	x.tell("%s", handed(x.Scheduler.Traits().Name, b.ids))
+	x.tell("%s", handed(x.Scheduler.Traits().Name, taken))
 	if err := writeJSON(filepath.Join(b.Dir, "ids"), b.ids); err != nil { // the jobs are in the queue all the same
 		x.tell("the next run may not find these jobs, should this one be killed: %v", err)
 	}
-	return nil
+	return err
 }
 
 // handed words which jobs were handed in: "3 in the queue: Slurm job 7_0 to 7_2".
@@ -312,14 +333,14 @@ func (x *Executor) question(r *rounds) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if err != nil {
-		if !r.failing {
+		if t := troubleOf(err); t != r.trouble { // of another kind: that it is away, and then that it refuses
 			x.tell("it does not say how its jobs are: %v; asking again", err)
+			r.trouble = t
 		}
-		r.failing = true
 		r.poll = min(2*r.poll, time.Minute)
 		return
 	}
-	r.failing = false
+	r.trouble = none
 	changed := false
 	for _, a := range live {
 		changed = a.learn(states[a.id]) || changed
@@ -327,6 +348,22 @@ func (x *Executor) question(r *rounds) {
 	if r.poll = min(2*r.poll, max(time.Minute, x.firstPoll())); changed {
 		r.poll = x.firstPoll()
 	}
+}
+
+// trouble is why a scheduler does not answer.
+type trouble int
+
+const (
+	none    trouble = iota
+	passing         // it may answer by itself
+	lasting         // somebody must do something
+)
+
+func troubleOf(err error) trouble {
+	if errors.Is(err, ErrBusy) {
+		return passing
+	}
+	return lasting
 }
 
 // learn takes what the scheduler says, and reports whether that is news. The caller holds the

@@ -33,6 +33,9 @@ func connect(context, namespace string) (*client, error) {
 	config := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(clientcmd.NewDefaultClientConfigLoadingRules(), &clientcmd.ConfigOverrides{CurrentContext: context})
 	c, err := config.ClientConfig()
 	if err != nil {
+		if clientcmd.IsEmptyConfig(err) {
+			return nil, errors.New("no Kubernetes cluster is known here: neither KUBECONFIG nor ~/.kube/config names a file that says how to reach one")
+		}
 		return nil, fmt.Errorf("finding the Kubernetes cluster: %w", err)
 	}
 	if namespace == "" {
@@ -94,8 +97,26 @@ func pass(err error) (wait time.Duration, passes bool) {
 	case errors.As(err, &a):
 		return a.wait, a.Code == http.StatusTooManyRequests || a.Code >= 500
 	}
-	var u *url.Error // of the network, certificates aside, which stay as they are
+	var u *unreachable // certificates aside, which stay as they are
 	return 0, errors.As(err, &u) && !strings.Contains(err.Error(), "x509:")
+}
+
+// unreachable is an error of the network.
+type unreachable struct {
+	server string
+	error
+}
+
+func (u *unreachable) Error() string { return "the API server " + u.server + ": " + u.error.Error() }
+func (u *unreachable) Unwrap() error { return u.error }
+
+// away says that the server could not be asked, without the request, which is long.
+func (c *client) away(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err
+	}
+	return &unreachable{c.base, err}
 }
 
 // code returns what the server has answered; 0 where it was no answer.
@@ -145,7 +166,7 @@ func (c *client) open(ctx context.Context, method, path string, body any) (io.Re
 	}
 	w, err := c.http.Do(r)
 	if err != nil {
-		return nil, err
+		return nil, c.away(err)
 	}
 	if w.StatusCode < 300 {
 		return w.Body, nil

@@ -20,9 +20,9 @@ const overhead = 256 << 20
 
 // job returns the job of a batch's element.
 func (s *Scheduler) job(b *cluster.Batch, element int) *api.Job {
-	name := b.Name + "-" + strconv.Itoa(element)
-	labels := map[string]string{managedLabel: "eyrie", ownerLabel: s.config.Owner, batchLabel: b.Name, jobLabel: name}
-	job := &api.Job{APIVersion: "batch/v1", Kind: "Job", Metadata: api.Meta{Name: name, Labels: maps.Clone(labels)}}
+	of := name(b, element)
+	labels := map[string]string{managedLabel: "eyrie", ownerLabel: s.config.Owner, batchLabel: b.Name, jobLabel: of}
+	job := &api.Job{APIVersion: "batch/v1", Kind: "Job", Metadata: api.Meta{Name: of, Labels: maps.Clone(labels)}}
 	if s.config.Queue != "" { // Kueue lets it begin
 		job.Metadata.Labels[queueLabel] = s.config.Queue
 		job.Spec.Suspend = true

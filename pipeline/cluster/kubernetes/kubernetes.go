@@ -8,13 +8,16 @@ package kubernetes
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"eyrie/artifacts/tree"
@@ -85,31 +88,49 @@ func (s *Scheduler) Traits() cluster.Traits {
 	return cluster.Traits{Name: jobName, Largest: 500}
 }
 
-// Submit does what [cluster.Scheduler] says, a few jobs at a time. If one cannot be made, those
-// that were made are deleted.
+// Submit does what [cluster.Scheduler] says, a few jobs at a time. Where a quota allows for some
+// of them, those are taken. Of a batch that can never be made whole nothing is left.
 func (s *Scheduler) Submit(ctx context.Context, b *cluster.Batch) ([]string, error) {
 	c, err := s.connect()
 	if err != nil {
 		return nil, err
 	}
-	err = tree.Each(ctx, b.Size, func(ctx context.Context, i int) error { return c.create(ctx, s.job(b, i)) })
-	ids := names(b)
-	if err == nil {
-		return ids, nil
+	ids := make([]string, b.Size)
+	var first atomic.Pointer[error]
+	err = tree.Each(ctx, b.Size, func(ctx context.Context, i int) error {
+		if first.Load() != nil {
+			return nil
+		}
+		err := c.create(ctx, s.job(b, i))
+		if err == nil {
+			ids[i] = name(b, i)
+		} else {
+			first.CompareAndSwap(nil, &err) // requests that are under way come to their end: what they made must be known
+		}
+		return ctx.Err()
+	})
+	if why := first.Load(); why != nil {
+		err = *why
 	}
-	if e := s.Cancel(context.WithoutCancel(ctx), ids); e != nil {
-		err = errors.Join(err, fmt.Errorf("jobs of batch %s may be left: %w", b.Name, e))
+	if err == nil || overQuota(err) {
+		return ids, s.refused(c, err)
 	}
-	return nil, s.refused(c, err)
+	if err = s.refused(c, err); errors.Is(err, cluster.ErrBusy) { // which of them were made, Find says
+		return nil, err
+	}
+	made := slices.DeleteFunc(ids, func(id string) bool { return id == "" })
+	if e := s.Cancel(context.WithoutCancel(ctx), made); e != nil {
+		err = fmt.Errorf("%w; jobs of batch %s may be left: %w", err, b.Name, e)
+	}
+	return nil, err
 }
 
-// names are those of a batch's jobs.
-func names(b *cluster.Batch) []string {
-	all := make([]string, b.Size)
-	for i := range all {
-		all[i] = b.Name + "-" + strconv.Itoa(i)
-	}
-	return all
+// name is that of a batch's job.
+func name(b *cluster.Batch, element int) string { return b.Name + "-" + strconv.Itoa(element) }
+
+// overQuota reports whether a job could not be made because the namespace has as many as it may.
+func overQuota(err error) bool {
+	return code(err) == http.StatusForbidden && strings.Contains(err.Error(), "exceeded quota")
 }
 
 // create makes a job, unless it has been made.
@@ -128,18 +149,20 @@ func (c *connection) create(ctx context.Context, job *api.Job) error {
 	return nil
 }
 
-// refused says what to do about a job that could not be made.
+// refused says what to do about a request that failed, or that it may be made again later.
 func (s *Scheduler) refused(c *connection, err error) error {
 	_, passes := pass(err)
 	switch n := code(err); {
-	case passes, n == http.StatusForbidden && strings.Contains(err.Error(), "exceeded quota"):
+	case err == nil:
+		return nil
+	case passes, overQuota(err):
 		return fmt.Errorf("%w: %w", cluster.ErrBusy, err)
 	case n == http.StatusForbidden:
-		return fmt.Errorf("%w; kubectl -n %s auth can-i create jobs says whether you may", err, c.namespace)
+		return fmt.Errorf("%w; kubectl -n %s auth can-i create jobs says whether you may (docs/cluster.md has all that is needed)", err, c.namespace)
 	case n == http.StatusNotFound:
 		return fmt.Errorf("%w; is there a namespace %s?", err, c.namespace)
 	case n == http.StatusUnauthorized:
-		return fmt.Errorf("%w; the credentials in the kubeconfig are not valid (any more)", err)
+		return fmt.Errorf("%w; the credentials in the kubeconfig are not valid (any more): renew them, and start the run again, which finds its jobs", err)
 	}
 	return err
 }
@@ -151,11 +174,24 @@ func (s *Scheduler) Find(ctx context.Context, b *cluster.Batch) ([]string, error
 		return nil, err
 	}
 	var l api.List[api.Job]
-	query := url.Values{"labelSelector": {batchLabel + "=" + b.Name}, "limit": {"1"}}
-	if err := c.do(ctx, "GET", c.client.jobs()+"?"+query.Encode(), nil, &l); err != nil || len(l.Items) == 0 {
-		return nil, err
+	query := url.Values{"labelSelector": {batchLabel + "=" + b.Name}}
+	if err := c.do(ctx, "GET", c.client.jobs()+"?"+query.Encode(), nil, &l); err != nil {
+		return nil, s.refused(c, err)
 	}
-	return names(b), nil
+	there := map[string]bool{}
+	for _, j := range l.Items {
+		there[j.Metadata.Name] = j.Metadata.DeletionTimestamp == nil // else it is on its way out
+	}
+	ids, some := make([]string, b.Size), false
+	for i := range ids {
+		if there[name(b, i)] {
+			ids[i], some = name(b, i), true
+		}
+	}
+	if !some {
+		return nil, nil
+	}
+	return ids, nil
 }
 
 // Status does what [cluster.Scheduler] says, of what the server has told of its own accord.
@@ -165,12 +201,15 @@ func (s *Scheduler) Status(ctx context.Context, ids []string) (map[string]cluste
 		return nil, err
 	}
 	jobs, err := c.jobs.get(ctx)
+	if err == nil {
+		err = c.complete(ctx, jobs, ids)
+	}
 	if err != nil {
-		return nil, err
+		return nil, s.refused(c, err)
 	}
 	pods, err := c.pods.get(ctx)
 	if err != nil {
-		return nil, err
+		return nil, s.refused(c, err)
 	}
 	last := map[string]api.Pod{} // by job; of several, the one that was made last
 	for _, p := range pods {
@@ -196,6 +235,26 @@ func (s *Scheduler) Status(ctx context.Context, ids []string) (map[string]cluste
 		c.explainWaiting(ctx, all)
 	}
 	return all, nil
+}
+
+// complete asks for those of some jobs that the server has not told of. It may be late with that,
+// and a job that is taken for gone would be made once more.
+func (c *connection) complete(ctx context.Context, jobs map[string]api.Job, ids []string) error {
+	ids = slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return jobs[id].Metadata.Name != "" })
+	found := make([]api.Job, len(ids))
+	err := tree.Each(ctx, len(ids), func(ctx context.Context, i int) error {
+		err := c.do(ctx, "GET", c.client.jobs()+"/"+ids[i], nil, &found[i])
+		if code(err) == http.StatusNotFound {
+			return nil
+		}
+		return err
+	})
+	for i, id := range ids {
+		if found[i].Metadata.Name == id {
+			jobs[id] = found[i]
+		}
+	}
+	return err
 }
 
 func later(a, b api.Meta) bool {
@@ -230,13 +289,14 @@ func (s *Scheduler) Cancel(ctx context.Context, ids []string) error {
 	if err != nil {
 		return err
 	}
-	return tree.Each(ctx, len(ids), func(ctx context.Context, i int) error {
+	err = tree.Each(ctx, len(ids), func(ctx context.Context, i int) error {
 		err := c.do(ctx, "DELETE", c.client.jobs()+"/"+ids[i], map[string]string{"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Foreground"}, nil)
 		if code(err) == http.StatusNotFound {
 			return nil
 		}
 		return err
 	})
+	return s.refused(c, err)
 }
 
 // Check reports whether jobs can be made, and returns the server's version.
@@ -251,12 +311,32 @@ func (s *Scheduler) Check(ctx context.Context) (version string, err error) {
 	if err := c.do(ctx, "GET", "/version", nil, &v); err != nil {
 		return "", s.refused(c, err)
 	}
-	for _, may := range []access{{"create", "batch", "jobs"}, {"delete", "batch", "jobs"}, {"watch", "batch", "jobs"}, {"watch", "", "pods"}, {"get", "", "pods/log"}} {
+	for _, may := range needed {
 		if err := c.may(ctx, may); err != nil {
 			return "", err
 		}
 	}
+	if err := s.try(ctx, c); err != nil {
+		return "", err
+	}
 	return "Kubernetes " + v.GitVersion + ", namespace " + c.namespace, nil
+}
+
+// try has the server do all that it does with a new job, and make none: whether there is such a
+// namespace, and whether its rules allow for such a job.
+func (s *Scheduler) try(ctx context.Context, c *connection) error {
+	b := &cluster.Batch{Name: "eyrie-check-" + strings.ToLower(rand.Text()[:12]), Ask: cluster.Ask{CPUs: 1, Memory: 1 << 30}}
+	err := c.do(ctx, "POST", c.client.jobs()+"?fieldValidation=Strict&dryRun=All", s.job(b, 0), nil)
+	if overQuota(err) { // jobs wait for that
+		return nil
+	}
+	return s.refused(c, err)
+}
+
+// needed is what one must be allowed to do.
+var needed = []access{
+	{"create", "batch", "jobs"}, {"delete", "batch", "jobs"}, {"get", "batch", "jobs"}, {"list", "batch", "jobs"}, {"watch", "batch", "jobs"},
+	{"list", "", "pods"}, {"watch", "", "pods"}, {"get", "", "pods/log"},
 }
 
 // access is something that one may do.

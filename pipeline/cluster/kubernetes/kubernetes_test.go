@@ -210,6 +210,145 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// Of a batch for which a quota has no room, what it has room for is taken, and the rest is handed in
+// when there is more. Nothing that was taken is taken for gone.
+func TestQuota(t *testing.T) {
+	server := start(t)
+	server.Hold, server.Quota = true, 3
+	s := kubernetes.New(config())
+	ids, err := s.Submit(t.Context(), batch("eyrie-x", 5))
+	taken := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return id == "" })
+	if !errors.Is(err, cluster.ErrBusy) || !strings.Contains(err.Error(), "exceeded quota: q") || len(ids) != 5 || len(taken) != 3 || !slices.Equal(taken, server.Jobs()) {
+		t.Errorf("%q, %v; there are %q", ids, err, server.Jobs())
+	}
+	found, err := s.Find(t.Context(), batch("eyrie-x", 5))
+	if !slices.Equal(found, ids) || err != nil {
+		t.Errorf("found %q, want %q: %v", found, ids, err)
+	}
+	if err := s.Cancel(t.Context(), taken); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := s.Find(t.Context(), batch("eyrie-x", 5)); len(found) > 0 || err != nil {
+		t.Errorf("found %q, which are being deleted: %v", found, err)
+	}
+	if _, err := s.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// Steps of which a quota has room for two make their way through it, each as one job.
+func TestRunUnderQuota(t *testing.T) {
+	server := start(t)
+	server.Quota = 2
+	x, s := executor(t)
+	var wait sync.WaitGroup
+	for _, stage := range []string{"chatty", "print", "ask"} {
+		job := relaytest.Job(t, s, stage)
+		wait.Go(func() {
+			if _, err := x.Perform(t.Context(), job, func(pipeline.Event) {}); err != nil {
+				t.Errorf("%s: %v", stage, err)
+			}
+			for _, id := range server.Jobs() {
+				if _, over := api.Find(server.Job(id).Status.Conditions, "Complete", "True"); over {
+					server.Remove(id) // as an hour after its end, which makes room
+				}
+			}
+		})
+	}
+	wait.Wait()
+	if n := server.Calls("POST jobs"); n < 4 {
+		t.Errorf("%d jobs were asked for, and none refused", n)
+	}
+}
+
+// executor returns one whose jobs are carried by a bucket, and its store.
+func executor(t *testing.T) (*cluster.Executor, *store.Store) {
+	t.Helper()
+	dir := t.TempDir()
+	s, err := store.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	all := &carriers{server: s3test.Start(t), all: map[*store.Store]*relay.Carrier{}}
+	return all.executor(t, s, dir), s
+}
+
+// What becomes of a job that was told to stop is for what told it: a pod that was taken away begins
+// again from its checkpoint, by Kubernetes or by a new job, and a job that somebody has deleted or
+// that has had its time does not.
+func TestToldToStop(t *testing.T) {
+	server := start(t)
+	for _, test := range []struct {
+		name string
+		stop func(job string) bool
+		jobs int
+		says string // an error, or a warning
+		fail bool
+	}{
+		{"preempted", server.Preempt, 1, "it was told to stop", false},
+		{"pod deleted", server.DeletePod, 2, "told to stop: it is handed in again", false},
+		{"evicted", server.Evict, 2, "was evicted on node-1", false},
+		{"over its time", server.Expire, 1, "was ended at its time limit: give it more time", true},
+		{"job deleted", server.Delete, 1, "was deleted by somebody", true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			x, s := executor(t)
+			job := relaytest.Job(t, s, "resume")
+			job.Grace = time.Second
+			before := server.Calls("POST jobs")
+			said, resumed, stopped := "", false, false
+			_, err := x.Perform(t.Context(), job, func(e pipeline.Event) {
+				said += string(e.Log)
+				resumed = resumed || e.Resumed
+				if e.Type == pipeline.StepProgress && !stopped {
+					for _, id := range server.Jobs() {
+						stopped = test.stop(id) || stopped
+					}
+				}
+			})
+			if err != nil {
+				said += err.Error()
+			}
+			if (err != nil) != test.fail || resumed == test.fail || !strings.Contains(said, test.says) || server.Calls("POST jobs")-before != test.jobs {
+				t.Errorf("%d jobs, resumed %v: %v\n%s", server.Calls("POST jobs")-before, resumed, err, said)
+			}
+		})
+	}
+}
+
+// A job of which the server has not told is asked for before it is taken for gone. Where the server
+// is away, that is no answer, and whoever asks waits.
+func TestLateWatch(t *testing.T) {
+	server := start(t)
+	server.Hold = true
+	s := kubernetes.New(config())
+	first := submit(t, s, batch("eyrie-x", 1))[0]
+	await(t, s, first, "pending", state(cluster.Pending))
+	var away atomic.Bool
+	server.Before = func(r *http.Request) int {
+		if away.Load() || r.URL.Query().Get("watch") != "" {
+			return 503
+		}
+		return 0
+	}
+	server.CutWatches()
+	second := submit(t, s, batch("eyrie-y", 1))[0]
+	if all, err := s.Status(t.Context(), []string{first, second}); err == nil && all[second].State != cluster.Pending {
+		t.Errorf("%+v", all)
+	}
+	away.Store(true)
+	for name, ask := range map[string]func() error{
+		"status": func() error { _, err := s.Status(t.Context(), []string{"eyrie-z-0"}); return err },
+		"find":   func() error { _, err := s.Find(t.Context(), batch("eyrie-x", 1)); return err },
+		"cancel": func() error { return s.Cancel(t.Context(), []string{first}) },
+	} {
+		if err := ask(); !errors.Is(err, cluster.ErrBusy) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // Of a batch that cannot be made whole, nothing is left.
 func TestHalfABatch(t *testing.T) {
 	server := start(t)
@@ -221,9 +360,18 @@ func TestHalfABatch(t *testing.T) {
 		}
 		return 0
 	}
-	if ids, err := kubernetes.New(config()).Submit(t.Context(), batch("eyrie-x", 5)); err == nil || len(server.Jobs()) > 0 {
-		t.Errorf("%v, %v; left are %v", ids, err, server.Jobs())
+	ids, err := kubernetes.New(config()).Submit(t.Context(), batch("eyrie-x", 5))
+	if err == nil || errors.Is(err, cluster.ErrBusy) || strings.Contains(err.Error(), "may be left") {
+		t.Errorf("%v, %v", ids, err)
 	}
+	if left := remaining(server); len(left) > 0 {
+		t.Errorf("left are %v", left)
+	}
+}
+
+// remaining are the jobs that nobody has deleted.
+func remaining(server *kubetest.Server) []string {
+	return slices.DeleteFunc(server.Jobs(), func(id string) bool { return server.Job(id).Metadata.DeletionTimestamp != nil })
 }
 
 // Changes are told over cut connections, without a list for each; where the server has forgotten
@@ -296,8 +444,8 @@ func TestWaiting(t *testing.T) {
 			t.Errorf("%s: %+v", test.reason, got)
 		}
 		if got.Never {
-			if e := s.Explain(t.Context(), id, got); !strings.Contains(e.Err.Error(), test.advice) || e.Lost || slices.Contains(server.Jobs(), id) {
-				t.Errorf("%+v; it is left: %v", e, slices.Contains(server.Jobs(), id))
+			if e := s.Explain(t.Context(), id, got); !strings.Contains(e.Err.Error(), test.advice) || e.Lost || slices.Contains(remaining(server), id) {
+				t.Errorf("%+v; it is left: %v", e, slices.Contains(remaining(server), id))
 			}
 		}
 	}

@@ -57,10 +57,14 @@ var unlikely = map[string]string{
 // hope is how long a pod waits for what is unlikely.
 const hope = 10 * time.Minute
 
+// overdue is how long after its grace a pod is gone, where its node does what it is told.
+const overdue = time.Minute
+
 // podStatus returns how a job is that is not over, by its pod.
 func podStatus(pod *api.Pod, now time.Time) cluster.Status {
 	s := cluster.Status{State: cluster.Pending, Code: pod.Status.Phase, Reason: pod.Status.Reason, Node: pod.Spec.NodeName}
-	if pod.Metadata.DeletionTimestamp != nil && pod.Status.Reason == "NodeLost" {
+	if end := pod.Metadata.DeletionTimestamp; end != nil && now.Sub(*end) > overdue { // its grace is part of end
+		s.Soon = true
 		s.Stuck = fmt.Sprintf("its node %s does not answer, and the job begins again when its pod is gone: kubectl delete pod %s --force if the node is lost", pod.Spec.NodeName, pod.Metadata.Name)
 		return s
 	}
@@ -137,7 +141,7 @@ func gone(id string, last cluster.Status, err error) cluster.Ending {
 	case last.State == cluster.Ended:
 		return cluster.Ending{Err: fmt.Errorf("%s %s has ended without a result", jobName, id)}
 	}
-	return cluster.Ending{Err: fmt.Errorf("%s %s was deleted by somebody", jobName, id)}
+	return cluster.Ending{Err: fmt.Errorf("%s %s was deleted by somebody: run again to go on", jobName, id), Told: true}
 }
 
 // lastPod returns the pod of a job that was made last; nil for none.
@@ -165,6 +169,9 @@ func (c *connection) logEnd(ctx context.Context, pod *api.Pod) string {
 	return "; the end of its pod's log:\n  " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ")
 }
 
+// exitStopped is the exit status of a runner on a node that was told to stop.
+const exitStopped = 75
+
 // ending says how a job ended that did not say so itself. how is the job's own condition, nil where
 // it has none.
 func ending(id string, how *api.Condition, pod *api.Pod) cluster.Ending {
@@ -176,8 +183,14 @@ func ending(id string, how *api.Condition, pod *api.Pod) cluster.Ending {
 		e.Lost = true
 		return e
 	}
+	told := func(e cluster.Ending) cluster.Ending {
+		e.Told = true
+		return e
+	}
 	if pod == nil {
 		switch {
+		case how != nil && how.Type == "Failed" && how.Reason == "BackoffLimitExceeded": // what fails by itself stays, to be looked at
+			return lost("has lost its pod, which somebody has deleted")
 		case how != nil && how.Type == "Failed":
 			return fail("failed: %s", firstOf(how.Message, how.Reason))
 		case how != nil:
@@ -190,7 +203,7 @@ func ending(id string, how *api.Condition, pod *api.Pod) cluster.Ending {
 		at = " on " + pod.Spec.NodeName
 	}
 	if pod.Status.Reason == "DeadlineExceeded" || how != nil && how.Reason == "DeadlineExceeded" {
-		return fail("was ended at its time limit: give it more time (time in the site file, or the step's timeout)")
+		return told(fail("was ended at its time limit: give it more time (time in the site file, or the step's timeout)"))
 	}
 	var t api.Terminated
 	for _, c := range pod.Status.ContainerStatuses {
@@ -202,21 +215,23 @@ func ending(id string, how *api.Condition, pod *api.Pod) cluster.Ending {
 		return fail("ran out of memory%s: ask for more in resources { memory = … }", at)
 	}
 	if d, ok := api.Find(pod.Status.Conditions, disrupted, "True"); ok {
-		return lost("was disrupted%s (%s: %s)", at, d.Reason, d.Message)
+		return told(lost("was disrupted%s (%s: %s)", at, d.Reason, d.Message))
 	}
 	switch pod.Status.Reason {
 	case "Evicted":
-		return lost("was evicted%s: %s", at, pod.Status.Message)
+		return told(lost("was evicted%s: %s", at, pod.Status.Message))
 	case "NodeLost", "NodeShutdown", "Terminated", "Shutdown", "NodeAffinity":
-		return lost("was lost with its node%s: %s", at, firstOf(pod.Status.Message, pod.Status.Reason))
+		return told(lost("was lost with its node%s: %s", at, firstOf(pod.Status.Message, pod.Status.Reason)))
 	case "Preempting":
-		return lost("was preempted%s", at)
+		return told(lost("was preempted%s", at))
 	}
 	switch {
 	case t.Reason == "ContainerCannotRun", t.Reason == "StartError", t.ExitCode == 127, t.ExitCode == 126:
 		return fail("could not run its program%s: %s; does the image have the runner of the site file?", at, firstOf(t.Message, "there is none"))
 	case t.ExitCode == 137:
 		return fail("was killed%s, as a system does that runs out of memory: ask for more in resources { memory = … }", at)
+	case t.ExitCode == exitStopped:
+		return lost("was told to stop%s", at)
 	case t.ExitCode == 0 && pod.Status.Phase != "Succeeded":
 		return lost("has lost its pod%s: %s", at, firstOf(pod.Status.Message, pod.Status.Reason, "nobody knows why"))
 	case t.ExitCode == 0:

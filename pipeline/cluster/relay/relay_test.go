@@ -2,10 +2,8 @@ package relay_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -78,34 +76,6 @@ func TestExecutor(t *testing.T) {
 	}})
 }
 
-// jobOf returns the job of a step that uses a stage without attributes.
-func jobOf(t *testing.T, s *store.Store, stage string) (job *pipeline.Job) {
-	t.Helper()
-	step := &pipeline.Step{ID: "a", Pos: "test.hcl:a", Attrs: func(*pipeline.Outputs) (pipeline.Attrs, error) { return pipeline.Attrs{}, nil }}
-	for _, known := range executortest.Stages {
-		if known.Name == stage {
-			step.Stage = known
-		}
-	}
-	plan, err := pipeline.NewPlan(t.Context(), &pipeline.Recipe{Name: "test", Steps: []*pipeline.Step{step}}, s, pipeline.PlanOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = pipeline.Execute(t.Context(), plan, s, pipeline.RunOptions{Executor: spy(func(j *pipeline.Job) { job = j })})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return job
-}
-
-// spy is an executor that fails every job, and shows it.
-type spy func(*pipeline.Job)
-
-func (x spy) Perform(_ context.Context, job *pipeline.Job, _ func(pipeline.Event)) (pipeline.Result, error) {
-	x(job)
-	return pipeline.Result{}, errors.New("no")
-}
-
 // A job that a scheduler starts a second time, on another node, goes on from where it was, and is
 // heard from then on.
 func TestStartedAgain(t *testing.T) {
@@ -119,7 +89,7 @@ func TestStartedAgain(t *testing.T) {
 	x := all.executor(t, s, dir)
 	nodes := relaytest.Start(t)
 	x.Scheduler = &command.Scheduler{Submitting: nodes.Submit, Asking: []string{"sh", "-c", "for n in {ids}; do echo $n running; done"}, Cancelling: nodes.Cancel}
-	job := jobOf(t, s, "resume")
+	job := relaytest.Job(t, s, "resume")
 	job.Grace = time.Second
 	starts, resumed := 0, false
 	_, err = x.Perform(t.Context(), job, func(e pipeline.Event) {

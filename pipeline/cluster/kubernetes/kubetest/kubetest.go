@@ -42,6 +42,8 @@ type Server struct {
 	Before func(r *http.Request) int
 	// Hold keeps pods from being started.
 	Hold bool
+	// Quota is how many jobs there may be; 0 for any number.
+	Quota int
 
 	mu      sync.Mutex
 	version int
@@ -60,6 +62,8 @@ type pod struct {
 	api.Pod
 	process *exec.Cmd
 	log     *bytes.Buffer
+	why     string // it was told to stop, as its status will say
+	deleted bool   // it is gone once it has ended
 }
 
 type change struct {
@@ -147,11 +151,14 @@ func (s *Server) Jobs() (all []string) {
 	return all
 }
 
-// Job returns a job.
+// Job returns a job; an empty one if there is none.
 func (s *Server) Job(name string) api.Job {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return *s.jobs[name]
+	if job := s.jobs[name]; job != nil {
+		return *job
+	}
+	return api.Job{}
 }
 
 // SetPod changes the pod of a job, as a kubelet does.
@@ -287,6 +294,14 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.Quota > 0 && len(s.jobs) >= s.Quota {
+		fail(w, 403, "Forbidden", fmt.Sprintf("jobs.batch %q is forbidden: exceeded quota: q, requested: count/jobs.batch=1, used: count/jobs.batch=%d, limited: count/jobs.batch=%d", job.Metadata.Name, len(s.jobs), s.Quota))
+		return
+	}
+	if r.URL.Query().Get("dryRun") == "All" {
+		answer(w, 201, job)
+		return
+	}
 	if s.jobs[job.Metadata.Name] != nil {
 		fail(w, 409, "AlreadyExists", fmt.Sprintf("jobs.batch %q already exists", job.Metadata.Name))
 		return
@@ -381,9 +396,63 @@ func (s *Server) Disrupt(name string) {
 	}
 }
 
+// stop tells a job's pod to stop, as a kubelet does, and has it end as set says. It reports whether
+// there is one that runs.
+func (s *Server) stop(job string, set func(p *pod)) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.pods {
+		if p.Metadata.Labels["eyrie/job"] == job && p.process != nil {
+			set(p)
+			s.note("pods", "MODIFIED", &p.Pod, &p.Metadata)
+			_ = p.process.Process.Signal(syscall.SIGTERM)
+			return true
+		}
+	}
+	return false
+}
+
+// Preempt takes a job's pod away for another one, as the scheduler does: it is told to stop, and is
+// gone then, and the job begins again.
+func (s *Server) Preempt(job string) bool {
+	return s.stop(job, func(p *pod) {
+		s.terminating(p)
+		p.Status.Conditions = append(p.Status.Conditions, api.Condition{Type: "DisruptionTarget", Status: "True", Reason: "PreemptionByScheduler"})
+	})
+}
+
+// DeletePod deletes a job's pod, as people do, which is a failure of the job.
+func (s *Server) DeletePod(job string) bool { return s.stop(job, s.terminating) }
+
+// terminating notes that a pod is being deleted. The caller holds mu.
+func (s *Server) terminating(p *pod) {
+	end := time.Now().Add(2 * time.Minute).UTC()
+	p.deleted, p.Metadata.DeletionTimestamp = true, &end
+}
+
+// Expire ends a job's pod at its time limit, and Evict for want of something on its node.
+func (s *Server) Expire(job string) bool {
+	return s.stop(job, func(p *pod) { p.why = "DeadlineExceeded" })
+}
+
+// Evict does what Expire says.
+func (s *Server) Evict(job string) bool { return s.stop(job, func(p *pod) { p.why = "Evicted" }) }
+
+// Delete deletes a job as kubectl does: it is gone at once, and its pod is told to stop.
+func (s *Server) Delete(job string) bool {
+	stopped := s.stop(job, s.terminating)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if j := s.jobs[job]; j != nil {
+		delete(s.jobs, job)
+		s.note("jobs", "DELETED", j, &j.Metadata)
+	}
+	return stopped
+}
+
 // over notes that a pod has ended, and what that means for its job. The caller holds mu.
 func (s *Server) over(p *pod, t api.Terminated) {
-	p.Status.Phase = "Failed"
+	p.Status.Phase, p.Status.Reason = "Failed", p.why
 	how := api.Condition{Type: "Failed", Status: "True", Reason: "BackoffLimitExceeded", Message: "Job has reached the specified backoff limit"}
 	if t.ExitCode == 0 {
 		p.Status.Phase, t.Reason = "Succeeded", "Completed"
@@ -391,6 +460,10 @@ func (s *Server) over(p *pod, t api.Terminated) {
 	}
 	p.Status.ContainerStatuses = []api.ContainerStatus{{Name: "runner", State: api.ContainerState{Terminated: &t}}}
 	s.note("pods", "MODIFIED", &p.Pod, &p.Metadata)
+	if p.deleted {
+		delete(s.pods, p.Metadata.Name)
+		s.note("pods", "DELETED", &p.Pod, &p.Metadata)
+	}
 	job := s.jobs[p.Metadata.Labels["eyrie/job"]]
 	if job == nil {
 		return
@@ -403,8 +476,14 @@ func (s *Server) over(p *pod, t api.Terminated) {
 		s.newPod(job)
 		return
 	}
-	job.Status.Conditions = append(job.Status.Conditions, how)
-	s.note("jobs", "MODIFIED", job, &job.Metadata)
+	before := api.Condition{Type: "FailureTarget", Status: "True", Reason: how.Reason, Message: how.Message}
+	if how.Type == "Complete" {
+		before.Type = "SuccessCriteriaMet"
+	}
+	for _, c := range []api.Condition{before, how} { // one after the other
+		job.Status.Conditions = append(job.Status.Conditions, c)
+		s.note("jobs", "MODIFIED", job, &job.Metadata)
+	}
 }
 
 // drop removes a job with its pods. The caller holds mu.
@@ -457,14 +536,22 @@ func (s *Server) delete(w http.ResponseWriter, r *http.Request, name string) {
 			_ = p.process.Process.Signal(syscall.SIGTERM)
 		}
 	}
-	if now := time.Now(); running {
-		job.Metadata.DeletionTimestamp = &now
-		s.note("jobs", "MODIFIED", job, &job.Metadata)
-	} else {
-		s.drop(name)
-	}
+	now := time.Now()
+	job.Metadata.DeletionTimestamp = &now
+	s.note("jobs", "MODIFIED", job, &job.Metadata)
 	answer(w, 200, job)
+	if !running { // the garbage collector comes to it in a while
+		s.wait.Go(func() {
+			time.Sleep(lag)
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.drop(name)
+		})
+	}
 }
+
+// lag is how long the garbage collector takes.
+const lag = 100 * time.Millisecond
 
 // chosen reports whether labels are as a selector has them: one name and value.
 func chosen(selector string, labels map[string]string) bool {
