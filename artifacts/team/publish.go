@@ -98,9 +98,23 @@ func (c *Cache) share(r result) {
 
 // unpublished tells why a result was not published, unless that was told of an earlier request.
 func (s *source) unpublished(ctx context.Context, step string, err error) {
-	if ctx.Err() == nil && !errors.Is(err, errAway) {
+	if ctx.Err() == nil && !errors.Is(err, ErrAway) {
 		s.warned.Do(func() { s.notice(fmt.Sprintf("cache %q: the result of %s was not published: %v", s.Name, step, err)) })
 	}
+}
+
+// Publish publishes a record of s with its objects, and returns once they are in all buckets that
+// results are published to. Where its error is ErrAway, that may be tried again.
+func (c *Cache) Publish(ctx context.Context, s *store.Store, r store.Record) error {
+	for _, to := range c.sources {
+		if !to.Write {
+			continue
+		}
+		if _, err := c.publish(ctx, to, s, r); err != nil {
+			return fmt.Errorf("cache %q: %w", to.Name, err)
+		}
+	}
+	return nil
 }
 
 // Wait waits until all that was shared is published, or ctx is done; then it gives up what is

@@ -23,20 +23,38 @@ type source struct {
 	there      sync.Map // artifacts.Digest: int64, the sizes of objects that the bucket had in this process's time
 	health     health
 	unanswered atomic.Int64 // requests, also those that were not sent
+	insistence time.Duration
 	warned     sync.Once
 	back       sync.Once
 	odd        sync.Once
 	distrust   sync.Once
 }
 
-var errAway = errors.New("the bucket is away")
+// ErrAway reports a bucket that does not answer. It may do so later.
+var ErrAway = errors.New("the bucket does not answer")
 
-// ask makes a request, unless the bucket is away, and keeps account of failures. That
-// something is not there, or is there already, is an answer.
+// ask makes a request, again where the bucket is away and its users insist.
 func (s *source) ask(ctx context.Context, request func(ctx context.Context) error) error {
-	if !s.health.mayAsk() {
+	began := time.Now()
+	for pause := time.Second; ; pause = min(2*pause, again) {
+		err := s.once(ctx, request)
+		if !errors.Is(err, ErrAway) || time.Since(began) >= s.insistence {
+			return err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// once makes a request, unless the bucket is away, and keeps account of failures. That
+// something is not there, or is there already, is an answer.
+func (s *source) once(ctx context.Context, request func(ctx context.Context) error) error {
+	if s.insistence == 0 && !s.health.mayAsk() {
 		s.unanswered.Add(1)
-		return errAway
+		return ErrAway
 	}
 	err := request(ctx)
 	switch {
@@ -51,9 +69,15 @@ func (s *source) ask(ctx context.Context, request func(ctx context.Context) erro
 		s.warned.Do(func() {
 			s.notice(fmt.Sprintf("cache %q: a request failed, and where that happens the local store is used alone: %v", s.Name, err))
 		})
+		if !errors.Is(err, blob.ErrRefused) {
+			return fmt.Errorf("%w: %w", ErrAway, err)
+		}
 	}
 	return err
 }
+
+// again is the longest pause of whoever insists.
+const again = 15 * time.Second
 
 // brief is ask for something small.
 func (s *source) brief(ctx context.Context, request func(ctx context.Context) error) error {
@@ -212,7 +236,7 @@ func (d *download) Read(b []byte) (int, error) {
 		return n, d.ctx.Err()
 	}
 	err = d.why(err)
-	_ = d.source.ask(d.ctx, func(context.Context) error { return err })
+	_ = d.source.once(d.ctx, func(context.Context) error { return err })
 	return n, fmt.Errorf("%w: %w", store.ErrNotFound, err)
 }
 

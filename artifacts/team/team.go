@@ -8,7 +8,7 @@
 // written down, since buckets lose objects, to lifecycle rules and to people.
 //
 // A bucket that cannot be asked costs its results and nothing else. After some failures in
-// a row it is not asked any more, so that a run without a network waits once.
+// a row it is left alone until it is back, so that a run without a network waits once.
 package team
 
 import (
@@ -106,6 +106,14 @@ func Open(ctx context.Context, sources []Source, me store.Shared, notice func(st
 		}
 	}
 	return c, nil
+}
+
+// Insist has requests of a bucket that does not answer be made again for as long as d: by whoever
+// has nothing to do without it. It is called before the cache is used.
+func (c *Cache) Insist(d time.Duration) {
+	for _, s := range c.sources {
+		s.insistence = d
+	}
 }
 
 // Writes reports whether there is a bucket that results are published to.

@@ -50,7 +50,7 @@ type attempt struct {
 	last    apart.Message // with which the performer came to its end
 	over    time.Time     // when it was first seen that nothing more is to come
 	looked  time.Time     // at the store
-	mute    bool          // what it says does not arrive
+	deaf    error         // why what it says does not arrive
 
 	began time.Time       // when the copy that is heard began
 	used  *pipeline.Usage // what it says it has used; nil before
@@ -141,7 +141,7 @@ func (a *attempt) follow(v view) {
 		a.warned = true
 		a.warn(fmt.Sprintf("%s %s does not start (%s): %s", job, v.id, v.status.Reason, advice))
 	}
-	a.mute = !a.executor.receive(v.dir, v.element, v.status.State == Ended || v.missed > 0)
+	a.deaf = a.executor.receive(v.dir, v.element, v.status.State == Ended || v.missed > 0)
 	base := filepath.Join(v.dir, strconv.Itoa(v.element))
 	a.hearAll(base)
 	a.log.path = base + ".log"
@@ -252,10 +252,11 @@ func (a *attempt) outcome(ctx context.Context, v view) (pipeline.Result, *Ending
 		}
 		return a.found(ctx)
 	}
-	if a.over.IsZero() || a.mute { // its last word may be on the way
+	mute := errors.Is(a.deaf, ErrBusy) // its last word may be on the way
+	if a.over.IsZero() || mute {
 		a.over = time.Now()
 	}
-	if v.status.State == Ended && !a.mute && (v.status.Never || a.stopped != "" || a.cancelledElsewhere(v)) && a.last.Result == nil {
+	if v.status.State == Ended && !mute && (v.status.Never || a.stopped != "" || a.cancelledElsewhere(v)) && a.last.Result == nil {
 		return pipeline.Result{}, a.explain(ctx, v), true
 	}
 	if a.refresh(v.dir); time.Since(a.over) < a.executor.patience() {
@@ -319,6 +320,9 @@ func (a *attempt) explain(ctx context.Context, v view) *Ending {
 		return &Ending{Err: fmt.Errorf("%s %s: %s", job, v.id, a.stopped), Lost: true}
 	}
 	e.Err = fmt.Errorf("%w%s", e.Err, lastLines(a.log.path))
+	if a.deaf != nil {
+		e.Err = fmt.Errorf("%w; what it has said could not be read: %w", e.Err, a.deaf)
+	}
 	return &e
 }
 

@@ -74,18 +74,21 @@ func (x *Executor) send(ctx context.Context, b *batch) (err error) {
 	return fmt.Errorf("%w: %w", ErrBusy, err)
 }
 
-// receive brings what an element has said, and reports whether that could be asked for.
-func (x *Executor) receive(dir string, element int, now bool) bool {
+// receive brings what an element has said.
+func (x *Executor) receive(dir string, element int, now bool) error {
 	if x.Carrier == nil {
-		return true
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), command)
 	defer cancel()
 	err := x.Carrier.Receive(ctx, dir, element, now)
-	if err != nil {
-		x.deaf.Do(func() { x.tell("what jobs say does not arrive: %v; asking again", err) })
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if t := troubleOf(err); t > x.deaf { // once of each kind
+		x.deaf = t
+		x.tell("what jobs say does not arrive: %v; asking again", err)
 	}
-	return err == nil
+	return err
 }
 
 // accept has the store find a result of a node's.

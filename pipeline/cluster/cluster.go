@@ -70,8 +70,8 @@ type Traits struct {
 	Largest int    // elements of a batch; 0 for any number
 }
 
-// ErrBusy says that a scheduler cannot take jobs now.
-var ErrBusy = errors.New("the scheduler does not serve now")
+// ErrBusy says that a scheduler or a carrier does not do what it is asked to now, and may do so later.
+var ErrBusy = errors.New("not now")
 
 // Batch is a number of jobs that ask for the same.
 type Batch struct {
@@ -97,7 +97,8 @@ type Carrier interface {
 	// Send takes a batch's files there, and returns what nodes must know to find them.
 	Send(ctx context.Context, b *Batch) (order string, err error)
 	// Receive adds to the files of an element, in its batch's directory, what it has said
-	// since. Unless that is wanted now, it may wait for a better time.
+	// since. Unless that is wanted now, it may wait for a better time. An error that is
+	// [ErrBusy] says that there may be more.
 	Receive(ctx context.Context, dir string, element int, now bool) error
 	// Accept has the store find a result that a node has made.
 	Accept(ctx context.Context, job *pipeline.Job, r store.Record) error
@@ -168,7 +169,7 @@ type Executor struct {
 	probe    *batch                               // of the job that shows whether nodes can perform any; nil for none
 	proved   bool                                 // a job has shown that they can
 	wake     chan struct{}
-	deaf     sync.Once // what jobs say did not arrive
+	deaf     trouble   // why what jobs say did not arrive, at worst
 	stuck    sync.Once // what jobs read could not be sent
 }
 

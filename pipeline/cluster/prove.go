@@ -78,7 +78,7 @@ func (x *Executor) proven() {
 func (x *Executor) probed(b *batch) (failed error, ended bool) {
 	x.probing.Lock()
 	defer x.probing.Unlock()
-	x.receive(b.Dir, 0, true)
+	_ = x.receive(b.Dir, 0, true)
 	events := tail{path: filepath.Join(b.Dir, "0.0.events")}
 	for _, line := range events.lines(true) {
 		var m apart.Message

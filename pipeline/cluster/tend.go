@@ -360,7 +360,10 @@ const (
 )
 
 func troubleOf(err error) trouble {
-	if errors.Is(err, ErrBusy) {
+	switch {
+	case err == nil:
+		return none
+	case errors.Is(err, ErrBusy):
 		return passing
 	}
 	return lasting

@@ -21,6 +21,9 @@ type box struct {
 	token  []byte
 }
 
+// errForged reports a file that is not what was put there.
+var errForged = errors.New("in the cache was changed by somebody else, or is cut")
+
 // mostFile is the size of a file that nobody makes.
 const mostFile = 256 << 20
 
@@ -60,7 +63,7 @@ func (b *box) get(ctx context.Context, name string) ([]byte, error) {
 		return nil, err
 	}
 	if len(all) < sha256.Size || !hmac.Equal(all[:sha256.Size], b.mac(name, all[sha256.Size:])) {
-		return nil, fmt.Errorf("%s/%s in the cache was changed by somebody else", b.batch, name)
+		return nil, fmt.Errorf("%s/%s %w", b.batch, name, errForged)
 	}
 	return all[sha256.Size:], nil
 }

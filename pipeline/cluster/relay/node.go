@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -55,12 +56,14 @@ func (n *Node) Perform(ctx context.Context, element int) (code int, err error) {
 	signal.Notify(s.signals, syscall.SIGTERM, syscall.SIGUSR1, os.Interrupt)
 	defer signal.Stop(s.signals)
 	defer s.end()
-	if err := s.begin(ctx); err != nil {
+	if told, err := s.untilTold(ctx, s.begin); told {
+		return exitStopped, nil
+	} else if err != nil {
 		return exitTrouble, err
 	}
 	if code, err = s.perform(ctx); err != nil { // whatever is wrong on this node, the runner is told
 		s.say(apart.Last(pipeline.Result{}, err))
-		return exitTrouble, s.send(ctx)
+		return exitTrouble, s.sendAll(ctx)
 	}
 	return code, nil
 }
@@ -78,7 +81,8 @@ type session struct {
 	path    string // of the job's files
 	errand  errand
 
-	said        []byte         // events that were not sent yet
+	said        []byte         // events that are in no part yet
+	part        []byte         // that is being sent, and stays as it is until it is there: it may have been read
 	events, log tail           // of the performer's files
 	last        *apart.Message // with which it came to its end, held back until its result is published
 	sent        time.Time
@@ -100,17 +104,11 @@ func (s *session) begin(ctx context.Context) (err error) {
 	if s.store, err = store.Open(filepath.Join(s.scratch, "store")); err != nil {
 		return err
 	}
-	s.store.Back(s.node.Cache)
-	for ; ; s.start++ {
-		if err := s.box.create(ctx, startFile(s.element, s.start)); err == nil {
-			break
-		} else if !errors.Is(err, fs.ErrExist) {
-			return err
-		}
-	}
-	text, err := s.box.get(ctx, jobFile(s.element))
+	s.node.Cache.Insist(insistence)
+	s.store.Back(lenient{s.node.Cache})
+	text, err := s.enter(ctx)
 	if err != nil {
-		return fmt.Errorf("the job's file: %w", err)
+		return err
 	}
 	s.path = filepath.Join(s.scratch, "job")
 	s.events, s.log = tail{path: s.path + ".0.events"}, tail{path: s.path + ".log"}
@@ -118,6 +116,32 @@ func (s *session) begin(ctx context.Context) (err error) {
 		return err
 	}
 	return os.WriteFile(s.path+".job", text, 0o666)
+}
+
+// enter notes that the element is started, and fetches its job's file. A batch that is over has none.
+func (s *session) enter(ctx context.Context) (text []byte, err error) {
+	err = Insist(ctx, func(ctx context.Context) (err error) {
+		text, err = s.box.get(ctx, jobFile(s.element))
+		return settled(err)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("the job's file: %w", err)
+	}
+	return text, Insist(ctx, func(ctx context.Context) error {
+		for ; ; s.start++ {
+			if err := s.box.create(ctx, startFile(s.element, s.start)); !errors.Is(err, fs.ErrExist) {
+				return err
+			}
+		}
+	})
+}
+
+// settled makes an error one that is not tried again where it is the bucket's answer.
+func settled(err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errForged) {
+		return fmt.Errorf("%w: %w", blob.ErrRefused, err)
+	}
+	return err
 }
 
 func (s *session) end() {
@@ -132,13 +156,14 @@ func (s *session) end() {
 // perform has the job performed, unless there is its result by now.
 func (s *session) perform(ctx context.Context) (code int, err error) {
 	if job := s.errand.Job; job != nil {
-		stop, cancel := s.untilTold(ctx)
-		found, err := s.prepare(stop, job)
-		told := stop.Err() != nil && ctx.Err() == nil
-		cancel()
+		var found bool
+		told, err := s.untilTold(ctx, func(ctx context.Context) (err error) {
+			found, err = s.prepare(ctx, job)
+			return err
+		})
 		if told {
 			s.say(apart.Message{Stopped: "it was told to stop, before it began"})
-			return exitStopped, s.send(ctx)
+			return exitStopped, s.sendAll(ctx)
 		}
 		if found || err != nil {
 			return 0, err
@@ -162,21 +187,23 @@ func (s *session) perform(ctx context.Context) (code int, err error) {
 	if err := s.watch(ctx, cmd, ended); err != nil {
 		return 0, err
 	}
-	return exitCode(cmd.ProcessState), s.conclude(ctx)
+	return exitCode(cmd.ProcessState), s.conclude(ctx, cmd.ProcessState)
 }
 
-// untilTold returns a context that ends when a signal comes, which stays for whoever looks next.
-func (s *session) untilTold(parent context.Context) (context.Context, context.CancelFunc) {
+// untilTold does something until a signal comes, and reports whether one did.
+func (s *session) untilTold(parent context.Context, do func(ctx context.Context) error) (told bool, err error) {
 	ctx, cancel := context.WithCancel(parent)
+	defer cancel()
 	go func() {
 		select {
 		case got := <-s.signals:
-			s.signals <- got
+			s.signals <- got // for whoever looks next
 			cancel()
 		case <-ctx.Done():
 		}
 	}()
-	return ctx, cancel
+	err = do(ctx)
+	return ctx.Err() != nil && parent.Err() == nil, err
 }
 
 // exitCode is a process's as a shell has it.
@@ -193,14 +220,14 @@ func (s *session) prepare(ctx context.Context, job *pipeline.Job) (found bool, e
 	if !job.Rerun {
 		if r, err := s.store.Lookup(ctx, job.Action); err == nil {
 			s.say(apart.Last(pipeline.Result{Record: r, Found: true}, nil))
-			return true, s.send(ctx)
+			return true, s.sendAll(ctx)
 		}
 	}
 	files := make([]artifacts.File, len(job.Inputs))
 	for i, in := range job.Inputs {
 		files[i] = in.File
 	}
-	if err := s.store.Bring(ctx, files); err != nil {
+	if err := s.bring(ctx, files); err != nil {
 		return false, fmt.Errorf("an input could not be read from the cache (run again to make it anew): %w", err)
 	}
 	err = s.layCheckpoint(ctx, job)
@@ -214,6 +241,30 @@ func (s *session) moved(e pipeline.Event) {
 		s.say(apart.Message{Event: &e})
 	}
 }
+
+// bringing is how often files are fetched of which something did not come.
+const bringing = 5
+
+// bring fetches what a job reads. That a connection broke does not make a file a lost one: nobody
+// here can make it anew.
+func (s *session) bring(ctx context.Context, files []artifacts.File) error {
+	for n := 1; ; n++ {
+		err := s.store.Bring(ctx, files)
+		if err == nil || n == bringing || !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrDamaged) {
+			return err
+		}
+		select {
+		case <-time.After(time.Second << n):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// lenient is a cache that takes no object for spoilt.
+type lenient struct{ *team.Cache }
+
+func (lenient) Spoil(artifacts.Digest) {}
 
 // layCheckpoint lays out the last checkpoint that there is, of an attempt on another node. One
 // that is not to be had is none.
@@ -279,8 +330,21 @@ func copyFile(to, from string) error {
 // between is how long after a checkpoint was sent the next one is, at least.
 const between = 5 * time.Minute
 
-// watch passes on what the performer says, and signals to it, until it ends.
+// watch passes on what the performer says, and signals to it, until it ends. A bucket that is slow
+// keeps no signal from it, which has little time to keep a checkpoint.
 func (s *session) watch(ctx context.Context, cmd *exec.Cmd, ended <-chan struct{}) error {
+	var wait sync.WaitGroup
+	defer wait.Wait()
+	wait.Go(func() { s.forward(cmd, ended) })
+	sending, cancel := context.WithCancel(ctx)
+	defer cancel()
+	wait.Go(func() { // what is on its way then is sent with the rest
+		select {
+		case <-ended:
+			cancel()
+		case <-sending.Done():
+		}
+	})
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	checked := time.Now()
@@ -288,21 +352,31 @@ func (s *session) watch(ctx context.Context, cmd *exec.Cmd, ended <-chan struct{
 		select {
 		case <-ended:
 			return nil
-		case got := <-s.signals:
-			s.signal = got
-			_ = cmd.Process.Signal(got) // it may have ended
 		case <-ctx.Done():
 			_ = cmd.Process.Kill()
 			<-ended
 			return ctx.Err()
 		case <-tick.C:
 		}
-		if err := s.sendSome(ctx); err != nil {
-			continue // it is sent again, with what comes
+		if err := s.sendSome(sending); err != nil {
+			continue // it is sent again
 		}
 		if time.Since(checked) >= between {
 			checked = time.Now()
-			_ = s.sendCheckpoint(ctx) // the next one may do
+			_ = s.sendCheckpoint(sending) // the next one may do
+		}
+	}
+}
+
+// forward passes on signals to the performer.
+func (s *session) forward(cmd *exec.Cmd, ended <-chan struct{}) {
+	for {
+		select {
+		case <-ended:
+			return
+		case got := <-s.signals:
+			s.signal = got
+			_ = cmd.Process.Signal(got) // it may have ended
 		}
 	}
 }
@@ -341,31 +415,42 @@ func (s *session) say(m apart.Message) {
 	s.said = append(s.said, b.Bytes()...)
 }
 
-// send sends what there is. Where that fails, nothing is lost.
-func (s *session) send(ctx context.Context) error {
-	p := part{Events: s.said, Log: s.log.pending()}
-	if len(p.Events)+len(p.Log) == 0 {
-		return nil
+// mostSending is how long a part may take, which has a few MiB at most.
+const mostSending = 2 * time.Minute
+
+// send sends what there is, as one part. Where that fails, nothing is lost: the part is sent again,
+// as it was, since it may be there all the same.
+func (s *session) send(ctx context.Context) (err error) {
+	if s.part == nil {
+		p := part{Events: s.said, Log: s.log.pending()}
+		if len(p.Events)+len(p.Log) == 0 {
+			return nil
+		}
+		if s.part, err = json.Marshal(p); err != nil {
+			return err
+		}
+		s.said = nil
+		s.log.done(len(p.Log))
 	}
-	text, err := json.Marshal(p)
-	if err != nil {
-		return err
-	}
+	ctx, cancel := context.WithTimeout(ctx, mostSending)
+	defer cancel()
 	s.sent = time.Now()
-	if err := s.box.put(ctx, partFile(s.element, s.start, s.next), text); err != nil {
+	if err := s.box.put(ctx, partFile(s.element, s.start, s.next), s.part); err != nil {
 		return err
 	}
 	s.next++
-	s.said = nil
-	s.log.done(len(p.Log))
+	s.part = nil
 	return nil
 }
 
 // conclude publishes the result, if there is one, and then says so.
-func (s *session) conclude(ctx context.Context) error {
+func (s *session) conclude(ctx context.Context, ended *os.ProcessState) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 24*time.Hour)
 	defer cancel()
 	s.hear(true)
+	if s.last == nil && died(ended, s.signal) { // before it could say so
+		s.last = &apart.Message{Stopped: "it was told to stop, before it had begun"}
+	}
 	switch {
 	case s.last == nil || s.last.Result == nil:
 		_ = s.sendCheckpoint(ctx)
@@ -388,17 +473,20 @@ func (s *session) conclude(ctx context.Context) error {
 	return s.sendAll(ctx)
 }
 
-// sendAll sends what there is, over several parts if that is much, and again if it must.
-func (s *session) sendAll(ctx context.Context) (err error) {
-	for n := 0; n < 5; {
-		if err = s.send(ctx); err != nil {
-			n++
-			time.Sleep(time.Second << n)
-		} else if len(s.said) == 0 && len(s.log.pending()) == 0 {
-			return nil
+// died reports whether a process was ended by a signal that was passed on to it.
+func died(p *os.ProcessState, signal os.Signal) bool {
+	status, ok := p.Sys().(syscall.WaitStatus)
+	return ok && signal != nil && status.Signaled() && status.Signal() == signal
+}
+
+// sendAll sends what there is, over several parts if that is much.
+func (s *session) sendAll(ctx context.Context) error {
+	for s.part != nil || len(s.said)+len(s.log.pending()) > 0 {
+		if err := Insist(ctx, s.send); err != nil {
+			return err
 		}
 	}
-	return err
+	return nil
 }
 
 // publish publishes a result, after which it can be found by everybody.
@@ -406,9 +494,8 @@ func (s *session) publish(ctx context.Context, r store.Record) error {
 	if slices.ContainsFunc(r.Objects, func(f artifacts.File) bool { return f.Outside }) {
 		return errors.New("its result is a tree that lies outside the store, and the node has nobody's: let a machine run the step that has the tree")
 	}
-	s.store.Share(r)
-	if p := s.node.Cache.Wait(ctx); p.Failed > 0 {
-		return fmt.Errorf("its result could not be published, so that nobody can find it: %s", s.node.Cache.Lost())
+	if err := s.node.Cache.Publish(ctx, s.store, r); err != nil {
+		return fmt.Errorf("its result could not be published, so that nobody can find it: %w", err)
 	}
 	return nil
 }

@@ -88,7 +88,11 @@ func (c *Carrier) Pack(ctx context.Context, job *pipeline.Job) (*pipeline.Job, e
 	if err != nil {
 		return nil, err
 	}
-	return &packed, c.Cache.Push(ctx, c.Store, job.Action, files)
+	err = c.Cache.Push(ctx, c.Store, job.Action, files)
+	if errors.Is(err, team.ErrAway) {
+		err = fmt.Errorf("%w: %w", cluster.ErrBusy, err)
+	}
+	return &packed, err
 }
 
 // object makes sure that an input is in the store.
@@ -192,6 +196,9 @@ func (c *Carrier) Receive(ctx context.Context, dir string, element int, now bool
 		r.wait = min(max(3*r.wait/2, c.pace()), longestWait)
 	}
 	r.due = time.Now().Add(r.wait)
+	if err != nil && !errors.Is(err, blob.ErrRefused) && !errors.Is(err, errForged) {
+		err = fmt.Errorf("%w: %w", cluster.ErrBusy, err)
+	}
 	return err
 }
 

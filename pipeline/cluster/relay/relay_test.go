@@ -2,17 +2,22 @@ package relay_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"eyrie/artifacts/blob"
+	"eyrie/artifacts/blob/blobtest"
 	"eyrie/artifacts/s3"
 	"eyrie/artifacts/s3/s3test"
 	"eyrie/artifacts/store"
@@ -35,6 +40,7 @@ func scheduler(t testing.TB) *command.Scheduler {
 // for each store.
 type subjects struct {
 	server *s3test.Server
+	gate   *relaytest.Gate // in front of it; nil for none
 	mu     sync.Mutex
 	caches map[*store.Store]*relay.Carrier
 }
@@ -56,6 +62,9 @@ func (all *subjects) executor(t *testing.T, s *store.Store, dir string) *cluster
 func (all *subjects) carrier(t *testing.T, s *store.Store) *relay.Carrier {
 	config := s3.Config{Bucket: "b" + strconv.FormatInt(time.Now().UnixNano(), 36), Endpoint: all.server.Endpoint(), Region: "us-east-1"}
 	all.server.Bucket(t, config.Bucket)
+	if all.gate != nil {
+		config.Endpoint = "http://" + all.gate.Address
+	}
 	cache, bucket, err := relaytest.Open(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
@@ -102,6 +111,85 @@ func TestStartedAgain(t *testing.T) {
 	})
 	if err != nil || starts != 2 || !resumed {
 		t.Errorf("%d starts, resumed %v: %v", starts, resumed, err)
+	}
+}
+
+// A bucket that does not answer for a while costs time alone: a job that is told to stop meanwhile
+// keeps its checkpoint, one that ends publishes its result, and the runner waits for what they say.
+func TestBucketAway(t *testing.T) {
+	server := s3test.Start(t)
+	all := &subjects{server: server, gate: relaytest.NewGate(t, server.Address), caches: map[*store.Store]*relay.Carrier{}}
+	dir := t.TempDir()
+	s, err := store.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	x := all.executor(t, s, dir)
+	nodes := relaytest.Start(t)
+	x.Scheduler = &command.Scheduler{Submitting: nodes.Submit, Asking: nodes.Status, Cancelling: nodes.Cancel}
+	job := relaytest.Job(t, s, "resume")
+	job.Grace = time.Second
+	resumed, starts := false, 0
+	_, err = x.Perform(t.Context(), job, func(e pipeline.Event) {
+		resumed = resumed || e.Resumed
+		if e.Type == pipeline.StepStarted {
+			starts++
+		}
+		switch {
+		case e.Type == pipeline.StepProgress:
+			all.gate.Shut(func(n int) {
+				if n == 30 {
+					all.gate.Open()
+				}
+			})
+			nodes.Stop(t, 0)
+		case e.Type == pipeline.StepStarted && e.Resumed: // it is about to end
+			all.gate.Shut(func(n int) {
+				if n == 30 {
+					all.gate.Open()
+				}
+			})
+		}
+	})
+	if err != nil || !resumed || starts != 2 {
+		t.Errorf("%d starts, resumed %v: %v", starts, resumed, err)
+	}
+}
+
+// flaky is a bucket that stores what is put there, and says that it has not.
+type flaky struct {
+	blob.Bucket
+	failing atomic.Bool
+}
+
+func (f *flaky) Put(ctx context.Context, key blob.Key, content io.ReadSeeker) error {
+	err := f.Bucket.Put(ctx, key, content)
+	if key.Kind == blob.Job && f.failing.Load() {
+		return errors.New("the answer was lost")
+	}
+	return err
+}
+
+// What is sent a second time is what was sent the first time: the runner may have read it, and reads
+// on behind it.
+func TestLostAnswer(t *testing.T) {
+	bucket := &flaky{Bucket: new(blobtest.Mem)}
+	said := relay.NewSaying(bucket)
+	bucket.failing.Store(true)
+	if err := said.Say(t.Context(), "one"); err == nil {
+		t.Fatal("the answer arrived")
+	}
+	if got := said.Heard(t.Context()); got != "one" {
+		t.Errorf("heard %q", got)
+	}
+	_ = said.Say(t.Context(), "two")
+	bucket.failing.Store(false)
+	if err := said.Say(t.Context(), "three"); err != nil {
+		t.Fatal(err)
+	}
+	if got := said.Heard(t.Context()); got != "one two three" {
+		t.Errorf("heard %q", got)
 	}
 }
 

@@ -125,16 +125,20 @@ func (a *app) performAway(ctx context.Context, element int) error {
 	if err := json.Unmarshal(order.Caches, &s.Caches); err != nil {
 		return fmt.Errorf("the order in %s: %w", cluster.OrderVariable, err)
 	}
-	cache, err := a.openCache(ctx, s, func(text string) { say(a.err, "%s", text) })
-	if err != nil {
-		return err
-	}
 	bucket, err := firstBucket(s.Caches)
 	if err != nil {
 		return err
 	}
-	if !cache.Writes() {
-		return fmt.Errorf("%s cannot be reached from this node", bucket)
+	var cache *team.Cache
+	err = relay.Insist(ctx, func(ctx context.Context) (err error) {
+		cache, err = a.openCache(ctx, s, func(text string) { say(a.err, "%s", text) })
+		if err == nil && !cache.Writes() {
+			err = fmt.Errorf("%s cannot be reached from this node", bucket)
+		}
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	n := &relay.Node{Order: order, Cache: cache, Bucket: bucket, Requeue: slurm.Requeue, Command: performAwayCommand}
 	code, err := n.Perform(ctx, element)

@@ -59,6 +59,14 @@ true
 	return &Nodes{Dir: dir, Submit: []string{submit, "{script}", "{element}"}, Status: with(status), Cancel: with(cancel)}
 }
 
+// Stop tells a job to stop, by SIGTERM.
+func (n *Nodes) Stop(t testing.TB, job int) {
+	t.Helper()
+	if out, err := exec.Command("sh", "-c", fmt.Sprintf("kill -TERM $(cat %s/job.%d/pid)", n.Dir, job)).CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
 // Again ends a job by SIGTERM, and starts it again on another machine.
 func (n *Nodes) Again(t testing.TB, job int) {
 	t.Helper()
