@@ -144,7 +144,7 @@ func (j *Job) Bind(stages []*Stage) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("this runner has no stage %s in version %d", j.Stage, j.Version)
+	return fmt.Errorf("this runner has no stage %s in version %d: it must be of the version that sent the job", j.Stage, j.Version)
 }
 
 // config decodes the configuration and returns the action's preimage with it. It

@@ -116,7 +116,7 @@ func TestJobThatIsRefused(t *testing.T) {
 		change     func(*Job)
 	}{
 		{"another format", "the job has format 7, this runner performs format 1", func(j *Job) { j.Format = 7 }},
-		{"another version", "this runner has no stage sum in version 9", func(j *Job) { j.Version = 9 }},
+		{"another version", "this runner has no stage sum in version 9: it must be of the version that sent the job", func(j *Job) { j.Version = 9 }},
 		{"another configuration", "was it made by another build of the runner?", func(j *Job) { j.Config = json.RawMessage(`{"x":2}`) }},
 		{"an unknown attribute", `unknown field "z"`, func(j *Job) { j.Config = json.RawMessage(`{"x":1,"z":1}`) }},
 		{"a lost secret", "the value of x, which is sensitive, was not handed over", func(j *Job) { j.Withheld = []string{"x"} }},

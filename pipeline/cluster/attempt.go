@@ -173,6 +173,9 @@ func (a *attempt) hearAll(base string) {
 			return
 		}
 		a.start++
+		if !a.began.IsZero() && a.stopped == "" {
+			a.warn("it was started again: its node was lost, or it was killed there")
+		}
 		a.spend()
 		a.events, a.last, a.stopped, a.over = tail{}, apart.Message{}, "", time.Time{}
 	}
@@ -318,6 +321,9 @@ func (a *attempt) explain(ctx context.Context, v view) *Ending {
 	e := a.executor.Scheduler.Explain(ctx, v.id, v.status)
 	if a.stopped != "" && !e.Told {
 		return &Ending{Err: fmt.Errorf("%s %s: %s", job, v.id, a.stopped), Lost: true}
+	}
+	if a.executor.Carrier != nil && !a.heard && !e.Lost && !e.Told && !v.status.Never {
+		e.Err = fmt.Errorf("%w, and has said nothing (%s)", e.Err, a.executor.doubt())
 	}
 	e.Err = fmt.Errorf("%w%s", e.Err, lastLines(a.log.path))
 	if a.deaf != nil {

@@ -112,6 +112,9 @@ func (s *Scheduler) Submit(ctx context.Context, b *cluster.Batch) ([]string, err
 	if why := first.Load(); why != nil {
 		err = *why
 	}
+	if overQuota(err) {
+		s.makeRoom(ctx, c)
+	}
 	if err == nil || overQuota(err) {
 		return ids, s.refused(c, err)
 	}
@@ -123,6 +126,22 @@ func (s *Scheduler) Submit(ctx context.Context, b *cluster.Batch) ([]string, err
 		err = fmt.Errorf("%w; jobs of batch %s may be left: %w", err, b.Name, e)
 	}
 	return nil, err
+}
+
+// makeRoom deletes jobs of ours that have succeeded, which quotas count, too. What stays may be looked
+// at.
+func (s *Scheduler) makeRoom(ctx context.Context, c *connection) {
+	jobs, err := c.jobs.get(ctx)
+	if err != nil {
+		return
+	}
+	var done []string
+	for id, job := range jobs {
+		if how := over(&job); how != nil && how.Type == "Complete" {
+			done = append(done, id)
+		}
+	}
+	_ = s.Cancel(ctx, done) // the next refusal tries again
 }
 
 // name is that of a batch's job.
