@@ -471,6 +471,38 @@ func TestBucketBack(t *testing.T) {
 	}
 }
 
+// Whoever insists waits for a bucket that is away, with whatever it asks; not for one that refuses.
+func TestInsist(t *testing.T) {
+	b := new(blobtest.Mem)
+	network := &down{Bucket: b}
+	m := writer(t, network)
+	m.cache.Insist(time.Hour)
+	r, other := m.record(t, 1), m.record(t, 2)
+	network.gone.Store(true)
+	synctest.Test(t, func(t *testing.T) {
+		go func() {
+			time.Sleep(30 * time.Minute)
+			network.gone.Store(false)
+		}()
+		if err := m.cache.Publish(t.Context(), m.Store, r); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := reader(t, b).Claim(t.Context(), r.Action); err != nil {
+		t.Error(err)
+	}
+	refusing := writer(t, refuses{b})
+	refusing.cache.Insist(time.Hour)
+	if err := refusing.cache.Publish(t.Context(), m.Store, other); !errors.Is(err, blob.ErrRefused) || errors.Is(err, team.ErrAway) {
+		t.Errorf("of a bucket that refuses: %v", err)
+	}
+}
+
+// refuses is a bucket that takes nothing.
+type refuses struct{ blob.Bucket }
+
+func (refuses) Put(context.Context, blob.Key, io.ReadSeeker) error { return blob.ErrRefused }
+
 // endless is a bucket whose objects never come to their end.
 type endless struct {
 	blob.Bucket

@@ -431,6 +431,10 @@ func TestWaiting(t *testing.T) {
 		{waiting("CreateContainerConfigError", `secret "cache" not found`), cluster.Pending, true, `"cache" not found`, "env_from"},
 		{waiting("InvalidImageName", "a b"), cluster.Ended, false, "InvalidImageName", "not a name"},
 		{long, cluster.Ended, true, "no such tag", "check image"},
+		{func(p *api.Pod) {
+			end := time.Now().Add(-2 * time.Minute)
+			p.Spec.NodeName, p.Metadata.DeletionTimestamp, p.Status.Phase, p.Status.Reason = "node-1", &end, "Running", "it is silent"
+		}, cluster.Pending, true, "it is silent", "its node node-1 does not answer"},
 	} {
 		id := submit(t, s, batch(fmt.Sprintf("eyrie-%d", i), 1))[0]
 		server.SetPod(id, test.set)
@@ -506,8 +510,16 @@ func TestLog(t *testing.T) {
 	if e := s.Explain(t.Context(), id, last); !strings.Contains(e.Err.Error(), "the order in EYRIE_ORDER") {
 		t.Error(e.Err)
 	}
-	if version, err := s.Check(t.Context()); err != nil || version != "Kubernetes v1.37.2, namespace lab" {
-		t.Error(version, err)
+	if version, err := s.Check(t.Context()); err != nil || version != "Kubernetes v1.37.2, namespace lab" || len(server.Jobs()) != 1 {
+		t.Error(version, err, server.Jobs())
 	}
-	_ = server
+	server.Before = func(r *http.Request) int { // as where there is no such namespace
+		if r.URL.Query().Get("dryRun") != "" {
+			return 404
+		}
+		return 0
+	}
+	if _, err := s.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "is there a namespace lab?") {
+		t.Error(err)
+	}
 }
