@@ -79,7 +79,7 @@ func (c *carriers) executor(t *testing.T, s *store.Store, dir string) *cluster.E
 func TestExecutor(t *testing.T) {
 	server := start(t)
 	var n atomic.Int64
-	server.Before = func(r *http.Request) int {
+	server.Answer(func(r *http.Request) int {
 		switch i := n.Add(1); {
 		case i%20 == 0:
 			server.CutWatches()
@@ -91,7 +91,7 @@ func TestExecutor(t *testing.T) {
 			server.Forget()
 		}
 		return 0
-	}
+	})
 	all := &carriers{server: s3test.Start(t), all: map[*store.Store]*relay.Carrier{}}
 	executortest.Run(t, executortest.Subject{Apart: true, OnDisk: true, New: func(t *testing.T, s *store.Store, dir string) pipeline.Executor {
 		return all.executor(t, s, dir)
@@ -188,12 +188,12 @@ func TestRefusals(t *testing.T) {
 	server.Hold = true
 	s := kubernetes.New(config())
 	var status atomic.Int64
-	server.Before = func(r *http.Request) int {
+	server.Answer(func(r *http.Request) int {
 		if r.Method == "POST" {
 			return int(status.Load())
 		}
 		return 0
-	}
+	})
 	for code, want := range map[int]string{403: "auth can-i create jobs", 404: "is there a namespace lab?", 401: "credentials", 422: "not itself"} {
 		status.Store(int64(code))
 		posts := server.Calls("POST jobs")
@@ -321,12 +321,12 @@ func TestLateWatch(t *testing.T) {
 	first := submit(t, s, batch("eyrie-x", 1))[0]
 	await(t, s, first, "pending", state(cluster.Pending))
 	var away atomic.Bool
-	server.Before = func(r *http.Request) int {
+	server.Answer(func(r *http.Request) int {
 		if away.Load() || r.URL.Query().Get("watch") != "" {
 			return 503
 		}
 		return 0
-	}
+	})
 	server.CutWatches()
 	second := submit(t, s, batch("eyrie-y", 1))[0]
 	if all, err := s.Status(t.Context(), []string{first, second}); err == nil && all[second].State != cluster.Pending {
@@ -349,12 +349,12 @@ func TestHalfABatch(t *testing.T) {
 	server := start(t)
 	server.Hold = true
 	var posts atomic.Int64
-	server.Before = func(r *http.Request) int {
+	server.Answer(func(r *http.Request) int {
 		if r.Method == "POST" && posts.Add(1) > 3 {
 			return 403
 		}
 		return 0
-	}
+	})
 	ids, err := kubernetes.New(config()).Submit(t.Context(), batch("eyrie-x", 5))
 	if err == nil || errors.Is(err, cluster.ErrBusy) || strings.Contains(err.Error(), "may be left") {
 		t.Errorf("%v, %v", ids, err)
@@ -386,17 +386,17 @@ func TestWatch(t *testing.T) {
 	if n := server.Calls("LIST jobs") + server.Calls("LIST pods"); n != 2 {
 		t.Errorf("%d lists, want one of jobs and one of pods", n)
 	}
-	server.Before = func(r *http.Request) int { // while the server is away, much happens
+	server.Answer(func(r *http.Request) int { // while the server is away, much happens
 		if r.URL.Query().Get("watch") != "" {
 			return 503
 		}
 		return 0
-	}
+	})
 	server.CutWatches()
 	server.Remove(ids[0])
 	server.SetPod(ids[1], running)
 	server.Forget()
-	server.Before = nil
+	server.Answer(nil)
 	await(t, s, ids[0], "forgotten", state(cluster.Unknown))
 	await(t, s, ids[1], "running", state(cluster.Running))
 }
@@ -513,12 +513,12 @@ func TestLog(t *testing.T) {
 	if version, err := s.Check(t.Context()); err != nil || version != "Kubernetes v1.37.2, namespace lab" || len(server.Jobs()) != 1 {
 		t.Error(version, err, server.Jobs())
 	}
-	server.Before = func(r *http.Request) int { // as where there is no such namespace
+	server.Answer(func(r *http.Request) int { // as where there is no such namespace
 		if r.URL.Query().Get("dryRun") != "" {
 			return 404
 		}
 		return 0
-	}
+	})
 	if _, err := s.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "is there a namespace lab?") {
 		t.Error(err)
 	}

@@ -38,14 +38,13 @@ type Server struct {
 	Program string
 	// Secrets are variables, by the name of a Secret.
 	Secrets map[string]map[string]string
-	// Before, unless nil, may answer a request itself, by its status, 0 for not at all.
-	Before func(r *http.Request) int
 	// Hold keeps pods from being started.
 	Hold bool
 	// Quota is how many jobs there may be; 0 for any number.
 	Quota int
 
 	mu      sync.Mutex
+	answers func(r *http.Request) int
 	version int
 	oldest  int // what is before it is forgotten
 	jobs    map[string]*api.Job
@@ -98,6 +97,13 @@ contexts: [{name: test, context: {cluster: c, user: u, namespace: lab}}]
 	t.Setenv("KUBECONFIG", path)
 	t.Cleanup(s.end)
 	return s
+}
+
+// Answer has f, unless it is nil, answer requests itself, by a status, 0 for not at all.
+func (s *Server) Answer(f func(r *http.Request) int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answers = f
 }
 
 func (s *Server) end() {
@@ -218,7 +224,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	verb, kind, name := request(r)
 	s.mu.Lock()
 	s.calls[verb+" "+kind]++
-	before := s.Before
+	before := s.answers
 	s.mu.Unlock()
 	if before != nil {
 		if n := before(r); n != 0 {
