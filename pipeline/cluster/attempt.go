@@ -192,7 +192,7 @@ func (a *attempt) hear(line []byte) {
 	case m.Event != nil:
 		a.report(a.counted(*m.Event))
 	case m.Checkpoint != nil:
-		a.executor.keepCheckpoint(a.job, *m.Checkpoint)
+		a.executor.keepCheckpoint(a.job.Action, *m.Checkpoint)
 	case m.Stopped != "":
 		a.stopped = m.Stopped
 		a.warn(m.Stopped)

@@ -289,6 +289,7 @@ func (x *Executor) left(ctx context.Context) (map[artifacts.ActionID]adoptable, 
 	}
 	for _, b := range batches {
 		if b.left == 0 {
+			x.recall(ctx, b)
 			x.forget(b)
 		} else {
 			b.hold()
@@ -297,7 +298,7 @@ func (x *Executor) left(ctx context.Context) (map[artifacts.ActionID]adoptable, 
 	return found, nil
 }
 
-// batches returns those of this executor that have files in the store.
+// batches returns those of this executor that have files in the store, the oldest first.
 func (x *Executor) batches() (all []*batch, err error) {
 	dirs, err := os.ReadDir(x.jobs())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -310,7 +311,17 @@ func (x *Executor) batches() (all []*batch, err error) {
 			all = append(all, &batch{Batch: Batch{Name: d.Name(), Dir: dir, Size: len(n.Actions)}, actions: n.Actions, rerun: n.Rerun})
 		}
 	}
+	slices.SortStableFunc(all, func(a, b *batch) int { return a.made().Compare(b.made()) })
 	return all, nil
+}
+
+// made returns when a batch was made.
+func (b *batch) made() time.Time {
+	fi, err := os.Stat(filepath.Join(b.Dir, "batch"))
+	if err != nil {
+		return time.Time{}
+	}
+	return fi.ModTime()
 }
 
 // living returns the jobs that wait or run, by their actions, and counts them for their batches.

@@ -2,16 +2,20 @@ package cluster
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"eyrie/artifacts"
 	"eyrie/artifacts/blob"
 	"eyrie/artifacts/store"
+	"eyrie/artifacts/tree"
 	"eyrie/pipeline"
+	"eyrie/pipeline/apart"
 )
 
 // carried has a job performed by a node with a store of its own. The lock that a performer takes
@@ -91,6 +95,43 @@ func (x *Executor) receive(dir string, element int, now bool) error {
 	return err
 }
 
+// recall takes from a batch whose jobs have ended what they have said to nobody: where their actions
+// can be gone on with. It does so once, as later batches may have come further.
+func (x *Executor) recall(ctx context.Context, b *batch) {
+	once := filepath.Join(b.Dir, "recalled")
+	if _, err := os.Stat(once); err == nil || x.Carrier == nil {
+		return
+	}
+	err := tree.Each(ctx, len(b.actions), func(_ context.Context, i int) error {
+		err := x.receive(b.Dir, i, true)
+		if f := lastCheckpoint(filepath.Join(b.Dir, strconv.Itoa(i))); f != nil && !b.rerun[i] {
+			x.keepCheckpoint(b.actions[i], *f)
+		}
+		return err
+	})
+	if !errors.Is(err, ErrBusy) {
+		_ = os.WriteFile(once, nil, 0o666)
+	}
+}
+
+// lastCheckpoint returns the last one of which an element has said that it took it to the cache.
+func lastCheckpoint(base string) (last *artifacts.File) {
+	for start := 0; ; start++ {
+		events := tail{path: fmt.Sprintf("%s.%d.events", base, start)}
+		if _, err := os.Stat(events.path); err != nil {
+			return last
+		}
+		for lines := events.lines(true); lines != nil; lines = events.lines(true) {
+			for _, line := range lines {
+				var m apart.Message
+				if json.Unmarshal(line, &m) == nil && m.Checkpoint != nil {
+					last = m.Checkpoint
+				}
+			}
+		}
+	}
+}
+
 // accept has the store find a result of a node's.
 func (x *Executor) accept(ctx context.Context, job *pipeline.Job, r store.Record) error {
 	if x.Carrier == nil {
@@ -119,25 +160,25 @@ func (x *Executor) doubt() string {
 	return fmt.Sprintf("do the nodes see %s, and can they run its programs?", x.jobs())
 }
 
-func (x *Executor) checkpointPath(job *pipeline.Job) string {
-	return filepath.Join(x.jobs(), "checkpoints", job.Action.String())
+func (x *Executor) checkpointPath(action artifacts.ActionID) string {
+	return filepath.Join(x.jobs(), "checkpoints", action.String())
 }
 
 // checkpoint returns where a job can be gone on with; nil for nowhere.
 func (x *Executor) checkpoint(job *pipeline.Job) *artifacts.File {
 	var f artifacts.File
-	if readJSON(x.checkpointPath(job), &f) != nil {
+	if readJSON(x.checkpointPath(job.Action), &f) != nil {
 		return nil
 	}
 	return &f
 }
 
-// keepCheckpoint notes where a job can be gone on with. Without a note it begins anew.
-func (x *Executor) keepCheckpoint(job *pipeline.Job, f artifacts.File) {
-	path := x.checkpointPath(job)
+// keepCheckpoint notes where an action can be gone on with. Without a note it begins anew.
+func (x *Executor) keepCheckpoint(action artifacts.ActionID, f artifacts.File) {
+	path := x.checkpointPath(action)
 	if os.MkdirAll(filepath.Dir(path), 0o777) == nil {
 		_ = writeJSON(path, f)
 	}
 }
 
-func (x *Executor) dropCheckpoint(job *pipeline.Job) { _ = os.Remove(x.checkpointPath(job)) }
+func (x *Executor) dropCheckpoint(job *pipeline.Job) { _ = os.Remove(x.checkpointPath(job.Action)) }

@@ -157,6 +157,41 @@ func TestBucketAway(t *testing.T) {
 	}
 }
 
+// What a job has said while no runner listened counts for the next one: where to go on from.
+func TestUnheard(t *testing.T) {
+	all := &subjects{server: s3test.Start(t), caches: map[*store.Store]*relay.Carrier{}}
+	dir := t.TempDir()
+	s, err := store.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	nodes := relaytest.Start(t)
+	runner := func() *cluster.Executor {
+		x := all.executor(t, s, dir)
+		x.Scheduler = &command.Scheduler{Submitting: nodes.Submit, Asking: nodes.Status, Cancelling: nodes.Cancel}
+		return x
+	}
+	job := relaytest.Job(t, s, "resume")
+	job.Grace = time.Second
+	ctx, leave := context.WithCancelCause(t.Context())
+	_, err = runner().Perform(ctx, job, func(e pipeline.Event) {
+		if e.Type == pipeline.StepProgress {
+			leave(pipeline.ErrDetached)
+		}
+	})
+	if err == nil {
+		t.Fatal("it ended while nobody listened")
+	}
+	nodes.Stop(t, 0)
+	nodes.Await(t, 0)
+	resumed := false
+	_, err = runner().Perform(t.Context(), job, func(e pipeline.Event) { resumed = resumed || e.Resumed })
+	if err != nil || !resumed {
+		t.Errorf("resumed %v: %v", resumed, err)
+	}
+}
+
 // flaky is a bucket that stores what is put there, and says that it has not.
 type flaky struct {
 	blob.Bucket

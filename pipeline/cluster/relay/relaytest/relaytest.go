@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // Nodes are such machines: a directory, as far as programs go by their environment, and the three
@@ -64,6 +65,18 @@ func (n *Nodes) Stop(t testing.TB, job int) {
 	t.Helper()
 	if out, err := exec.Command("sh", "-c", fmt.Sprintf("kill -TERM $(cat %s/job.%d/pid)", n.Dir, job)).CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// Await waits until a job has ended.
+func (n *Nodes) Await(t testing.TB, job int) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		if _, err := os.Stat(fmt.Sprintf("%s/job.%d/code", n.Dir, job)); err == nil {
+			return
+		} else if time.Now().After(end) {
+			t.Fatal(err)
+		}
 	}
 }
 
