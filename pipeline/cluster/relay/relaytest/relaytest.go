@@ -39,7 +39,7 @@ while ! mkdir job.$n 2>/dev/null; do n=$((n+1)); done
 mkdir job.$n/home job.$n/tmp
 cp "$1" job.$n/script
 cd job.$n
-HOME=$PWD/home TMPDIR=$PWD/tmp setsid sh -c 'echo $$ > pid; trap : TERM; sh ./script "$0" & echo $! > pid; wait $!; code=$?; while test -d /proc/$(cat pid); do wait $!; code=$?; done; echo $code > code.tmp; mv code.tmp code' "$2" >out 2>&1 </dev/null &
+HOME=$PWD/home TMPDIR=$PWD/tmp setsid sh -c 'echo $$ > pid; trap : TERM; sh ./script "$0" & p=$!; echo $p > pid; wait $p; code=$?; while test -d /proc/$p; do wait $p; code=$?; done; echo $code > code.tmp; mv code.tmp code' "$2" >out 2>&1 </dev/null &
 while ! test -s pid; do sleep 0.01; done
 echo $n
 `)
