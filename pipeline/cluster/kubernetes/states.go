@@ -64,7 +64,7 @@ const overdue = time.Minute
 func podStatus(pod *api.Pod, now time.Time) cluster.Status {
 	s := cluster.Status{State: cluster.Pending, Code: pod.Status.Phase, Reason: pod.Status.Reason, Node: pod.Spec.NodeName}
 	if end := pod.Metadata.DeletionTimestamp; end != nil && now.Sub(*end) > overdue { // its grace is part of end
-		s.Soon = true
+		s.Soon, s.Reason = true, firstOf(pod.Status.Reason, "its pod was told to stop, and has not")
 		s.Stuck = fmt.Sprintf("its node %s does not answer, and the job begins again when its pod is gone: kubectl delete pod %s --force if the node is lost", pod.Spec.NodeName, pod.Metadata.Name)
 		return s
 	}
