@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -175,7 +176,7 @@ func (s *limited) Submit(_ context.Context, b *Batch) ([]string, error) {
 		return nil, ErrBusy
 	}
 	s.sizes = append(s.sizes, b.Size)
-	return make([]string, b.Size), nil
+	return slices.Repeat([]string{"7"}, b.Size), nil
 }
 
 // A site's limit on jobs in the queue may be less than there are steps: smaller batches are
