@@ -19,6 +19,7 @@ type Pods struct {
 	Tolerations    []string          // keys of taints that do not matter
 	EnvFrom        []string          // names of Secrets whose entries are variables: the cache's credentials
 	GPUResource    string
+	User           int // that the pods run as; 0 for the image's
 }
 
 // Where nodes find inputs, the default first.
@@ -70,6 +71,7 @@ func (b *block) pods(s *Site, e *Executor) {
 	if e.GPUResource = b.text("gpu_resource"); e.GPUResource == "" {
 		e.GPUResource = "nvidia.com/gpu"
 	}
+	e.User = b.count("user")
 	if e.Runner == "" {
 		e.Runner = "runner"
 	}

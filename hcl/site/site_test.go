@@ -150,6 +150,7 @@ executor "kubernetes" "cloud" {
   takes           = { gpus = 1 }
   image           = "registry.example.org/eyrie:1"
   namespace       = "lab"
+  user            = 1000
   context         = "big"
   queue           = "team"
   service_account = "runner"
@@ -171,7 +172,7 @@ executor "slurm" "near" {}
 	}
 	cloud, far, near := s.Executors[0], s.Executors[1], s.Executors[2]
 	want := site.Pods{Image: "registry.example.org/eyrie:1", Namespace: "lab", Context: "big", Queue: "team", ServiceAccount: "runner",
-		NodeSelector: map[string]string{"gpu": "a100"}, Tolerations: []string{"dedicated"}, EnvFrom: []string{"cache"}, GPUResource: "nvidia.com/gpu"}
+		NodeSelector: map[string]string{"gpu": "a100"}, Tolerations: []string{"dedicated"}, EnvFrom: []string{"cache"}, GPUResource: "nvidia.com/gpu", User: 1000}
 	if !reflect.DeepEqual(cloud.Pods, want) || !cloud.Cache || cloud.Runner != "runner" || cloud.Jobs != 50 || cloud.Time != 20*time.Hour {
 		t.Errorf("%+v", cloud)
 	}

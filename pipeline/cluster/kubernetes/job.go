@@ -1,6 +1,7 @@
 package kubernetes
 
 import (
+	"cmp"
 	"maps"
 	"strconv"
 
@@ -56,9 +57,19 @@ func (s *Scheduler) pod(b *cluster.Batch, element int) api.PodSpec {
 	for _, name := range s.config.EnvFrom {
 		c.EnvFrom = append(c.EnvFrom, api.EnvFrom{SecretRef: api.Reference{Name: name}})
 	}
+	c.VolumeMounts = []api.Mount{{Name: scratch, MountPath: cmp.Or(s.config.Scratch, "/tmp")}}
+	spec.Volumes = []api.Volume{{Name: scratch}}
+	if s.config.User > 0 {
+		spec.SecurityContext = &api.PodSecurity{RunAsNonRoot: true, RunAsUser: s.config.User, SeccompProfile: api.Seccomp{Type: "RuntimeDefault"}}
+		c.SecurityContext = &api.Security{Capabilities: api.Capabilities{Drop: []string{"ALL"}}}
+	}
 	spec.Containers = []api.Container{c}
 	return spec
 }
+
+// scratch is the volume for what a job has there: an image may have no directory for it, or none
+// that its user may write to.
+const scratch = "scratch"
 
 func (s *Scheduler) resources(ask cluster.Ask) api.Resources {
 	r := api.Resources{Requests: map[string]string{}, Limits: map[string]string{}}

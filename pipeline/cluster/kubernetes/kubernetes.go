@@ -35,6 +35,8 @@ type Config struct {
 	Tolerations        []string // keys of taints
 	EnvFrom            []string // Secrets
 	GPUResource        string
+	User               int           // that the pods run as, within the standard "restricted"; 0 for the image's
+	Scratch            string        // the directory, in the pods, for what a job has there; "" for /tmp
 	Owner              string        // a label that tells one runner's jobs from another's
 	Pause              time.Duration // before a request is made again; 0 for half a second
 }
@@ -296,6 +298,9 @@ func (c *connection) explainWaiting(ctx context.Context, all map[string]cluster.
 		if s, ok := all[e.InvolvedObject.Name]; ok && s.State == cluster.Pending && s.Node == "" {
 			s.Reason = e.Message
 			s.Stuck = "it waits until that is no longer so"
+			if strings.Contains(e.Message, "runAsNonRoot") {
+				s.Stuck += "; user = 1000, or another one that is not root, at the executor in the site file makes pods that are within the standard"
+			}
 			all[e.InvolvedObject.Name] = s
 		}
 	}

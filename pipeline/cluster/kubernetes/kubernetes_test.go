@@ -136,6 +136,7 @@ func TestJob(t *testing.T) {
 	server.Hold = true
 	c := config()
 	c.Queue, c.ServiceAccount, c.NodeSelector, c.Tolerations = "team", "runner", map[string]string{"gpu": "a100"}, []string{"dedicated"}
+	c.User = 1000
 	s := kubernetes.New(c)
 	ids := submit(t, s, batch("eyrie-x", 2))
 	if want := []string{"eyrie-x-0", "eyrie-x-1"}; !slices.Equal(ids, want) {
@@ -148,7 +149,8 @@ func TestJob(t *testing.T) {
 	}
 	for _, want := range []string{`"backoffLimit": 0`, `"ttlSecondsAfterFinished": 3600`, `"suspend": true`, `"action": "Ignore"`, `"activeDeadlineSeconds": 3600`,
 		`"terminationGracePeriodSeconds": 120`, `"serviceAccountName": "runner"`, `"gpu": "a100"`, `"key": "dedicated"`, `"example.com/gpu": "1"`, `"cpu": "2"`,
-		`"memory": "1342177280"`, `"name": "cache"`, `"automountServiceAccountToken": false`, `"restartPolicy": "Never"`} {
+		`"memory": "1342177280"`, `"name": "cache"`, `"automountServiceAccountToken": false`, `"restartPolicy": "Never"`,
+		`"runAsNonRoot": true`, `"runAsUser": 1000`, `"type": "RuntimeDefault"`, `"allowPrivilegeEscalation": false`, `"ALL"`, `"emptyDir": {}`, `"mountPath": "/tmp"`} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("no %s in\n%s", want, text)
 		}
@@ -448,13 +450,18 @@ func TestWaiting(t *testing.T) {
 			}
 		}
 	}
-	id := submit(t, s, batch("eyrie-quota", 1))[0]
-	server.Tell(id, "FailedCreate", "exceeded quota: gpus")
-	server.SetPod(id, func(p *api.Pod) { p.Metadata.Labels = map[string]string{"eyrie/owner": "me"} }) // it is no longer this job's
-	server.SetJob(id, func(j *api.Job) { began := time.Now().Add(-time.Minute); j.Metadata.CreationTimestamp = &began })
-	await(t, s, id, "waiting for a quota", func(s cluster.Status) bool {
-		return s.State == cluster.Pending && s.Reason == "exceeded quota: gpus"
-	})
+	for i, test := range []struct{ reason, advice string }{
+		{"exceeded quota: gpus", "until that is no longer so"},
+		{`violates PodSecurity "restricted:latest": runAsNonRoot != true`, "user = 1000"},
+	} {
+		id := submit(t, s, batch(fmt.Sprintf("eyrie-none-%d", i), 1))[0]
+		server.Tell(id, "FailedCreate", test.reason)
+		server.SetPod(id, func(p *api.Pod) { p.Metadata.Labels = map[string]string{"eyrie/owner": "me"} }) // it is no longer this job's
+		server.SetJob(id, func(j *api.Job) { began := time.Now().Add(-time.Minute); j.Metadata.CreationTimestamp = &began })
+		await(t, s, id, test.reason, func(s cluster.Status) bool {
+			return s.State == cluster.Pending && s.Reason == test.reason && strings.Contains(s.Stuck, test.advice)
+		})
+	}
 }
 
 // How a job has ended is told apart: its own fault, or a node's.

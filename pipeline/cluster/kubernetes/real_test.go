@@ -127,6 +127,7 @@ func TestRealServer(t *testing.T) {
 	}
 	t.Setenv("KUBECONFIG", path)
 	c := config()
+	c.User, c.Scratch = 1000, "/scratch"
 	c.Tolerations, c.NodeSelector = []string{"dedicated"}, map[string]string{"gpu": "a100"}
 	s := kubernetes.New(c)
 	version, err := s.Check(t.Context())

@@ -52,7 +52,7 @@ func (a *app) carrier(e *site.Executor, kept *store.Store) (cluster.Carrier, err
 func pods(e *site.Executor, store string) kubernetes.Config {
 	return kubernetes.Config{
 		Context: e.Context, Namespace: e.Namespace, Image: e.Image, Runner: e.Runner, Queue: e.Queue, ServiceAccount: e.ServiceAccount,
-		NodeSelector: e.NodeSelector, Tolerations: e.Tolerations, EnvFrom: e.EnvFrom, GPUResource: e.GPUResource,
+		NodeSelector: e.NodeSelector, Tolerations: e.Tolerations, EnvFrom: e.EnvFrom, GPUResource: e.GPUResource, User: e.User, Scratch: e.Scratch,
 		Owner: artifacts.Sum([]byte(storeName(store) + "\n" + e.Name)).String()[:16],
 	}
 }

@@ -105,7 +105,27 @@ type PodSpec struct {
 	NodeName                      string            `json:"nodeName,omitempty"`
 	NodeSelector                  map[string]string `json:"nodeSelector,omitempty"`
 	Tolerations                   []Toleration      `json:"tolerations,omitempty"`
+	SecurityContext               *PodSecurity      `json:"securityContext,omitempty"`
+	Volumes                       []Volume          `json:"volumes,omitempty"`
 	Containers                    []Container       `json:"containers"`
+}
+
+// PodSecurity is as whom a pod runs.
+type PodSecurity struct {
+	RunAsNonRoot   bool    `json:"runAsNonRoot"`
+	RunAsUser      int     `json:"runAsUser"`
+	SeccompProfile Seccomp `json:"seccompProfile"`
+}
+
+// Seccomp is which calls of the system are allowed.
+type Seccomp struct {
+	Type string `json:"type"`
+}
+
+// Volume is a directory that lasts as long as the pod.
+type Volume struct {
+	Name     string   `json:"name"`
+	EmptyDir struct{} `json:"emptyDir"`
 }
 
 // Toleration is a taint that does not matter.
@@ -116,12 +136,31 @@ type Toleration struct {
 
 // Container is a program in a pod.
 type Container struct {
-	Name      string    `json:"name"`
-	Image     string    `json:"image"`
-	Command   []string  `json:"command"`
-	Env       []EnvVar  `json:"env,omitempty"`
-	EnvFrom   []EnvFrom `json:"envFrom,omitempty"`
-	Resources Resources `json:"resources,omitzero"`
+	Name            string    `json:"name"`
+	Image           string    `json:"image"`
+	Command         []string  `json:"command"`
+	Env             []EnvVar  `json:"env,omitempty"`
+	EnvFrom         []EnvFrom `json:"envFrom,omitempty"`
+	Resources       Resources `json:"resources,omitzero"`
+	VolumeMounts    []Mount   `json:"volumeMounts,omitempty"`
+	SecurityContext *Security `json:"securityContext,omitempty"`
+}
+
+// Mount is where a volume is in a container.
+type Mount struct {
+	Name      string `json:"name"`
+	MountPath string `json:"mountPath"`
+}
+
+// Security is what a container may do.
+type Security struct {
+	AllowPrivilegeEscalation bool         `json:"allowPrivilegeEscalation"`
+	Capabilities             Capabilities `json:"capabilities"`
+}
+
+// Capabilities are rights of root's.
+type Capabilities struct {
+	Drop []string `json:"drop"`
 }
 
 // EnvVar is a variable.
