@@ -59,9 +59,10 @@ func largest() int {
 	return defaultLargest - 1
 }
 
-// Check reports whether Slurm can be used, and takes a job that asks for something; it returns
-// Slurm's version. No job is made.
-func (s *Scheduler) Check(ctx context.Context, ask cluster.Ask) (version string, err error) {
+// Check reports whether Slurm can be used, and takes jobs that ask for something; it returns
+// Slurm's version. No job is made. That Slurm is away, or that no node is up that has what a job
+// asks for, is [cluster.ErrBusy].
+func (s *Scheduler) Check(ctx context.Context, asks ...cluster.Ask) (version string, err error) {
 	version, err = run(ctx, nil, "sinfo", "--version")
 	if err != nil {
 		return "", err
@@ -76,12 +77,23 @@ func (s *Scheduler) Check(ctx context.Context, ask cluster.Ask) (version string,
 			return "", fmt.Errorf("there is no partition %q, but %s", p, strings.Join(partitions, ", "))
 		}
 	}
-	try := &cluster.Batch{Name: "eyrie-try", Dir: "/", Size: 1, Ask: ask}
-	if _, err := run(ctx, []byte("#!/bin/sh\n"), "sbatch", append(s.options(try), "--test-only")...); err != nil {
-		return "", fmt.Errorf("no job could be handed in: %w", err)
+	for _, ask := range asks {
+		try := &cluster.Batch{Name: "eyrie-try", Dir: "/", Size: 1, Ask: ask}
+		_, err := run(ctx, []byte("#!/bin/sh\n"), "sbatch", append(s.options(try), "--test-only")...)
+		switch {
+		case err == nil:
+		case slices.ContainsFunc(absent, func(s string) bool { return strings.Contains(err.Error(), s) }):
+			return "", fmt.Errorf("%w: no job could be started: %w", cluster.ErrBusy, err)
+		default:
+			return "", fmt.Errorf("no job could be handed in: %w", err)
+		}
 	}
 	return strings.TrimSpace(version), nil
 }
+
+// absent are parts of what sbatch says where no node has what a job asks for now: it is taken, and
+// waits.
+var absent = []string{"Requested node configuration is not available", "Required node not available", "Nodes required for job are DOWN"}
 
 // Submit does what [cluster.Scheduler] says: a batch is an array, also one of a single job, so
 // that the element's number is always there.

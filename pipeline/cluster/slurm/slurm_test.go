@@ -2,6 +2,7 @@ package slurm_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -57,15 +58,16 @@ func TestCheck(t *testing.T) {
 		scheduler slurm.Scheduler
 		ask       cluster.Ask
 		want      string // in the error
+		waits     bool   // a run waits for that
 	}{
-		{slurm.Scheduler{}, cluster.Ask{CPUs: 1, Time: time.Hour}, ""},
-		{slurm.Scheduler{Partition: "none"}, cluster.Ask{}, `there is no partition "none", but `},
-		{slurm.Scheduler{Constraint: "big"}, cluster.Ask{}, "sbatch: allocation failure: Invalid feature specification"},
-		{slurm.Scheduler{Extra: []string{"--hurry"}}, cluster.Ask{}, "sbatch: unrecognized option '--hurry'"},
-		{slurm.Scheduler{}, cluster.Ask{Memory: 1 << 50}, "sbatch: "},
+		{slurm.Scheduler{}, cluster.Ask{CPUs: 1, Time: time.Hour}, "", false},
+		{slurm.Scheduler{Partition: "none"}, cluster.Ask{}, `there is no partition "none", but `, false},
+		{slurm.Scheduler{Constraint: "big"}, cluster.Ask{}, "sbatch: allocation failure: Invalid feature specification", false},
+		{slurm.Scheduler{Extra: []string{"--hurry"}}, cluster.Ask{}, "sbatch: unrecognized option '--hurry'", false},
+		{slurm.Scheduler{}, cluster.Ask{Memory: 1 << 50}, "sbatch: ", true},
 	} {
 		version, err := slurm.New(test.scheduler).Check(t.Context(), test.ask)
-		if test.want == "" && (err != nil || version == "") || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+		if test.want == "" && (err != nil || version == "") || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) || errors.Is(err, cluster.ErrBusy) != test.waits {
 			t.Errorf("%+v, %+v: %q, %v, want %q", test.scheduler, test.ask, version, err, test.want)
 		}
 	}

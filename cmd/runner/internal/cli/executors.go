@@ -2,6 +2,8 @@ package cli
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -9,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/term"
 
@@ -74,6 +77,49 @@ func (a *app) places(kept *store.Store, dir string, tell func(string)) (*elsewhe
 		all.places[e.Name] = pipeline.Place{Jobs: e.Jobs, Executor: x}
 	}
 	return all, nil
+}
+
+// usable asks the executors for which a plan has steps whether they would take them: what is wrong
+// there would else be told when the steps before them are done. One that is busy or away is
+// waited for later.
+func (a *app) usable(ctx context.Context, plan *pipeline.Plan, tell func(string)) error {
+	if a.there == nil {
+		return nil
+	}
+	defer busy(tell, "asking executors …")()
+	var mistakes []error
+	for i := range a.there.Executors {
+		e := &a.there.Executors[i]
+		asks := asksAt(plan, e)
+		if len(asks) == 0 {
+			continue
+		}
+		brief, cancel := context.WithTimeout(ctx, 20*time.Second)
+		_, err := ask(brief, e, asks...)
+		cancel()
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil && !errors.Is(err, cluster.ErrBusy) {
+			mistakes = append(mistakes, fmt.Errorf("%s: executor %q: %w; nothing was run (runner site checks it, --site %s does without)", e.Pos(""), e.Name, err, noSite))
+		}
+	}
+	return errors.Join(mistakes...)
+}
+
+// asksAt returns what the steps that a plan has for an executor ask for, each once, and some of
+// them where there are many: each takes a command to try.
+func asksAt(plan *pipeline.Plan, e *site.Executor) (asks []cluster.Ask) {
+	const most = 8
+	for _, s := range plan.Steps {
+		if s.Place != e.Name || s.Verdict == pipeline.Cached {
+			continue
+		}
+		if ask := cluster.Asks(s.Resources, e.Time); len(asks) < most && !slices.Contains(asks, ask) {
+			asks = append(asks, ask)
+		}
+	}
+	return asks
 }
 
 // What becomes of jobs on other machines when a run is interrupted; the first is the default.

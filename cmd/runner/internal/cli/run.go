@@ -176,6 +176,9 @@ func (r *runner) run(parent context.Context) error {
 	if r.isolated {
 		r.opt.Executor = &isolate.Executor{Store: store, Command: performer(r.storeDir(r.recipe))}
 	}
+	if err := r.usable(sig.ctx, plan, r.notice); err != nil {
+		return err
+	}
 	elsewhere, err := r.places(store, r.storeDir(r.recipe), func(text string) {
 		if !sig.notice(text) {
 			r.notice(text)

@@ -372,17 +372,23 @@ func checkExecutor(ctx context.Context, e *site.Executor) executorJSON {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	found := executorJSON{Name: e.Name, Kind: e.Kind, Steps: e.Steps, Takes: e.Takes}
-	var err error
-	switch e.Kind {
-	case site.Slurm:
-		found.Version, err = slurmOf(e).Check(ctx, cluster.Asks(e.Takes, e.Time))
-	case site.Kubernetes:
-		found.Version, err = kubernetes.New(pods(e, "")).Check(ctx)
-	}
-	if err != nil {
+	version, err := ask(ctx, e, cluster.Asks(e.Takes, e.Time))
+	if found.Version = version; err != nil {
 		found.Problem = err.Error()
 	}
 	return found
+}
+
+// ask asks an executor's scheduler whether it can be used, and takes such jobs, as far as that can
+// be told without one. It returns the scheduler's version, "" where there is nothing to ask.
+func ask(ctx context.Context, e *site.Executor, asks ...cluster.Ask) (version string, err error) {
+	switch e.Kind {
+	case site.Slurm:
+		return slurmOf(e).Check(ctx, asks...)
+	case site.Kubernetes:
+		return kubernetes.New(pods(e, "")).Check(ctx)
+	}
+	return "", nil
 }
 
 // describe words what the site file says of this machine; "" for nothing.

@@ -122,7 +122,8 @@ func (s *Server) end() {
 	_ = os.RemoveAll(s.dir)
 }
 
-// Calls returns how often there was a request: "POST jobs", "LIST pods", "WATCH jobs", "DELETE jobs".
+// Calls returns how often there was a request: "POST jobs", "TRY jobs" where
+// nothing is made, "LIST pods", "WATCH jobs", "DELETE jobs".
 func (s *Server) Calls(what string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -223,6 +224,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	verb, kind, name := request(r)
 	s.mu.Lock()
+	if r.URL.Query().Get("dryRun") != "" {
+		verb = "TRY"
+	}
 	s.calls[verb+" "+kind]++
 	before := s.answers
 	s.mu.Unlock()
@@ -238,7 +242,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		answer(w, 200, map[string]string{"gitVersion": "v1.37.2"})
 	case "POST selfsubjectaccessreviews":
 		answer(w, 201, map[string]any{"status": map[string]bool{"allowed": true}})
-	case "POST jobs":
+	case "POST jobs", "TRY jobs":
 		s.create(w, r)
 	case "GET jobs":
 		s.get(w, name)
