@@ -9,15 +9,22 @@ import (
 	"strings"
 )
 
-// Match returns what tells, by its ID, whether a name stands for a step in any of these ways.
+// Match returns a function that reports whether a name stands for the step with an ID, by any of
+// its readings.
 func Match(name string) func(id string) bool {
-	var ways []func(string) bool
-	for _, n := range slices.Compact([]string{name, WithoutStage(name)}) {
-		ways = append(ways, Exact(n), Like(n))
-	}
+	readings := Readings(name)
 	return func(id string) bool {
-		return slices.ContainsFunc(ways, func(is func(string) bool) bool { return is(id) })
+		return slices.ContainsFunc(readings, func(is func(string) bool) bool { return is(id) })
 	}
+}
+
+// Readings returns the ways in which a name can be read, the likeliest first: as a name, as a
+// pattern, and as either of them in the words of a recipe, which has stage in front of a step.
+func Readings(name string) (all []func(id string) bool) {
+	for _, n := range slices.Compact([]string{name, WithoutStage(name)}) {
+		all = append(all, exact(n), like(n))
+	}
+	return all
 }
 
 // WithoutStage returns a name as IDs have it: stage.space and module.net.stage.train are
@@ -30,15 +37,15 @@ func WithoutStage(name string) string {
 	return name
 }
 
-// Exact returns what tells, by its ID, whether a step is of this name.
-func Exact(name string) func(id string) bool {
+// exact reads a name as it is.
+func exact(name string) func(id string) bool {
 	plain := Bare(name)
 	return func(id string) bool { return id == name || slices.Contains(Of(id), plain) }
 }
 
-// Like returns what tells, by its ID, whether a step is of a name in which * and ? stand for
-// others: for a step's name, and its keys if the name has any.
-func Like(name string) func(id string) bool {
+// like reads a name as a pattern, in which * and ? stand for other characters. It matches keys
+// only if it has any itself; otherwise an instance matches by the name of its block.
+func like(name string) func(id string) bool {
 	quoted := regexp.QuoteMeta(strings.ToValidUTF8(Bare(name), "\uFFFD")) // an expression is UTF-8
 	expr := regexp.MustCompile("^(?s:" + strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(quoted) + ")$")
 	keyed := strings.Contains(name, "[")

@@ -32,17 +32,15 @@ func stepNames(recipe *pipeline.Recipe, names []string, flag string) ([]string, 
 
 // stepsNamed returns the IDs of the steps that a name stands for, in the recipe's order.
 func stepsNamed(recipe *pipeline.Recipe, name string) ([]string, error) {
-	for _, name := range []string{name, stepname.WithoutStage(name)} {
-		for _, is := range []func(string) bool{stepname.Exact(name), stepname.Like(name)} {
-			var ids []string
-			for _, s := range recipe.Steps {
-				if is(s.ID) {
-					ids = append(ids, s.ID)
-				}
+	for _, is := range stepname.Readings(name) {
+		var ids []string
+		for _, s := range recipe.Steps {
+			if is(s.ID) {
+				ids = append(ids, s.ID)
 			}
-			if len(ids) > 0 {
-				return ids, nil
-			}
+		}
+		if len(ids) > 0 {
+			return ids, nil
 		}
 	}
 	return nil, noStep(recipe, stepname.WithoutStage(name))
