@@ -98,8 +98,7 @@ func (a *app) prepare(ctx context.Context, path string, opt pipeline.PlanOptions
 
 // prepareWith is prepare with another way to make the plan.
 func (a *app) prepareWith(ctx context.Context, path string, tell func(text string), make func(*pipeline.Recipe, *store.Store) (*pipeline.Plan, error)) (*pipeline.Plan, *store.Store, error) {
-	a.doing.Store(planning)
-	defer busyWith(tell, func() string { return path + ": " + a.doing.Load().(func() string)() + " …" })()
+	defer busy(tell, path+": planning …")()
 	defer collectLate()()
 	recipe, err := a.load(path)
 	if err != nil {
@@ -117,8 +116,6 @@ func (a *app) prepareWith(ctx context.Context, path string, tell func(text strin
 	}
 	return plan, store, nil
 }
-
-func planning() string { return "planning" }
 
 // hint tells people something that is no result.
 func (a *app) hint(text string) {

@@ -19,32 +19,33 @@ import (
 // damaged where it is kept. Each finds all that is damaged, so two are nearly always enough.
 const mostPlans = 10
 
-// planWhole makes a plan, and fetches what a run of it will read, so that a result that is
-// not whole where a team keeps it is a miss before anything runs.
-func (a *app) planWhole(ctx context.Context, recipe *pipeline.Recipe, s *store.Store, opt pipeline.PlanOptions) (*pipeline.Plan, error) {
-	for n := 1; ; n++ {
-		plan, err := a.plan(ctx, recipe, s, opt)
-		if err != nil || ctx.Err() != nil {
-			return plan, err
-		}
-		a.doing.Store(func() string { return fetching("fetching what the run reads", s) })
-		err = plan.Bring(ctx, s)
-		a.doing.Store(planning)
+// fetchInputs fetches what a run of a plan will read, so that a result that is not whole where a
+// team keeps it is a miss before anything runs. It returns the plan, made anew where there was
+// such a result.
+func (a *app) fetchInputs(ctx context.Context, plan *pipeline.Plan, s *store.Store, opt pipeline.PlanOptions) (*pipeline.Plan, error) {
+	for n := 1; ctx.Err() == nil; n++ {
+		err := plan.Bring(ctx, s)
 		if err == nil {
-			return plan, nil
+			break
 		}
 		if n == mostPlans || !isLost(err) {
 			return nil, fmt.Errorf("fetching what the run reads: %w", err)
 		}
+		if plan, err = a.plan(ctx, plan.Recipe, s, opt); err != nil {
+			return nil, err
+		}
 	}
+	return plan, nil
 }
 
-// fetching says how much has come.
-func fetching(text string, s *store.Store) string {
-	if n := s.Fetched(); n > 0 {
-		text += ", " + unit.Bytes(n) + " so far"
-	}
-	return text
+// fetching is busy for what is fetched into a store: it says how much has come.
+func fetching(tell func(string), text string, s *store.Store) (stop func()) {
+	return busyWith(tell, func() string {
+		if n := s.Fetched(); n > 0 {
+			return fmt.Sprintf("%s, %s so far …", text, unit.Bytes(n))
+		}
+		return text + " …"
+	})
 }
 
 // isLost reports whether an artifact is missing or damaged, here and wherever else it was looked for.
@@ -98,8 +99,8 @@ func (a *app) push(ctx context.Context, path string, opt pipeline.PlanOptions) e
 			}
 		}
 	}
-	a.waitPublished(ctx, a.hint)
-	p := a.reportPublished(a.hint)
+	p := a.waitPublished(ctx, a.hint)
+	a.reportPublished(p, a.hint)
 	if !a.json && p.Sent+p.There+p.Failed == 0 {
 		say(a.out, "there is nothing to publish")
 	}
@@ -160,7 +161,7 @@ func (a *app) pull(ctx context.Context, path string, opt pipeline.PlanOptions) e
 	if a.cache.Places() == 0 {
 		return &exitError{exitTrouble, errors.New("nothing was fetched: no cache can be reached; see runner site")}
 	}
-	done := busyWith(a.hint, func() string { return fetching("fetching", kept) + " …" })
+	done := fetching(a.hint, "fetching", kept)
 	doc, err := a.fetch(ctx, kept, plan)
 	done()
 	if err != nil {

@@ -9,7 +9,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync/atomic"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -37,11 +36,9 @@ type app struct {
 	noColor  bool
 	verbose  bool
 
-	reads  *reads         // of the recipe that was loaded
-	there  *site.Site     // that the store was opened for; nil for none
-	cache  *team.Cache    // behind the store that was opened; nil for none
-	doing  atomic.Value   // func() string: what takes time before a run
-	became team.Published // of what was published there, once that was waited for
+	reads *reads      // of the recipe that was loaded
+	there *site.Site  // that the store was opened for; nil for none
+	cache *team.Cache // behind the store that was opened; nil for none
 }
 
 // Main runs the command line over the stages and returns the exit code.

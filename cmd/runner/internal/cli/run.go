@@ -19,6 +19,7 @@ import (
 
 	"eyrie/artifacts"
 	"eyrie/artifacts/store"
+	"eyrie/artifacts/team"
 	"eyrie/cmd/runner/internal/view"
 	"eyrie/hcl/site"
 	"eyrie/pipeline"
@@ -209,10 +210,12 @@ func (r *runner) run(parent context.Context) error {
 			r.failed(v, e.Err)
 		}
 	}
+	var published team.Published
 	if r.cache != nil {
 		r.opt.Settle = func(context.Context) func(artifacts.ActionID) int64 {
 			sig.settle()
-			return r.settle(sig.ctx, func(text string) { sig.notice(text) })
+			published = r.settle(sig.ctx, func(text string) { sig.notice(text) })
+			return r.cache.Sent
 		}
 	}
 	run, err := pipeline.Execute(sig.ctx, plan, store, r.opt)
@@ -226,7 +229,9 @@ func (r *runner) run(parent context.Context) error {
 	if run.NoJournal != nil {
 		r.notice("the run leaves no journal, as the store cannot be written: " + run.NoJournal.Error())
 	}
-	r.reportPublished(r.notice)
+	if r.cache != nil {
+		r.reportPublished(published, r.notice)
+	}
 	sum := &summary{app: r.app, style: r.style, plan: plan, run: run, store: store, files: r.publisher(r.recipe, store), quiet: r.quiet, elapsed: time.Since(start)}
 	end := sum.write(sig.ctx)
 	r.notify(plan, run, sum.elapsed)
@@ -263,10 +268,18 @@ func (r *runner) hold(sig *signals) (plan *pipeline.Plan, kept *store.Store, rel
 		if release, err = s.Hold(ctx); err != nil {
 			return nil, err
 		}
-		return r.planWhole(ctx, recipe, s, r.plan)
+		return r.app.plan(ctx, recipe, s, r.plan)
 	})
 	if err != nil {
 		release()
+		return nil, nil, release, err
+	}
+	done := fetching(tell, r.recipe+": fetching what the run reads", kept)
+	plan, err = r.fetchInputs(ctx, plan, kept, r.plan)
+	done()
+	if err != nil {
+		release()
+		_ = kept.Close()
 	}
 	return plan, kept, release, err
 }

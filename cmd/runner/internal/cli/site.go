@@ -16,7 +16,6 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
-	"eyrie/artifacts"
 	"eyrie/artifacts/blob"
 	"eyrie/artifacts/s3"
 	"eyrie/artifacts/store"
@@ -154,28 +153,23 @@ func bucketOf(c *site.Cache) (b team.Bucket, attribute string, err error) {
 // others, too, but somebody waits for the end.
 const lastSettling = 10 * time.Second
 
-// settle waits until what a run made is published.
-func (r *runner) settle(parent context.Context, tell func(string)) (sent func(artifacts.ActionID) int64) {
+// settle waits until what a run made is published, and returns what became of it.
+func (r *runner) settle(parent context.Context, tell func(string)) team.Published {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(parent))
 	defer cancel()
 	stop := context.AfterFunc(parent, func() { time.AfterFunc(lastSettling, cancel) })
 	defer stop()
-	r.waitPublished(ctx, tell)
-	return r.cache.Sent
+	return r.waitPublished(ctx, tell)
 }
 
-// waitPublished waits for what is being published.
-func (a *app) waitPublished(ctx context.Context, tell func(string)) {
+// waitPublished waits for what is being published, and returns what became of it.
+func (a *app) waitPublished(ctx context.Context, tell func(string)) team.Published {
 	defer busy(tell, "publishing …")()
-	a.became = a.cache.Wait(ctx)
+	return a.cache.Wait(ctx)
 }
 
 // reportPublished says what became of what was published.
-func (a *app) reportPublished(tell func(string)) team.Published {
-	if a.cache == nil {
-		return team.Published{}
-	}
-	p := a.became
+func (a *app) reportPublished(p team.Published, tell func(string)) {
 	if a.json && a.cache.Writes() {
 		_ = a.print("published", p)
 	} else if a.cache.Writes() && p.Sent+p.There+p.Failed > 0 {
@@ -190,7 +184,6 @@ func (a *app) reportPublished(tell func(string)) team.Published {
 	if p.Failed > 0 {
 		tell(fmt.Sprintf("%s could not be published: runner push publishes what is missing, once the cache takes it", view.Count(p.Failed, "result")))
 	}
-	return p
 }
 
 // siteJSON is what there is at a site.
