@@ -18,10 +18,12 @@ import (
 
 // The exit codes of a job: what it has said is what counts, but sites count failures.
 const (
-	exitDone    = 0
-	exitFailed  = 1
-	exitStopped = 75 // EX_TEMPFAIL: to be started again
+	exitDone   = 0
+	exitFailed = 1
 )
+
+// ExitStopped is the exit code of a job that was told to stop, and is to be started again: EX_TEMPFAIL.
+const ExitStopped = 75
 
 // Serve performs the errand at path+".job" on a node, and returns its exit code. An error says
 // that it could not even say how that went.
@@ -59,7 +61,7 @@ func Serve(ctx context.Context, s *store.Store, stages []*pipeline.Stage, path s
 	teller.end()
 	if err != nil && ctx.Err() != nil {
 		to.Send(stopped(told(), s, e.Job, before, began, again))
-		return exitStopped, errors.Join(to.Err(), events.Sync())
+		return ExitStopped, errors.Join(to.Err(), events.Sync())
 	}
 	to.Send(apart.Last(result, err))
 	if code = exitDone; err != nil {

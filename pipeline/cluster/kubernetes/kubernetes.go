@@ -97,27 +97,12 @@ func (s *Scheduler) Submit(ctx context.Context, b *cluster.Batch) ([]string, err
 	if err != nil {
 		return nil, err
 	}
-	ids := make([]string, b.Size)
-	var first atomic.Pointer[error]
-	err = tree.Each(ctx, b.Size, func(ctx context.Context, i int) error {
-		if first.Load() != nil {
-			return nil
-		}
-		err := c.create(ctx, s.job(b, i))
-		if err == nil {
-			ids[i] = name(b, i)
-		} else {
-			first.CompareAndSwap(nil, &err) // requests that are under way come to their end: what they made must be known
-		}
-		return ctx.Err()
-	})
-	if why := first.Load(); why != nil {
-		err = *why
-	}
-	if overQuota(err) {
+	ids, err := s.createAll(ctx, c, b)
+	switch {
+	case err == nil:
+		return ids, nil
+	case overQuota(err):
 		s.makeRoom(ctx, c)
-	}
-	if err == nil || overQuota(err) {
 		return ids, s.refused(c, err)
 	}
 	if err = s.refused(c, err); errors.Is(err, cluster.ErrBusy) { // which of them were made, Find says
@@ -128,6 +113,29 @@ func (s *Scheduler) Submit(ctx context.Context, b *cluster.Batch) ([]string, err
 		err = fmt.Errorf("%w; jobs of batch %s may be left: %w", err, b.Name, e)
 	}
 	return nil, err
+}
+
+// createAll makes a batch's jobs until the server refuses one, and returns the first error with the
+// names of those that were made, "" for the others. Requests that are under way by then come to
+// their end, so that it is known what they made.
+func (s *Scheduler) createAll(ctx context.Context, c *connection, b *cluster.Batch) (ids []string, err error) {
+	ids = make([]string, b.Size)
+	var first atomic.Pointer[error]
+	err = tree.Each(ctx, b.Size, func(ctx context.Context, i int) error {
+		if first.Load() != nil {
+			return nil
+		}
+		if err := c.create(ctx, s.job(b, i)); err != nil {
+			first.CompareAndSwap(nil, &err)
+		} else {
+			ids[i] = name(b, i)
+		}
+		return ctx.Err()
+	})
+	if why := first.Load(); why != nil {
+		err = *why
+	}
+	return ids, err
 }
 
 // makeRoom deletes jobs of ours that have succeeded, which quotas count, too. What stays may be looked

@@ -169,9 +169,6 @@ func (c *connection) logEnd(ctx context.Context, pod *api.Pod) string {
 	return "; the end of its pod's log:\n  " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ")
 }
 
-// exitStopped is the exit status of a runner on a node that was told to stop.
-const exitStopped = 75
-
 // ending says how a job ended that did not say so itself. how is the job's own condition, nil where
 // it has none.
 func ending(id string, how *api.Condition, pod *api.Pod) cluster.Ending {
@@ -230,7 +227,7 @@ func ending(id string, how *api.Condition, pod *api.Pod) cluster.Ending {
 		return fail("could not run its program%s: %s; does the image have the runner of the site file?", at, firstOf(t.Message, "there is none"))
 	case t.ExitCode == 137:
 		return fail("was killed%s, as a system does that runs out of memory: ask for more in resources { memory = … }", at)
-	case t.ExitCode == exitStopped:
+	case t.ExitCode == cluster.ExitStopped:
 		return lost("was told to stop%s", at)
 	case t.ExitCode == 0 && pod.Status.Phase != "Succeeded":
 		return lost("has lost its pod%s: %s", at, firstOf(pod.Status.Message, pod.Status.Reason, "nobody knows why"))

@@ -23,6 +23,7 @@ import (
 	"eyrie/artifacts/team"
 	"eyrie/pipeline"
 	"eyrie/pipeline/apart"
+	"eyrie/pipeline/cluster"
 )
 
 // Node performs an element of a batch on a machine that has no store.
@@ -46,9 +47,6 @@ type errand struct {
 // exitTrouble is the exit code of a node that could not even begin.
 const exitTrouble = 1
 
-// exitStopped is that of a job that was told to stop.
-const exitStopped = 75 // EX_TEMPFAIL
-
 // Perform performs an element, and returns the exit code of the job. An error says that it could
 // not even say how that went.
 func (n *Node) Perform(ctx context.Context, element int) (code int, err error) {
@@ -57,7 +55,7 @@ func (n *Node) Perform(ctx context.Context, element int) (code int, err error) {
 	defer signal.Stop(s.signals)
 	defer s.end()
 	if told, err := s.untilTold(ctx, s.begin); told {
-		return exitStopped, nil
+		return cluster.ExitStopped, nil
 	} else if err != nil {
 		return exitTrouble, err
 	}
@@ -163,7 +161,7 @@ func (s *session) perform(ctx context.Context) (code int, err error) {
 		})
 		if told {
 			s.say(apart.Message{Stopped: "it was told to stop, before it began"})
-			return exitStopped, s.sendAll(ctx)
+			return cluster.ExitStopped, s.sendAll(ctx)
 		}
 		if found || err != nil {
 			return 0, err

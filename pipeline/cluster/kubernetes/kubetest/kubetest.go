@@ -394,18 +394,6 @@ func (s *Server) run(p *pod) error {
 	return nil
 }
 
-// Disrupt kills a job's pod as where its node is taken away: the job begins again.
-func (s *Server) Disrupt(name string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, p := range s.pods {
-		if p.Metadata.Labels["eyrie/job"] == name && p.process != nil {
-			p.Status.Conditions = append(p.Status.Conditions, api.Condition{Type: "DisruptionTarget", Status: "True", Reason: "DeletionByTaintManager"})
-			_ = syscall.Kill(-p.process.Process.Pid, syscall.SIGKILL)
-		}
-	}
-}
-
 // stop tells a job's pod to stop, as a kubelet does, and has it end as set says. It reports whether
 // there is one that runs.
 func (s *Server) stop(job string, set func(p *pod)) bool {
