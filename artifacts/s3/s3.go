@@ -153,19 +153,19 @@ func (b *Bucket) Check(ctx context.Context, write bool) error {
 	})
 }
 
-// doing is what a request was to do, in the words of a message.
-type doing string
+// operation is what a request was to do, in the words of a message.
+type operation string
 
 const (
-	reading  doing = "read"
-	writing  doing = "write"
-	listing  doing = "list"
-	removing doing = "remove"
+	reading  operation = "read"
+	writing  operation = "write"
+	listing  operation = "list"
+	removing operation = "remove"
 )
 
 // permissions are what a server wants to see allowed, in Amazon's words. Without the right to list,
 // Amazon's says AccessDenied of what is not there, too.
-var permissions = map[doing]string{
+var permissions = map[operation]string{
 	reading:  "s3:GetObject and s3:ListBucket",
 	writing:  "s3:PutObject; or write mode = \"read\"",
 	listing:  "s3:ListBucket",
@@ -174,7 +174,7 @@ var permissions = map[doing]string{
 
 // told turns a server's answer into the errors of a bucket. What servers say has no
 // secrets in it, and is cut where it goes on for long.
-func (b *Bucket) told(err error, what doing, key string) error {
+func (b *Bucket) told(err error, op operation, key string) error {
 	if err == nil {
 		return nil
 	}
@@ -192,9 +192,9 @@ func (b *Bucket) told(err error, what doing, key string) error {
 	case answer.StatusCode == http.StatusConflict:
 		return fmt.Errorf("%w: %s: %s: the server says %s (%s)", errConflict, b, key, answer.Code, brief(answer.Message))
 	case blob.IsRefusal(answer.StatusCode):
-		return fmt.Errorf("%w: %s: to %s %s: the server says %s (%s); %s", blob.ErrRefused, b, what, key, answer.Code, brief(answer.Message), b.advice(answer, what))
+		return fmt.Errorf("%w: %s: to %s %s: the server says %s (%s); %s", blob.ErrRefused, b, op, key, answer.Code, brief(answer.Message), b.advice(answer, op))
 	}
-	return fmt.Errorf("%s: to %s %s: the server says %s (%s)", b, what, key, answer.Code, brief(answer.Message))
+	return fmt.Errorf("%s: to %s %s: the server says %s (%s)", b, op, key, answer.Code, brief(answer.Message))
 }
 
 // errConflict reports a request that another one about the same key came in the way of.
@@ -209,7 +209,7 @@ func brief(text string) string {
 }
 
 // advice says what to check where a server refuses.
-func (b *Bucket) advice(answer minio.ErrorResponse, what doing) string {
+func (b *Bucket) advice(answer minio.ErrorResponse, op operation) string {
 	if v, err := b.creds.GetWithContext(nil); err == nil && (v.AccessKeyID == "" || v.SecretAccessKey == "") {
 		return noCredentials()
 	}
@@ -217,7 +217,7 @@ func (b *Bucket) advice(answer minio.ErrorResponse, what doing) string {
 	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "XAdminUserNotFound":
 		return "check the credentials (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE)"
 	case "AccessDenied":
-		return "check that the credentials may use the bucket and the prefix: " + permissions[what]
+		return "check that the credentials may use the bucket and the prefix: " + permissions[op]
 	case "RequestTimeTooSkewed":
 		return "check this machine's clock"
 	case "AuthorizationHeaderMalformed", "PermanentRedirect", "TemporaryRedirect", "IllegalLocationConstraintException":

@@ -95,40 +95,52 @@ type request struct {
 // tries is how often a request is sent that fails as the network or the server does.
 const tries = 4
 
-func (b *Bucket) do(ctx context.Context, q request) (w *http.Response, err error) {
+// passing is the error of a request that may succeed when it is sent again.
+type passing struct {
+	error
+	wait time.Duration // before that, at least
+}
+
+func (p *passing) Unwrap() error { return p.error }
+
+// do sends a request, again where its error passes.
+func (b *Bucket) do(ctx context.Context, q request) (*http.Response, error) {
 	for n := 1; ; n++ {
-		var busy time.Duration
-		var again bool
-		if w, busy, again, err = b.once(ctx, q); !again || n == tries {
+		w, err := b.once(ctx, q)
+		var p *passing
+		if !errors.As(err, &p) || n == tries {
 			return w, err
 		}
 		select {
-		case <-time.After(max(busy, 100*time.Millisecond<<n)):
+		case <-time.After(max(p.wait, 100*time.Millisecond<<n)):
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
 	}
 }
 
-// once sends a request, and reports whether it may be worth another try, and after how long at least.
-func (b *Bucket) once(ctx context.Context, q request) (w *http.Response, busy time.Duration, again bool, err error) {
+func (b *Bucket) once(ctx context.Context, q request) (*http.Response, error) {
 	r, body, err := b.request(ctx, q)
 	if err != nil {
-		return nil, 0, false, err
+		return nil, err
 	}
-	w, err = b.client.Do(r)
-	if err != nil {
-		if body != nil && body.Err != nil {
-			return nil, 0, false, body.Err
-		}
-		return nil, 0, ctx.Err() == nil, b.unanswered(err)
+	w, err := b.client.Do(r)
+	switch {
+	case err != nil && body != nil && body.Err != nil:
+		return nil, body.Err
+	case err != nil && ctx.Err() != nil:
+		return nil, b.unanswered(err)
+	case err != nil:
+		return nil, &passing{error: b.unanswered(err)}
 	}
-	err = b.answered(q, w)
-	if err != nil {
-		w.Body.Close()
-		return nil, retryAfter(w), !errors.Is(err, blob.ErrRefused) && (w.StatusCode >= 500 || w.StatusCode == http.StatusTooManyRequests), err
+	if err = b.answered(q, w); err == nil {
+		return w, nil
 	}
-	return w, 0, false, nil
+	w.Body.Close()
+	if !errors.Is(err, blob.ErrRefused) && (w.StatusCode >= 500 || w.StatusCode == http.StatusTooManyRequests) {
+		err = &passing{err, retryAfter(w)}
+	}
+	return nil, err
 }
 
 // retryAfter returns for how long a server wants to be left alone; no longer than somebody waits for a
