@@ -11,13 +11,13 @@ import (
 // number changes with the layout, so that an older program does not misread a newer bucket.
 const Marker, Format = "eyrie-format", "eyrie cache 1\n"
 
-// ErrEmpty reports a bucket that nothing has been published to. Whoever only reads it has
-// perhaps not named the one that is meant.
-var ErrEmpty = errors.New("nothing has been published there yet; if that is wrong, check where it is said to be")
+// ErrEmpty reports a bucket that nothing has been published to. To somebody who only reads, it may
+// mean that the bucket or the prefix is misspelt.
+var ErrEmpty = errors.New("nothing has been published there yet; if there should be results, check its address in the site file")
 
 // CheckMarker looks at the marker of the bucket at an address, and fails with ErrEmpty where
-// there is none. put puts it; it is nil for a bucket that is only read. What was put is looked
-// at again, because there are servers that say yes to everything.
+// there is none. put puts it; it is nil for a bucket that is only read. What was put is read
+// back, because some servers say yes to everything.
 func CheckMarker(address string, open func() (io.ReadCloser, error), put func() error) error {
 	err := checkFormat(address, open)
 	if put == nil || err != nil && !errors.Is(err, ErrEmpty) {

@@ -9,9 +9,9 @@ import (
 	"net/url"
 )
 
-// Unanswered words why the server at an address, which the attribute of a site file names, gave
-// no answer. It is ErrRefused where something is there and cannot be talked to: then no further
-// try helps, and no other network.
+// Unanswered explains an error of a request that got no answer. The attribute is the one of the site
+// file that says the address. The result is ErrRefused where a server is there and cannot be talked
+// to: then neither another try nor another network helps.
 func Unanswered(address, attribute string, err error) error {
 	var cert *tls.CertificateVerificationError
 	switch {

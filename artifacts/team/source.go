@@ -24,10 +24,12 @@ type source struct {
 	health     health
 	unanswered atomic.Int64 // requests, also those that were not sent
 	insistence time.Duration
-	warned     sync.Once
-	back       sync.Once
-	odd        sync.Once
-	distrust   sync.Once
+
+	// What was told, each once.
+	warned   sync.Once // that a request failed
+	back     sync.Once // that the bucket answers again
+	odd      sync.Once // that there are records that no store would have made
+	distrust sync.Once // that there are records that nobody trusted has signed
 }
 
 // ErrAway reports a bucket that does not answer. It may do so later.
@@ -92,7 +94,8 @@ func (s *source) brief(ctx context.Context, request func(ctx context.Context) er
 	})
 }
 
-// mostRecord is the size of a record that nobody makes: of half a million files. 64 are read at a time.
+// mostRecord bounds the size of a record, as 64 are read into memory at a time. One of half a
+// million files is as large.
 const mostRecord = 64 << 20
 
 // record returns the record of an action, if it may be trusted.

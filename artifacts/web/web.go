@@ -143,8 +143,8 @@ func (b *Bucket) once(ctx context.Context, q request) (*http.Response, error) {
 	return nil, err
 }
 
-// retryAfter returns for how long a server wants to be left alone; no longer than somebody waits for a
-// request.
+// retryAfter returns for how long a server wants to be left alone, at most 5 s: plans wait for
+// lookups.
 func retryAfter(w *http.Response) time.Duration {
 	const most = 5
 	s, _ := strconv.Atoi(w.Header.Get("Retry-After")) // a date, or nothing, is none

@@ -98,7 +98,7 @@ func readExecutor(s *Site, b *block) {
 		b.report(b.LabelRanges[0], "Unknown executor", "An executor is one of %s, and no %q.%s", word.Quote(kinds), e.Kind, word.DidYouMean(e.Kind, kinds))
 		return
 	}
-	b.known(&e)
+	b.grantable(&e)
 	b.end()
 	if !plainName(e.Name) {
 		b.report(b.LabelRanges[1], "Not a name", "An executor has a plain name, of letters, digits, - and _, such as %q.", "gpu")
@@ -111,8 +111,9 @@ func readExecutor(s *Site, b *block) {
 	s.Executors = append(s.Executors, e)
 }
 
-// known reports what an executor would take steps by that no job of it can be given.
-func (b *block) known(e *Executor) {
+// grantable reports resources in takes that no scheduler can give to a job: the executor would take
+// steps for them, and all of these would fail.
+func (b *block) grantable(e *Executor) {
 	if e.Kind == Local {
 		return
 	}

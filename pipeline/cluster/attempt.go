@@ -35,8 +35,8 @@ type attempt struct {
 	handing   bool  // it is being handed in
 	dropped   bool  // meanwhile nobody wants it any more
 	detached  bool
-	cancelled bool // by this run
-	calledOff bool // which the scheduler knows
+	cancelled bool // this run wants it to end, and has left a mark that says so
+	calledOff bool // the scheduler was told to end it
 
 	// What belongs to the goroutine that waits.
 	start   int // of the element, from 0, whose events are read

@@ -221,7 +221,7 @@ func apart(stage, reason string) func(*fixture) {
 	}
 }
 
-// The stage never ends by itself: that the run does is that it was given up.
+// The stage never returns by itself: the run ends only because the stage is given up.
 func stubborn(f *fixture) {
 	s := step("a", "stubborn", nil)
 	s.Timeout = 50 * time.Millisecond

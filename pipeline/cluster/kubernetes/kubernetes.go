@@ -138,8 +138,8 @@ func (s *Scheduler) createAll(ctx context.Context, c *connection, b *cluster.Bat
 	return ids, err
 }
 
-// makeRoom deletes jobs of ours that have succeeded, which quotas count, too. What stays may be looked
-// at.
+// makeRoom deletes our jobs that have succeeded, as a quota counts these, too. Those that failed stay,
+// for people to look at.
 func (s *Scheduler) makeRoom(ctx context.Context, c *connection) {
 	jobs, err := c.jobs.get(ctx)
 	if err != nil {
@@ -354,8 +354,8 @@ func (s *Scheduler) Check(ctx context.Context) (version string, err error) {
 	return "Kubernetes " + v.GitVersion + ", namespace " + c.namespace, nil
 }
 
-// try has the server do all that it does with a new job, and make none: whether there is such a
-// namespace, and whether its rules allow for such a job.
+// try submits a job as a dry run, which shows whether the namespace exists and whether its rules
+// allow such a job.
 func (s *Scheduler) try(ctx context.Context, c *connection) error {
 	b := &cluster.Batch{Name: "eyrie-check-" + strings.ToLower(rand.Text()[:12]), Ask: cluster.Ask{CPUs: 1, Memory: 1 << 30}}
 	err := c.do(ctx, "POST", c.client.jobs()+"?fieldValidation=Strict&dryRun=All", s.job(b, 0), nil)

@@ -134,7 +134,7 @@ func (s *session) enter(ctx context.Context) (text []byte, err error) {
 	})
 }
 
-// settled makes an error one that is not tried again where it is the bucket's answer.
+// settled marks an error that is the bucket's answer as one that [Insist] does not try again.
 func settled(err error) error {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errForged) {
 		return fmt.Errorf("%w: %w", blob.ErrRefused, err)
@@ -240,7 +240,7 @@ func (s *session) moved(e pipeline.Event) {
 	}
 }
 
-// bringing is how often files are fetched of which something did not come.
+// bringing is how often a node tries to fetch what its job reads.
 const bringing = 5
 
 // bring fetches what a job reads. That a connection broke does not make a file a lost one: nobody

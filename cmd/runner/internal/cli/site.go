@@ -135,7 +135,7 @@ func newSource(c *site.Cache) (team.Source, error) {
 		}
 	}
 	if public := source.Public(); public != nil && len(source.Trust) > 0 && !slices.ContainsFunc(source.Trust, func(k ed25519.PublicKey) bool { return k.Equal(public) }) {
-		return wrong("trust", fmt.Errorf("what is signed here nobody would take who uses this file: add %q", team.FormatKey(public)))
+		return wrong("trust", fmt.Errorf("nobody who uses this file would take what is signed here: add %q", team.FormatKey(public)))
 	}
 	return source, nil
 }

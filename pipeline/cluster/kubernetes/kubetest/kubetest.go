@@ -428,12 +428,12 @@ func (s *Server) terminating(p *pod) {
 	p.deleted, p.Metadata.DeletionTimestamp = true, &end
 }
 
-// Expire ends a job's pod at its time limit, and Evict for want of something on its node.
+// Expire ends a job's pod at its time limit.
 func (s *Server) Expire(job string) bool {
 	return s.stop(job, func(p *pod) { p.why = "DeadlineExceeded" })
 }
 
-// Evict does what Expire says.
+// Evict ends a job's pod because its node runs short of something.
 func (s *Server) Evict(job string) bool { return s.stop(job, func(p *pod) { p.why = "Evicted" }) }
 
 // Delete deletes a job as kubectl does: it is gone at once, and its pod is told to stop.
