@@ -64,12 +64,12 @@ func (v *verifier) Read(b []byte) (int, error) {
 // have makes sure that this machine has the object as a file, unchanged. It fails
 // with ErrNotFound or ErrDamaged.
 func (s *Store) have(ctx context.Context, digest artifacts.Digest) error {
-	return s.haveUpTo(ctx, digest, mostUnknown)
+	return s.haveUpTo(ctx, digest, MostManifest)
 }
 
-// mostUnknown is how many bytes are fetched of an object whose size nothing tells, as of a tree's manifest
-// with 30 million files.
-const mostUnknown = 4 << 30
+// MostManifest bounds what is fetched of an object whose size no handle tells, in bytes: that of a
+// tree's manifest, which may have 30 million files.
+const MostManifest = 4 << 30
 
 // haveUpTo is have for an object that is no larger than that many bytes.
 func (s *Store) haveUpTo(ctx context.Context, digest artifacts.Digest, most int64) error {

@@ -114,7 +114,7 @@ func (g *Garbage) needed(ctx context.Context, records []blob.Key) (map[artifacts
 	all, trees := map[artifacts.Digest]bool{}, map[artifacts.Digest]bool{}
 	err := tree.Each(ctx, len(records), func(ctx context.Context, i int) error {
 		var r store.Record
-		err := g.read(ctx, records[i], func(b []byte) (err error) {
+		err := g.read(ctx, records[i], mostRecord, func(b []byte) (err error) {
 			r, err = store.DecodeRecord(b, records[i].Hash)
 			return err
 		})
@@ -134,7 +134,7 @@ func (g *Garbage) needed(ctx context.Context, records []blob.Key) (map[artifacts
 	digests := slices.Collect(maps.Keys(trees))
 	err = tree.Each(ctx, len(digests), func(ctx context.Context, i int) error {
 		var m tree.Manifest
-		err := g.read(ctx, objectKey(digests[i]), func(b []byte) (err error) {
+		err := g.read(ctx, objectKey(digests[i]), store.MostManifest, func(b []byte) (err error) {
 			if artifacts.Sum(b) != digests[i] {
 				return store.ErrDamaged
 			}
@@ -153,11 +153,11 @@ func (g *Garbage) needed(ctx context.Context, records []blob.Key) (map[artifacts
 
 // read reads a blob whole, and again where decode fails: a network can change what a bucket has
 // whole, and what that refers to must not go for it. It decodes nothing where the blob is
-// gone, or is nothing that anybody could use.
-func (g *Garbage) read(ctx context.Context, key blob.Key, decode func([]byte) error) error {
+// gone, or is nothing that anybody could use, as what is larger than most.
+func (g *Garbage) read(ctx context.Context, key blob.Key, most int64, decode func([]byte) error) error {
 	const attempts = 3
 	for range attempts {
-		b, err := g.readOnce(ctx, key)
+		b, err := g.readOnce(ctx, key, most)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		} else if err != nil {
@@ -170,13 +170,13 @@ func (g *Garbage) read(ctx context.Context, key blob.Key, decode func([]byte) er
 	return nil
 }
 
-func (g *Garbage) readOnce(ctx context.Context, key blob.Key) ([]byte, error) {
+func (g *Garbage) readOnce(ctx context.Context, key blob.Key, most int64) ([]byte, error) {
 	r, err := g.bucket.Open(ctx, key)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	return io.ReadAll(io.LimitReader(r, mostRecord))
+	return io.ReadAll(io.LimitReader(r, most))
 }
 
 // Size returns how many bytes the garbage takes.

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,7 @@ import (
 	"eyrie/artifacts/store"
 	"eyrie/artifacts/store/storetest"
 	"eyrie/artifacts/team"
+	"eyrie/artifacts/tree"
 )
 
 // mem is a bucket in memory, of which a test says whether it is to be had.
@@ -925,6 +927,36 @@ func TestGarbageOverABadNetwork(t *testing.T) {
 	writer(t, b).publish(t, 1)
 	from := team.Source{Bucket: mem{&flipping{Bucket: b, left: map[blob.Key]int{}}, nil}}
 	g, err := team.FindGarbage(t.Context(), from, time.Now().Add(48*time.Hour), time.Time{})
+	if err != nil || len(g.Objects) != 0 {
+		t.Errorf("%d objects, %v", len(g.Objects), err)
+	}
+}
+
+// A tree may have a million files, and its manifest more bytes than any record: they are no garbage.
+func TestGarbageOfLargeTrees(t *testing.T) {
+	b := new(blobtest.Mem)
+	put := func(kind blob.Kind, hash [32]byte, content []byte) {
+		t.Helper()
+		if err := b.Put(t.Context(), blob.Key{Kind: kind, Hash: hash}, bytes.NewReader(content)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file := []byte("content")
+	m := make(tree.Manifest, 1200)
+	for i := range m { // of long paths, to be large with few entries
+		m[i] = tree.Entry{Path: strings.Repeat("x", 60_000) + strconv.Itoa(i), Kind: tree.File, Digest: artifacts.Sum(file), Size: int64(len(file))}
+	}
+	preimage := json.RawMessage(`{"a":1}`)
+	r := store.Record{Action: artifacts.NewActionID(preimage), Preimage: preimage, Output: json.RawMessage(`1`), Step: "step",
+		Objects: []artifacts.File{{Digest: m.Digest(), Size: m.Size(), Tree: true}}}
+	encoded, err := store.EncodeRecord(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(blob.Object, artifacts.Sum(file), file)
+	put(blob.Object, m.Digest(), m.Encode())
+	put(blob.Action, r.Action, encoded)
+	g, err := team.FindGarbage(t.Context(), team.Source{Bucket: mem{b, nil}}, time.Now().Add(48*time.Hour), time.Time{})
 	if err != nil || len(g.Objects) != 0 {
 		t.Errorf("%d objects, %v", len(g.Objects), err)
 	}
