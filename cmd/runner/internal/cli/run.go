@@ -161,15 +161,8 @@ func (r *runner) run(parent context.Context) error {
 	defer store.Close()
 	defer release()
 	r.made = plan
-	if r.saved != nil {
-		if err := r.saved.check(plan); err != nil {
-			return err
-		}
-	}
-	if r.frozen {
-		if err := r.missing(plan); err != nil {
-			return err
-		}
+	if err := r.admit(plan); err != nil {
+		return err
 	}
 	r.opt.Jobs, r.opt.Resources = r.machine(r.has)
 	r.opt.Noted = release
@@ -191,16 +184,7 @@ func (r *runner) run(parent context.Context) error {
 	if r.opt.Places = elsewhere.places; len(r.opt.Places) > 0 {
 		sig.leave = func(got os.Signal) bool { return r.leave(got, elsewhere.live(), sig) }
 	}
-	if !r.json {
-		text, e := tally(plan), r.expect(plan, store)
-		if more := e.text(); more != "" {
-			text += "; " + more
-		}
-		if e.unknown == 0 {
-			r.expected = e.total
-		}
-		say(r.out, "%s: %s", r.recipe, text)
-	}
+	r.announce(plan, store)
 	start := time.Now()
 	v := r.view(plan, terminal)
 	sig.showOn(v)
@@ -239,6 +223,34 @@ func (r *runner) run(parent context.Context) error {
 		return fmt.Errorf("the store: %w", err)
 	}
 	return end
+}
+
+// admit fails unless a run may do what the plan says.
+func (r *runner) admit(plan *pipeline.Plan) error {
+	if r.saved != nil {
+		if err := r.saved.check(plan); err != nil {
+			return err
+		}
+	}
+	if r.frozen {
+		return r.missing(plan)
+	}
+	return nil
+}
+
+// announce tells people what the run will do, and what that is likely to take.
+func (r *runner) announce(plan *pipeline.Plan, s *store.Store) {
+	if r.json {
+		return
+	}
+	text, e := tally(plan), r.expect(plan, s)
+	if more := e.text(); more != "" {
+		text += "; " + more
+	}
+	if e.unknown == 0 {
+		r.expected = e.total
+	}
+	say(r.out, "%s: %s", r.recipe, text)
 }
 
 // machine returns how many steps may run at once on this machine, 0 for one per CPU, and what

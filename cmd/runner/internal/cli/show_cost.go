@@ -79,11 +79,10 @@ func (c *costs) of(ctx context.Context, r *history.Run, steps []*history.Step) c
 	for _, s := range steps {
 		row := stepCost{Step: s.ID, Stage: s.Stage, State: stateOf(s.Type), Resumed: s.Resumed, saved: s.Type == pipeline.StepCached}
 		if row.saved {
-			cost, moved := c.made(ctx, s, &row), s.Moved()
-			cost.Fetched, cost.Sent = history.Amount{}, history.Amount{} // by whoever made it
-			saved, spent = saved.Plus(cost), spent.Plus(moved)
-			cost.Fetched, cost.Sent = moved.Fetched, moved.Sent
-			row.figures = newFigures(cost)
+			made, moved := c.made(ctx, s, &row), s.Moved()
+			made.Fetched, made.Sent = history.Amount{}, history.Amount{} // which the run that made it has spent, and a cached step saves nothing of
+			saved, spent = saved.Plus(made), spent.Plus(moved)
+			row.figures = newFigures(made.Plus(moved))
 		} else {
 			cost := s.Cost()
 			row.figures, spent = newFigures(cost), spent.Plus(cost)
