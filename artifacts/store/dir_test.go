@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -255,7 +256,10 @@ func TestDurable(t *testing.T) {
 	var pending []string // "sync" of the last file, then directories that have new names
 	synced := false
 	names := 0
+	var mu sync.Mutex // directories are synced side by side
 	d.dir.Fault = func(op, path string) error {
+		mu.Lock()
+		defer mu.Unlock()
 		in, _ := filepath.Rel(d.dir.Path(), path)
 		kind, _, _ := strings.Cut(in, string(filepath.Separator))
 		switch {
