@@ -77,10 +77,11 @@ func (s *Store) haveUpTo(ctx context.Context, digest artifacts.Digest, most int6
 	if s.behind == nil || !isMiss(err) {
 		return err
 	}
-	if pulled := s.pull(ctx, digest, most); !errors.Is(pulled, ErrNotFound) {
-		return pulled
+	pulled := s.pull(ctx, digest, most)
+	if errors.Is(pulled, ErrNotFound) && errors.Is(err, ErrDamaged) {
+		return err // which says more: it was damaged here
 	}
-	return err // which may say more: that it was damaged here
+	return pulled
 }
 
 // isMiss reports whether err says that something is not in the store as it was.

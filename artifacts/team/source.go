@@ -187,8 +187,10 @@ func (c *Cache) Open(ctx context.Context, digest artifacts.Digest, place int) (i
 		return r, nil
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
+	case errors.Is(err, fs.ErrNotExist): // which says no more
+		return nil, store.ErrNotFound
 	}
-	return nil, store.ErrNotFound
+	return nil, fmt.Errorf("%w: %w", store.ErrNotFound, err)
 }
 
 func (s *source) open(ctx context.Context, digest artifacts.Digest) (io.ReadCloser, error) {

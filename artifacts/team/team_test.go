@@ -962,6 +962,23 @@ func TestGarbageOfLargeTrees(t *testing.T) {
 	}
 }
 
+// An object that cannot be had is a miss that says why: the bucket may be back later.
+func TestMissSaysWhy(t *testing.T) {
+	b := &broken{Bucket: new(blobtest.Mem)}
+	f := writer(t, b.Bucket).publish(t, 1).Objects[1]
+	err := reader(t, b).Bring(t.Context(), []artifacts.File{f})
+	if !errors.Is(err, store.ErrNotFound) || !errors.Is(err, team.ErrAway) || !strings.Contains(err.Error(), "connection reset") {
+		t.Errorf("%v", err)
+	}
+}
+
+// broken is a bucket to which every connection breaks.
+type broken struct{ blob.Bucket }
+
+func (*broken) Open(context.Context, blob.Key) (io.ReadCloser, error) {
+	return nil, errors.New("connection reset")
+}
+
 // What is garbage is known of a bucket of this format alone.
 func TestGarbageOfOthers(t *testing.T) {
 	refused := fmt.Errorf("%w: a newer format", blob.ErrRefused)
