@@ -81,9 +81,9 @@ type RunOptions struct {
 	Noted     func()             // called when the journal says which results the plan has found; may be nil
 	Header    *Header            // what the journal begins with; nil for the variables alone
 
-	// Settle is called when no step runs any more. It waits for what was published beside them, and
-	// returns how many bytes were sent for an action. It may be nil.
-	Settle func(ctx context.Context) (sent func(artifacts.ActionID) int64)
+	// Settle is called when no step runs any more. It waits for what was published beside them, also
+	// in a run that was told to stop, and returns how many bytes were sent for an action. It may be nil.
+	Settle func() (sent func(artifacts.ActionID) int64)
 }
 
 // Execute runs what the plan says must run, and what follows from it. When ctx
@@ -282,17 +282,17 @@ func (x *execution) dispatch(ctx context.Context) {
 			x.end(m.step, m.ended, m.event)
 		}
 	}
-	x.settle(ctx)
+	x.settle()
 	x.finish(ctx)
 }
 
 // settle waits for what was published beside the steps, and notes what that has sent.
-func (x *execution) settle(ctx context.Context) {
+func (x *execution) settle() {
 	if x.opt.Settle == nil {
 		return
 	}
 	x.flush()
-	sent := x.opt.Settle(ctx)
+	sent := x.opt.Settle()
 	for _, ended := range x.run.Steps {
 		if ended == nil || ended.Record.Action.IsZero() {
 			continue

@@ -196,7 +196,7 @@ func (r *runner) run(parent context.Context) error {
 	}
 	var published team.Published
 	if r.cache != nil {
-		r.opt.Settle = func(context.Context) func(artifacts.ActionID) int64 {
+		r.opt.Settle = func() func(artifacts.ActionID) int64 {
 			sig.settle()
 			published = r.settle(sig.ctx, func(text string) { sig.notice(text) })
 			return r.cache.Sent
