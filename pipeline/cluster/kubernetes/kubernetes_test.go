@@ -331,8 +331,8 @@ func TestLateWatch(t *testing.T) {
 	})
 	server.CutWatches()
 	second := submit(t, s, batch("eyrie-y", 1))[0]
-	if all, err := s.Status(t.Context(), []string{first, second}); err == nil && all[second].State != cluster.Pending {
-		t.Errorf("%+v", all)
+	if all, err := s.Status(t.Context(), []string{first, second}); err != nil || all[second].State != cluster.Pending {
+		t.Errorf("%+v, %v", all, err)
 	}
 	away.Store(true)
 	for name, ask := range map[string]func() error{
