@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"eyrie/artifacts"
@@ -34,15 +35,14 @@ type losing struct {
 	Executor
 	t     *testing.T
 	store *store.Store
-	was   bool
+	was   atomic.Bool
 }
 
 func (x *losing) Perform(ctx context.Context, job *Job, report func(Event)) (Result, error) {
 	r, err := x.Executor.Perform(ctx, job, report)
-	if x.was || err != nil || len(r.Record.Objects) == 0 {
+	if err != nil || len(r.Record.Objects) == 0 || !x.was.CompareAndSwap(false, true) {
 		return r, err
 	}
-	x.was = true
 	f, err := x.store.Fetch(ctx, r.Record.Objects[0])
 	if err == nil {
 		err = os.Remove(f.Path)
