@@ -200,7 +200,8 @@ func TestLimitOnJobs(t *testing.T) {
 type silent struct {
 	Scheduler
 	down      bool
-	busy      int // how often it does not cancel jobs before it does
+	says      error // of a batch, in place of that it may be tried again
+	busy      int   // how often it does not cancel jobs before it does
 	cancelled []string
 }
 
@@ -211,12 +212,15 @@ func (s *silent) Traits() Traits { return Traits{} }
 func (s *silent) Status(context.Context, []string) (map[string]Status, error) { return nil, nil }
 
 func (s *silent) Submit(context.Context, *Batch) ([]string, error) {
+	if s.says != nil {
+		return nil, s.says
+	}
 	return nil, errors.Join(ErrBusy, errDown)
 }
 
 func (s *silent) Find(context.Context, *Batch) ([]string, error) {
 	if s.down {
-		return nil, errDown
+		return nil, errors.Join(ErrBusy, errDown)
 	}
 	return []string{"7_0"}, nil
 }
@@ -255,9 +259,15 @@ func TestProbeStays(t *testing.T) {
 	}
 }
 
-// A batch that was taken is not handed in twice, though the scheduler did not come to say so.
+// A batch that was taken is not handed in twice, though the scheduler did not come to say so; nor
+// is it left in the queue by a run that fails, whatever the command that handed it in has said.
 func TestTakenWithoutAWord(t *testing.T) {
-	s := &silent{}
+	t.Run("busy", func(t *testing.T) { takenWithoutAWord(t, nil) })
+	t.Run("not understood", func(t *testing.T) { takenWithoutAWord(t, errors.New("signal: killed")) })
+}
+
+func takenWithoutAWord(t *testing.T, says error) {
+	s := &silent{says: says}
 	x := &Executor{Name: "test", Dir: t.TempDir(), Scheduler: s, Program: "/runner"}
 	handIn := func(r *rounds) (*batch, error) {
 		b, err := x.newBatch(Ask{}, []*attempt{})

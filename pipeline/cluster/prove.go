@@ -39,7 +39,7 @@ func (x *Executor) prove(ctx context.Context) (id string, err error) {
 	}
 	defer b.Locked.Close()
 	if err = x.send(ctx, b); err == nil {
-		b.ids, err = x.Scheduler.Submit(ctx, &b.Batch)
+		_, err = x.offer(ctx, b)
 	}
 	if err != nil {
 		x.remove(b)

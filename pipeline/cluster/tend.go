@@ -215,14 +215,9 @@ func (x *Executor) handIn(r *rounds, b *batch, many bool) (err error) {
 			return err
 		}
 	}
-	b.ids, err = x.Scheduler.Submit(ctx, &b.Batch)
-	if errors.Is(err, ErrBusy) && len(named(b.ids)) == 0 { // it may have taken them all the same, and not have come to say so
-		var e error
-		if b.ids, e = x.Scheduler.Find(ctx, &b.Batch); e != nil {
-			r.doubtful = append(r.doubtful, b)
-		} else if len(named(b.ids)) == b.Size {
-			err = nil
-		}
+	known, err := x.offer(ctx, b)
+	if !known {
+		r.doubtful = append(r.doubtful, b)
 	}
 	taken := named(b.ids)
 	if len(taken) == 0 {
@@ -233,6 +228,28 @@ func (x *Executor) handIn(r *rounds, b *batch, many bool) (err error) {
 		x.tell("the next run may not find these jobs, should this one be killed: %v", err)
 	}
 	return err
+}
+
+// offer has the scheduler take a batch. Where that fails, it is asked whether it has taken it all
+// the same, whatever the error is: what submits may be killed, or say what nobody understands,
+// after that. Where it does not say, known is false, and the error is [ErrBusy].
+func (x *Executor) offer(ctx context.Context, b *batch) (known bool, err error) {
+	b.ids, err = x.Scheduler.Submit(ctx, &b.Batch)
+	if err == nil || len(named(b.ids)) > 0 {
+		return true, err
+	}
+	ids, e := x.Scheduler.Find(ctx, &b.Batch)
+	switch {
+	case e == nil && len(named(ids)) == b.Size:
+		b.ids, err = ids, nil
+	case e == nil:
+		b.ids = ids
+	case errors.Is(err, ErrBusy):
+		return false, err
+	case errors.Is(e, ErrBusy):
+		return false, fmt.Errorf("%w: %w", ErrBusy, err)
+	}
+	return true, err
 }
 
 // handed words which jobs were handed in: "3 in the queue: Slurm job 7_0 to 7_2".

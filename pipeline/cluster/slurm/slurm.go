@@ -105,11 +105,23 @@ func (s *Scheduler) Submit(ctx context.Context, b *cluster.Batch) ([]string, err
 	if err != nil {
 		return nil, err
 	}
-	job, _, _ := strings.Cut(strings.TrimSpace(out), ";") // behind it, the cluster's name
-	if _, err := strconv.Atoi(job); err != nil {
+	jobs := numbers(out)
+	if len(jobs) == 0 {
 		return nil, fmt.Errorf("sbatch printed %q in place of a job's number", out)
 	}
-	return elements(job, b.Size), nil
+	return elements(jobs[len(jobs)-1], b.Size), nil
+}
+
+// numbers returns the numbers of jobs in what a command prints, each in a line of its own, perhaps
+// with the cluster's name behind it. A site's own sbatch may greet its users in others.
+func numbers(out string) (all []string) {
+	for line := range strings.Lines(out) {
+		number, _, _ := strings.Cut(strings.TrimSpace(line), ";")
+		if _, err := strconv.ParseUint(number, 10, 32); err == nil {
+			all = append(all, number)
+		}
+	}
+	return all
 }
 
 // script returns what each element of the array runs.
@@ -190,7 +202,7 @@ func (s *Scheduler) Find(ctx context.Context, b *cluster.Batch) ([]string, error
 	if err != nil {
 		return nil, err
 	}
-	if jobs := strings.Fields(out); len(jobs) > 0 {
+	if jobs := numbers(out); len(jobs) > 0 {
 		return elements(jobs[0], b.Size), nil
 	}
 	return nil, nil

@@ -13,6 +13,17 @@ import (
 	"eyrie/pipeline/cluster"
 )
 
+// A site's own sbatch and squeue may greet users, and name clusters, beside the jobs' numbers.
+func TestNumbers(t *testing.T) {
+	for out, want := range map[string][]string{
+		"7\n": {"7"}, "7;main\n": {"7"}, "Welcome, 80 % of your quota is used\n\n7\n": {"7"}, "7\n7\n": {"7", "7"}, "": nil, "Submitted batch job 7\n": nil,
+	} {
+		if got := numbers(out); !slices.Equal(got, want) {
+			t.Errorf("%q: %q, want %q", out, got, want)
+		}
+	}
+}
+
 // Each state of Slurm's is what a run makes of it: waiting, running or over.
 func TestStatus(t *testing.T) {
 	for _, test := range []struct {
