@@ -260,7 +260,7 @@ func (a *attempt) outcome(ctx context.Context, v view) (pipeline.Result, *Ending
 		a.over = time.Now()
 	}
 	if v.status.State == Ended && !mute && (v.status.Never || a.stopped != "" || a.cancelledElsewhere(v)) && a.last.Result == nil {
-		return pipeline.Result{}, a.explain(ctx, v), true
+		return a.ended(ctx, v)
 	}
 	if a.refresh(v.dir); time.Since(a.over) < a.executor.patience() {
 		return a.found(ctx)
@@ -268,7 +268,30 @@ func (a *attempt) outcome(ctx context.Context, v view) (pipeline.Result, *Ending
 	if result, _, ok := a.found(ctx); ok {
 		return result, nil, true
 	}
-	return pipeline.Result{}, a.explain(ctx, v), true
+	return a.ended(ctx, v)
+}
+
+// ended returns why an attempt is over, unless the scheduler knows better when it is asked for
+// that one job: then it goes on, and all are asked for again at their time.
+func (a *attempt) ended(ctx context.Context, v view) (pipeline.Result, *Ending, bool) {
+	e := a.explain(ctx, v)
+	if e.Err != nil {
+		a.account()
+		return pipeline.Result{}, e, true
+	}
+	a.over = time.Time{}
+	a.executor.mu.Lock()
+	defer a.executor.mu.Unlock()
+	a.status, a.missed = Status{}, 0
+	return pipeline.Result{}, nil, false
+}
+
+// account tells what a copy has used that did not live to say so.
+func (a *attempt) account() {
+	if a.used == nil && !a.began.IsZero() {
+		a.spend()
+		a.report(pipeline.Event{Type: pipeline.StepUsed, Usage: &a.spent})
+	}
 }
 
 // found looks now and then whether the result is in the store, whoever has made it.
@@ -292,15 +315,11 @@ func (a *attempt) refresh(dir string) {
 	}
 }
 
-// explain says why an attempt is over that did not say so itself.
+// explain says why an attempt is over that did not say so itself; without an error it is not.
 func (a *attempt) explain(ctx context.Context, v view) *Ending {
 	job := a.executor.Scheduler.Traits().Name
 	if a.last.Result != nil {
 		return &Ending{Err: fmt.Errorf("%s %s has made a result that cannot be seen from here; %s", job, v.id, a.executor.doubt())}
-	}
-	if a.used == nil && !a.began.IsZero() {
-		a.spend()
-		a.report(pipeline.Event{Type: pipeline.StepUsed, Usage: &a.spent})
 	}
 	a.print(true)
 	if crash := a.output.End(true); crash != nil {
@@ -319,6 +338,9 @@ func (a *attempt) explain(ctx context.Context, v view) *Ending {
 		v.status.State = Running // which it was since the scheduler was asked
 	}
 	e := a.executor.Scheduler.Explain(ctx, v.id, v.status)
+	if e.Err == nil {
+		return &e
+	}
 	if a.stopped != "" && !e.Told {
 		return &Ending{Err: fmt.Errorf("%s %s: %s", job, v.id, a.stopped), Lost: true}
 	}

@@ -55,7 +55,8 @@ type Scheduler interface {
 	Find(ctx context.Context, b *Batch) (ids []string, err error)
 	// Status returns what is known of jobs; nothing of those that the scheduler has forgotten.
 	Status(ctx context.Context, ids []string) (map[string]Status, error)
-	// Explain says why a job has ended without a word, or is forgotten.
+	// Explain says why a job has ended without a word, or is forgotten. An ending without an
+	// error says that the job waits or runs after all.
 	Explain(ctx context.Context, id string, last Status) Ending
 	// Cancel ends jobs, by SIGTERM at first. Of those that have ended it says nothing.
 	Cancel(ctx context.Context, ids []string) error

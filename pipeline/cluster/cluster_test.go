@@ -115,6 +115,47 @@ func TestCostOfLostJobs(t *testing.T) {
 	}
 }
 
+// unsure is a scheduler whose list lacks a job of which it knows when it is asked for that one.
+type unsure struct {
+	lossy
+	events string
+}
+
+func (s *unsure) Submit(ctx context.Context, b *Batch) ([]string, error) {
+	s.events = filepath.Join(b.Dir, "0.0.events")
+	return s.lossy.Submit(ctx, b)
+}
+
+func (s *unsure) Status(context.Context, []string) (map[string]Status, error) { return nil, nil }
+
+func (s *unsure) Explain(context.Context, string, Status) Ending {
+	f, err := os.OpenFile(s.events, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return Ending{Err: err}
+	}
+	defer f.Close()
+	to := apart.NewSender(f)
+	to.Send(apart.Last(pipeline.Result{}, errors.New("it came to its end")))
+	return Ending{Err: to.Err()}
+}
+
+// A job is waited for as long as it waits or runs, also where a list of jobs lacks it: another one
+// beside it would do the same twice.
+func TestJobNotInTheList(t *testing.T) {
+	dir := t.TempDir()
+	kept, err := store.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	s := &unsure{}
+	x := &Executor{Name: "test", Store: kept, Dir: dir, Scheduler: s, Program: "/runner", Poll: time.Millisecond, Patience: time.Millisecond}
+	_, err = x.Perform(t.Context(), &pipeline.Job{Action: artifacts.NewActionID(nil)}, func(pipeline.Event) {})
+	if err == nil || !strings.Contains(err.Error(), "it came to its end") || s.jobs != 1 {
+		t.Errorf("%v, %d jobs", err, s.jobs)
+	}
+}
+
 // A batch's files stay as long as a runner waits for what its jobs say.
 func TestBatchOfTwoRunners(t *testing.T) {
 	dir := t.TempDir()

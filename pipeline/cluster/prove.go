@@ -131,8 +131,12 @@ func (x *Executor) disprovedBy(ctx context.Context, b *batch) error {
 	if err != nil || last.State == Pending || last.State == Running {
 		return nil
 	}
+	ending := x.Scheduler.Explain(ctx, b.ids[0], last)
+	if ending.Err == nil {
+		return nil
+	}
 	return fmt.Errorf("no node can perform jobs: the one that tried them: %w; %s%s",
-		x.Scheduler.Explain(ctx, b.ids[0], last).Err, x.doubt(), lastLines(filepath.Join(b.Dir, "0.log")))
+		ending.Err, x.doubt(), lastLines(filepath.Join(b.Dir, "0.log")))
 }
 
 // copySelf copies this program to a directory, under a name of its content, unless it is there.

@@ -309,7 +309,7 @@ func output(ctx context.Context, cmd *exec.Cmd) (string, error) {
 	name := cmd.Args[0]
 	switch text := strings.TrimSpace(errs.String()); {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return "", fmt.Errorf("%w: %s did not end in time: %s", cluster.ErrBusy, name, text)
+		return "", fmt.Errorf("%w: %s did not end in time%s", cluster.ErrBusy, name, after(": ", plain(name, text)))
 	case errors.Is(err, exec.ErrNotFound):
 		return "", fmt.Errorf("there is no %s on this machine: run from one where Slurm's commands are", name)
 	case text != "":
@@ -317,6 +317,14 @@ func output(ctx context.Context, cmd *exec.Cmd) (string, error) {
 	default:
 		return "", fmt.Errorf("%s: %w", name, err)
 	}
+}
+
+// after returns a text behind another one, if there is any.
+func after(sign, text string) string {
+	if text == "" {
+		return ""
+	}
+	return sign + text
 }
 
 // plain returns what a command says in one line, without its own name before each part.

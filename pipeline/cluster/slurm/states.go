@@ -68,6 +68,9 @@ func (s *Scheduler) Explain(ctx context.Context, id string, last cluster.Status)
 	} else if last.State != cluster.Ended {
 		return forgotten(id, last)
 	}
+	if code != "" && status(code, "", reason).State != cluster.Ended { // it was put back into the queue since, or squeue does not show it
+		return cluster.Ending{}
+	}
 	return ending(id, code, reason, exit)
 }
 

@@ -151,6 +151,17 @@ func TestForgotten(t *testing.T) {
 	}
 }
 
+// A job that was put back into the queue since squeue was asked, or that squeue does not show, has
+// not ended.
+func TestNotEnded(t *testing.T) {
+	for state, alive := range map[string]bool{"RUNNING": true, "PENDING": true, "REQUEUED": true, "COMPLETED": false, "NODE_FAIL": false, "PREEMPTED": false} {
+		s := fake(t, map[string]string{"scontrol": "echo 'JobId=8 ArrayJobId=7 ArrayTaskId=1 JobState=" + state + " Reason=None ExitCode=0:0'"})
+		if e := s.Explain(context.Background(), "7_1", cluster.Status{}); (e.Err == nil) != alive {
+			t.Errorf("%s: %+v", state, e)
+		}
+	}
+}
+
 // Of an array that was cancelled while it waited Slurm says that, and nothing of its elements.
 func TestCancelledWhole(t *testing.T) {
 	got := parse("7|CANCELLED||Resources\n7_2|COMPLETED|n1|None\n17_1|RUNNING|n1|None\n", map[string]bool{"7_1": true, "7_2": true, "8_1": true})
