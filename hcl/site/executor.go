@@ -84,7 +84,7 @@ func readExecutor(s *Site, b *block) {
 	case Local:
 	case Slurm:
 		e.Partition, e.Account, e.QOS, e.Constraint, e.GRES = b.text("partition"), b.text("account"), b.text("qos"), b.text("constraint"), b.text("gres")
-		e.Extra = b.list("extra")
+		e.Extra = b.options("extra")
 		b.remote(&e)
 		b.where(s, &e)
 	case Command:
@@ -154,6 +154,31 @@ func (b *block) command(name, such string, needs ...string) []string {
 		}
 	}
 	return words
+}
+
+// taken are options of sbatch's that an executor needs for itself, with what to write in their
+// place. With another one of these a job would do something else, or be in the queue twice because
+// it is not found there.
+var taken = map[string]string{
+	"array": "", "a": "", "job-name": "", "J": "", "output": "", "o": "", "error": "", "e": "", "open-mode": "", "signal": "",
+	"wrap": "; a line of shell before each job belongs in setup",
+	"wait": "", "W": "", "test-only": "",
+	"clusters": "; run where SLURM_CONF is that cluster's", "M": "; run where SLURM_CONF is that cluster's",
+}
+
+// options are those of sbatch's that a site adds, none of which is one of taken.
+func (b *block) options(name string) []string {
+	all := b.list(name)
+	for _, option := range all {
+		word, _, _ := strings.Cut(strings.TrimPrefix(option, "--"), "=")
+		if !strings.HasPrefix(option, "--") && len(option) > 1 && option[0] == '-' {
+			word = option[1:2]
+		}
+		if instead, ok := taken[word]; ok && strings.HasPrefix(option, "-") {
+			b.report(b.Body.Attributes[name].Expr.Range(), "Wrong value", "%s: %s is for the executor to say; leave it out%s.", name, option, instead)
+		}
+	}
+	return all
 }
 
 // placeholders are what a command of a scheduler must be told, by the names that stand for it.
@@ -247,5 +272,5 @@ func amount(name string, v cty.Value) (float64, bool) {
 		return 0, false
 	}
 	n, err := quantity(v.AsString(), "bytes")
-	return n, err == nil
+	return n, err == nil && n >= 0
 }

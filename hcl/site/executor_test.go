@@ -21,7 +21,7 @@ executor "slurm" "gpu" {
   constraint = "a100"
   gres       = "gpu:a100"
   time       = "20 h"
-  extra      = ["--nice"]
+  extra      = ["--nice", "-w", "output"]
   setup      = ["module load cuda/12"]
   max_jobs   = 200
   runner     = "/opt/eyrie/runner"
@@ -38,7 +38,7 @@ executor "command" "lsf" {
 	gpu, lsf := s.Executors[1], s.Executors[2]
 	if gpu.Kind != site.Slurm || gpu.Takes["gpus"] != 1 || gpu.Takes["memory"] != 16<<30 || gpu.Partition != "gpu" || gpu.Account != "leat" || gpu.QOS != "long" ||
 		gpu.Constraint != "a100" || gpu.GRES != "gpu:a100" || gpu.Time != 20*time.Hour || gpu.Jobs != 200 || gpu.Runner != "/opt/eyrie/runner" ||
-		strings.Join(append(gpu.Extra, gpu.Setup...), " ") != "--nice module load cuda/12" {
+		strings.Join(append(gpu.Extra, gpu.Setup...), " ") != "--nice -w output module load cuda/12" {
 		t.Errorf("%+v", gpu)
 	}
 	if lsf.Kind != site.Command || strings.Join(lsf.Submit, " ") != "bsub-id {script} {element}" || lsf.Cancel[0] != "bkill" {
@@ -90,22 +90,27 @@ executor "slurm" "any" {}
 // A mistake in an executor is told with what to write.
 func TestExecutorMistakes(t *testing.T) {
 	for text, want := range map[string]string{
-		`executor "slrum" "a" {}`:                               `Did you mean "slurm"?`,
-		`executor "slurm" {}`:                                   `executor "slurm" "gpu" { … }`,
-		`executor "slurm" "a b" {}`:                             "plain name",
-		`executor "slurm" "a" { partion = "x" }`:                `Did you mean "partition"?`,
-		`executor "slurm" "a" { time = "long" }`:                `such as "20 h"`,
-		`executor "slurm" "a" { time = "-2 h" }`:                `such as "20 h"`,
-		`executor "slurm" "a" { time = "20" }`:                  `such as "20 h"`,
-		`executor "slurm" "a" { time = 20 }`:                    `such as "20 h"`,
-		`executor "slurm" "a" { time = "" }`:                    `such as "20 h"`,
-		`executor "slurm" "a" { takes = { gpu = 1 } }`:          `Did you mean "gpus"?`,
-		`executor "slurm" "a" { max_jobs = 0 }`:                 "whole number from 1",
-		`executor "slurm" "a" { max_jobs = 1.5 }`:               "whole number from 1",
-		`executor "slurm" "a" { takes = ["gpus"] }`:             "such as { gpus = 1 }",
-		`executor "slurm" "a" { takes = { gpus = "one" } }`:     "such as { gpus = 1 }",
-		`executor "slurm" "a" { takes = { memory = "1 lot" } }`: "such as { gpus = 1 }",
-		`executor "local" "a" { partition = "x" }`:              `no attribute "partition"`,
+		`executor "slrum" "a" {}`:                                    `Did you mean "slurm"?`,
+		`executor "slurm" {}`:                                        `executor "slurm" "gpu" { … }`,
+		`executor "slurm" "a b" {}`:                                  "plain name",
+		`executor "slurm" "a" { partion = "x" }`:                     `Did you mean "partition"?`,
+		`executor "slurm" "a" { time = "long" }`:                     `such as "20 h"`,
+		`executor "slurm" "a" { time = "-2 h" }`:                     `such as "20 h"`,
+		`executor "slurm" "a" { time = "20" }`:                       `such as "20 h"`,
+		`executor "slurm" "a" { time = 20 }`:                         `such as "20 h"`,
+		`executor "slurm" "a" { time = "" }`:                         `such as "20 h"`,
+		`executor "slurm" "a" { takes = { gpu = 1 } }`:               `Did you mean "gpus"?`,
+		`executor "slurm" "a" { max_jobs = 0 }`:                      "whole number from 1",
+		`executor "slurm" "a" { max_jobs = 1.5 }`:                    "whole number from 1",
+		`executor "slurm" "a" { takes = ["gpus"] }`:                  "such as { gpus = 1 }",
+		`executor "slurm" "a" { takes = { gpus = "one" } }`:          "such as { gpus = 1 }",
+		`executor "slurm" "a" { takes = { memory = "1 lot" } }`:      "such as { gpus = 1 }",
+		`executor "slurm" "a" { takes = { memory = "-1 GiB" } }`:     "such as { gpus = 1 }",
+		`executor "slurm" "a" { extra = ["--nice", "--array=0-5"] }`: "--array=0-5 is for the executor to say",
+		`executor "slurm" "a" { extra = ["-Jmine"] }`:                "-Jmine is for the executor to say",
+		`executor "slurm" "a" { extra = ["--wrap=hostname"] }`:       "belongs in setup",
+		`executor "slurm" "a" { extra = ["-M", "other"] }`:           "SLURM_CONF",
+		`executor "local" "a" { partition = "x" }`:                   `no attribute "partition"`,
 		`executor "command" "a" {
   submit = ["a", "{script} {element}"]
   status = ["b"]
