@@ -35,16 +35,25 @@ func tellFile(dir string) string {
 	return `eyrie_tell() { n=0; while [ -e ` + quote(dir) + `/"$eyrie_element.$n.events" ]; do n=$((n+1)); done; printf '%s\n' "$1" >` + quote(dir) + `/"$eyrie_element.$n.events"; }`
 }
 
+// signals are those that schedulers send to a job's shell.
+var signals = []string{"TERM", "USR1"}
+
 // script returns a script that has a program perform an element, after a site's lines. What of
-// these fails ends the job: without its modules a program may do something else.
+// these fails, or ends the shell, ends the job: without its modules a program may do something else.
 func (x *Executor) script(program, arguments, own string) string {
 	lines := []string{"#!/bin/sh", "eyrie_element=$1", own,
-		`eyrie_fail() { echo "$2: exit status $1" >&2; eyrie_tell "$3"; exit "$1"; }`}
+		`eyrie_fail() { trap - EXIT; echo "$2: exit status $1" >&2; eyrie_tell "$3"; test "$1" -ne 0 || exit 1; exit "$1"; }`}
+	for _, signal := range signals { // by which a job is told to stop; bash would run the trap of EXIT
+		lines = append(lines, fmt.Sprintf(`trap 'trap - EXIT %s; kill -%s $$' %s`, signal, signal, signal))
+	}
 	for _, line := range x.Setup {
-		// Without command, a mistake in the line's syntax would end the shell before eyrie_fail.
-		lines = append(lines, "command eval "+quote(line)+" || eyrie_fail $? "+failure(fmt.Sprintf("setup of executor %q failed: %s", x.Name, line)))
+		why := failure(fmt.Sprintf("setup of executor %q failed: %s", x.Name, line))
+		lines = append(lines,
+			"trap "+quote(`eyrie_fail "$?" `+why)+" EXIT",
+			"command eval "+quote(line)+" || exit") // without command, a mistake in the line's syntax would end some shells with no trap
 	}
 	lines = append(lines,
+		"trap - EXIT "+strings.Join(signals, " "),
 		"command -v "+quote(program)+" >/dev/null || eyrie_fail 127 "+failure(fmt.Sprintf("executor %q: its node has no program %s (runner in the site file)", x.Name, program)),
 		"exec "+quote(program)+" perform "+arguments)
 	return strings.Join(lines, "\n") + "\n"

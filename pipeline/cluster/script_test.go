@@ -27,6 +27,9 @@ func TestScriptSaysWhatFails(t *testing.T) {
 		{[]string{"eyrie-has-no-such-module load 'x\\n'"}, performer, "exit status 127", `setup of executor "gpu" failed: eyrie-has-no-such-module load 'x\n'`},
 		{[]string{"if foo", "true"}, performer, "exit status", `setup of executor "gpu" failed: if foo`},
 		{[]string{"(exit 7)"}, performer, "(exit 7): exit status 7", `setup of executor "gpu" failed: (exit 7)`},
+		{[]string{"true", "exit 0"}, performer, "exit status 0", `setup of executor "gpu" failed: exit 0`},
+		{[]string{"exit 3"}, performer, "exit 3: exit status 3", `setup of executor "gpu" failed: exit 3`},
+		{[]string{"kill -TERM $$"}, performer, "", ""},
 		{nil, "/no/such/runner", "exit status 127", `executor "gpu": its node has no program /no/such/runner (runner in the site file)`},
 	} {
 		for _, shell := range []string{"sh", "bash"} {
@@ -41,7 +44,7 @@ func TestScriptSaysWhatFails(t *testing.T) {
 				}
 				cmd.Stdin = strings.NewReader((&Executor{Name: "gpu", Setup: test.setup}).script(test.program, `--element "$eyrie_element"`, tellFile(dir)))
 				printed, err := cmd.CombinedOutput()
-				if !strings.Contains(string(printed), test.printed) || (err != nil) != (test.said != "") {
+				if !strings.Contains(string(printed), test.printed) || (err != nil) != (test.said != "" || test.printed == "") {
 					t.Errorf("%v, printed %q, want %q", err, printed, test.printed)
 				}
 				a := &attempt{}
