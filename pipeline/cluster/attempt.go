@@ -373,13 +373,13 @@ func (a *attempt) abandon(ctx context.Context) *Ending {
 	x := a.executor
 	x.mu.Lock()
 	a.detached = errors.Is(context.Cause(ctx), pipeline.ErrDetached)
-	queued := a.handing || a.batch != nil
 	x.drop(a)
 	x.mu.Unlock()
+	there := a.wasHandedIn() // also for one that is left: this process must live until it is in the queue
 	switch {
-	case !a.detached && a.wasHandedIn():
+	case !a.detached && there:
 		a.awaitEnd()
-	case a.detached && !queued:
+	case a.detached && !there:
 		return &Ending{Err: ctx.Err()}
 	}
 	return &Ending{Err: context.Cause(ctx)}

@@ -156,6 +156,56 @@ func TestJobNotInTheList(t *testing.T) {
 	}
 }
 
+// slow is a scheduler that a run is interrupted in front of: it takes a job, or not, after that.
+type slow struct {
+	Scheduler
+	asked, goOn chan struct{}
+	refuses     error
+}
+
+func (s *slow) Traits() Traits { return Traits{Name: "job"} }
+
+func (s *slow) Find(context.Context, *Batch) ([]string, error) { return nil, nil }
+
+func (s *slow) Submit(context.Context, *Batch) ([]string, error) {
+	close(s.asked)
+	<-s.goOn
+	if s.refuses != nil {
+		return nil, s.refuses
+	}
+	return []string{"7_0"}, nil
+}
+
+// A run that is left while jobs are being handed in ends when they are in the queue, and says only
+// of those that they go on.
+func TestLeftWhileHandingIn(t *testing.T) {
+	for _, refuses := range []error{nil, ErrBusy, errors.New("no")} {
+		dir := t.TempDir()
+		kept, err := store.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer kept.Close()
+		s := &slow{asked: make(chan struct{}), goOn: make(chan struct{}), refuses: refuses}
+		x := &Executor{Name: "test", Store: kept, Dir: dir, Scheduler: s, Program: "/runner", Poll: time.Hour}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		ended := make(chan error)
+		go func() {
+			_, err := x.Perform(ctx, &pipeline.Job{Action: artifacts.NewActionID(nil)}, func(pipeline.Event) {})
+			ended <- err
+		}()
+		<-s.asked
+		cancel(pipeline.ErrDetached)
+		close(s.goOn)
+		if err := <-ended; errors.Is(err, pipeline.ErrDetached) != (refuses == nil) {
+			t.Errorf("refused with %v, it says: %v", refuses, err)
+		}
+		if batches, err := x.batches(); err != nil || (len(batches) == 1) != (refuses == nil) {
+			t.Errorf("refused with %v, %d batches are left", refuses, len(batches))
+		}
+	}
+}
+
 // A batch's files stay as long as a runner waits for what its jobs say.
 func TestBatchOfTwoRunners(t *testing.T) {
 	dir := t.TempDir()

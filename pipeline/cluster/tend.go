@@ -158,10 +158,10 @@ func (x *Executor) wait(r *rounds, why error) {
 
 // taken notes that the scheduler has taken an attempt. The caller holds mu.
 func (x *Executor) taken(a *attempt, b *batch, element int) {
-	if a.detached { // its runner has gone on
+	a.place(b, element, b.ids[element])
+	if a.detached { // its runner goes on without it
 		return
 	}
-	a.place(b, element, b.ids[element])
 	x.live[a] = true
 	if a.dropped {
 		x.unwanted = append(x.unwanted, a)
