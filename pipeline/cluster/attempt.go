@@ -30,6 +30,7 @@ type attempt struct {
 	element   int
 	id        string
 	status    Status
+	back      bool  // it ran, and waits again
 	missed    int   // how many answers in a row knew nothing of it
 	err       error // that it could not be handed in
 	handing   bool  // it is being handed in
@@ -75,13 +76,14 @@ type view struct {
 	err     error
 	since   time.Time
 
-	calledOff bool
+	back, calledOff bool
 }
 
 func (a *attempt) view() view {
 	a.executor.mu.Lock()
 	defer a.executor.mu.Unlock()
-	v := view{id: a.id, element: a.element, status: a.status, missed: a.missed, err: a.err, since: a.since, calledOff: a.calledOff}
+	v := view{id: a.id, element: a.element, status: a.status, missed: a.missed, err: a.err, since: a.since, back: a.back, calledOff: a.calledOff}
+	a.back = false // which is told once
 	if a.batch != nil {
 		v.dir = a.batch.Dir
 	}
@@ -140,6 +142,9 @@ func (a *attempt) follow(v view) {
 	if advice := v.status.Stuck; advice != "" && !a.warned && (v.status.Soon || time.Since(v.since) > time.Minute) {
 		a.warned = true
 		a.warn(fmt.Sprintf("%s %s does not start (%s): %s", job, v.id, v.status.Reason, advice))
+	}
+	if v.back && a.stopped == "" {
+		a.warn(fmt.Sprintf("%s %s is back in the queue (%s): its node was lost, or it was preempted", job, v.id, v.status.Reason))
 	}
 	a.deaf = a.executor.receive(v.dir, v.element, v.status.State == Ended || v.missed > 0)
 	base := filepath.Join(v.dir, strconv.Itoa(v.element))

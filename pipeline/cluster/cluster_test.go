@@ -156,6 +156,22 @@ func TestJobNotInTheList(t *testing.T) {
 	}
 }
 
+// A job whose node was lost may wait for minutes before it starts again: that is told, once each time.
+func TestBackInTheQueue(t *testing.T) {
+	var said []string
+	x := &Executor{Name: "test", Scheduler: &lossy{}}
+	a := &attempt{executor: x, told: true, id: "7_0", changed: make(chan struct{}, 1), output: &apart.Output{}, report: func(e pipeline.Event) { said = append(said, string(e.Log)) }}
+	lost := Status{State: Pending, Reason: "BeginTime"}
+	for _, s := range []Status{{State: Pending}, {State: Running}, lost, lost, {State: Running}, lost} {
+		a.learn(s)
+		a.follow(a.view())
+		a.follow(a.view())
+	}
+	if len(said) != 2 || !strings.Contains(said[0], "job 7_0 is back in the queue (BeginTime)") {
+		t.Errorf("%q", said)
+	}
+}
+
 // slow is a scheduler that a run is interrupted in front of: it takes a job, or not, after that.
 type slow struct {
 	Scheduler

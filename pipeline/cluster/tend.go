@@ -396,6 +396,7 @@ func (a *attempt) learn(s Status) bool {
 	}
 	news := s.State != a.status.State || s.State == Unknown
 	if s.State != Unknown {
+		a.back = a.status.State == Running && s.State == Pending
 		a.status = s
 	}
 	if news {
