@@ -26,8 +26,8 @@ func (o Options) launcher(getenv func(string) string) []string {
 		return o.Launch
 	}
 	nodes = min(nodes, o.ranks())
-	launch := []string{
-		"srun", "--mpi=none", "--kill-on-bad-exit=1", "--overcommit", "--distribution=block",
+	launch := []string{ // quiet, as it tells of a session's ordinary end as of an accident
+		"srun", "--quiet", "--mpi=none", "--kill-on-bad-exit=1", "--overcommit", "--distribution=block",
 		"--nodes=" + strconv.Itoa(nodes), "--ntasks=" + strconv.Itoa(o.ranks()), "--ntasks-per-node=" + strconv.Itoa((o.ranks()+nodes-1)/nodes),
 	}
 	if n := getenv("SLURM_CPUS_PER_TASK"); n != "" { // which srun does not take from the job by itself

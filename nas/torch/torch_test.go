@@ -65,8 +65,8 @@ func TestLauncher(t *testing.T) {
 		{"", Options{Ranks: 4}, ""},
 		{"1", Options{Ranks: 4}, ""},
 		{"2", Options{}, ""},
-		{"2", Options{Ranks: 8}, "srun --mpi=none --kill-on-bad-exit=1 --overcommit --distribution=block --nodes=2 --ntasks=8 --ntasks-per-node=4 --cpus-per-task=3"},
-		{"4", Options{Ranks: 2}, "srun --mpi=none --kill-on-bad-exit=1 --overcommit --distribution=block --nodes=2 --ntasks=2 --ntasks-per-node=1 --cpus-per-task=3"},
+		{"2", Options{Ranks: 8}, "srun --quiet --mpi=none --kill-on-bad-exit=1 --overcommit --distribution=block --nodes=2 --ntasks=8 --ntasks-per-node=4 --cpus-per-task=3"},
+		{"4", Options{Ranks: 2}, "srun --quiet --mpi=none --kill-on-bad-exit=1 --overcommit --distribution=block --nodes=2 --ntasks=2 --ntasks-per-node=1 --cpus-per-task=3"},
 		{"2", Options{Ranks: 8, Launch: []string{"mine"}}, "mine"},
 	} {
 		environ := map[string]string{"SLURM_JOB_NUM_NODES": test.nodes, "SLURM_CPUS_PER_TASK": "3"}
