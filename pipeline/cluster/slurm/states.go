@@ -126,8 +126,11 @@ func ending(id, code, reason, exit string) cluster.Ending {
 	case "DEADLINE":
 		return fail("missed its deadline")
 	case "CANCELLED":
-		if strings.HasPrefix(reason, "Dependency") {
+		switch reason {
+		case "DependencyNeverSatisfied":
 			return fail("was not started, as the job that tries a node has failed")
+		case "Dependency": // which it waited for when somebody cancelled it
+			return fail("was cancelled before it started, and not by this run")
 		}
 		return fail("was cancelled")
 	case "COMPLETED":

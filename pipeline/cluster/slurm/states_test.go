@@ -75,6 +75,8 @@ func TestEnding(t *testing.T) {
 		{"FAILED", "NonZeroExitCode", "7:0", "exit status 7", false},
 		{"FAILED", "JobLaunchFailure", "0:53", "do the nodes see the store", false},
 		{"FAILED", "JobLaunchFailure", "0:9", "runs out of memory", false},
+		{"CANCELLED", "DependencyNeverSatisfied", "0:0", "the job that tries a node has failed", false},
+		{"CANCELLED", "Dependency", "0:0", "was cancelled before it started, and not by this run", false},
 		{"COMPLETED", "None", "0:0", "without a result", false},
 	} {
 		e := ending("7_1", test.code, test.reason, test.exit)
