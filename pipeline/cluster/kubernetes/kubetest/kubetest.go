@@ -52,6 +52,7 @@ type Server struct {
 	history []change
 	changed chan struct{} // closed with each change
 	cut     chan struct{} // closed to cut watches
+	ending  bool          // no watch begins any more
 	calls   map[string]int
 	events  []api.Event
 	wait    sync.WaitGroup
@@ -108,7 +109,7 @@ func (s *Server) Answer(f func(r *http.Request) int) {
 
 func (s *Server) end() {
 	s.mu.Lock()
-	s.Hold = true
+	s.Hold, s.ending = true, true
 	for _, p := range s.pods {
 		if p.process != nil {
 			_ = syscall.Kill(-p.process.Process.Pid, syscall.SIGKILL)
@@ -589,8 +590,11 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, kind string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.(http.Flusher).Flush()
 	s.mu.Lock()
-	cut := s.cut
+	cut, ending := s.cut, s.ending
 	s.mu.Unlock()
+	if ending { // a client that watches again at once would keep the server from ending
+		return
+	}
 	for {
 		s.mu.Lock()
 		if version < s.oldest {
