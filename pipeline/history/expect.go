@@ -71,11 +71,10 @@ func (e *Expectation) Step(id, stage string) (c Cost, ok bool) {
 	return Cost{}, false
 }
 
-// Plan estimates what the steps that a plan has to run will take, with so many jobs at once at
-// each place; where a place is not in jobs, there is room for all. The time is the length of the
-// longest chain of steps, or the sum of a place's steps divided by its jobs, whichever is the
-// greatest; the cost is the sum of all. Unknown is the number of steps that have no history; both
-// leave them out.
+// Plan estimates how long a plan will take to run, and at what cost. jobs says how many steps run
+// side by side at each place; a place that is not in it has room for all. The time is that of the
+// longest chain of steps, or of a place's steps divided by its jobs, whichever is longer; the cost
+// is the sum of all. Both leave out steps without a history, of which unknown is the number.
 func (e *Expectation) Plan(p *pipeline.Plan, jobs map[string]int) (total time.Duration, cost Cost, unknown int) {
 	ends := make(map[string]time.Duration, len(p.Steps))
 	sums := map[string]time.Duration{}

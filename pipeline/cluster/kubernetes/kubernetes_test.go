@@ -7,14 +7,12 @@ import (
 	"net/http"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"eyrie/artifacts/s3"
 	"eyrie/artifacts/s3/s3test"
 	"eyrie/artifacts/store"
 	"eyrie/pipeline"
@@ -53,18 +51,7 @@ func (c *carriers) executor(t *testing.T, s *store.Store, dir string) *cluster.E
 	defer c.mu.Unlock()
 	of := c.all[s]
 	if of == nil {
-		config := s3.Config{Bucket: "b" + strconv.FormatInt(time.Now().UnixNano(), 36), Endpoint: c.server.Endpoint(), Region: "us-east-1"}
-		c.server.Bucket(t, config.Bucket)
-		cache, bucket, err := relaytest.Open(t.Context(), config)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.Back(cache)
-		told, err := json.Marshal(config)
-		if err != nil {
-			t.Fatal(err)
-		}
-		of = &relay.Carrier{Cache: cache, Bucket: bucket, Caches: told}
+		of = relaytest.NewCarrier(t, c.server, "", s)
 		c.all[s] = of
 	}
 	return &cluster.Executor{

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -264,70 +263,6 @@ type lenient struct{ *team.Cache }
 
 func (lenient) Spoil(artifacts.Digest) {}
 
-// layCheckpoint lays out the last checkpoint that there is, of an attempt on another node. One
-// that is not to be had is none.
-func (s *session) layCheckpoint(ctx context.Context, job *pipeline.Job) error {
-	from := s.errand.Checkpoint
-	if text, err := s.box.get(ctx, checkpointFile(s.element)); err == nil {
-		from = &artifacts.File{}
-		if err := json.Unmarshal(text, from); err != nil {
-			return err
-		}
-	}
-	if from == nil {
-		return nil
-	}
-	kept, err := s.store.Fetch(ctx, *from)
-	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrDamaged) {
-		return nil
-	} else if err != nil {
-		return err
-	}
-	dir, err := s.store.Checkpoint(job.Action)
-	if err != nil {
-		return err
-	}
-	if err := copyTree(dir, kept.Path); err != nil {
-		return err
-	}
-	s.kept = s.store.CheckpointTime(job.Action)
-	return nil
-}
-
-// copyTree copies files, which the store's own are not to be: a stage writes to its checkpoint.
-func copyTree(to, from string) error {
-	return filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(from, path)
-		if err != nil {
-			return err
-		}
-		if e.IsDir() {
-			return os.MkdirAll(filepath.Join(to, rel), 0o777)
-		}
-		return copyFile(filepath.Join(to, rel), path)
-	})
-}
-
-func copyFile(to, from string) error {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.Create(to)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, in)
-	return errors.Join(err, out.Close())
-}
-
-// between is how long after a checkpoint was sent the next one is, at least.
-const between = 5 * time.Minute
-
 // watch passes on what the performer says, and signals to it, until it ends. A bucket that is slow
 // keeps no signal from it, which has little time to keep a checkpoint.
 func (s *session) watch(ctx context.Context, cmd *exec.Cmd, ended <-chan struct{}) error {
@@ -496,83 +431,4 @@ func (s *session) publish(ctx context.Context, r store.Record) error {
 		return fmt.Errorf("its result could not be published, so that nobody can find it: %w", err)
 	}
 	return nil
-}
-
-// sendCheckpoint takes the action's checkpoint to the cache, if it is a new one.
-func (s *session) sendCheckpoint(ctx context.Context) error {
-	job := s.errand.Job
-	if job == nil || !s.store.HasCheckpoint(job.Action) || s.store.CheckpointTime(job.Action).Equal(s.kept) {
-		return nil
-	}
-	at := s.store.CheckpointTime(job.Action)
-	dir := s.store.CheckpointDir(job.Action)
-	f, err := s.store.Import(ctx, dir)
-	if err != nil {
-		return err
-	}
-	if err := s.node.Cache.Push(ctx, s.store, job.Action, []artifacts.File{f}); err != nil {
-		return err
-	}
-	text, err := json.Marshal(f)
-	if err != nil {
-		return err
-	}
-	if err := s.box.put(ctx, checkpointFile(s.element), text); err != nil {
-		return err
-	}
-	s.kept = at
-	s.say(apart.Message{Checkpoint: &f})
-	return nil
-}
-
-// tail reads what is added to a file.
-type tail struct {
-	path string
-	read int64
-	held []byte // what was read and is not done with
-}
-
-// mostPart is how much of a log is sent at a time.
-const mostPart = 4 << 20
-
-// pending returns what was added and is not done with.
-func (t *tail) pending() []byte {
-	if len(t.held) < mostPart {
-		t.held = append(t.held, t.readMore(mostPart-len(t.held))...)
-	}
-	return t.held
-}
-
-func (t *tail) done(n int) { t.held = t.held[n:] }
-
-// more returns the whole lines that were added, or at the end all.
-func (t *tail) more(end bool) []byte {
-	for {
-		b := t.readMore(mostPart)
-		t.held = append(t.held, b...)
-		if len(b) == 0 {
-			break
-		}
-	}
-	whole := bytes.LastIndexByte(t.held, '\n') + 1
-	if end {
-		whole = len(t.held)
-	}
-	lines := slices.Clone(t.held[:whole])
-	t.done(whole)
-	return lines
-}
-
-func (t *tail) readMore(most int) []byte {
-	f, err := os.Open(t.path)
-	if err != nil {
-		return nil // it is not there yet
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.NewSectionReader(f, t.read, int64(most)))
-	if err != nil {
-		return nil
-	}
-	t.read += int64(len(b))
-	return b
 }

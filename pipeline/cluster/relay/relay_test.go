@@ -4,12 +4,10 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,7 +16,6 @@ import (
 
 	"eyrie/artifacts/blob"
 	"eyrie/artifacts/blob/blobtest"
-	"eyrie/artifacts/s3"
 	"eyrie/artifacts/s3/s3test"
 	"eyrie/artifacts/store"
 	"eyrie/pipeline"
@@ -60,21 +57,11 @@ func (all *subjects) executor(t *testing.T, s *store.Store, dir string) *cluster
 }
 
 func (all *subjects) carrier(t *testing.T, s *store.Store) *relay.Carrier {
-	config := s3.Config{Bucket: "b" + strconv.FormatInt(time.Now().UnixNano(), 36), Endpoint: all.server.Endpoint(), Region: "us-east-1"}
-	all.server.Bucket(t, config.Bucket)
+	endpoint := ""
 	if all.gate != nil {
-		config.Endpoint = "http://" + all.gate.Address
+		endpoint = "http://" + all.gate.Address
 	}
-	cache, bucket, err := relaytest.Open(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Back(cache)
-	caches, err := json.Marshal(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &relay.Carrier{Cache: cache, Bucket: bucket, Caches: caches}
+	return relaytest.NewCarrier(t, all.server, endpoint, s)
 }
 
 // A job on a machine that shares nothing but the cache does what the runner's own goroutine does.

@@ -1,6 +1,7 @@
 package relaytest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -8,8 +9,10 @@ import (
 	"os/exec"
 	"strconv"
 	"testing"
+	"time"
 
 	"eyrie/artifacts/s3"
+	"eyrie/artifacts/s3/s3test"
 	"eyrie/artifacts/store"
 	"eyrie/artifacts/team"
 	"eyrie/pipeline/cluster"
@@ -71,4 +74,22 @@ func Open(ctx context.Context, config s3.Config) (*team.Cache, *s3.Bucket, error
 	}
 	cache, err := team.Open(ctx, []team.Source{{Name: "test", Bucket: bucket, Write: true}}, store.Shared{By: "test"}, func(text string) { fmt.Fprintln(os.Stderr, text) })
 	return cache, bucket, err
+}
+
+// NewCarrier returns a carrier by way of a bucket of its own, and puts that behind a store. Where
+// endpoint is not "", it leads to the server.
+func NewCarrier(t testing.TB, server *s3test.Server, endpoint string, s *store.Store) *relay.Carrier {
+	t.Helper()
+	config := s3.Config{Bucket: "b" + strconv.FormatInt(time.Now().UnixNano(), 36), Endpoint: cmp.Or(endpoint, server.Endpoint()), Region: "us-east-1"}
+	server.Bucket(t, config.Bucket)
+	cache, bucket, err := Open(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Back(cache)
+	told, err := json.Marshal(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &relay.Carrier{Store: s, Cache: cache, Bucket: bucket, Caches: told}
 }
